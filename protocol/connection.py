@@ -1,0 +1,68 @@
+"""How a kernel is reached: the settings it is started with and the connection file that it writes.
+
+The launcher writes `Settings` as one line of JSON to the kernel's standard input and reads
+`Connection` as one line of JSON from its standard output. The connection file has the same content;
+it is created with mode 0600 after the kernel has bound its socket, so there is no port to race for
+and no moment at which others can read it. Keys are z85 text, and are in no command line and no environment.
+"""
+
+import os
+from typing import Literal
+
+import msgspec
+
+from .errors import ConnectionFileError
+from .limits import Limits
+
+
+class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a kernel is to be."""
+
+    #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: loopback with CURVE.
+    transport: Literal["ipc", "tcp"] = "ipc"
+    #: Where to write the connection file; empty for a file in the kernel's own directory.
+    connection_file: str = ""
+    #: Outlive the launcher: the end of standard input does not end the kernel.
+    detached: bool = False
+    limits: Limits = Limits()
+
+
+class KeyPair(msgspec.Struct, frozen=True):
+    """A CURVE key pair, z85 text."""
+
+    public: str
+    secret: str
+
+
+class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything that a frontend needs to attach."""
+
+    endpoint: str
+    epoch: str
+    pid: int
+    version: str
+    #: The path of the file with this content.
+    file: str
+    #: CURVE: the kernel's public key and the client's pair; absent on ipc.
+    server_key: str = ""
+    client: KeyPair | None = None
+    #: A pair that may watch and not run; absent on ipc.
+    watcher: KeyPair | None = None
+
+
+def read_connection_file(path: str | os.PathLike[str]) -> Connection:
+    """Return the connection that `path` describes.
+
+    Raises: ConnectionFileError if there is no such file, or it is not a connection file.
+    """
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=Connection)
+    except OSError as error:
+        raise ConnectionFileError(
+            f"cannot read the connection file {os.fspath(path)}: {error.strerror}. Is the kernel running?"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ConnectionFileError(
+            f"{os.fspath(path)} is not a connection file of a cellwire kernel: {error}"
+        ) from error

@@ -1,0 +1,46 @@
+"""Exceptions that cellwire raises in a frontend.
+
+CellwireError
+├── ProtocolError      a peer sent what the protocol does not allow
+├── ConnectionFileError  a connection file is missing, unreadable or not one
+├── AuthenticationError  the kernel refused the key
+├── KernelDied         the kernel process ended
+├── RequestError       the kernel refused a request; carries `code` and `hint`
+└── NotebookFileError  a notebook file cannot be read
+"""
+
+
+class CellwireError(Exception):
+    """Raised when cellwire itself cannot do what was asked; all others derive from it."""
+
+
+class ProtocolError(CellwireError):
+    """Raised when a peer sent what the protocol does not allow."""
+
+
+class ConnectionFileError(CellwireError):
+    """Raised when a connection file is missing, unreadable or not a connection file."""
+
+
+class AuthenticationError(CellwireError):
+    """Raised when the kernel refuses the key, or is not the one that the connection file names."""
+
+
+class KernelDied(CellwireError):
+    """Raised when the kernel process has ended or cannot be reached any more."""
+
+
+class RequestError(CellwireError):
+    """Raised when the kernel refuses a request, which then has changed nothing."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} ({code}){': ' + hint if hint else ''}")
+        #: One of `messages.ErrorCode`.
+        self.code = code
+        self.message = message
+        #: What to do instead; may be empty.
+        self.hint = hint
+
+
+class NotebookFileError(CellwireError):
+    """Raised when a notebook file is missing, unreadable or does not parse."""

@@ -1,0 +1,278 @@
+"""What has happened, in the past tense: the only thing that changes a notebook.
+
+Every event is a msgpack map whose `type` is the name of its class. The runner and the kernel emit
+them, the kernel numbers them (`seq`, one total order) and sends them to every frontend, `reducer.apply`
+carries them out. A field that is left out has its default. New fields go at the end with a default;
+no type ever changes its meaning.
+
+A `run` is positive where a frontend asked for it and negative where a state setter caused it. An
+output or console event whose `run` is not the current run of its `cell` changes nothing.
+"""
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from .notebook import CellError, CellState, Item, Mode, RunnerCondition, Status, Stream
+
+#: How the holder of a copy keeps an item: decoded (`Item`), or only its id and the bytes (the kernel).
+ItemT = TypeVar("ItemT")
+
+RunStatus = Literal["ok", "error", "interrupted", "dropped"]
+
+
+class _Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """What all events have in common: the tag."""
+
+
+class RunAccepted(_Event, frozen=True):
+    """The kernel has queued a run for a frontend."""
+
+    run: int
+
+
+class RunPlanned(_Event, frozen=True):
+    """The runner has planned a run: these cells are queued, in this order."""
+
+    run: int
+    cells: list[str] = []
+
+
+class RunFinished(_Event, frozen=True):
+    """Nothing of the run is left to do.
+
+    `error` if a cell failed, `interrupted` if it was stopped midway, `dropped` if it never began.
+    """
+
+    run: int
+    status: RunStatus = "ok"
+    #: Cells that failed themselves (not those cancelled because of them), in order.
+    failed: list[str] = []
+    #: Why the run was interrupted, dropped or could not be carried out; empty otherwise.
+    reason: str = ""
+
+
+class CellStarted(_Event, frozen=True):
+    """The cell runs: what its previous run left is gone and `run` is its current run."""
+
+    cell: str
+    run: int
+    #: Seconds since 1970.
+    at: float = 0.0
+
+
+class CellFinished(_Event, frozen=True):
+    """The cell's run is over. Its threads may still write until the cell is run again."""
+
+    cell: str
+    run: int
+    status: Status = "ok"
+    #: Seconds.
+    duration: float = 0.0
+    error: CellError | None = None
+
+
+class CellSkipped(_Event, frozen=True):
+    """The cell ended without having run: cancelled, structurally wrong (`error`), or healed (`idle`).
+
+    What its previous run left is gone and `run` is its current run.
+    """
+
+    cell: str
+    run: int
+    status: Status = "cancelled"
+    error: CellError | None = None
+
+
+class CellsMarked(_Event, frozen=True):
+    """Cells have become stale or are so no longer."""
+
+    cells: list[str]
+    stale: bool = True
+
+
+class CellsConfigured(_Event, frozen=True):
+    """Cells have been disabled or enabled."""
+
+    cells: list[str]
+    disabled: bool = False
+
+
+class CellsDeleted(_Event, frozen=True):
+    """Cells are gone, with everything they had."""
+
+    cells: list[str]
+
+
+class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Source and static names of one cell; part of `GraphChanged`."""
+
+    id: str
+    source: str = ""
+    revision: int = 1
+    defs: list[str] = []
+    refs: list[str] = []
+
+
+class GraphChanged(_Event, frozen=True):
+    """Cells are new or have a new source.
+
+    New cells stand at the end in the order given, unless `order` gives the whole order anew.
+    """
+
+    cells: list[CellDeclared] = []
+    order: list[str] | None = None
+
+
+class ModeChanged(_Event, frozen=True):
+    """Downstream cells run by themselves (`autorun`) or are marked stale (`lazy`)."""
+
+    mode: Mode
+
+
+class OutputAppended(_Event, Generic[ItemT], frozen=True):
+    """One more item at the end of the cell's list."""
+
+    cell: str
+    run: int
+    item: ItemT
+
+
+class OutputReplaced(_Event, Generic[ItemT], frozen=True):
+    """The item of the same id has a new content; its place is kept."""
+
+    cell: str
+    run: int
+    item: ItemT
+
+
+class OutputRemoved(_Event, frozen=True):
+    """The item is gone."""
+
+    cell: str
+    run: int
+    #: The id of the item.
+    item: int
+
+
+class OutputsCleared(_Event, frozen=True):
+    """The cell's list is empty."""
+
+    cell: str
+    run: int
+
+
+class ConsoleWritten(_Event, frozen=True):
+    """Text at the end of a stream; `cell` is empty for text that belongs to none."""
+
+    cell: str
+    run: int
+    stream: Stream
+    text: str
+
+
+class ConsoleTrimmed(_Event, frozen=True):
+    """The oldest `chars` characters of the console are gone: its cap was reached."""
+
+    cell: str
+    run: int
+    chars: int
+
+
+class ConsoleCleared(_Event, frozen=True):
+    """A stream of the cell's console is empty."""
+
+    cell: str
+    run: int
+    stream: Stream
+
+
+class InputRequested(_Event, frozen=True):
+    """User code waits for a line of text; any frontend may provide it."""
+
+    id: str
+    cell: str
+    prompt: str = ""
+    password: bool = False
+
+
+class InputClosed(_Event, frozen=True):
+    """The question has been answered, or nobody waits for the answer any more."""
+
+    id: str
+
+
+class RunnerStarted(_Event, frozen=True):
+    """A runner process is ready. Cells known from an earlier one have lost their values."""
+
+    generation: int
+    pid: int
+
+
+class RunnerChanged(_Event, frozen=True):
+    """The runner does not respond, or does again, or is being replaced."""
+
+    condition: RunnerCondition
+
+
+class RunnerDied(_Event, frozen=True):
+    """The runner process has ended; outputs stay. Every run had its `RunFinished` before."""
+
+    #: Signal or exit status, and the faulthandler trace where there is one.
+    reason: str
+
+
+class KernelClosing(_Event, frozen=True):
+    """The kernel ends: acknowledge what you have; nothing follows but what is in the log."""
+
+    reason: str = ""
+
+
+class CellRestored(_Event, frozen=True):
+    """Only in snapshots: a cell without its outputs and console, which follow as events."""
+
+    cell: CellState
+    console_dropped: int = 0
+
+
+class NotebookRestored(_Event, frozen=True):
+    """Only in snapshots, first: all that is not in a cell. `console` text follows as events."""
+
+    mode: Mode = "autorun"
+    runs: list[RunPlanned] = []
+    inputs: list[InputRequested] = []
+    condition: RunnerCondition = "starting"
+    generation: int = 0
+    pid: int = 0
+    reason: str = ""
+    console_dropped: int = 0
+
+
+Event = (
+    RunAccepted
+    | RunPlanned
+    | RunFinished
+    | CellStarted
+    | CellFinished
+    | CellSkipped
+    | CellsMarked
+    | CellsConfigured
+    | CellsDeleted
+    | GraphChanged
+    | ModeChanged
+    | OutputAppended[Item]
+    | OutputReplaced[Item]
+    | OutputRemoved
+    | OutputsCleared
+    | ConsoleWritten
+    | ConsoleTrimmed
+    | ConsoleCleared
+    | InputRequested
+    | InputClosed
+    | RunnerStarted
+    | RunnerChanged
+    | RunnerDied
+    | KernelClosing
+    | CellRestored
+    | NotebookRestored
+)

@@ -1,0 +1,128 @@
+"""What the kernel and the runner say to each other over their socket pair.
+
+A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. Kernel to runner: an
+`Instruction`. Runner to kernel: an event, the answer to a forwarded question, or a `Report`. Both
+ends are of one version and one machine, so this is no public protocol and may change freely.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from .errors import ProtocolError
+from .limits import Limits
+from .messages import Cell, Complete, Inspect, Run, Variables
+from .notebook import Mode, Stream
+
+#: No frame is longer; one that claims to be is a broken peer.
+LARGEST_FRAME = 1 << 30
+_LENGTH = struct.Struct(">I")
+
+
+class _Tagged(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """What all frames have in common: the tag."""
+
+
+class Configure(_Tagged, frozen=True):
+    """First of all: how this runner is to work, and what an earlier one has left."""
+
+    generation: int
+    #: Bytes that announce a console marker; nobody else knows them.
+    nonce: bytes
+    limits: Limits
+    mode: Mode = "autorun"
+    #: The smallest (most negative) number of a run that an earlier runner gave itself.
+    last_own_run: int = 0
+    #: Cells in notebook order; they are declared, and stale.
+    cells: list[Cell] = []
+    disabled: list[str] = []
+
+
+class Execute(_Tagged, frozen=True):
+    """Carry out a run; the next one is sent when this one has had its `RunFinished`."""
+
+    run: int
+    request: Run
+
+
+class Answer(_Tagged, frozen=True):
+    """The text that a frontend has given to a question of user code."""
+
+    input: str
+    text: str
+
+
+class Attendance(_Tagged, frozen=True):
+    """How many frontends could answer a question of user code."""
+
+    frontends: int
+
+
+class Probe(_Tagged, frozen=True):
+    """Answer with `Alive` of the same number."""
+
+    number: int
+
+
+class Stop(_Tagged, frozen=True):
+    """End the process in order."""
+
+
+Instruction = Configure | Execute | Answer | Attendance | Probe | Stop | Complete | Inspect | Variables
+
+
+class Alive(_Tagged, frozen=True):
+    """The runner's interpreter still gets its turn."""
+
+    number: int
+
+
+class PipeOpened(_Tagged, frozen=True):
+    """The descriptor that came with this frame is the reading end of a pipe of a cell's child."""
+
+    cell: str
+    run: int
+    stream: Stream
+    #: Names the pipe in console markers.
+    pipe: int
+
+
+Report = Alive | PipeOpened
+
+
+def frame(body: bytes) -> bytes:
+    """Return `body` as it goes over the link."""
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frames, whatever pieces it arrives in."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: Any) -> Iterator[bytes]:
+        """Add `data` and return the frames that are complete.
+
+        Raises: ProtocolError if a frame claims to be longer than `LARGEST_FRAME`.
+        """
+        self._buffer += data
+        start = 0
+        view = memoryview(self._buffer)
+        frames: list[bytes] = []
+        try:
+            while len(view) - start >= 4:
+                (length,) = _LENGTH.unpack_from(view, start)
+                if length > LARGEST_FRAME:
+                    raise ProtocolError(f"a frame on the link claims {length} bytes")
+                if len(view) - start - 4 < length:
+                    break
+                frames.append(bytes(view[start + 4 : start + 4 + length]))
+                start += 4 + length
+        finally:
+            view.release()
+            if start:
+                del self._buffer[:start]
+        return iter(frames)

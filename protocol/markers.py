@@ -1,0 +1,88 @@
+"""Marks inside a console pipe: whose the text after them is.
+
+All text that a runner writes to one of its standard streams goes through one pipe, whatever wrote
+it. A marker is the runner's nonce, a length (2 bytes, big-endian) and that many bytes of msgpack.
+The kernel cuts the pipe at the markers. The nonce is 16 random bytes known to the two processes.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from .errors import ProtocolError
+
+_LENGTH = struct.Struct(">H")
+
+MarkerKind = Literal["cell", "clear", "pipe_opened", "pipe_drained"]
+
+
+class Marker(msgspec.Struct, frozen=True, array_like=True):
+    """What is said at one place of a console pipe.
+
+    `cell`: the text from here on belongs to this run of this cell (an empty cell: to none).
+    `clear`: this stream of the cell's console is empty; whose the following text is does not change.
+    `pipe_opened`: the text of the child's pipe number `pipe` comes after what stands before here.
+    `pipe_drained`: what the child's pipe number `pipe` holds comes before what follows here.
+    """
+
+    kind: MarkerKind
+    cell: str = ""
+    run: int = 0
+    pipe: int = 0
+
+
+def encode_marker(nonce: bytes, marker: Marker) -> bytes:
+    """Return `marker` as it stands in the pipe."""
+    body = msgspec.msgpack.encode(marker)
+    return nonce + _LENGTH.pack(len(body)) + body
+
+
+class MarkedReader:
+    """Cuts the bytes of one pipe into text and markers, whatever pieces they arrive in."""
+
+    def __init__(self, nonce: bytes) -> None:
+        self._nonce = nonce
+        self._held: bytes = b""
+        self._decoder = msgspec.msgpack.Decoder(Marker)
+
+    def feed(self, data: bytes) -> Iterator[bytes | Marker]:
+        """Return what is complete, in order; the start of a marker is held until its rest is there.
+
+        Raises: ProtocolError if the nonce is followed by anything but a marker.
+        """
+        data = self._held + data
+        self._held = b""
+        start = 0
+        while (found := data.find(self._nonce, start)) >= 0:
+            if found > start:
+                yield data[start:found]
+            body = found + len(self._nonce) + _LENGTH.size
+            if len(data) < body or len(data) < body + self._length(data, body):
+                self._held = data[found:]
+                return
+            start = body + self._length(data, body)
+            try:
+                yield self._decoder.decode(data[body:start])
+            except msgspec.DecodeError as error:
+                raise ProtocolError(f"a console marker does not decode: {error}") from error
+        end = len(data) - self._partial(data, start)
+        self._held = data[end:]
+        if end > start:
+            yield data[start:end]
+
+    def finish(self) -> bytes:
+        """Return what is held when the pipe has ended: a marker begun and never completed."""
+        held, self._held = self._held, b""
+        return held
+
+    def _length(self, data: bytes, body: int) -> int:
+        return int(_LENGTH.unpack_from(data, body - _LENGTH.size)[0])
+
+    def _partial(self, data: bytes, start: int) -> int:
+        """Return how many bytes at the end of `data` could be the beginning of the nonce."""
+        for size in range(min(len(self._nonce) - 1, len(data) - start), 0, -1):
+            if self._nonce.startswith(data[-size:]):
+                return size
+        return 0

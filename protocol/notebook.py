@@ -1,0 +1,134 @@
+"""The state that every frontend holds a copy of.
+
+Data types only. `reducer.apply` is the one function that changes them, from the events of
+`events.py`, so two copies that have applied the same events are equal, to the byte when encoded.
+A copy never contains what was not in an event: no clocks, no settings, nothing local.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Stream = Literal["stdout", "stderr"]
+Mode = Literal["autorun", "lazy"]
+Status = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
+RunnerCondition = Literal["starting", "ready", "unresponsive", "dead"]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One output item: a mime bundle with an identity.
+
+    `data` maps a mime type to text, bytes (images) or a JSON-like value; `text/plain` is always there.
+    """
+
+    #: Unique within the run of the cell, in order of creation.
+    id: int
+    data: dict[str, Any]
+    metadata: dict[str, Any] = {}
+
+
+class CellError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a cell has not ended well."""
+
+    #: Exception class (`ZeroDivisionError`), or `SyntaxError`, `ImportStar`, `MultipleDefinitions`,
+    #: `Cycle`, `Cancelled`, `Interrupted`, `RunnerDied`.
+    kind: str
+    message: str
+    #: Plain text as Python prints it; empty where nothing was raised.
+    traceback: str = ""
+    #: What to do about it; empty where nothing is to be said.
+    hint: str = ""
+    #: The other cells that this names: the cause of a cancellation, the other definers, the cycle.
+    cells: list[str] = []
+
+
+class ConsoleChunk(msgspec.Struct):
+    """Text of one stream, as written: control characters are kept."""
+
+    stream: Stream
+    text: str
+
+
+class Console(msgspec.Struct):
+    """What a cell wrote to its standard streams, in order of arrival."""
+
+    chunks: list[ConsoleChunk] = []
+    #: Characters dropped from the front when the cap was reached.
+    dropped: int = 0
+
+    def text(self, stream: Stream | None = None) -> str:
+        """Return the text of `stream`, or of both in order of arrival."""
+        return "".join(c.text for c in self.chunks if stream is None or c.stream == stream)
+
+
+class CellState(msgspec.Struct):
+    """One cell as frontends see it."""
+
+    id: str
+    source: str = ""
+    #: Counts the changes of `source`.
+    revision: int = 0
+    status: Status = "idle"
+    #: Its outputs no longer follow from the sources.
+    stale: bool = False
+    disabled: bool = False
+    #: The run that the outputs, the console and the error belong to; 0 before the first.
+    run: int = 0
+    outputs: list[Item] = []
+    console: Console = msgspec.field(default_factory=Console)
+    error: CellError | None = None
+    #: Start of `run`, in seconds since 1970; 0 before the first.
+    started: float = 0.0
+    #: Seconds that `run` took; 0 until it has finished.
+    duration: float = 0.0
+    #: Names that the cell defines and names that it reads, both sorted.
+    defs: list[str] = []
+    refs: list[str] = []
+
+
+class RunState(msgspec.Struct):
+    """A run that was accepted and has not finished."""
+
+    run: int
+    #: Cells planned so far, in order; empty until the runner has planned it.
+    cells: list[str] = []
+
+
+class PendingInput(msgspec.Struct, frozen=True):
+    """A question of user code that no frontend has answered yet."""
+
+    id: str
+    cell: str
+    prompt: str
+    password: bool = False
+
+
+class RunnerState(msgspec.Struct):
+    """The process that runs the cells."""
+
+    condition: RunnerCondition = "starting"
+    #: Counts the runners of this kernel, from 1.
+    generation: int = 0
+    pid: int = 0
+    #: How the last runner ended: signal or status and the faulthandler trace; empty while one lives.
+    reason: str = ""
+
+
+class Notebook(msgspec.Struct):
+    """The whole state of a kernel that frontends share."""
+
+    cells: dict[str, CellState] = {}
+    #: Cell ids in notebook order.
+    order: list[str] = []
+    mode: Mode = "autorun"
+    #: Runs accepted and not finished, oldest first.
+    runs: list[RunState] = []
+    inputs: list[PendingInput] = []
+    runner: RunnerState = msgspec.field(default_factory=RunnerState)
+    #: Text that belongs to no cell, such as that of detached threads.
+    console: Console = msgspec.field(default_factory=Console)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is accepted or in progress."""
+        return not self.runs
