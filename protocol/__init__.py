@@ -1,0 +1,86 @@
+"""What a frontend needs: `launch_kernel`, `connect`, the client they give, and the types it speaks in.
+
+The names are imported when they are first used, so that the kernel and the runner, which need a few
+types of this package, load neither anyio nor (the runner) zmq with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import KernelClient
+    from .connection import Connection, Settings, read_connection_file
+    from .errors import (
+        AuthenticationError,
+        CellwireError,
+        ConnectionFileError,
+        EventsLost,
+        KernelDied,
+        NotebookFileError,
+        ProtocolError,
+        RequestError,
+    )
+    from .event_stream import EventStream
+    from .launch import connect, launch_kernel
+    from .limits import Limits
+    from .messages import Cell
+    from .notebook import CellError, CellState, Console, Item, Notebook
+
+_HOMES = {
+    "AuthenticationError": "errors",
+    "Cell": "messages",
+    "CellError": "notebook",
+    "CellState": "notebook",
+    "CellwireError": "errors",
+    "Connection": "connection",
+    "ConnectionFileError": "errors",
+    "Console": "notebook",
+    "EventStream": "event_stream",
+    "EventsLost": "errors",
+    "Item": "notebook",
+    "KernelClient": "client",
+    "KernelDied": "errors",
+    "Limits": "limits",
+    "Notebook": "notebook",
+    "NotebookFileError": "errors",
+    "ProtocolError": "errors",
+    "RequestError": "errors",
+    "Settings": "connection",
+    "connect": "launch",
+    "launch_kernel": "launch",
+    "read_connection_file": "connection",
+}
+
+__all__ = [
+    "AuthenticationError",
+    "Cell",
+    "CellError",
+    "CellState",
+    "CellwireError",
+    "Connection",
+    "ConnectionFileError",
+    "Console",
+    "EventStream",
+    "EventsLost",
+    "Item",
+    "KernelClient",
+    "KernelDied",
+    "Limits",
+    "Notebook",
+    "NotebookFileError",
+    "ProtocolError",
+    "RequestError",
+    "Settings",
+    "connect",
+    "launch_kernel",
+    "read_connection_file",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value

@@ -5,6 +5,7 @@ CellwireError
 ├── ConnectionFileError  a connection file is missing, unreadable or not one
 ├── AuthenticationError  the kernel refused the key
 ├── KernelDied         the kernel process ended
+├── EventsLost         a reader of events was too slow for its buffer
 ├── RequestError       the kernel refused a request; carries `code` and `hint`
 └── NotebookFileError  a notebook file cannot be read
 """
@@ -28,6 +29,10 @@ class AuthenticationError(CellwireError):
 
 class KernelDied(CellwireError):
     """Raised when the kernel process has ended or cannot be reached any more."""
+
+
+class EventsLost(CellwireError):
+    """Raised when a reader of `events()` was slower than its buffer allows; the replica is not affected."""
 
 
 class RequestError(CellwireError):

@@ -196,6 +196,8 @@ class RunQueued(_Message, frozen=True):
 
     id: str
     run: int
+    #: The number of the run's `RunAccepted`: a state at or after it that lacks the run is after its end.
+    seq: int = 0
 
 
 class Pong(_Message, frozen=True):

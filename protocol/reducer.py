@@ -5,7 +5,9 @@ Deterministic and total: it reads nothing but its arguments, and an event that n
 item but for its id, so the kernel can keep items as bytes.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from . import events as e
@@ -23,6 +25,7 @@ from .notebook import (
 #: Adjacent text of one stream is joined up to this many characters, so that a character at a time
 #: costs neither an object each nor a copy of everything before it.
 CHUNK_CHARS = 8192
+_item_id = attrgetter("id")
 
 
 def apply(notebook: Notebook, event: Any) -> None:
@@ -53,6 +56,16 @@ def drop_text(console: Console, chars: int) -> None:
     del console.chunks[:gone]
     if chars and console.chunks:
         console.chunks[0].text = console.chunks[0].text[chars:]
+        # What has become small is joined at once, as writing the chunks anew (a snapshot) would join them.
+        console.chunks[:2] = _joined(console.chunks[:2])
+
+
+def _joined(chunks: list[ConsoleChunk]) -> list[ConsoleChunk]:
+    """Return `chunks` as writing their texts one after the other would leave them."""
+    anew = Console()
+    for chunk in chunks:
+        append_text(anew, chunk.stream, chunk.text)
+    return anew.chunks
 
 
 def _current(notebook: Notebook, event: Any) -> CellState | None:
@@ -80,11 +93,9 @@ def _reset(cell: CellState, run: int) -> None:
 
 
 def _place(items: list[Any], item_id: int) -> int | None:
-    """Return the index of an item, looking from the end: recent items change most."""
-    for index in range(len(items) - 1, -1, -1):
-        if items[index].id == item_id:
-            return index
-    return None
+    """Return the index of an item; ids grow in order of creation and a replacement keeps its place."""
+    index = bisect_left(items, item_id, key=_item_id)
+    return index if index < len(items) and items[index].id == item_id else None
 
 
 def _run_accepted(notebook: Notebook, event: e.RunAccepted) -> None:
@@ -105,15 +116,16 @@ def _run_planned(notebook: Notebook, event: e.RunPlanned) -> None:
 
 
 def _run_finished(notebook: Notebook, event: e.RunFinished) -> None:
+    # Runs finish nearly in order, so the search ends at the front however many are queued.
+    index = next((i for i, run in enumerate(notebook.runs) if run.run == event.run), None)
+    if index is None:
+        return
     # A cell that is still queued never had its turn: it keeps its outputs and is no longer waiting.
-    for run in notebook.runs:
-        if run.run == event.run:
-            for cell_id in run.cells:
-                cell = notebook.cells.get(cell_id)
-                if cell is not None and cell.status == "queued":
-                    cell.status = "cancelled"
-                    cell.stale = True
-    notebook.runs = [run for run in notebook.runs if run.run != event.run]
+    for cell_id in notebook.runs.pop(index).cells:
+        cell = notebook.cells.get(cell_id)
+        if cell is not None and cell.status == "queued":
+            cell.status = "cancelled"
+            cell.stale = True
 
 
 def _cell_started(notebook: Notebook, event: e.CellStarted) -> None:
@@ -173,7 +185,10 @@ def _graph_changed(notebook: Notebook, event: e.GraphChanged) -> None:
         cell.defs = list(declared.defs)
         cell.refs = list(declared.refs)
     if event.order is not None:
-        notebook.order = list(event.order)
+        # One order for both, so that the encoded forms of equal notebooks are equal.
+        ids = dict.fromkeys([*event.order, *notebook.order])
+        notebook.cells = {id: notebook.cells[id] for id in ids if id in notebook.cells}
+        notebook.order = list(notebook.cells)
 
 
 def _mode_changed(notebook: Notebook, event: e.ModeChanged) -> None:
@@ -223,7 +238,7 @@ def _console_trimmed(notebook: Notebook, event: e.ConsoleTrimmed) -> None:
 def _console_cleared(notebook: Notebook, event: e.ConsoleCleared) -> None:
     console = _console(notebook, event)
     if console is not None:
-        console.chunks = [chunk for chunk in console.chunks if chunk.stream != event.stream]
+        console.chunks = _joined([chunk for chunk in console.chunks if chunk.stream != event.stream])
 
 
 def _input_requested(notebook: Notebook, event: e.InputRequested) -> None:

@@ -1,0 +1,64 @@
+# All that is needed: Python 3.11 or newer with venv, make, git. Everything else goes into .venv, which is
+# brought up to date when pyproject.toml changes and left alone otherwise.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check smoke bench soak clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOK ?= smoke_tests/notebooks/imperative_output.py
+ARGS ?=
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 ...` takes another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+help:
+	@echo 'make run [NOTEBOOK=path]  run a notebook through a real kernel and show it live'
+	@echo 'make test                 all checks, then all tests'
+	@echo 'make check                format, lint, types'
+	@echo 'make smoke                only the tests that run whole notebooks'
+	@echo 'make bench                the measurements of benchmarks/'
+	@echo 'make soak                 the long measurements of benchmarks/'
+	@echo 'make clean                remove what the others made'
+
+run: $(VENV)/run.stamp
+	@$(BIN)/cellwire run '$(NOTEBOOK)' $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/basedpyright
+
+smoke: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest smoke_tests $(ARGS)
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+soak: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A notebook needs few packages, the tests need many: `make run` does not wait for the latter.
+$(VENV)/run.stamp: pyproject.toml
+	$(call install,cli)
+
+$(VENV)/dev.stamp: pyproject.toml
+	$(call install,dev)
+	@touch $(VENV)/run.stamp
+
+define install
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo 'cellwire needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)' >&2; exit 1; }
+	@echo 'Setting up $(VENV) ...'
+	@'$(PYTHON)' -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'
+	@touch $@
+endef

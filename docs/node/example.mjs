@@ -1,0 +1,15 @@
+// node example.mjs PYTHON: launches a kernel, runs two cells, loses its connection, and follows on.
+import { Kernel, text } from "./frontend.mjs";
+
+const kernel = await Kernel.launch(process.argv[2] ?? "python3");
+const shown = (id) => kernel.notebook.cells.get(id).outputs.map((item) => item.data["text/plain"]);
+
+await kernel.run({ a: "x = 1", b: "print('from b')\nx + 1" });
+console.log(JSON.stringify({ step: "run", outputs: shown("b"), console: text(kernel.notebook.cells.get("b").console) }));
+
+const finished = kernel.run({ a: "import time; time.sleep(0.2); x = 41", c: "x * 2" });
+await kernel.reconnect();
+await finished;
+console.log(JSON.stringify({ step: "reconnect", outputs: shown("b"), dependent: shown("c"), order: kernel.notebook.order }));
+
+await kernel.shutdown();

@@ -1,0 +1,168 @@
+// A whole cellwire frontend for Node.js: launches or attaches, runs cells, keeps a replica, reconnects.
+// docs/protocol.md explains each step; `reduce` is the counterpart of protocol/reducer.py.
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { decode, encode } from "@msgpack/msgpack";
+import { Dealer } from "zeromq";
+
+const newConsole = (dropped = 0) => ({ chunks: [], dropped });
+const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole() });
+const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: newConsole(), error: null, started: 0, duration: 0 });
+
+export function text(consoleState, stream) {
+  return consoleState.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
+}
+
+// Change `notebook` as `event` says; what no longer applies changes nothing.
+export function reduce(notebook, event) {
+  const known = notebook.cells.get(event.cell);
+  const cell = known && known.run === event.run ? known : undefined;
+  const named = (ids, change) => ids.forEach((id) => notebook.cells.has(id) && change(notebook.cells.get(id)));
+  const written = event.cell === "" ? notebook.console : cell?.console;
+  switch (event.type) {
+    case "RunAccepted":
+    case "RunPlanned": {
+      const { run, cells = [] } = event, accepted = notebook.runs.find((r) => r.run === run);
+      accepted ? (accepted.cells = cells) : notebook.runs.push({ run, cells });
+      return named(cells, (c) => (c.status = "queued"));
+    }
+    case "RunFinished":
+      named(notebook.runs.find((r) => r.run === event.run)?.cells ?? [], (c) => c.status === "queued" && Object.assign(c, { status: "cancelled", stale: true }));
+      return void (notebook.runs = notebook.runs.filter((r) => r.run !== event.run));
+    case "CellStarted": return void (known && Object.assign(reset(known, event.run), { status: "running", stale: false, started: event.at ?? 0 }));
+    case "CellFinished": return void (cell && Object.assign(cell, { status: event.status ?? "ok", duration: event.duration ?? 0, error: event.error ?? null }));
+    case "CellSkipped": return void (known && Object.assign(reset(known, event.run), { status: event.status ?? "cancelled", error: event.error ?? null }));
+    case "CellsMarked": return named(event.cells, (c) => (c.stale = event.stale ?? true));
+    case "CellsConfigured": return named(event.cells, (c) => (c.disabled = event.disabled ?? false));
+    case "CellsDeleted":
+      event.cells.forEach((id) => notebook.cells.delete(id));
+      return void (notebook.order = notebook.order.filter((id) => notebook.cells.has(id)));
+    case "GraphChanged":
+      for (const { id, source = "", revision = 1, defs = [], refs = [] } of event.cells ?? []) {
+        if (!notebook.cells.has(id)) {
+          notebook.cells.set(id, reset({ id, status: "idle", stale: false, disabled: false }, 0));
+          notebook.order.push(id);
+        }
+        Object.assign(notebook.cells.get(id), { source, revision, defs, refs });
+      }
+      return void (event.order && (notebook.order = event.order));
+    case "ModeChanged": return void (notebook.mode = event.mode);
+    case "OutputAppended": return void cell?.outputs.push(event.item);
+    case "OutputReplaced": return void (cell && (cell.outputs = cell.outputs.map((i) => (i.id === event.item.id ? event.item : i))));
+    case "OutputRemoved": return void (cell && (cell.outputs = cell.outputs.filter((i) => i.id !== event.item)));
+    case "OutputsCleared": return void (cell && (cell.outputs = []));
+    case "ConsoleWritten": return void written?.chunks.push({ stream: event.stream, text: event.text });
+    case "ConsoleCleared": return void (written && (written.chunks = written.chunks.filter((c) => c.stream !== event.stream)));
+    case "ConsoleTrimmed":
+      if (written) written.dropped += event.chars;
+      for (let left = event.chars; written && left > 0 && written.chunks.length; ) {
+        const chunk = written.chunks[0], characters = [...chunk.text]; // characters, not UTF-16 units
+        characters.length <= left ? written.chunks.shift() : (chunk.text = characters.slice(left).join(""));
+        left -= characters.length;
+      }
+      return;
+    case "InputRequested": return void notebook.inputs.push(event);
+    case "InputClosed": return void (notebook.inputs = notebook.inputs.filter((i) => i.id !== event.id));
+    case "RunnerStarted": return void (notebook.runner = { condition: "ready", generation: event.generation, pid: event.pid, reason: "" });
+    case "RunnerChanged": return void (notebook.runner.condition = event.condition);
+    case "RunnerDied": return void (Object.assign(notebook.runner, { condition: "dead", reason: event.reason }), (notebook.inputs = []));
+    case "NotebookRestored": {
+      const { mode = "autorun", runs = [], inputs = [], condition = "starting", generation = 0, pid = 0, reason = "", console_dropped = 0 } = event;
+      return void Object.assign(notebook, { mode, runs, inputs, runner: { condition, generation, pid, reason }, console: newConsole(console_dropped) });
+    }
+    case "CellRestored":
+      notebook.cells.set(event.cell.id, { ...event.cell, outputs: [], console: newConsole(event.console_dropped ?? 0) });
+      return void notebook.order.push(event.cell.id);
+  }
+}
+
+export class Kernel {
+  notebook = newNotebook();
+  #dealer = new Dealer({ linger: 0 });
+  #waiting = new Map(); // request id -> its promise and the request, sent again after a reconnect
+  #finished = new Map(); // run -> resolve
+  #epoch = ""; #seq = 0; #received = 0; #acknowledged = 0; #hello = ""; #coming = null;
+
+  static async launch(python = "python3", settings = {}) {
+    const child = spawn(python, ["-P", "-m", "cellwire.kernel"], { stdio: ["pipe", "pipe", "inherit"] });
+    child.stdin.write(JSON.stringify(settings) + "\n"); // kept open: its end would end the kernel
+    for await (const line of createInterface({ input: child.stdout })) return Kernel.#open(JSON.parse(line), child);
+    throw new Error("the kernel ended before it was ready");
+  }
+  static attach = (file) => Kernel.#open(JSON.parse(readFileSync(file, "utf8")));
+  static async #open(connection, process = null) {
+    const kernel = Object.assign(new Kernel(), { connection, process }), dealer = kernel.#dealer;
+    const { server_key: serverKey, client } = connection;
+    if (serverKey) Object.assign(dealer, { curveServerKey: serverKey, curvePublicKey: client.public, curveSecretKey: client.secret });
+    dealer.events.on("handshake", () => kernel.#greet()); // the first connection and every later one
+    const welcome = new Promise((resolve) => (kernel.welcomed = resolve));
+    dealer.connect(connection.endpoint);
+    kernel.#receive();
+    await welcome;
+    return kernel;
+  }
+  #greet() {
+    this.#received = this.#acknowledged = 0;
+    this.#hello = randomUUID();
+    this.#dealer.send(encode({ type: "Hello", id: this.#hello, client: "node", epoch: this.#epoch, seq: this.#seq }));
+    for (const { request } of this.#waiting.values()) this.#dealer.send(encode(request)); // same id: done once
+  }
+  request(type, fields = {}) {
+    const request = { type, id: randomUUID(), ...fields };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(request.id, { request, resolve, reject });
+      this.#dealer.send(encode(request));
+    });
+  }
+  async run(cells) { // {id: source}; resolves with RunFinished
+    const list = Object.entries(cells).map(([id, source]) => ({ id, source }));
+    const { run } = await this.request("RunCells", { cells: list });
+    return new Promise((resolve) => this.#finished.set(run, resolve));
+  }
+  async #receive() {
+    for await (const [head, ...rest] of this.#dealer) {
+      const message = decode(head);
+      if (message.type !== "Batch" && message.type !== "Snapshot") {
+        this.#answer(message);
+        continue;
+      }
+      this.#apply(message, [...(message.events ?? []), ...rest.map((frame) => decode(frame))]);
+      this.#received += head.length + rest.reduce((sum, frame) => sum + frame.length, 0);
+      if (this.#received - this.#acknowledged < 65536 && !this.closing) continue;
+      this.#acknowledged = this.#received;
+      this.#dealer.send(encode({ type: "Acknowledge", received: this.#received }));
+    }
+  }
+  #answer(message) {
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (message.id === this.#hello) this.welcomed();
+    else if (message.type === "Error") waiting?.reject(Object.assign(new Error(message.message), message));
+    else waiting?.resolve(message);
+  }
+  #apply(message, events) {
+    if (message.type === "Snapshot") {
+      if (message.first) this.#coming = newNotebook();
+      events.forEach((event) => reduce(this.#coming, event));
+      if (message.last) [this.notebook, this.#epoch, this.#seq] = [this.#coming, message.epoch, message.seq];
+    } else if (message.first_seq > this.#seq + 1) this.#greet(); // a gap: ask for what is missing
+    else events.slice(this.#seq + 1 - message.first_seq).forEach((event) => {
+      reduce(this.notebook, event);
+      this.#seq += 1;
+      if (event.type === "KernelClosing") this.closing = true;
+      if (event.type === "RunFinished") this.#finished.get(event.run)?.(event);
+    });
+  }
+  reconnect() { // what ZeroMQ does by itself when a connection breaks
+    this.#dealer.disconnect(this.connection.endpoint);
+    const welcome = new Promise((resolve) => (this.welcomed = resolve));
+    this.#dealer.connect(this.connection.endpoint);
+    return welcome;
+  }
+  async shutdown() {
+    await this.request("Shutdown");
+    this.#dealer.close();
+  }
+}

@@ -1,0 +1,50 @@
+"""Be a kernel: `python -P -m cellwire.kernel`, with `connection.Settings` as a line on standard input.
+
+The runner takes longest to start, so it is started before anything that takes time is imported here.
+"""
+
+import os
+import signal
+import sys
+
+#: Bytes that a line of settings may have.
+_LARGEST = 1 << 20
+
+
+def main(command: list[str] | None = None) -> int:
+    """Serve until shut down and return the exit status; `command` starts another runner than ours."""
+    if sys.platform == "win32":
+        print("cellwire kernel: Windows is not supported; use WSL", file=sys.stderr)  # noqa: T201
+        return 2
+    from .process import COMMAND, RunnerProcess
+
+    line = _read_line(0)
+    if not line.endswith(b"\n"):
+        from .diagnostics import report
+
+        report("a line with settings is expected on standard input, `{}` for the defaults")
+        return 2
+
+    def start() -> RunnerProcess:
+        return RunnerProcess(command or COMMAND)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = start()
+    from .service import serve
+
+    return serve(line, process, start)
+
+
+def _read_line(fd: int) -> bytes:
+    """Return what `fd` holds up to the end of a line; less only if that never comes."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LARGEST:
+        data = os.read(fd, 65536)
+        if not data:
+            break
+        line += data
+    return line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

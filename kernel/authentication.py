@@ -1,0 +1,69 @@
+"""Who may connect over tcp: CURVE keys on a list, each with a role.
+
+CURVE alone encrypts and lets any key in, so ZeroMQ asks a handler (ZAP, an inproc socket of fixed
+name) about each connection. The handler allows the keys of the list in the kernel's domain and nothing
+else; the role travels back as the connection's user id. The domain is enforced, so a connection that
+the handler has not seen is refused as well. On ipc the file system decides and there is no handler.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import zmq
+from zmq.utils import z85
+
+from ..protocol.connection import KeyPair
+from ..protocol.messages import Role
+
+DOMAIN = b"cellwire"
+_HANDLER = "inproc://zeromq.zap.01"
+#: Questions answered in one turn.
+_QUESTIONS = 64
+
+
+def new_key_pair() -> KeyPair:
+    """Return a new CURVE key pair."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode(), secret.decode())
+
+
+class Allowed:
+    """The keys that may connect, and what each may do."""
+
+    def __init__(self, roles: Mapping[str, Role]) -> None:
+        self._roles = {z85.decode(key): role for key, role in roles.items()}
+
+    def verdict(self, request: Sequence[bytes]) -> list[bytes]:
+        """Return the answer to a question of ZeroMQ's."""
+        version, number = (request[0], request[1]) if len(request) > 1 else (b"1.0", b"")
+        role = None
+        if len(request) == 7 and version == b"1.0" and request[2] == DOMAIN and request[5] == b"CURVE":
+            role = self._roles.get(request[6])
+        if role is None:
+            return [b"1.0", number, b"400", b"not allowed", b"", b""]
+        return [b"1.0", number, b"200", b"", role.encode(), b""]
+
+
+class Authenticator:
+    """Answers ZeroMQ's questions about connections."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Allowed) -> None:
+        self._allowed = allowed
+        self._socket = context.socket(zmq.REP)
+        self._socket.linger = 0
+        self._socket.bind(_HANDLER)
+        #: Edge-triggered: `turn` has to be called before waiting for it.
+        self.fd = int(self._socket.fd)
+
+    def turn(self) -> bool:
+        """Answer a bounded number of questions; return whether there may be more."""
+        for _ in range(_QUESTIONS):
+            try:
+                request = self._socket.recv_multipart(zmq.NOBLOCK)
+                self._socket.send_multipart(self._allowed.verdict(request), zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._socket.close()

@@ -1,0 +1,118 @@
+"""Console text on its way into the log: whose it is, whether its time has come, how much is kept.
+
+Pure over the record. Text reaches the kernel beside the link, so it may come before the event it
+depends on: what a run wrote whose `CellStarted` is not there yet is held until it is. Text of a run
+that is no longer its cell's current one changes nothing and is not logged. Each console, the
+notebook's included, has a cap; the oldest text is trimmed from the log's readers' copies by an event.
+"""
+
+from ..protocol import events as e
+from ..protocol.limits import Limits
+from ..protocol.notebook import Console, Stream
+from .record import Record
+from .run_queue import RunQueue
+
+#: When the cap is reached this fraction of it is trimmed at once, to trim seldom.
+_SLACK = 16
+#: The cap also bounds the number of chunks: one for this many characters.
+_CHARS_PER_CHUNK = 256
+#: Characters put into one event.
+_PIECE = 64 * 1024
+
+_Run = tuple[str, int]
+
+
+class ConsoleText:
+    """Decides what becomes of text that has been read, and logs it."""
+
+    def __init__(self, record: Record, queue: RunQueue, limits: Limits) -> None:
+        self._record = record
+        self._queue = queue
+        self._cap = limits.console_chars
+        self._chunks = max(16, self._cap // _CHARS_PER_CHUNK)
+        self._held: dict[_Run, list[tuple[Stream, str | None]]] = {}
+        self._held_chars = 0
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def write(self, cell: str, run: int, stream: Stream, text: str) -> None:
+        """Log text of a run, or hold it."""
+        if not cell:
+            self._log("", 0, self._record.notebook.console, stream, text)
+        elif (console := self._current(cell, run)) is not None:
+            self._log(cell, run, console, stream, text)
+        else:
+            self._hold(cell, run, stream, text)
+
+    def clear(self, cell: str, run: int, stream: Stream) -> None:
+        """Empty a stream of a run's console."""
+        if not cell:
+            return
+        console = self._current(cell, run)
+        if console is None:
+            self._hold(cell, run, stream, None)
+        elif any(chunk.stream == stream for chunk in console.chunks):
+            self._record.add(e.ConsoleCleared(cell, run, stream))
+            self._sizes[cell] = (run, sum(len(chunk.text) for chunk in console.chunks))
+
+    def started(self, cell: str, run: int) -> None:
+        """Log what was held for a run: its `CellStarted` is in the log."""
+        for stream, text in self._take(cell, run):
+            if text is None:
+                self.clear(cell, run, stream)
+            else:
+                self.write(cell, run, stream, text)
+
+    def finished(self, run: int) -> None:
+        """Forget what is held for a run that has finished: those cells never started in it."""
+        for cell, held_run in list(self._held):
+            if held_run == run:
+                self._take(cell, run)
+
+    def forget(self) -> None:
+        """Forget everything that is held: the runner has ended."""
+        self._held.clear()
+        self._held_chars = 0
+
+    def deleted(self, cells: list[str]) -> None:
+        """Forget cells."""
+        for cell in cells:
+            self._sizes.pop(cell, None)
+
+    def _current(self, cell: str, run: int) -> Console | None:
+        state = self._record.notebook.cells.get(cell)
+        return state.console if state is not None and state.run == run else None
+
+    def _hold(self, cell: str, run: int, stream: Stream, text: str | None) -> None:
+        size = len(text or "") + 1
+        if self._queue.is_over(run) or self._held_chars + size > self._cap:
+            return
+        self._held.setdefault((cell, run), []).append((stream, text))
+        self._held_chars += size
+
+    def _take(self, cell: str, run: int) -> list[tuple[Stream, str | None]]:
+        held = self._held.pop((cell, run), [])
+        self._held_chars -= sum(len(text or "") + 1 for _, text in held)
+        return held
+
+    def _log(self, cell: str, run: int, console: Console, stream: Stream, text: str) -> None:
+        known, size = self._sizes.get(cell, (run, 0))
+        if known != run:
+            size = 0
+        for start in range(0, len(text), _PIECE):
+            piece = text[start : start + _PIECE]
+            self._record.add(e.ConsoleWritten(cell, run, stream, piece))
+            size += len(piece)
+            excess = self._excess(console, size)
+            if excess:
+                self._record.add(e.ConsoleTrimmed(cell, run, excess))
+                size -= excess
+        self._sizes[cell] = (run, size)
+
+    def _excess(self, console: Console, size: int) -> int:
+        """Return how many characters to trim from a console that holds `size`."""
+        if size > self._cap:
+            return min(size, size - self._cap + self._cap // _SLACK)
+        if len(console.chunks) > self._chunks:
+            surplus = len(console.chunks) - self._chunks + self._chunks // _SLACK
+            return sum(len(chunk.text) for chunk in console.chunks[:surplus])
+        return 0

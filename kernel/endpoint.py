@@ -1,0 +1,119 @@
+"""Where a kernel can be reached: the bound socket, the directory, the connection file.
+
+`ipc`: a socket in a new directory of mode 0700, and a filter on the user id where ZeroMQ has one.
+`tcp`: a port of the loopback interface that the system chooses, with CURVE and an allow-list. The
+connection file has its mode from the moment it exists and its whole content from the moment it has
+its name. `close` removes everything.
+"""
+
+import os
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import zmq
+
+from ..protocol.connection import Connection, Settings
+from ..protocol.messages import Role
+from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
+
+#: Longest path of a socket that every system takes.
+_LONGEST_PATH = 100
+#: Beyond the largest request, so that a request a little too large gets an answer.
+_SLACK = 64 * 1024
+#: Messages that may wait in ZeroMQ for one frontend, and from one.
+_MESSAGES = 1000
+_BACKLOG = 256
+_HANDSHAKE_MS = 5_000
+_HEARTBEAT_MS = 5_000
+_SILENCE_MS = 20_000
+_LINGER_MS = 200
+
+
+class Endpoint:
+    """A bound ROUTER and what belongs to it."""
+
+    def __init__(self, settings: Settings, epoch: str, version: str) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self.socket = self._context.socket(zmq.ROUTER)
+        #: Edge-triggered: sending and receiving go on until there is nothing to do, and only then wait.
+        self.fd = int(self.socket.fd)
+        #: Answers ZeroMQ's questions about connections; absent on ipc.
+        self.authenticator: Authenticator | None = None
+        self._directory = Path(_place(), f"cellwire-{os.urandom(6).hex()}")
+        self._directory.mkdir(0o700)
+        self._configure(settings)
+        file = Path(settings.connection_file or self._directory / "connection.json").absolute()
+        connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
+        #: What frontends need to attach.
+        self.connection = msgspec.structs.replace(
+            connection, epoch=epoch, pid=os.getpid(), version=version, file=str(file)
+        )
+        _write_privately(file, msgspec.json.encode(self.connection))
+
+    def close(self) -> None:
+        """Close the socket, giving what was sent a moment to leave, and remove the files."""
+        self.socket.close(linger=_LINGER_MS)
+        if self.authenticator is not None:
+            self.authenticator.close()
+        self._context.term()
+        self.remove_files()
+
+    def remove_files(self) -> None:
+        """Remove the connection file and the directory."""
+        Path(self.connection.file).unlink(missing_ok=True)
+        for path in self._directory.iterdir():
+            path.unlink(missing_ok=True)
+        self._directory.rmdir()
+
+    def _configure(self, settings: Settings) -> None:
+        socket = self.socket
+        socket.router_mandatory = True
+        socket.sndhwm = socket.rcvhwm = _MESSAGES
+        socket.maxmsgsize = settings.limits.request_bytes + _SLACK
+        socket.backlog = _BACKLOG
+        socket.handshake_ivl = _HANDSHAKE_MS
+
+    def _bind_ipc(self) -> Connection:
+        try:
+            self.socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
+        except zmq.ZMQError:
+            # Built without it: the directory's mode keeps others out by itself.
+            pass
+        endpoint = f"ipc://{self._directory / 'socket'}"
+        self.socket.bind(endpoint)
+        return Connection(endpoint, "", 0, "", "")
+
+    def _bind_tcp(self) -> Connection:
+        server, client, watcher = new_key_pair(), new_key_pair(), new_key_pair()
+        roles: dict[str, Role] = {client.public: "control", watcher.public: "watch"}
+        # The handler has to be there before the first connection can be.
+        self.authenticator = Authenticator(self._context, Allowed(roles))
+        self.socket.curve_server = True
+        self.socket.curve_secretkey = server.secret.encode()
+        self.socket.zap_domain = DOMAIN
+        self.socket.zap_enforce_domain = True
+        self.socket.heartbeat_ivl = _HEARTBEAT_MS
+        self.socket.heartbeat_timeout = _SILENCE_MS
+        self.socket.bind("tcp://127.0.0.1:*")
+        endpoint = cast(bytes, self.socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+        return Connection(endpoint, "", 0, "", "", server_key=server.public, client=client, watcher=watcher)
+
+
+def _place() -> str:
+    """Return a directory for the kernel's own that leaves room for a socket's path."""
+    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
+        if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+            longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", "socket")))
+            if longest <= _LONGEST_PATH:
+                return place
+    raise OSError("no directory for a socket: set TMPDIR to one with a short path that can be written")
+
+
+def _write_privately(path: Path, content: bytes) -> None:
+    """Write a file that nobody else can read at any moment and nobody sees half of."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(fd, "wb") as file:
+        file.write(content)
+    temporary.replace(path)

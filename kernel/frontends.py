@@ -1,0 +1,210 @@
+"""The one socket that frontends talk to, and their sessions.
+
+A ROUTER that never blocks: it is mandatory, so a message for someone who has left is an error instead
+of being lost, and a full pipe is `Again` instead of a wait. Its descriptor is edge-triggered for both
+directions at once, so a turn ends only after a receive that found nothing and no send after it.
+
+Roles come with each message from the authentication of its connection, never from the session: an
+identity can be taken over by somebody else, a connection cannot.
+"""
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import zmq
+
+from ..protocol.limits import Limits
+from ..protocol.messages import Error, Role
+from .diagnostics import report
+from .record import Record, encode
+from .session import Departed, Session
+
+#: Requests taken and messages of events sent to each frontend in one turn.
+_REQUESTS = 64
+_MESSAGES = 2
+#: Frames of this size and more are handed to ZeroMQ without a copy.
+_WITHOUT_COPY = 64 * 1024
+#: Seconds after which a socket that refused a message is tried again, should its signal have been missed.
+RETRY = 0.02
+
+#: Takes a request: who sent it, as what, and its bytes.
+Receive = Callable[[bytes, Role, bytes], None]
+
+
+class Frontends:
+    """Receives requests, and keeps every session supplied from the log."""
+
+    def __init__(
+        self,
+        socket: "zmq.Socket[bytes]",
+        record: Record,
+        limits: Limits,
+        *,
+        authenticated: bool,
+        receive: Receive,
+        attendance: Callable[[int], None],
+    ) -> None:
+        self._socket = socket
+        self._record = record
+        self._limits = limits
+        self._authenticated = authenticated
+        self._receive = receive
+        self._attendance = attendance
+        self._sessions: dict[bytes, Session] = {}
+        self._present = 0
+        #: Frontends dropped because they took nothing.
+        self.stuck = 0
+
+    # Requests and replies
+
+    def turn(self) -> bool:
+        """Send and receive a bounded amount; return whether there is more to do before waiting."""
+        more = self._pump()
+        for _ in range(_REQUESTS):
+            try:
+                frames, role = self._receive_frames()
+            except zmq.Again:
+                return more
+            more = True
+            self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
+        return True
+
+    def reply(self, identity: bytes, message: Any) -> None:
+        """Send a reply; whoever has not greeted gets it only if it can be sent at once."""
+        self.reply_encoded(identity, encode(message))
+
+    def reply_encoded(self, identity: bytes, message: bytes) -> None:
+        """Send a reply that is encoded already."""
+        session = self._sessions.get(identity)
+        try:
+            if session is None:
+                self._send(identity, (message,))
+            elif not session.reply((message,)):
+                self._drop_stuck(session, "it reads no replies")
+        except Departed:
+            self._remove(identity)
+
+    # Sessions
+
+    def session(self, identity: bytes) -> Session | None:
+        """Return the session of a frontend that has greeted."""
+        return self._sessions.get(identity)
+
+    def open(self, identity: bytes, role: Role, client: str) -> Session:
+        """Return the session of a frontend that greets, which has to be opened at its cursor."""
+        # Everybody who has left without a word is found now, so that coming and going costs nothing.
+        self.probe()
+        session = self._sessions.get(identity)
+        if session is None or session.role != role:
+            session = Session(identity, role, client, self._limits, self._send)
+            self._sessions[identity] = session
+            self._count()
+        session.client = client
+        return session
+
+    def sessions(self) -> Sequence[Session]:
+        """Return all sessions."""
+        return list(self._sessions.values())
+
+    def probe(self) -> None:
+        """Remove the sessions of frontends that have left."""
+        for session in self.sessions():
+            try:
+                session.probe()
+            except Departed:
+                self._remove(session.identity)
+
+    def acknowledged(self) -> int:
+        """Return how many bytes all frontends together have acknowledged."""
+        return sum(session.acknowledged for session in self._sessions.values())
+
+    def caught_up(self) -> bool:
+        """Whether every frontend has acknowledged everything."""
+        seq = self._record.log.last
+        return all(session.caught_up(seq) for session in self._sessions.values())
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the socket has refused a message that is to be tried again after `RETRY` seconds."""
+        return any(session.blocked for session in self._sessions.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some frontend has to take or acknowledge something before it can be sent more."""
+        return any(session.full_since is not None for session in self._sessions.values())
+
+    def drop_stuck(self) -> None:
+        """Drop the frontends that have had a full window and acknowledged nothing for too long."""
+        limit = self._limits.stuck_seconds
+        latest = time.monotonic() - limit
+        for session in self.sessions():
+            if session.full_since is not None and session.full_since <= latest:
+                self._drop_stuck(session, f"it has acknowledged nothing for {limit:g} seconds")
+
+    def _pump(self) -> bool:
+        more = False
+        now = time.monotonic()
+        departed: list[bytes] = []
+        for session in self._sessions.values():
+            try:
+                if session.pump(self._record, _MESSAGES, now):
+                    more = True
+            except Departed:
+                departed.append(session.identity)
+        for identity in departed:
+            self._remove(identity)
+        return more
+
+    def _drop_stuck(self, session: Session, reason: str) -> None:
+        self.stuck += 1
+        report(f"a frontend ({session.client or 'unnamed'}) is dropped: {reason}")
+        self._remove(session.identity)
+        farewell = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
+        try:
+            self._send(session.identity, (encode(farewell),))
+        except Departed:
+            pass
+
+    def _remove(self, identity: bytes) -> None:
+        if self._sessions.pop(identity, None) is not None:
+            self._count()
+
+    def _count(self) -> None:
+        present = sum(session.role == "control" for session in self._sessions.values())
+        if present != self._present:
+            self._present = present
+            self._attendance(present)
+
+    # The socket
+
+    def _send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Hand a message to the socket; `False` if its pipe is full.
+
+        Raises: Departed if nobody of that identity is connected.
+        """
+        try:
+            # Only the first part can be refused: ZeroMQ takes a message whole or not at all.
+            self._socket.send(identity, zmq.SNDMORE | zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno == errno.EHOSTUNREACH:
+                raise Departed from None
+            raise
+        last = len(frames) - 1
+        for index, frame in enumerate(frames):
+            more = zmq.SNDMORE if index < last else 0
+            self._socket.send(frame, zmq.NOBLOCK | more, copy=len(frame) < _WITHOUT_COPY)
+        return True
+
+    def _receive_frames(self) -> tuple[list[bytes], Role]:
+        """Return the next message and the role of the connection that it came over.
+
+        Raises: zmq.Again if there is none.
+        """
+        if not self._authenticated:
+            return self._socket.recv_multipart(zmq.NOBLOCK), "control"
+        frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        return [frame.bytes for frame in frames], cast(Role, frames[-1].get("User-Id"))

@@ -1,0 +1,97 @@
+"""One thread that waits for many descriptors and timers and never for anything else.
+
+A callback does a bounded amount of work and returns. `turn` is called once in each round; it says
+whether there is more to do, in which case the round after it does not wait.
+"""
+
+import heapq
+import itertools
+import selectors
+import time
+from collections.abc import Callable
+
+Callback = Callable[[], object]
+
+
+class Timer:
+    """A call that is due at some time, unless it is cancelled."""
+
+    def __init__(self, due: float, callback: Callback) -> None:
+        self.due = due
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Never call."""
+        self.callback = None
+
+
+class Loop:
+    """Calls back when a descriptor is ready or a time has come."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, tuple[Callback, Callback | None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self._running = True
+
+    def watch(self, fd: int, callback: Callback) -> None:
+        """Call back whenever `fd` can be read."""
+        self._watched[fd] = (callback, None)
+        self._selector.register(fd, selectors.EVENT_READ, self._watched[fd])
+
+    def watch_both(self, fd: int, readable: Callback, writable: Callback | None) -> None:
+        """Change what is called when `fd` can be read or written; nothing happens if it is not watched."""
+        if fd not in self._watched:
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writable else 0)
+        self._watched[fd] = (readable, writable)
+        self._selector.modify(fd, events, self._watched[fd])
+
+    def unwatch(self, fd: int) -> None:
+        """Call back no more; nothing happens if `fd` is not watched."""
+        if self._watched.pop(fd, None) is not None:
+            self._selector.unregister(fd)
+
+    def later(self, seconds: float, callback: Callback) -> Timer:
+        """Call back once after `seconds`."""
+        timer = Timer(time.monotonic() + seconds, callback)
+        heapq.heappush(self._timers, (timer.due, next(self._count), timer))
+        return timer
+
+    def stop(self) -> None:
+        """Return from `run` after this round."""
+        self._running = False
+
+    def run(self, turn: Callable[[], float]) -> None:
+        """Go round until `stop`; `turn` returns the seconds that the next round may wait."""
+        wait = 0.0
+        while self._running:
+            for key, events in self._selector.select(self._timeout(wait)):
+                # An earlier callback of this round may have ended or changed the watch.
+                readable, writable = key.data
+                if events & selectors.EVENT_READ and self._watched.get(key.fd) == key.data:
+                    readable()
+                if writable and events & selectors.EVENT_WRITE and self._watched.get(key.fd) == key.data:
+                    writable()
+            self._fire()
+            wait = turn()
+
+    def close(self) -> None:
+        """Give the selector's descriptor back."""
+        self._selector.close()
+
+    def _timeout(self, wait: float) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        if wait > 0 and self._timers:
+            wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
+        return None if wait == float("inf") else wait
+
+    def _fire(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, timer = heapq.heappop(self._timers)
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback()

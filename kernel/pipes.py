@@ -1,0 +1,230 @@
+"""The pipes that a runner's text comes through: read, cut at the markers, decoded.
+
+Two pipes belong to the runner itself, one for each standard stream, and markers in them say whose the
+text is. Each child of a cell may have pipes of its own, which belong to one run as a whole. Such a
+pipe has its place in the runner's stream: it is not read before the marker `pipe_opened`, and at the
+marker `pipe_drained` what it holds is read before anything behind the marker.
+
+A character may be cut by a read: its first bytes wait for the rest, for each run apart.
+"""
+
+import codecs
+import os
+from collections import deque
+
+from ..protocol.errors import ProtocolError
+from ..protocol.link import PipeOpened
+from ..protocol.markers import MarkedReader, Marker
+from ..protocol.notebook import Stream
+from .console import ConsoleText
+from .diagnostics import report
+from .loop import Loop
+
+#: Bytes of one read, and the most that is read of a pipe in one go to find it empty.
+_READ = 64 * 1024
+_DRAIN = 1024 * 1024
+
+
+class _Pipe:
+    """One reading end and the bytes of characters that are not complete."""
+
+    def __init__(self, fd: int, stream: Stream) -> None:
+        self.fd = fd
+        self.stream: Stream = stream
+        self.partial: dict[str, tuple[int, bytes]] = {}
+
+    def read(self) -> bytes | None:
+        """Return what is there, `b""` at the end and `None` if nothing is there."""
+        try:
+            return os.read(self.fd, _READ)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def decode(self, cell: str, run: int, data: bytes) -> str:
+        known, before = self.partial.pop(cell, (run, b""))
+        if known == run:
+            data = before + data
+        text, used = codecs.utf_8_decode(data, "replace", False)
+        if used < len(data):
+            self.partial[cell] = (run, data[used:])
+        return text
+
+
+class _MarkedPipe(_Pipe):
+    """A pipe of the runner's own."""
+
+    def __init__(self, fd: int, stream: Stream, nonce: bytes) -> None:
+        super().__init__(fd, stream)
+        self.reader = MarkedReader(nonce)
+        self.pieces: deque[bytes | Marker] = deque()
+        self.cell, self.run = "", 0
+        #: Set while a marker names a child's pipe that the link has not brought yet.
+        self.waiting = False
+
+
+class _ChildPipe(_Pipe):
+    """A pipe of a child, which belongs to one run."""
+
+    def __init__(self, fd: int, opened: PipeOpened) -> None:
+        super().__init__(fd, opened.stream)
+        self.cell, self.run = opened.cell, opened.run
+
+
+class Pipes:
+    """All pipes of one runner."""
+
+    def __init__(self, loop: Loop, text: ConsoleText, nonce: bytes, stdout: int, stderr: int) -> None:
+        self._loop = loop
+        self._text = text
+        self._marked = (_MarkedPipe(stdout, "stdout", nonce), _MarkedPipe(stderr, "stderr", nonce))
+        self._children: dict[int, _ChildPipe] = {}
+        #: Children whose `pipe_opened` was passed before the link had brought them.
+        self._passed: set[int] = set()
+        self._patient = True
+        for pipe in self._marked:
+            self._watch_marked(pipe)
+
+    def drain(self) -> None:
+        """Read what the runner has written so far; more than a pipe holds is left for later."""
+        for pipe in self._marked:
+            room = _DRAIN
+            while room > 0 and not pipe.waiting and (size := self._read_marked(pipe)):
+                room -= size
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a pipe waits for a descriptor that the link is to bring."""
+        return any(pipe.waiting for pipe in self._marked)
+
+    def open(self, opened: PipeOpened, fd: int) -> None:
+        """Take over the reading end of a child's pipe."""
+        os.set_blocking(fd, False)
+        self._children[opened.pipe] = _ChildPipe(fd, opened)
+        if opened.pipe in self._passed:
+            self._passed.discard(opened.pipe)
+            self._watch_child(opened.pipe)
+        for pipe in self._marked:
+            if pipe.waiting:
+                self._resume(pipe)
+
+    def link_is_empty(self) -> None:
+        """Wait no longer for children's pipes: what was sent before a marker has arrived."""
+        self._patient = False
+        for pipe in self._marked:
+            if pipe.waiting:
+                self._resume(pipe)
+        self._patient = True
+
+    def finish(self) -> None:
+        """Read everything that is left after the runner has ended, and give the children's pipes back."""
+        self.link_is_empty()
+        self._patient = False
+        self.drain()
+        for pipe in self._marked:
+            self._loop.unwatch(pipe.fd)
+            pipe.pieces.append(pipe.reader.finish())
+            self._consume(pipe)
+            self._finish_text(pipe)
+        for number in list(self._children):
+            self._drain_child(number)
+            self._close_child(number)
+
+    # The runner's own pipes
+
+    def _watch_marked(self, pipe: _MarkedPipe) -> None:
+        self._loop.watch(pipe.fd, lambda: self._read_marked(pipe))
+
+    def _read_marked(self, pipe: _MarkedPipe) -> int:
+        """Read once and return how many bytes there were."""
+        data = pipe.read()
+        if data is None:
+            return 0
+        if not data:
+            self._loop.unwatch(pipe.fd)
+            return 0
+        try:
+            pipe.pieces.extend(pipe.reader.feed(data))
+        except ProtocolError as error:
+            report(str(error))
+        self._consume(pipe)
+        return len(data)
+
+    def _resume(self, pipe: _MarkedPipe) -> None:
+        pipe.waiting = False
+        self._watch_marked(pipe)
+        self._consume(pipe)
+
+    def _consume(self, pipe: _MarkedPipe) -> None:
+        """Pass on the pieces of a pipe up to the first marker that has to wait."""
+        while pipe.pieces and not pipe.waiting:
+            piece = pipe.pieces.popleft()
+            if isinstance(piece, bytes):
+                self._write(pipe, pipe.cell, pipe.run, self._joined(pipe, piece))
+            elif piece.kind == "cell":
+                pipe.cell, pipe.run = piece.cell, piece.run
+            elif piece.kind == "clear":
+                self._text.clear(piece.cell, piece.run, pipe.stream)
+            elif piece.kind == "pipe_drained":
+                self._drain_child(piece.pipe)
+            elif piece.pipe in self._children:
+                self._watch_child(piece.pipe)
+            elif self._patient:
+                pipe.pieces.appendleft(piece)
+                pipe.waiting = True
+                self._loop.unwatch(pipe.fd)
+            else:
+                self._passed.add(piece.pipe)
+
+    def _joined(self, pipe: _MarkedPipe, piece: bytes) -> bytes:
+        """Return `piece` with the text behind it that belongs to the same run."""
+        pieces = [piece]
+        while pipe.pieces:
+            following = pipe.pieces[0]
+            if isinstance(following, bytes):
+                pieces.append(following)
+            elif (following.kind, following.cell, following.run) != ("cell", pipe.cell, pipe.run):
+                break
+            pipe.pieces.popleft()
+        return b"".join(pieces)
+
+    # Children's pipes
+
+    def _watch_child(self, number: int) -> None:
+        self._loop.watch(self._children[number].fd, lambda: self._read_child(number))
+
+    def _read_child(self, number: int) -> int:
+        pipe = self._children[number]
+        data = pipe.read()
+        if data:
+            self._write(pipe, pipe.cell, pipe.run, data)
+            return len(data)
+        if data is not None:
+            self._close_child(number)
+        return 0
+
+    def _drain_child(self, number: int) -> None:
+        room = _DRAIN
+        while room > 0 and number in self._children and (size := self._read_child(number)):
+            room -= size
+
+    def _close_child(self, number: int) -> None:
+        pipe = self._children.pop(number, None)
+        if pipe is not None:
+            self._loop.unwatch(pipe.fd)
+            self._finish_text(pipe)
+            os.close(pipe.fd)
+
+    # Text
+
+    def _write(self, pipe: _Pipe, cell: str, run: int, data: bytes) -> None:
+        text = pipe.decode(cell, run, data)
+        if text:
+            self._text.write(cell, run, pipe.stream, text)
+
+    def _finish_text(self, pipe: _Pipe) -> None:
+        """Pass on characters that will never be complete."""
+        for cell, (run, data) in pipe.partial.items():
+            self._text.write(cell, run, pipe.stream, data.decode("utf-8", "replace"))
+        pipe.partial.clear()

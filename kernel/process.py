@@ -1,0 +1,168 @@
+"""A runner process as the operating system sees it: its descriptors, its guardian and how it ended.
+
+Imports little, since starting the runner is the first thing that a kernel does. The runner leads a
+session and process group of its own, which is killed as a whole. Its SIGINT is ignored from the start
+(inherited, the kernel ignores it too) until it has a handler of its own, so an early interrupt is
+harmless. The trace file is where its `faulthandler` writes: memory without a name that outlives it.
+
+The guardian is a shell in a session of its own that holds the reading end of a pipe whose only
+writing end is the kernel's. If the pipe ends without a word the kernel was killed: it kills the group.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+#: What runs a runner; the numbers of the link's and the trace file's descriptors are appended.
+COMMAND = (sys.executable, "-P", "-m", "cellwire.runner")
+
+_GUARD = 'read -r word; [ "$word" = done ] || kill -KILL -- "-$1"'
+_SHELL = "/bin/sh"
+#: Bytes that a console pipe holds where that can be chosen, and bytes read of a trace.
+_PIPE = 256 * 1024
+_TRACE = 64 * 1024
+_F_SETPIPE_SZ = 1031
+#: Ignored by the interpreter in this process; a child starts with the default action.
+_DEFAULT = [signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM]
+
+
+class RunnerProcess:
+    """A process that has been started and not been waited for."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.stdout, out = _pipe()
+        self.stderr, err = _pipe()
+        self._trace = _unnamed_file()
+        null = os.open(os.devnull, os.O_RDONLY)
+        inherited = (theirs.fileno(), self._trace)
+        try:
+            for fd in inherited:
+                os.set_inheritable(fd, True)
+            self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
+        except OSError:
+            self._close()
+            raise
+        finally:
+            theirs.close()
+            for fd in (null, out, err):
+                os.close(fd)
+        os.set_inheritable(self._trace, False)
+        self.link.setblocking(False)
+        self._killed = False
+        self._guardian, self._guarded = _guard(self.pid)
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the runner, and to it alone."""
+        try:
+            os.kill(self.pid, signal.SIGINT)
+        except ProcessLookupError:
+            pass
+
+    def kill(self) -> None:
+        """Kill the runner and everything in its process group."""
+        self._killed = True
+        self._kill_group()
+
+    def ended(self) -> int | None:
+        """Return the wait status once the process has ended; its group is killed then."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self._kill_group()
+        return status
+
+    def reason(self, status: int) -> str:
+        """Return how a process with this wait status ended, with the trace that it left."""
+        return explain(status, killed=self._killed) + self.trace()
+
+    def trace(self) -> str:
+        """Return what the runner's faulthandler wrote, behind an empty line; empty if it wrote nothing."""
+        text = os.pread(self._trace, _TRACE, 0).decode("utf-8", "replace").rstrip()
+        return f"\n\n{text}" if text else ""
+
+    def close(self) -> int:
+        """Give all descriptors back and relieve the guardian; return its pid, to be waited for."""
+        os.write(self._guarded, b"done\n")
+        os.close(self._guarded)
+        self._close()
+        return self._guardian
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            # Nobody is left; macOS says so with the second one if only zombies are.
+            pass
+
+    def _close(self) -> None:
+        self.link.close()
+        for fd in (self.stdout, self.stderr, self._trace):
+            os.close(fd)
+
+
+def explain(status: int, *, killed: bool = False) -> str:
+    """Return a sentence about a wait status; `killed` if this kernel has killed the process."""
+    if not os.WIFSIGNALED(status):
+        return f"the runner ended with exit status {os.waitstatus_to_exitcode(status)}"
+    number = os.WTERMSIG(status)
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hint = ""
+    if number == signal.SIGKILL and not killed:
+        hint = ": somebody killed it, which is what the system does when memory runs out"
+    return f"the runner was ended by {name}{hint}"
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe; reading never blocks, and it is large where that can be chosen."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    if sys.platform == "linux":
+        import fcntl
+
+        try:
+            fcntl.fcntl(writing, _F_SETPIPE_SZ, _PIPE)
+        except OSError:
+            pass
+    return reading, writing
+
+
+def _unnamed_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("cellwire-trace")
+    import tempfile
+
+    fd, path = tempfile.mkstemp(prefix="cellwire-trace-")
+    os.unlink(path)
+    return fd
+
+
+def _spawn(argv: list[str], standard: dict[int, int]) -> int:
+    """Start the program at the path `argv[0]` in its own session, with these standard descriptors."""
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in standard.items()]
+    try:
+        return os.posix_spawn(
+            argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=_DEFAULT
+        )
+    except NotImplementedError:
+        # A system whose posix_spawn knows no sessions: a group of its own is what counts.
+        return os.posix_spawn(
+            argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=_DEFAULT
+        )
+
+
+def _guard(group: int) -> tuple[int, int]:
+    """Start the guardian of a process group; return its pid and the pipe to it."""
+    reading, writing = os.pipe()
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        pid = _spawn([_SHELL, "-c", _GUARD, "guardian", str(group)], {0: reading, 1: null, 2: null})
+    finally:
+        os.close(reading)
+        os.close(null)
+    return pid, writing

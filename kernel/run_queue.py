@@ -1,0 +1,109 @@
+"""Runs that were accepted and have not finished: numbered, one in progress, the rest waiting.
+
+Pure. The queue also knows the ids of cells that waiting runs are going to declare, so that a request
+can name a cell whose declaration is still on its way. Runs that a state setter causes are the
+runner's own and have negative numbers; only the smallest of them is kept in mind.
+"""
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+from ..protocol.messages import Run, RunCells, SyncCells
+
+
+class QueuedRun(NamedTuple):
+    """A request with its number."""
+
+    number: int
+    request: Run
+    size: int
+
+
+class QueueStatistics(NamedTuple):
+    """How full the queue is."""
+
+    depth: int
+    bound: int
+    size: int
+    dropped: int
+
+
+class RunQueue:
+    """Runs in the order in which they were accepted."""
+
+    def __init__(self, bound: int, largest: int) -> None:
+        self._bound = bound
+        self._largest = largest
+        self._waiting: deque[QueuedRun] = deque()
+        self._declared: Counter[str] = Counter()
+        self._accepted = 0
+        self._size = 0
+        self._dropped = 0
+        #: The run that the runner has been told to carry out.
+        self.in_progress: QueuedRun | None = None
+        #: The smallest number that a runner has given to a run of its own.
+        self.last_own = 0
+
+    def has_room(self, size: int) -> bool:
+        """Whether a request of `size` bytes can be accepted."""
+        return len(self) < self._bound and (not len(self) or self._size + size <= self._largest)
+
+    def accept(self, request: Run, size: int) -> int:
+        """Add a run and return its number."""
+        self._accepted += 1
+        self._size += size
+        self._waiting.append(QueuedRun(self._accepted, request, size))
+        if isinstance(request, RunCells | SyncCells):
+            self._declared.update(cell.id for cell in request.cells)
+        return self._accepted
+
+    def begin(self) -> QueuedRun | None:
+        """Make the oldest waiting run the one in progress; `None` if none waits or one is in progress."""
+        if self.in_progress is not None or not self._waiting:
+            return None
+        self.in_progress = self._waiting.popleft()
+        return self.in_progress
+
+    def finish(self, number: int) -> None:
+        """Note that a run has finished; nothing happens if it is the runner's own."""
+        if number < 0:
+            self.last_own = min(self.last_own, number)
+        elif self.in_progress is not None and self.in_progress.number == number:
+            self._leave(self.in_progress)
+            self.in_progress = None
+
+    def drop(self) -> list[int]:
+        """Remove all that wait and return their numbers, oldest first."""
+        dropped = [run.number for run in self._waiting]
+        for run in self._waiting:
+            self._leave(run)
+        self._waiting.clear()
+        self._dropped += len(dropped)
+        return dropped
+
+    def declares(self, cell: str) -> bool:
+        """Whether a run that has not finished declares `cell`."""
+        return cell in self._declared
+
+    def is_over(self, number: int) -> bool:
+        """Whether a run has finished, so that no cell can begin to run in it any more."""
+        if number < 0:
+            return number >= self.last_own
+        if self.in_progress is not None:
+            return number < self.in_progress.number
+        return number < self._waiting[0].number if self._waiting else number <= self._accepted
+
+    def statistics(self) -> QueueStatistics:
+        """Return how full the queue is."""
+        return QueueStatistics(len(self), self._bound, self._size, self._dropped)
+
+    def __len__(self) -> int:
+        return len(self._waiting) + (self.in_progress is not None)
+
+    def _leave(self, run: QueuedRun) -> None:
+        self._size -= run.size
+        if isinstance(run.request, RunCells | SyncCells):
+            for cell in run.request.cells:
+                self._declared[cell.id] -= 1
+                if not self._declared[cell.id]:
+                    del self._declared[cell.id]

@@ -1,0 +1,137 @@
+"""The kernel's end of the link to one runner.
+
+Writing never blocks: what the socket does not take waits here until it does. Reading is done in
+pieces, so that a runner that emits without pause cannot keep the kernel from its other duties. The
+descriptors that come with frames are kept in the order of their frames.
+"""
+
+import array
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..protocol import link
+from ..protocol.errors import ProtocolError
+from ..protocol.messages import Completions, Error, Inspection, VariableList
+from .diagnostics import report
+from .loop import Loop
+from .record import RunnerEvent, encode
+
+#: Bytes of one read. The cost of a turn is the number of events in it, not their size.
+_READ = 32 * 1024
+_READ_LARGE = 1024 * 1024
+_DESCRIPTORS = socket.CMSG_SPACE(16 * array.array("i").itemsize)
+_CLOEXEC = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
+
+Answer = Completions | Inspection | VariableList | Error
+
+_decode = msgspec.msgpack.Decoder(RunnerEvent | link.Report | Answer).decode
+
+
+class RunnerLink:
+    """Frames to and from a runner."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        *,
+        receive: Callable[[Any, bytes], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._socket = connection
+        self._receive = receive
+        self._ended = ended
+        self._reader = link.FrameReader()
+        self._size = _READ
+        self._outgoing: deque[memoryview] = deque()
+        self._descriptors: deque[int] = deque()
+        #: Bytes that wait for the runner to read.
+        self.backlog = 0
+        #: Frames that could not be read.
+        self.malformed = 0
+        loop.watch(connection.fileno(), self._readable)
+
+    def send(self, instruction: msgspec.Struct) -> None:
+        """Send an instruction, or keep it until it can be sent."""
+        data = memoryview(link.frame(encode(instruction)))
+        self._outgoing.append(data)
+        self.backlog += len(data)
+        if len(self._outgoing) == 1:
+            self._flush()
+
+    def take_descriptor(self) -> int | None:
+        """Return the oldest descriptor that has come and not been taken."""
+        return self._descriptors.popleft() if self._descriptors else None
+
+    def read(self) -> bool:
+        """Read once and hand on the frames that are complete; return whether anything was there."""
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(self._size, _DESCRIPTORS, _CLOEXEC)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data, ancillary = b"", []
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._descriptors.extend(array.array("i", content))
+        if not data:
+            self._loop.unwatch(self._socket.fileno())
+            self._ended("the runner closed its link to the kernel")
+            return False
+        try:
+            frames = list(self._reader.feed(data))
+        except ProtocolError as error:
+            self._loop.unwatch(self._socket.fileno())
+            self._ended(str(error))
+            return False
+        # A read that completes no frame is inside a large one, which is cheap to take.
+        self._size = _READ if frames else _READ_LARGE
+        for frame in frames:
+            self._hand_on(frame)
+        return True
+
+    def finish(self) -> None:
+        """Hand on what is left after the runner has ended, and stop."""
+        while self.read():
+            pass
+        self._loop.unwatch(self._socket.fileno())
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
+        self._outgoing.clear()
+        self.backlog = 0
+
+    def _hand_on(self, frame: bytes) -> None:
+        try:
+            self._receive(_decode(frame), frame)
+        except msgspec.MsgspecError as error:
+            self.malformed += 1
+            report(f"a frame of the runner does not decode: {error}")
+
+    def _flush(self) -> None:
+        """Write what the socket takes, and ask to be called back for the rest."""
+        try:
+            while self._outgoing:
+                data = self._outgoing[0]
+                sent = self._socket.send(data)
+                self.backlog -= sent
+                if sent < len(data):
+                    self._outgoing[0] = data[sent:]
+                    break
+                self._outgoing.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            # The other end is closed; reading says so too, and what that means is decided there.
+            self._outgoing.clear()
+            self.backlog = 0
+        self._loop.watch_both(self._socket.fileno(), self._readable, self._flush if self._outgoing else None)
+
+    def _readable(self) -> None:
+        self.read()

@@ -1,0 +1,208 @@
+"""A kernel from its settings to its exit: put together, signalled, shut down.
+
+Shutting down has three steps, none of which waits for anyone beyond its time. Runs are refused and the
+runner is asked to end, killed if it does not. The log's last event tells frontends; each that keeps up
+is waited for until it has acknowledged everything. Then the socket is closed and the files removed.
+SIGTERM, the end of standard input (the launcher is gone) and a frontend's request are the same; a
+second SIGTERM ends at once.
+"""
+
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ..protocol.connection import Settings
+from ..protocol.events import KernelClosing
+from .diagnostics import report
+from .endpoint import Endpoint
+from .frontends import RETRY, Frontends
+from .kernel import Kernel
+from .loop import Loop
+from .process import RunnerProcess
+from .requests import Requests
+
+VERSION = "0.1.0"
+#: Seconds that a runner has to end when the kernel does, and frontends when the launcher is gone.
+_RUNNER_SECONDS = 0.5
+_ORPHANED_SECONDS = 0.5
+#: Seconds without an acknowledgement after which draining is not extended.
+_STALLED_SECONDS = 0.2
+#: Seconds between looks for stuck frontends, at most.
+_LOOK = 1.0
+
+
+class Service:
+    """Everything in one kernel process."""
+
+    def __init__(
+        self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
+    ) -> None:
+        limits = settings.limits
+        epoch = os.urandom(8).hex()
+        self._settings = settings
+        self._loop = Loop()
+        self._drain_seconds = limits.drain_seconds
+        self._drain_start = self._drain_progress = 0.0
+        self._drained = 0
+        self._terminations = 0
+        self._draining = False
+        self._kernel = Kernel(self._loop, epoch, limits, start)
+        self._kernel.on_runner_ended = self._close_log
+        self._kernel.runner.adopt(process)
+        self._endpoint = Endpoint(settings, epoch, VERSION)
+        requests = Requests(self._kernel, limits, VERSION, self.shut_down)
+        self._frontends = Frontends(
+            self._endpoint.socket,
+            self._kernel.record,
+            limits,
+            authenticated=self._endpoint.authenticator is not None,
+            receive=requests.receive,
+            attendance=self._kernel.attendance,
+        )
+        requests.attach(self._frontends)
+        self._look_seconds = min(_LOOK, limits.stuck_seconds / 4)
+        self._looking = False
+        self._watch_signals()
+        self._loop.watch(0, self._read_stdin)
+        self._loop.watch(self._endpoint.fd, _nothing)
+        if self._endpoint.authenticator is not None:
+            self._loop.watch(self._endpoint.authenticator.fd, _nothing)
+
+    def run(self) -> None:
+        """Say where the kernel can be reached, and serve until it is shut down."""
+        _announce(msgspec.json.encode(self._endpoint.connection))
+        # Events make no reference cycles, and a collection over a large state takes longer than a ping may.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._loop.run(self._turn)
+        self._endpoint.close()
+        self._kernel.runner.wait_for_guardians()
+        self._loop.close()
+
+    def shut_down(self, reason: str) -> None:
+        """Begin to end the kernel; nothing happens if it is ending already."""
+        if not self._kernel.closing:
+            self._loop.later(_RUNNER_SECONDS, self._kernel.runner.kill)
+            self._kernel.close(reason)
+
+    def _turn(self) -> float:
+        """Do what every round does and return the seconds that the next one may wait."""
+        more = False
+        if self._endpoint.authenticator is not None:
+            more = self._endpoint.authenticator.turn()
+        self._kernel.runner.turn()
+        more = self._frontends.turn() or more
+        self._kernel.runner.watch()
+        if self._draining and self._frontends.caught_up():
+            self._loop.stop()
+        if more:
+            return 0.0
+        if self._frontends.waiting and not self._looking:
+            self._looking = True
+            self._loop.later(self._look_seconds, self._look)
+        return RETRY if self._frontends.blocked else float("inf")
+
+    def _look(self) -> None:
+        self._looking = False
+        self._frontends.drop_stuck()
+
+    # The end
+
+    def _close_log(self) -> None:
+        self._kernel.record.add(KernelClosing(self._kernel.closing))
+        self._draining = True
+        self._drain_start = time.monotonic()
+        self._drain()
+
+    def _drain(self) -> None:
+        """Stop when the time for draining is over; whoever still makes progress gets as much again."""
+        now = time.monotonic()
+        drained = self._frontends.acknowledged()
+        if drained > self._drained:
+            self._drained, self._drain_progress = drained, now
+        over = now - self._drain_start
+        stalled = now - self._drain_progress > _STALLED_SECONDS
+        if over >= 2 * self._drain_seconds or (stalled and over >= self._drain_seconds):
+            self._loop.stop()
+        else:
+            self._loop.later(_STALLED_SECONDS / 4, self._drain)
+
+    def _end_now(self) -> None:
+        self._kernel.runner.kill()
+        self._endpoint.remove_files()
+        os._exit(128 + signal.SIGTERM)
+
+    # Signals and standard input
+
+    def _watch_signals(self) -> None:
+        self._woken, waking = os.pipe()
+        for end in (self._woken, waking):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if self._settings.detached else self._terminate)
+        self._loop.watch(self._woken, self._wake)
+
+    def _wake(self) -> None:
+        try:
+            os.read(self._woken, 4096)
+        except BlockingIOError:
+            pass
+        self._kernel.runner.reap()
+        if self._terminations:
+            self.shut_down("it was terminated")
+
+    def _terminate(self, number: int, frame: object) -> None:
+        self._terminations += 1
+        if self._terminations > 1:
+            self._end_now()
+
+    def _read_stdin(self) -> None:
+        try:
+            data = os.read(0, 4096)
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.unwatch(0)
+            if not self._settings.detached:
+                self._drain_seconds = min(self._drain_seconds, _ORPHANED_SECONDS)
+                self.shut_down("its launcher has ended")
+
+
+def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess]) -> int:
+    """Be a kernel with the settings in `line` until it is shut down; return the exit status."""
+    try:
+        settings = msgspec.json.decode(line, type=Settings)
+        service = Service(settings, process, start)
+    except (msgspec.DecodeError, OSError) as error:
+        kind = "the settings cannot be read" if isinstance(error, msgspec.DecodeError) else "cannot start"
+        report(f"{kind}: {error}")
+        process.kill()
+        return 2
+    service.run()
+    return 0
+
+
+def _announce(line: bytes) -> None:
+    """Write one line to standard output and let go of it, so that nothing else gets there."""
+    try:
+        os.write(1, line + b"\n")
+    except OSError as error:
+        report(f"nobody reads where the kernel can be reached: {error.strerror}")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _nothing() -> None:
+    """Wake the loop; what there is to do is done in its turn."""
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Have a signal wake the loop and nothing else."""

@@ -1,0 +1,171 @@
+"""One frontend: a cursor into the log, what it has been sent, and what it still has to be sent.
+
+Pure over the function that sends. Three things go out, in this order: replies, what the socket
+refused before, and then events while fewer bytes than the window are unacknowledged. Where the cursor
+stands before the log's first event the state is sent as a snapshot and the cursor set behind it; a
+frontend that is new, slow or back again is the same case. A session holds no event of its own but one
+message that the socket has refused, so it costs at most a window and its replies.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ..protocol.limits import Limits
+from ..protocol.messages import Role, SessionStatistics
+from . import framing
+from .record import Record
+from .snapshot import Snapshot
+
+#: Hands one message to the socket; `False` if it cannot take it.
+#: Raises: Departed if the frontend is gone.
+Send = Callable[[bytes, Sequence[bytes]], bool]
+
+#: Replies that may wait for a frontend that reads nothing.
+_REPLIES = 1024
+
+
+class Departed(Exception):
+    """Raised when a frontend has closed its connection."""
+
+
+class Session:
+    """What the kernel knows of one frontend."""
+
+    def __init__(self, identity: bytes, role: Role, client: str, limits: Limits, send: Send) -> None:
+        self.identity = identity
+        self.role: Role = role
+        self.client = client
+        #: Since when nothing could be sent and nothing was acknowledged; `None` while there is room.
+        self.full_since: float | None = None
+        #: Whether the socket has refused a message that is to be tried again.
+        self.blocked = False
+        self._limits = limits
+        self._send = send
+        self._replies: deque[Sequence[bytes]] = deque()
+        self._refused: Sequence[bytes] | None = None
+        self._cursor = 1
+        self._snapshot: Snapshot | None = None
+        self._snapshots = 0
+        self._sent = 0
+        #: Bytes that the frontend has applied since it was opened.
+        self.acknowledged = 0
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many bytes of events have been sent and not been acknowledged."""
+        return self._sent - self.acknowledged
+
+    def open(self, record: Record, epoch: str, seq: int) -> None:
+        """Begin anew for a frontend that holds the state `(epoch, seq)`.
+
+        What happens from here on reaches it as events, even if it is sent the present state first.
+        """
+        known = epoch == record.epoch and record.log.first - 1 <= seq <= record.log.last
+        self._cursor = (seq if known else record.log.last) + 1
+        self._snapshot = None if known else self._take_snapshot(record)
+        self._refused = None
+        self._sent = self.acknowledged = 0
+        self.full_since = None
+
+    def reply(self, frames: Sequence[bytes]) -> bool:
+        """Send a reply ahead of events. Returns `False` if too many are waiting.
+
+        Raises: Departed if the frontend is gone.
+        """
+        if self._replies or not self._send(self.identity, frames):
+            self._replies.append(frames)
+            self.blocked = True
+        return len(self._replies) <= _REPLIES
+
+    def acknowledge(self, received: int) -> None:
+        """Note that the frontend has applied `received` bytes since it was opened."""
+        if self.acknowledged < received <= self._sent:
+            self.acknowledged = received
+            self.full_since = None
+
+    def pump(self, record: Record, messages: int, now: float) -> bool:
+        """Send what may be sent, at most `messages` of events; return whether there is more to send now.
+
+        Raises: Departed if the frontend is gone.
+        """
+        if self.blocked and not self._flush():
+            self._wait(now)
+            return False
+        for _ in range(messages):
+            if self._snapshot is None and self._cursor > record.log.last:
+                return False
+            if self.unacknowledged >= self._limits.window_bytes:
+                self._wait(now)
+                return False
+            if not self._send_events(self._advance(record)):
+                return False
+        return self._snapshot is not None or self._cursor <= record.log.last
+
+    def probe(self) -> None:
+        """Send a batch without events, to find out whether the frontend is still there.
+
+        Raises: Departed if it is not.
+        """
+        if not self.blocked and self._snapshot is None and self.unacknowledged < self._limits.window_bytes:
+            self._send_events(framing.batch(self._cursor, (), self._limits.batch_bytes))
+
+    def caught_up(self, seq: int) -> bool:
+        """Whether the frontend has acknowledged everything up to event `seq` and has its replies."""
+        return self._snapshot is None and self._cursor > seq and not self.unacknowledged and not self.blocked
+
+    def statistics(self, seq: int) -> SessionStatistics:
+        """Return what a frontend may know of another; `seq` is the newest event."""
+        return SessionStatistics(
+            client=self.client,
+            role=self.role,
+            behind=seq - self._cursor + 1,
+            unacknowledged=self.unacknowledged,
+            snapshots=self._snapshots,
+        )
+
+    def _advance(self, record: Record) -> Sequence[bytes]:
+        """Return the frames of the next message of events and move the cursor behind them."""
+        limit = self._limits.batch_bytes
+        if self._snapshot is None and self._cursor >= record.log.first:
+            events = record.log.read(self._cursor, limit)
+            frames = framing.batch(self._cursor, events, limit)
+            self._cursor += len(events)
+            return frames
+        if self._snapshot is None:
+            self._snapshot = self._take_snapshot(record)
+        snapshot = self._snapshot
+        fresh = snapshot.fresh
+        events = snapshot.read(limit)
+        self._cursor = snapshot.seq + 1
+        if snapshot.exhausted:
+            self._snapshot = None
+        return framing.snapshot(record.epoch, snapshot.seq, fresh, snapshot.exhausted, events, limit)
+
+    def _wait(self, now: float) -> None:
+        if self.full_since is None:
+            self.full_since = now
+
+    def _take_snapshot(self, record: Record) -> Snapshot:
+        self._snapshots += 1
+        return Snapshot(record.notebook, record.log.last)
+
+    def _send_events(self, frames: Sequence[bytes]) -> bool:
+        self._sent += sum(map(len, frames))
+        if self._send(self.identity, frames):
+            return True
+        self._refused = frames
+        self.blocked = True
+        return False
+
+    def _flush(self) -> bool:
+        """Send what was refused; return whether all of it has gone."""
+        while self._replies:
+            if not self._send(self.identity, self._replies[0]):
+                return False
+            self._replies.popleft()
+        if self._refused is not None:
+            if not self._send(self.identity, self._refused):
+                return False
+            self._refused = None
+        self.blocked = False
+        return True

@@ -1,0 +1,175 @@
+"""How a plan is carried out: whose turn it is, what overlaps, and what is not run after all.
+
+Cells follow each other on this thread for as long as none of them awaits. From the first that does, each
+such cell is a task in one task group, and cells that need not wait for it go on beside it. A cell
+whose parent has not ended well is cancelled at its turn and passes the cause on; an interrupt
+drops all that have not had their turn.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from ..protocol.notebook import CellError, Notebook, Status
+from . import errors
+from .context import Execution
+from .execute import Executor
+from .interrupt import Interrupts
+from .plan import Plan
+from .program import Program
+from .schedule import Schedule
+
+#: Seconds that cells may follow each other before the loop's other tasks have a turn.
+_TURN = 0.01
+
+
+class Stage(Protocol):
+    """Where cells come and go; the engine."""
+
+    def begin(self, cell: str, run: int) -> Execution:
+        """Remove what the cell has left and return its new execution."""
+        ...
+
+    def skip(self, cell: str, run: int, status: Status, error: CellError | None) -> None:
+        """Remove what the cell has left, and say that it does not run."""
+        ...
+
+    def mark_stale(self, cells: Iterable[str]) -> None:
+        """Say that cells are stale, those that are not yet."""
+        ...
+
+
+class Conductor:
+    """Carries out plans, one after the other."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        program: Program,
+        notebook: Notebook,
+        executor: Executor,
+        interrupts: Interrupts,
+        context: contextvars.Context,
+    ) -> None:
+        self._stage = stage
+        self._program = program
+        self._notebook = notebook
+        self._executor = executor
+        self._interrupts = interrupts
+        self._context = context
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._run = 0
+        # Cells of this run that have not ended well, and the cell that is the cause.
+        self._causes: dict[str, str] = {}
+        self._failed: list[str] = []
+        self._interrupted: list[str] = []
+
+    async def carry_out(self, plan: Plan) -> list[str]:
+        """Run the cells of `plan` and return those that failed, in its order.
+
+        Raises: CancelledError if the calling task is cancelled; all cells have ended by then.
+        """
+        self._run = plan.run
+        self._causes, self._failed, self._interrupted = {}, [], []
+        order = plan.cells
+        done = 0
+        try:
+            turn = time.monotonic()
+            while done < len(order) and not self._interrupts.requested:
+                if self._program.compiled[order[done]].analysis.is_async:
+                    schedule = Schedule(order[done:], self._program.graph.predecessors)
+                    done = len(order)
+                    await self._overlapping(schedule)
+                    break
+                self._take(order[done])
+                done += 1
+                if time.monotonic() - turn > _TURN:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
+        finally:
+            self._drop(order[done:])
+        place = {cell: index for index, cell in enumerate(order)} if len(self._failed) > 1 else {}
+        return sorted(self._failed, key=lambda cell: place.get(cell, 0))
+
+    def cancel(self) -> None:
+        """Cancel the cells that await; on the event loop's thread."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _take(self, cell: str) -> None:
+        """Let a cell that does not await have its turn."""
+        if not self._cancelled(cell):
+            execution = self._stage.begin(cell, self._run)
+            self._context.run(self._executor.run, execution, self._program.compiled[cell])
+            self._ended(execution)
+
+    async def _overlapping(self, schedule: Schedule) -> None:
+        """Carry out `schedule`; cells that await run beside the others."""
+        import anyio  # only notebooks that await pay for it
+
+        interrupts = self._interrupts
+        progress = asyncio.Event()
+
+        async def run(execution: Execution) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            interrupts.own_tasks.add(task)
+            try:
+                await self._executor.run_async(execution, self._program.compiled[execution.cell])
+            finally:
+                interrupts.own_tasks.discard(task)
+                self._tasks.discard(task)
+                self._ended(execution)
+                schedule.finished(execution.cell)
+                progress.set()
+
+        try:
+            async with anyio.create_task_group() as group:
+                while len(schedule) and not interrupts.requested:
+                    cell = schedule.next()
+                    if cell is None:
+                        progress.clear()
+                        await progress.wait()
+                    elif not self._program.compiled[cell].analysis.is_async:
+                        self._take(cell)
+                        schedule.finished(cell)
+                        await asyncio.sleep(0)
+                    elif self._cancelled(cell):
+                        schedule.finished(cell)
+                    else:
+                        execution = self._stage.begin(cell, self._run)
+                        self._context.run(group.start_soon, run, execution)
+                        # It gets to its first await before the next cell begins.
+                        await asyncio.sleep(0)
+        finally:
+            self._drop(schedule.drop())
+
+    def _cancelled(self, cell: str) -> bool:
+        """Skip `cell` if something that it depends on has not ended well, and return whether."""
+        if not self._causes:
+            return False
+        for parent in self._program.graph.parents(cell):
+            cause = self._causes.get(parent)
+            if cause is not None:
+                self._causes[cell] = cause
+                self._stage.skip(cell, self._run, "cancelled", errors.cancelled(self._notebook.cells[cause]))
+                return True
+        return False
+
+    def _ended(self, execution: Execution) -> None:
+        if execution.status != "ok":
+            self._causes[execution.cell] = execution.cell
+            if execution.status == "interrupted":
+                self._interrupted.append(execution.cell)
+            elif execution.status != "stopped":
+                self._failed.append(execution.cell)
+
+    def _drop(self, cells: Sequence[str]) -> None:
+        """Skip cells whose turn will not come; they and the interrupted ones are stale."""
+        for cell in cells:
+            self._stage.skip(cell, self._run, "cancelled", errors.never_ran())
+        self._stage.mark_stale([*self._interrupted, *cells])
+        self._interrupted = []

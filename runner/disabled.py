@@ -1,0 +1,37 @@
+"""Which cells are disabled, and which do not run because of that."""
+
+from collections.abc import Iterable, Set
+
+from .graph import Graph
+
+
+class Disabled:
+    """The disabled cells of a notebook."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._cells: set[str] = set()
+        # These and what depends on them; None where that has to be found out again.
+        self._blocked: Set[str] | None = frozenset()
+
+    def change(self, cells: Iterable[str], disabled: bool) -> list[str]:
+        """Disable or enable `cells` and return those for which that is a change."""
+        changed = [cell for cell in dict.fromkeys(cells) if (cell in self._cells) != disabled]
+        self._cells.symmetric_difference_update(changed)
+        self.graph_changed()
+        return changed
+
+    def graph_changed(self, deleted: Iterable[str] = ()) -> None:
+        """Take note that other cells may depend on the disabled ones than before."""
+        self._cells.difference_update(deleted)
+        self._blocked = None if self._cells else frozenset()
+
+    def blocked(self) -> Set[str]:
+        """Return the cells that do not run: the disabled ones and what depends on them.
+
+        Costs what there is to return, once after each change; nothing where no cell is disabled.
+        """
+        if self._blocked is None:
+            graph = self._graph
+            self._blocked = self._cells | graph.descendants(cell for cell in self._cells if cell in graph)
+        return self._blocked

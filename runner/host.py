@@ -1,0 +1,201 @@
+"""The process around the engine: the link, the signals and the life of the runner.
+
+The main thread runs an asyncio loop: runs are carried out there, and background tasks of cells
+live there between runs. A reader thread takes frames from the link, so that a probe, an answer to
+`input()` or the kernel's death is noticed while user code keeps the main thread busy. A third thread,
+made when it is first needed, answers questions about names (completion may take seconds).
+
+Everything that leaves goes through one `Emitter`. When the link ends the kernel is gone, and this
+process group ends with it.
+"""
+
+import asyncio
+import faulthandler
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+
+import msgspec
+
+from ..protocol import link
+from ..protocol.events import RunnerStarted
+from ..protocol.messages import Complete, Error, Inspect, Question, Variables
+from .console import install_console
+from .displays import install_displays
+from .emission import Emitter, LinkSink
+from .engine import Engine
+from .figures import install_figures
+from .input import Inputs, install_input
+from .notebook_api import enter_kernel
+from .subprocesses import install_subprocesses
+from .threads import install_threads
+
+#: Bytes of one read from the link.
+_CHUNK = 256 * 1024
+_EXTENSIONS = "cellwire.hooks"
+
+
+class Host:
+    """Carries out the kernel's instructions in this process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._instructions = self._read()
+        configure = next(self._instructions)
+        if not isinstance(configure, link.Configure):
+            raise SystemExit("the runner's first instruction has to be Configure")
+        self._generation = configure.generation
+        self._emitter = Emitter(LinkSink(connection))
+        self._engine = Engine(self._emitter, limits=configure.limits, keep_outputs=False, register_main=True)
+        self._install(configure)
+        self._engine.restore(
+            configure.cells,
+            disabled=configure.disabled,
+            mode=configure.mode,
+            last_own_run=configure.last_own_run,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._runs: asyncio.Queue[link.Execute] = asyncio.Queue()
+        self._questions: queue.SimpleQueue[Question] | None = None
+
+    def serve(self) -> None:
+        """Work until the kernel says `Stop`."""
+        asyncio.set_event_loop(self._loop)
+        signal.signal(signal.SIGINT, lambda _number, _frame: self._engine.handle_sigint())
+        self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
+        threading.Thread(target=self._dispatch, name="cellwire link", daemon=True).start()
+        runs = self._loop.create_task(self._carry_out_runs())
+        while not runs.done():
+            try:
+                self._loop.run_until_complete(runs)
+            except asyncio.CancelledError:
+                pass
+            except BaseException:
+                # SystemExit or KeyboardInterrupt of a task or a callback that a cell has left behind
+                # ends run_until_complete, and shall end nothing else.
+                if runs.done():
+                    raise
+                traceback.print_exc()
+
+    def _install(self, configure: link.Configure) -> None:
+        """Make this process one in which everything belongs to the cell that started it."""
+        enter_kernel()
+        console = install_console(configure.nonce)
+        install_threads()
+        install_subprocesses(self._emitter, console)
+        self._inputs: Inputs = install_input(self._emitter.emit)
+        install_displays()
+        install_figures()
+        self._engine.hooks.pre_execution.append(console.enter)
+        _load_extensions(self._engine)
+        # The interpreter was started without the working directory on its path, so that no module of the
+        # user's stood in for one of ours; user code finds its own.
+        sys.path.insert(0, "")
+        sys.argv = [""]
+
+    async def _carry_out_runs(self) -> None:
+        while True:
+            execute = await self._runs.get()
+            await self._engine.execute(execute.run, execute.request)
+
+    # The reader thread
+
+    def _read(self) -> Iterator[link.Instruction]:
+        """Return the kernel's instructions until the link ends."""
+        decode = msgspec.msgpack.Decoder(link.Instruction).decode
+        frames = link.FrameReader()
+        while data := self._connection.recv(_CHUNK):
+            for frame in frames.feed(data):
+                yield decode(frame)
+
+    def _dispatch(self) -> None:
+        try:
+            for instruction in self._instructions:
+                match instruction:
+                    case link.Execute():
+                        self._loop.call_soon_threadsafe(self._runs.put_nowait, instruction)
+                    case link.Answer(input=name, text=text):
+                        self._inputs.answer(name, text)
+                    case link.Attendance(frontends=frontends):
+                        self._inputs.attendance(frontends)
+                    case link.Probe(number=number):
+                        self._emitter.emit(link.Alive(number))
+                    case Complete() | Inspect() | Variables():
+                        self._ask(instruction)
+                    case link.Stop():
+                        self._loop.call_soon_threadsafe(self._stop)
+                    case link.Configure():
+                        pass
+        except OSError:
+            pass  # a link that is reset has ended too
+        finally:
+            os.killpg(0, signal.SIGKILL)
+
+    def _stop(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+
+    # The thread that answers questions
+
+    def _ask(self, question: Question) -> None:
+        if self._questions is None:
+            self._questions = queue.SimpleQueue()
+            threading.Thread(target=self._answer, name="cellwire questions", daemon=True).start()
+        self._questions.put(question)
+
+    def _answer(self) -> None:
+        from .questions import answer
+
+        assert self._questions is not None
+        while True:
+            question = self._questions.get()
+            try:
+                reply = answer(question, dict(self._engine.globals), self._engine.notebook)
+            except Exception as error:
+                reply = Error(question.id, "internal", f"the question could not be answered: {error!r}")
+            self._emitter.emit(reply)
+
+
+def _load_extensions(engine: Engine) -> None:
+    """Call what installed packages offer as `cellwire.hooks` with the engine's hooks."""
+    if not any(_offers_extension(path) for path in sys.path):
+        return
+    # Costs as much as a fifth of the start-up, which is why the files are looked at first.
+    from importlib.metadata import entry_points
+
+    for extension in entry_points(group=_EXTENSIONS):
+        try:
+            extension.load()(engine.hooks)
+        except Exception:
+            sys.stderr.write(f"cellwire: the hooks of {extension.name} could not be loaded\n")
+            traceback.print_exc()
+
+
+def _offers_extension(path: str) -> bool:
+    """Return whether a package installed in `path` may have an entry point of ours."""
+    try:
+        with os.scandir(path or ".") as entries:
+            metadata = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
+    except OSError:
+        return False
+    for directory in metadata:
+        try:
+            with open(os.path.join(directory, "entry_points.txt"), "rb") as file:
+                if f"[{_EXTENSIONS}]".encode() in file.read():
+                    return True
+        except OSError:
+            pass  # most packages have no entry points
+    return False
+
+
+def serve(link_fd: int, trace_fd: int) -> None:
+    """Be a runner on these inherited descriptors."""
+    faulthandler.enable(file=trace_fd, all_threads=True)
+    for fd in (link_fd, trace_fd):
+        os.set_inheritable(fd, False)
+    Host(socket.socket(fileno=link_fd)).serve()

@@ -1,0 +1,121 @@
+"""The order of cells in the notebook, with a place for each that can be compared without counting.
+
+A place is a number between those of the neighbours. Putting a cell anywhere, comparing two cells and
+finding one in the order therefore cost nothing that grows with the notebook, but for moving pointers
+in a list. When there is no number left between two places, all are numbered anew.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class NotebookOrder:
+    """The ids of cells in notebook order."""
+
+    def __init__(self, cells: Iterable[str] = ()) -> None:
+        self._cells = list(dict.fromkeys(cells))
+        self._places: dict[str, float] = {}
+        self._number()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __contains__(self, cell: str) -> bool:
+        return cell in self._places
+
+    def place(self, cell: str) -> float:
+        """Return a number that is greater the later `cell` stands.
+
+        Raises: KeyError if it is not in the order.
+        """
+        return self._places[cell]
+
+    def index(self, cell: str) -> int:
+        """Return how many cells stand before `cell`.
+
+        Raises: KeyError if it is not in the order.
+        """
+        return bisect_left(self._cells, self._places[cell], key=self._places.__getitem__)
+
+    def append(self, cell: str) -> None:
+        """Put `cell`, which is not in the order, at the end."""
+        self._places[cell] = self._places[self._cells[-1]] + 1.0 if self._cells else 0.0
+        self._cells.append(cell)
+
+    def insert(self, index: int, cell: str) -> None:
+        """Put `cell`, which is not in the order, before the cell at `index`."""
+        if index >= len(self._cells):
+            self.append(cell)
+            return
+        after = self._places[self._cells[index]]
+        before = self._places[self._cells[index - 1]] if index else after - 2.0
+        place = (before + after) / 2
+        self._cells.insert(index, cell)
+        self._places[cell] = place
+        if not before < place < after:
+            self._number()
+
+    def remove(self, cell: str) -> None:
+        """Take `cell` out of the order.
+
+        Raises: KeyError if it is not in the order.
+        """
+        del self._cells[self.index(cell)]
+        del self._places[cell]
+
+    def merge(self, listed: Iterable[str]) -> bool:
+        """Take over an order of some cells, old or new; return whether that changed anything.
+
+        Old cells keep their place as far as the list allows; when it does not, as few as possible
+        move. A cell that is new or moves stands right behind its predecessor in the list, or right
+        before its successor if it has no predecessor; at the end if the list has no old cell.
+        """
+        cells = list(dict.fromkeys(listed))
+        staying = self._longest_run([cell for cell in cells if cell in self._places])
+        if len(staying) == len(cells):
+            return False
+        moving = [cell for cell in cells if cell not in staying]
+        for cell in moving:
+            if cell in self._places:
+                self.remove(cell)
+        first = next((cell for cell in cells if cell in staying), None)
+        index = len(self._cells) if first is None else self.index(first)
+        for cell in cells:
+            if cell in staying:
+                index = self.index(cell) + 1
+            else:
+                self.insert(index, cell)
+                index += 1
+        return True
+
+    def _number(self) -> None:
+        self._places = {cell: float(index) for index, cell in enumerate(self._cells)}
+
+    def _longest_run(self, cells: list[str]) -> set[str]:
+        """Return a largest part of `cells` that stands in the order as it does in the list."""
+        # Patience sorting: `tops[n]` ends a run of n + 1 cells, the earliest such end seen so far.
+        tops: list[float] = []
+        ends: list[str] = []
+        before: dict[str, str | None] = {}
+        for cell in cells:
+            place = self._places[cell]
+            length = bisect_right(tops, place)
+            before[cell] = ends[length - 1] if length else None
+            tops[length : length + 1] = [place]
+            ends[length : length + 1] = [cell]
+        run: set[str] = set()
+        last = ends[-1] if ends else None
+        while last is not None:
+            run.add(last)
+            last = before[last]
+        return run
+
+
+def merge_order(order: Iterable[str], listed: Iterable[str]) -> list[str]:
+    """Return `order` with the cells of `listed` where that list wants them (see `NotebookOrder.merge`)."""
+    merged = NotebookOrder(order)
+    merged.merge(listed)
+    return list(merged)

@@ -1,0 +1,355 @@
+"""What the code of one cell does with the names of module level: one walk over its tree.
+
+The walk visits the code in the order of execution and tells `scopes` which names it meets, and `flow`
+which paths there are. A name is certainly bound where every path binds it: a path is what the statements
+spell out. An exception may leave a `try` body anywhere, a loop may run no round, an operand after
+`and` may not be looked at; `with` swallows nothing, and the body of a function runs at an unknown time.
+"""
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from .expressions import ExpressionWalk, parameters_of
+from .flow import UNREACHABLE, join
+from .names import class_private, is_private
+from .scopes import Certain, Use
+
+
+class Survey(NamedTuple):
+    """What a cell does with names of module level."""
+
+    defs: set[str]
+    refs: set[str]
+    #: Names in `defs` that are maybe read, or deleted, before they are bound.
+    rereads: set[str]
+    deleted: set[str]
+    privates: set[str]
+    #: Each public name that an import binds, with what is imported.
+    imports: set[tuple[str, str]]
+    #: Uses of names that are the cell's own.
+    own: list[Use]
+    #: Likewise, but reads of a class body instead if the name is bound there by then.
+    own_or_class: list[Use]
+    #: `from m import *` at module level.
+    stars: list[ast.ImportFrom]
+
+
+class _Walk(ExpressionWalk):
+    def __init__(self) -> None:
+        super().__init__()
+        #: For each loop around this point, what is bound where it is left by `break`.
+        self.breaks: list[list[set[str]]] = []
+        self.imports: dict[str, set[str]] = {}
+        self.stars: list[ast.ImportFrom] = []
+
+    def block(self, statements: Iterable[ast.stmt]) -> None:
+        for statement in statements:
+            rule = _RULES.get(type(statement))
+            if rule is not None:
+                rule(self, statement)
+            else:
+                self.expression(statement)
+
+    def path(self, start: set[str], certain: Certain, statements: list[ast.stmt]) -> set[str]:
+        """Walk over statements that begin with `start` and `certain`; return what is bound after them."""
+        self.scope.flow = start.copy()
+        self.assume(certain)
+        self.block(statements)
+        return self.scope.flow
+
+    def assign(self, node: ast.Assign) -> None:
+        self.expression(node.value)
+        for target in node.targets:
+            self.expression(target)
+
+    def augmented(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            self.use(node.target.id, "load", node.target)
+            self.expression(node.value)
+            self.use(node.target.id, "store", node.target)
+        else:
+            self.expression(node.target)
+            self.expression(node.value)
+
+    def annotated(self, node: ast.AnnAssign) -> None:
+        self.expression(node.value)
+        if node.value is not None or not isinstance(node.target, ast.Name):
+            self.expression(node.target)
+        elif node.simple:
+            # Without a value the name is the scope's and yet not bound.
+            self.use(node.target.id, "annotate", node.target)
+        self.expression(node.annotation)
+
+    def imported(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            if alias.name == "*":
+                # Anywhere else it is a syntax error.
+                if self.scope is self.module and isinstance(node, ast.ImportFrom):
+                    self.stars.append(node)
+                continue
+            name = alias.asname or alias.name.partition(".")[0]
+            hidden = isinstance(node, ast.Import) and not alias.asname and "." in alias.name
+            self.use(name, "store", node if hidden else alias)
+            if self.scope is self.module and not is_private(name):
+                if isinstance(node, ast.Import):
+                    source = f"import {alias.name}{' as' if alias.asname else ''}"
+                else:
+                    source = f"from {'.' * node.level}{node.module or ''} import {alias.name}"
+                if hidden:
+                    self.imports.setdefault(name, set()).add(source)
+                else:
+                    self.imports[name] = {source}
+
+    def declared_global(self, node: ast.Global) -> None:
+        if self.scope is not self.module:
+            for name in node.names:
+                self.scope.globals.add(class_private(name, self.scope.class_name))
+                self.use(name, "declare", node)
+
+    def declared_nonlocal(self, node: ast.Nonlocal) -> None:
+        self.scope.nonlocals.update(class_private(name, self.scope.class_name) for name in node.names)
+
+    def left(self, node: ast.stmt) -> None:
+        """Walk over a statement that ends its path."""
+        self.expression(node)
+        if isinstance(node, ast.Break) and self.breaks:
+            self.breaks[-1].append(self.scope.flow)
+        self.scope.flow = UNREACHABLE
+
+    def asserted(self, node: ast.Assert) -> None:
+        when_true, when_false = self.condition(node.test)
+        mark = len(self.trail)
+        self.assume(when_false)
+        self.expression(node.msg)
+        self.undo(mark)
+        self.assume(when_true)
+
+    def branch(self, node: ast.If) -> None:
+        ends: list[set[str]] = []
+        while True:
+            when_true, when_false = self.condition(node.test)
+            start = self.scope.flow
+            ends.append(self.path(start, when_true, node.body))
+            self.scope.flow = start
+            self.assume(when_false)
+            # A chain of `elif` is a nest of `else`, as deep as the chain is long.
+            if len(node.orelse) != 1 or not isinstance(node.orelse[0], ast.If):
+                break
+            node = node.orelse[0]
+        self.block(node.orelse)
+        self.scope.flow = join((*ends, self.scope.flow))
+
+    def for_loop(self, node: ast.For | ast.AsyncFor) -> None:
+        self.expression(node.iter)
+        before = self.scope.flow.copy()
+        self.breaks.append([])
+        self.expression(node.target)
+        self.block(node.body)
+        broken = self.breaks.pop()
+        self.scope.flow = join((before, self.scope.flow))
+        self.block(node.orelse)
+        self.scope.flow = join((self.scope.flow, *broken))
+
+    def while_loop(self, node: ast.While) -> None:
+        when_true, when_false = self.condition(node.test)
+        before = self.scope.flow.copy()
+        self.breaks.append([])
+        self.assume(when_true)
+        self.block(node.body)
+        broken = self.breaks.pop()
+        endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        self.scope.flow = UNREACHABLE if endless else join((before, self.scope.flow))
+        self.assume(when_false)
+        self.block(node.orelse)
+        self.scope.flow = join((self.scope.flow, *broken))
+
+    def with_block(self, node: ast.With | ast.AsyncWith) -> None:
+        for item in node.items:
+            self.expression(item.context_expr)
+            self.expression(item.optional_vars)
+        self.block(node.body)
+
+    def try_block(self, node: Any) -> None:
+        scope = self.scope
+        before = scope.flow.copy()
+        self.block(node.body)
+        # What is bound wherever in the body the exception was raised.
+        risky = join((before, scope.flow))
+        self.block(node.orelse)
+        ends = [scope.flow]
+        for handler in node.handlers:
+            scope.flow = risky.copy()
+            self.handler(handler)
+            ends.append(scope.flow)
+        scope.flow = after = join(ends)
+        if node.finalbody:
+            start = join((risky, after))
+            end = self.path(start, (), node.finalbody)
+            unreachable = after is UNREACHABLE or end is UNREACHABLE
+            scope.flow = UNREACHABLE if unreachable else (after - (start - end)) | end
+
+    def handler(self, node: ast.ExceptHandler) -> None:
+        self.expression(node.type)
+        if node.name is None:
+            self.block(node.body)
+            return
+        scope = self.scope
+        name = class_private(node.name, scope.class_name)
+        at_module_level = scope is self.module or name in scope.globals
+        if at_module_level:
+            self.handlers[name] = self.handlers.get(name, 0) + 1
+        self.use(node.name, "store", node)
+        self.block(node.body)
+        scope.flow.discard(name)
+        if at_module_level:
+            self.handlers[name] -= 1
+            if not self.handlers[name]:
+                del self.handlers[name]
+
+    def match_block(self, node: ast.Match) -> None:
+        self.expression(node.subject)
+        start = self.scope.flow
+        ends: list[set[str]] = []
+        for case in node.cases:
+            self.scope.flow = start.copy()
+            self.expression(case.pattern)
+            if case.guard is not None:
+                self.assume(self.condition(case.guard)[0])
+            ends.append(self.path(self.scope.flow, (), case.body))
+            if case.guard is None and isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None:
+                start = UNREACHABLE
+        self.scope.flow = join((*ends, start))
+
+    def function(self, node: Any) -> None:
+        self.expression(node.decorator_list)
+        self.defaults(node.args)
+        generic = self.type_parameters(node)
+        arguments: ast.arguments = node.args
+        for argument in parameters_of(arguments):
+            self.expression(argument.annotation)
+        self.expression(node.returns)
+        self.enter("function")
+        self.parameters(arguments)
+        self.block(node.body)
+        self.leave()
+        if generic:
+            self.leave()
+        self.use(node.name, "store", node)
+
+    def class_definition(self, node: ast.ClassDef) -> None:
+        self.expression(node.decorator_list)
+        generic = self.type_parameters(node)
+        self.expression(node.bases)
+        self.expression(node.keywords)
+        self.enter("class", node.name)
+        self.block(node.body)
+        self.leave()
+        if generic:
+            self.leave()
+        self.use(node.name, "store", node)
+
+    def type_alias(self, node: Any) -> None:
+        if not self.type_parameters(node):
+            self.enter("annotation")
+        self.scope.deferred = True
+        self.expression(node.value)
+        self.leave()
+        self.expression(node.name)
+
+    def type_parameters(self, node: Any) -> bool:
+        """Enter the scope of type parameters, if there are any, and return whether there are."""
+        parameters: list[Any] = getattr(node, "type_params", [])
+        if not parameters:
+            return False
+        self.enter("annotation")
+        deferred = self.scope.deferred
+        for parameter in parameters:
+            self.bind(parameter.name)
+            if isinstance(node, ast.ClassDef):
+                self.scope.bound.add(class_private(parameter.name, node.name))
+            # Bounds and defaults are evaluated when somebody asks for them.
+            self.scope.deferred = True
+            self.expression(getattr(parameter, "bound", None))
+            self.expression(getattr(parameter, "default_value", None))
+            self.scope.deferred = deferred
+        return True
+
+
+_RULES: dict[type[ast.AST], Callable[[_Walk, Any], None]] = {
+    ast.AnnAssign: _Walk.annotated,
+    ast.Assert: _Walk.asserted,
+    ast.Assign: _Walk.assign,
+    ast.AsyncFor: _Walk.for_loop,
+    ast.AsyncFunctionDef: _Walk.function,
+    ast.AsyncWith: _Walk.with_block,
+    ast.AugAssign: _Walk.augmented,
+    ast.Break: _Walk.left,
+    ast.ClassDef: _Walk.class_definition,
+    ast.Continue: _Walk.left,
+    ast.For: _Walk.for_loop,
+    ast.FunctionDef: _Walk.function,
+    ast.Global: _Walk.declared_global,
+    ast.If: _Walk.branch,
+    ast.Import: _Walk.imported,
+    ast.ImportFrom: _Walk.imported,
+    ast.Match: _Walk.match_block,
+    ast.Nonlocal: _Walk.declared_nonlocal,
+    ast.Raise: _Walk.left,
+    ast.Return: _Walk.left,
+    ast.Try: _Walk.try_block,
+    ast.TryStar: _Walk.try_block,
+    ast.While: _Walk.while_loop,
+    ast.With: _Walk.with_block,
+}
+if hasattr(ast, "TypeAlias"):
+    _RULES[ast.TypeAlias] = _Walk.type_alias  # pyright: ignore
+
+
+def survey(tree: ast.Module) -> Survey:
+    """Return what `tree` does with names of module level.
+
+    Raises: RecursionError if it is nested too deeply.
+    """
+    walk = _Walk()
+    walk.block(tree.body)
+    imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
+    result = Survey(set(), set(), set(), set(), set(), imports, [], [], walk.stars)
+    early: set[str] = set()
+    declared: list[Use] = []
+    handled: list[tuple[list[Use], Use]] = []
+    module = walk.module
+    for uses, own in (
+        (module.uses, result.own),
+        (module.nested, result.own),
+        (walk.class_reads, result.own_or_class),
+    ):
+        for use in uses:
+            name, action = use.name, use.action
+            if action == "declare":
+                declared.append(use)
+            elif is_private(name):
+                result.privates.add(name)
+                own.append(use)
+            elif use.handler:
+                handled.append((own, use))
+            elif action == "load" or action == "delete":
+                result.refs.add(name)
+                if action == "delete":
+                    result.deleted.add(name)
+                if use.early:
+                    early.add(name)
+            else:
+                result.defs.add(name)
+    result.refs.difference_update(result.defs)
+    result.deleted.difference_update(result.defs)
+    result.rereads.update(early & result.defs)
+    # The name of a handler is the cell's own, unless the cell defines it elsewhere as well: then
+    # Python's deleting it at the end of the handler is what is meant.
+    own_names = set(result.privates)
+    for own, use in handled:
+        if use.name not in result.defs:
+            own.append(use)
+            own_names.add(use.name)
+    result.own.extend(use for use in declared if use.name in own_names)
+    return result

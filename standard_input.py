@@ -1,0 +1,68 @@
+"""Standard input, read a line at a time without blocking the event loop or leaving a thread behind.
+
+Pipes and terminals are waited for; files are read as they are, since they never block and cannot be
+waited for. Bytes after the line stay for the next question. A password is not echoed.
+"""
+
+import os
+import stat
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+
+class StandardInput:
+    """File descriptor 0 as the source of answers."""
+
+    def __init__(self) -> None:
+        self._descriptor = 0
+        self._rest = b""
+
+    async def ask(self, prompt: str, password: bool = False) -> str | None:
+        """Return the next line without its end, after showing `prompt` on a terminal; None at the end."""
+        terminal = os.isatty(self._descriptor)
+        if terminal:
+            (sys.stdout if sys.stdout.isatty() else sys.stderr).write(prompt)
+            (sys.stdout if sys.stdout.isatty() else sys.stderr).flush()
+        with _unechoed(self._descriptor, terminal and password):
+            line = await self._line()
+        return None if line is None else line.decode(errors="replace").rstrip("\r\n")
+
+    async def _line(self) -> bytes | None:
+        while b"\n" not in self._rest:
+            if _can_wait(self._descriptor):
+                await anyio.wait_readable(self._descriptor)
+            else:
+                await anyio.lowlevel.checkpoint()
+            part = os.read(self._descriptor, 65536)
+            if not part:
+                line, self._rest = self._rest, b""
+                return line or None
+            self._rest += part
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+def _can_wait(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
+
+
+@contextmanager
+def _unechoed(descriptor: int, wanted: bool) -> Iterator[None]:
+    """Have the terminal not show what is typed, if `wanted`."""
+    if not wanted:
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    hidden = termios.tcgetattr(descriptor)
+    hidden[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSAFLUSH, hidden)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+        sys.stderr.write("\n")

@@ -1,0 +1,201 @@
+"""A kernel in its own process and a frontend of bare ZeroMQ, for tests of the kernel's end alone."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+from cellwire.protocol import messages as m
+from cellwire.protocol.connection import Connection, KeyPair, Settings
+from cellwire.protocol.events import Event
+from cellwire.protocol.notebook import Notebook
+from cellwire.protocol.reducer import apply
+
+#: Seconds within which everything in these tests happens.
+LIMIT = 20.0
+STAND_IN = [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py"))]
+_START = "import sys; from cellwire.kernel.__main__ import main; sys.exit(main({command!r}))"
+_events = msgspec.msgpack.Decoder(Event)
+
+
+class Kernel:
+    """A kernel process."""
+
+    def __init__(self, settings: Settings, command: list[str] | None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START.format(command=command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(msgspec.to_builtins(settings)).encode() + b"\n")
+        self.process.stdin.flush()
+        self.connection = msgspec.json.decode(self.process.stdout.readline(), type=Connection)
+
+    def wait(self, seconds: float = LIMIT) -> int:
+        """Return the exit status."""
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """End the process, by force if it has to be."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+class Frontend:
+    """One DEALER that applies what it is sent; everything it waits for is bounded in time."""
+
+    def __init__(self, connection: Connection, keys: KeyPair | None = None, *, hello: bool = True) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        keys = keys or connection.client
+        if keys is not None:
+            self.socket.curve_serverkey = connection.server_key.encode()
+            self.socket.curve_publickey = keys.public.encode()
+            self.socket.curve_secretkey = keys.secret.encode()
+        self.socket.connect(connection.endpoint)
+        self.notebook = Notebook()
+        self.seq = 0
+        self.events: list[Any] = []
+        self.received = 0
+        self.snapshots = 0
+        self.acknowledging = True
+        self.replies: dict[str, Any] = {}
+        self._ids = 0
+        self._prefix = os.urandom(4).hex()
+        if hello:
+            self.welcome = self.ask(m.Hello)
+
+    def send(self, request: Any) -> None:
+        self.socket.send(msgspec.msgpack.encode(request))
+
+    def post(self, kind: Any, *arguments: Any) -> str:
+        """Send a request with a new id and return the id."""
+        self._ids += 1
+        id = f"{self._prefix}-{self._ids}"
+        self.send(kind(id, *arguments))
+        return id
+
+    def ask(self, kind: Any, *arguments: Any, seconds: float = LIMIT) -> Any:
+        """Send a request and return its answer."""
+        return self.answer(self.post(kind, *arguments), seconds)
+
+    def answer(self, id: str, seconds: float = LIMIT) -> Any:
+        """Return the answer to a request."""
+        self.until(lambda: id in self.replies, seconds)
+        return self.replies.pop(id)
+
+    def until(self, condition: Any, seconds: float = LIMIT) -> None:
+        """Receive until `condition` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.socket.poll(left * 1000):
+                raise TimeoutError(f"not within {seconds} s; last events {self.events[-3:]}")
+            self.take(self.socket.recv_multipart())
+
+    def take(self, frames: list[bytes]) -> None:
+        message = msgspec.msgpack.decode(frames[0], type=m.FromKernel)
+        if not isinstance(message, m.Batch | m.Snapshot):
+            self.replies[message.id] = message
+            return
+        events = [*message.events, *map(_events.decode, frames[1:])]
+        if isinstance(message, m.Batch):
+            assert message.first_seq == self.seq + 1, "a gap"
+            self.seq += len(events)
+        else:
+            if message.first:
+                self.notebook = Notebook()
+                self.snapshots += 1
+            self.seq = message.seq
+        for event in events:
+            apply(self.notebook, event)
+        self.events += events
+        self.received += sum(map(len, frames))
+        if self.acknowledging:
+            self.send(m.Acknowledge(self.received))
+
+    def run(self, source: str, cell: str = "a") -> int:
+        """Run one cell and return the number of the run, at once."""
+        queued = self.ask(m.RunCells, [m.Cell(cell, source)])
+        assert isinstance(queued, m.RunQueued), queued
+        return queued.run
+
+    def finish(self, run: int, seconds: float = LIMIT) -> Any:
+        """Return the `RunFinished` of a run."""
+        self.until(lambda: self.finished(run) is not None, seconds)
+        return self.finished(run)
+
+    def finished(self, run: int) -> Any:
+        for event in reversed(self.events):
+            if type(event).__name__ == "RunFinished" and event.run == run:
+                return event
+        return None
+
+    def of(self, kind: type) -> list[Any]:
+        """Return the events of one kind."""
+        return [event for event in self.events if type(event) is kind]
+
+    def close(self) -> None:
+        self.socket.close()
+        self.context.term()
+
+
+@contextlib.contextmanager
+def kernel(*, command: list[str] | None = STAND_IN, **settings: Any) -> Iterator[Kernel]:
+    """Run a kernel with a stand-in for its runner."""
+    started = Kernel(Settings(**settings), command)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@contextlib.contextmanager
+def frontend(connection: Connection, keys: KeyPair | None = None, *, hello: bool = True) -> Iterator[Frontend]:
+    """Attach a frontend."""
+    opened = Frontend(connection, keys, hello=hello)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid: int, seconds: float = LIMIT) -> None:
+    """Return when a process has ended; zombies of nobody count as ended."""
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            raise TimeoutError(f"process {pid} is still there after {seconds} s")
+        os.sched_yield()

