@@ -5,8 +5,9 @@ The names below are loaded when they are first used, so importing the package, o
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# As in typing, whose import would cost more than all of this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .runner.capture import capture_stderr, capture_stdout, redirect_stderr, redirect_stdout
     from .runner.formatting import register_formatter
@@ -60,7 +61,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

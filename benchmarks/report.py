@@ -20,7 +20,7 @@ class Outcome:
     def failure(self, peer: str) -> str:
         """Return why a peer has no figures; empty if it has."""
         reasons = [answer["failure"] for answer in self.answers.get(peer, []) if "failure" in answer]
-        return reasons[0] if reasons else ""
+        return reasons[0].partition("\n")[0] if reasons else ""
 
     def values(self, row: Row, peer: str) -> list[float]:
         """Return the figure of each round, in the row's unit."""

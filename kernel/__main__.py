@@ -18,8 +18,8 @@ def main(command: list[str] | None = None) -> int:
         return 2
     from .process import COMMAND, RunnerProcess
 
-    line = _read_line(0)
-    if not line.endswith(b"\n"):
+    line, newline, _ = _read_line(0).partition(b"\n")
+    if not newline:
         from .diagnostics import report
 
         report("a line with settings is expected on standard input, `{}` for the defaults")
@@ -36,9 +36,9 @@ def main(command: list[str] | None = None) -> int:
 
 
 def _read_line(fd: int) -> bytes:
-    """Return what `fd` holds up to the end of a line; less only if that never comes."""
+    """Return what `fd` holds, at least up to the end of a line; less only if that never comes."""
     line = b""
-    while not line.endswith(b"\n") and len(line) < _LARGEST:
+    while b"\n" not in line and len(line) < _LARGEST:
         data = os.read(fd, 65536)
         if not data:
             break

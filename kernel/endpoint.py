@@ -42,14 +42,12 @@ class Endpoint:
         self.authenticator: Authenticator | None = None
         self._directory = Path(_place(), f"cellwire-{os.urandom(6).hex()}")
         self._directory.mkdir(0o700)
-        self._configure(settings)
-        file = Path(settings.connection_file or self._directory / "connection.json").absolute()
-        connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
-        #: What frontends need to attach.
-        self.connection = msgspec.structs.replace(
-            connection, epoch=epoch, pid=os.getpid(), version=version, file=str(file)
-        )
-        _write_privately(file, msgspec.json.encode(self.connection))
+        self._file: Path | None = None
+        try:
+            self._open(settings, epoch, version)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the socket, giving what was sent a moment to leave, and remove the files."""
@@ -61,10 +59,22 @@ class Endpoint:
 
     def remove_files(self) -> None:
         """Remove the connection file and the directory."""
-        Path(self.connection.file).unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
         for path in self._directory.iterdir():
             path.unlink(missing_ok=True)
         self._directory.rmdir()
+
+    def _open(self, settings: Settings, epoch: str, version: str) -> None:
+        self._configure(settings)
+        connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
+        file = Path(settings.connection_file or self._directory / "connection.json").absolute()
+        #: What frontends need to attach.
+        self.connection = msgspec.structs.replace(
+            connection, epoch=epoch, pid=os.getpid(), version=version, file=str(file)
+        )
+        _write_privately(file, msgspec.json.encode(self.connection))
+        self._file = file
 
     def _configure(self, settings: Settings) -> None:
         socket = self.socket

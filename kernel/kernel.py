@@ -134,9 +134,11 @@ class Kernel:
         """Accept no more runs, drop what waits and ask the runner to end."""
         self.closing = reason
         self._drop_waiting(f"the kernel ends: {reason}")
-        if self.runner.alive:
+        if self.runner.ready:
             self.runner.interrupt()
             self.runner.send(link.Stop())
+        elif self.runner.alive:
+            self.runner.kill()
         elif self.on_runner_ended is not None:
             self.on_runner_ended()
 
@@ -258,8 +260,7 @@ class Kernel:
 
     def _runner_started(self, event: e.RunnerStarted, encoded: bytes) -> None:
         self.record.add_encoded(event, encoded)
-        if self._frontends:
-            self.runner.send(link.Attendance(self._frontends))
+        self.runner.send(link.Attendance(self._frontends))
         self._next_run()
 
     def _answered(self, answer: Any, encoded: bytes) -> None:

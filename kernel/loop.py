@@ -8,7 +8,13 @@ import heapq
 import itertools
 import selectors
 import time
+import traceback
 from collections.abc import Callable
+
+from .diagnostics import report
+
+#: Seconds to wait when a turn has failed, so that a lasting fault does not take the whole machine.
+_AFTER_FAULT = 0.05
 
 Callback = Callable[[], object]
 
@@ -71,11 +77,15 @@ class Loop:
                 # An earlier callback of this round may have ended or changed the watch.
                 readable, writable = key.data
                 if events & selectors.EVENT_READ and self._watched.get(key.fd) == key.data:
-                    readable()
+                    self._call(readable)
                 if writable and events & selectors.EVENT_WRITE and self._watched.get(key.fd) == key.data:
-                    writable()
+                    self._call(writable)
             self._fire()
-            wait = turn()
+            try:
+                wait = turn()
+            except Exception:
+                report(traceback.format_exc())
+                wait = _AFTER_FAULT
 
     def close(self) -> None:
         """Give the selector's descriptor back."""
@@ -88,10 +98,17 @@ class Loop:
             wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
         return None if wait == float("inf") else wait
 
+    def _call(self, callback: Callback) -> None:
+        """Call, and go on whatever happens: a fault in one duty must not end the others."""
+        try:
+            callback()
+        except Exception:
+            report(traceback.format_exc())
+
     def _fire(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             _, _, timer = heapq.heappop(self._timers)
             callback, timer.callback = timer.callback, None
             if callback is not None:
-                callback()
+                self._call(callback)

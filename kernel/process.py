@@ -85,7 +85,11 @@ class RunnerProcess:
 
     def close(self) -> int:
         """Give all descriptors back and relieve the guardian; return its pid, to be waited for."""
-        os.write(self._guarded, b"done\n")
+        try:
+            os.write(self._guarded, b"done\n")
+        except BrokenPipeError:
+            # Somebody has killed the guardian.
+            pass
         os.close(self._guarded)
         self._close()
         return self._guardian

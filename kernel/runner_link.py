@@ -9,6 +9,7 @@ import array
 import os
 import socket
 import sys
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ from .record import RunnerEvent, encode
 #: Bytes of one read. The cost of a turn is the number of events in it, not their size.
 _READ = 32 * 1024
 _READ_LARGE = 1024 * 1024
+#: Frames that do not decode are reported on standard error this often.
+_REPORTED = 10
 _DESCRIPTORS = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 _CLOEXEC = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
 
@@ -112,7 +115,10 @@ class RunnerLink:
             self._receive(_decode(frame), frame)
         except msgspec.MsgspecError as error:
             self.malformed += 1
-            report(f"a frame of the runner does not decode: {error}")
+            if self.malformed <= _REPORTED:
+                report(f"a frame of the runner does not decode: {error}")
+        except Exception:
+            report(traceback.format_exc())
 
     def _flush(self) -> None:
         """Write what the socket takes, and ask to be called back for the rest."""

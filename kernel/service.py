@@ -29,6 +29,8 @@ VERSION = "0.1.0"
 #: Seconds that a runner has to end when the kernel does, and frontends when the launcher is gone.
 _RUNNER_SECONDS = 0.5
 _ORPHANED_SECONDS = 0.5
+#: Seconds that a killed runner may need to go before the kernel goes without it.
+_KILL_SECONDS = 1.0
 #: Seconds without an acknowledgement after which draining is not extended.
 _STALLED_SECONDS = 0.2
 #: Seconds between looks for stuck frontends, at most.
@@ -67,7 +69,7 @@ class Service:
         self._look_seconds = min(_LOOK, limits.stuck_seconds / 4)
         self._looking = False
         self._watch_signals()
-        self._loop.watch(0, self._read_stdin)
+        self._watch_stdin()
         self._loop.watch(self._endpoint.fd, _nothing)
         if self._endpoint.authenticator is not None:
             self._loop.watch(self._endpoint.authenticator.fd, _nothing)
@@ -88,6 +90,7 @@ class Service:
         """Begin to end the kernel; nothing happens if it is ending already."""
         if not self._kernel.closing:
             self._loop.later(_RUNNER_SECONDS, self._kernel.runner.kill)
+            self._loop.later(_RUNNER_SECONDS + _KILL_SECONDS, self._close_log)
             self._kernel.close(reason)
 
     def _turn(self) -> float:
@@ -114,6 +117,8 @@ class Service:
     # The end
 
     def _close_log(self) -> None:
+        if self._draining:
+            return
         self._kernel.record.add(KernelClosing(self._kernel.closing))
         self._draining = True
         self._drain_start = time.monotonic()
@@ -162,6 +167,13 @@ class Service:
         self._terminations += 1
         if self._terminations > 1:
             self._end_now()
+
+    def _watch_stdin(self) -> None:
+        try:
+            self._loop.watch(0, self._read_stdin)
+        except PermissionError:
+            # A file: it has ended already.
+            self._loop.later(0.0, self._read_stdin)
 
     def _read_stdin(self) -> None:
         try:

@@ -88,9 +88,11 @@ class Session:
 
         Raises: Departed if the frontend is gone.
         """
-        if self.blocked and not self._flush():
-            self._wait(now)
-            return False
+        if self.blocked:
+            if not self._flush():
+                self._wait(now)
+                return False
+            self.full_since = None
         for _ in range(messages):
             if self._snapshot is None and self._cursor > record.log.last:
                 return False

@@ -183,7 +183,7 @@ class Supervisor:
                 self._pipes.open(frame, descriptor)
             return
         if isinstance(frame, RunnerStarted):
-            self.ready = True
+            self.ready = self._process is not None
         self._owner.received(frame, encoded)
 
     def _sign_of_life(self) -> None:
@@ -215,6 +215,9 @@ class Supervisor:
 
     def _clean_up(self, process: RunnerProcess) -> None:
         """Receive everything that the runner has left behind and give its descriptors back."""
+        # From here on nothing more is sent to it.
+        self._process = None
+        self.ready = False
         if self._link is not None and self._pipes is not None:
             self._link.finish()
             self._pipes.finish()
@@ -223,6 +226,5 @@ class Supervisor:
             self._probing.cancel()
         self._text.forget()
         self._guardians.add(process.close())
-        self._process = self._link = self._pipes = self._probing = None
-        self.ready = False
+        self._link = self._pipes = self._probing = None
         self._unanswered = 0

@@ -21,6 +21,8 @@ from .messages import FromKernel
 
 _message_decoder: msgspec.msgpack.Decoder[FromKernel] = msgspec.msgpack.Decoder(FromKernel)
 _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+#: A plain number: arithmetic of enums costs more than asking the socket.
+_POLLIN = int(zmq.POLLIN)
 _MONITORED = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -51,7 +53,7 @@ class Dealer:
     @property
     def readable(self) -> bool:
         """Whether a message is there."""
-        return bool(cast(int, self._socket.get(zmq.EVENTS)) & zmq.POLLIN)
+        return bool(cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     async def wait_readable(self) -> None:
         """Wait for the descriptor; a message may be there or not. Only after `readable` said no."""
@@ -85,7 +87,7 @@ class Dealer:
     async def connection_news(self) -> zmq.Event:
         """Return the next event of the connection: a handshake made or failed, or the end."""
         descriptor = cast(int, self._monitor.get(zmq.FD))
-        while not cast(int, self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+        while not cast(int, self._monitor.get(zmq.EVENTS)) & _POLLIN:
             await anyio.wait_readable(descriptor)
         return zmq.Event(parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"])
 

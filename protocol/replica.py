@@ -52,7 +52,7 @@ class Replica:
         """Begin anew to count bytes, as the kernel does when it opens the cursor."""
         self.greeted_seq = welcome.seq
         self.limits = welcome.limits
-        self._building = None
+        self._building, self._built = None, []
         self._received = self._acknowledged = 0
 
     @property
@@ -89,7 +89,9 @@ class Replica:
         """
         if run in self._finished:
             return self._finished[run]
-        if not 0 < accepted_seq <= self.seq or any(known.run == run for known in self.notebook.runs):
+        if not 0 < accepted_seq <= self.seq or any(
+            known.run == run for known in reversed(self.notebook.runs)
+        ):
             return None
         cells = [self.notebook.cells[id] for id in self.notebook.order]
         failed = [cell.id for cell in cells if cell.run == run and cell.status == "error"]

@@ -9,7 +9,6 @@ everyone gets, and nothing is imported for the sake of it. One finder stands in 
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -30,7 +29,7 @@ def after_import(name: str, action: Action) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds what the other finders find, and has the loader carry out the actions."""
 
     def find_spec(

@@ -40,15 +40,13 @@ class Redirection:
         self.over = False
 
 
-_current: dict[Stream, ContextVar[Redirection | None]] = {
-    "stdout": ContextVar("redirected_stdout", default=None),
-    "stderr": ContextVar("redirected_stderr", default=None),
-}
+#: The innermost redirection of each stream. Never changed in place, so threads share it by reference.
+redirections: ContextVar[dict[Stream, Redirection]] = ContextVar("redirections", default={})  # noqa: B039
 
 
 def redirection(stream: Stream) -> Taker | None:
     """Return what takes the text that this context writes to `stream`; None if the stream itself does."""
-    found = _current[stream].get()
+    found = redirections.get().get(stream)
     while found is not None and found.over:
         found = found.outer
     return None if found is None else found.taker
@@ -56,7 +54,7 @@ def redirection(stream: Stream) -> Taker | None:
 
 def seal_redirected() -> None:
     """Send what is held back and let later text begin a new item: something else is about to be shown."""
-    for stream in _current:
+    for stream in redirections.get():
         taker = redirection(stream)
         if isinstance(taker, _IntoOutputs):
             taker.seal()
@@ -106,15 +104,15 @@ def _into_outputs(stream: Stream) -> Iterator[None]:
 
 @contextmanager
 def _redirected(stream: Stream, taker: Any) -> Iterator[Any]:
-    variable = _current[stream]
-    entered = Redirection(taker, variable.get())
+    around = redirections.get()
+    entered = Redirection(taker, around.get(stream))
     with _followed(stream):
-        token = variable.set(entered)
+        token = redirections.set({**around, stream: entered})
         try:
             yield taker
         finally:
             entered.over = True
-            variable.reset(token)
+            redirections.reset(token)
 
 
 class _IntoOutputs:

@@ -7,7 +7,6 @@ nothing more is expected of it) and retires it (`retire`: nothing more is accept
 to no thread, task or process that it started: they refer to it.
 """
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from typing import Final
@@ -31,7 +30,6 @@ class Execution:
 
     __slots__ = (
         "__weakref__",
-        "_leaving",
         "cell",
         "error",
         "outputs",
@@ -56,7 +54,6 @@ class Execution:
         self.over = False
         #: Nothing is accepted from this run any more.
         self.retired = False
-        self._leaving: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Execution of {self.cell!r}, run {self.run}>"
@@ -66,18 +63,10 @@ class Execution:
         self.over = True
 
     def retire(self) -> None:
-        """End the run and drop whatever it still writes; does nothing the second time."""
+        """End the run and drop whatever it still writes."""
         self.over = True
         self.retired = True
         self.outputs.retire()
-        while self._leaving:
-            self._leaving.pop()()
-
-    def on_retire(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the run is retired, at once if it already is."""
-        self._leaving.append(callback)
-        if self.retired:
-            self.retire()
 
 
 #: The run that the executing code belongs to; None for what belongs to no cell.

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
@@ -186,6 +186,9 @@ class Engine:
         # A cell that reads a name before it defines it again reads what another cell has defined.
         keep = code.analysis.rereads if self._program.redefine == "allow" else frozenset[str]()
         self._forget(cell, keep)
+        if self._program.redefine == "allow":
+            self._program.bind(cell, self._namespace.owners)
+            self._disabled.graph_changed()
         self._namespace.bind(cell, code)
         self._changes.begin(cell)
         lines = self.notebook.cells[cell].source.splitlines(keepends=True)
@@ -391,7 +394,8 @@ class Engine:
         if cells is None:
             cells = list(self.notebook.order)
         if isinstance(cells, Mapping):
-            return [Cell(id, source) for id, source in cells.items()]
+            sources = cast("Mapping[str, str]", cells)
+            return [Cell(id, source) for id, source in sources.items()]
         return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
 
     def _emit(self, event: Any) -> None:

@@ -5,7 +5,6 @@ plotly.js; what rich can print is text and HTML. Nothing here imports a library:
 means that the user has. Formatters are found by `formatter_for`, after all that the value itself says.
 """
 
-import json
 import sys
 from typing import Any, cast
 
@@ -66,6 +65,8 @@ def _artists_bundle(value: Any) -> dict[str, Any]:
 
 
 def _plotly_bundle(figure: Any) -> dict[str, Any]:
+    import json
+
     return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
 
 

@@ -11,7 +11,7 @@ no status is looked at. A cell with a fault is out of the program: it defines no
 The cost of a change is the cost of what it touches: no call looks at all cells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -114,6 +114,15 @@ class Program:
             self.graph.order.remove(cell)
         return change
 
+    def bind(self, reader: str, owners: Mapping[str, str]) -> None:
+        """Let `reader` follow the cells that its names are from at this moment: `owners` of names."""
+        analysis = self.compiled[reader].analysis
+        for name in analysis.refs | analysis.rereads:
+            owner = owners.get(name)
+            # What it reads of its own is from its last run, before which it followed another cell.
+            if owner is not None and owner != reader:
+                self.graph.bind(reader, name, owner)
+
     def _place(self, listed: list[str], change: Change) -> None:
         """Give new cells their place in the order."""
         order = self.graph.order
@@ -172,7 +181,7 @@ class Program:
     ) -> None:
         """Bring graph and faults up to date after `changed` cells and `touched` names; fill in `change`."""
         graph = self.graph
-        before = {name: frozenset(graph.definers(name)) for name in touched}
+        before = {name: self._followed(name) for name in touched}
         old_faults = self.faults
         # What may have another fault than before: the changed cells, other claimants of their names,
         # and the cells of every cycle that one of them was on.
@@ -204,17 +213,30 @@ class Program:
                     change.broken[cell] = new
             elif old is not None:
                 del self.faults[cell]
-                if cell not in was_changed:
-                    change.healed.append(cell)
-        for name, definers in before.items():
-            after = frozenset(graph.definers(name))
-            if after != definers or (after and change.broken.keys() & after):
-                change.rebound.update(graph.readers(name))
+                change.healed.append(cell)
+        for name, followed in before.items():
+            change.rebound.update(self._strayed(name, followed))
         for cell in change.broken:
             if cell in graph:
                 for name in self.compiled[cell].analysis.defs:
                     change.rebound.update(graph.readers(name))
         change.rebound.difference_update(change.deleted)
+
+    def _followed(self, name: str) -> frozenset[str] | dict[str, str | None]:
+        """Return who defines `name`; where several may, whom each of its readers follows."""
+        graph = self.graph
+        if self.redefine == "error":
+            return frozenset(graph.definers(name))
+        return {reader: graph.definer_for(reader, name) for reader in graph.readers(name)}
+
+    def _strayed(self, name: str, before: frozenset[str] | dict[str, str | None]) -> Iterable[str]:
+        """Return the readers of `name` that follow another cell than `before`."""
+        after = self._followed(name)
+        if after == before:
+            return ()
+        if isinstance(before, dict) and isinstance(after, dict):
+            return [reader for reader, definer in after.items() if before.get(reader) != definer]
+        return self.graph.readers(name)
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
         """Return the names of `cell` that other cells claimed before it or together with it."""

@@ -5,6 +5,7 @@ replied on the shell channel. Messages are received and deserialized with jupyte
 (signature, JSON), frame by frame so that bytes can be counted. The channels are jupyter's default, tcp.
 """
 
+import select
 import subprocess
 import sys
 import time
@@ -118,8 +119,9 @@ class IPythonFrontend(Frontend):
         for _ in range(count):
             follower = subprocess.Popen(command, stdout=subprocess.PIPE)
             self._followers.append(follower)
-            assert follower.stdout is not None
-            follower.stdout.readline()
+            # Only the first subscriber is welcomed: the others are there when something reaches them.
+            while not select.select([follower.stdout], [], [], 0.05)[0]:
+                await self.run({"a": "1 + 1"})
 
     async def close(self) -> None:
         for follower in self._followers:
@@ -130,12 +132,11 @@ class IPythonFrontend(Frontend):
 
 
 def follow(connection_file: str) -> None:
-    """Be one more frontend: say so when subscribed, and decode everything."""
+    """Be one more frontend: say so when the first message is there, and decode everything."""
     client = BlockingKernelClient(connection_file=connection_file)
     client.load_connection_file()
     client.start_channels(shell=False, stdin=False, hb=False, control=False)
-    while client.get_iopub_msg()["msg_type"] != "iopub_welcome":
-        pass
+    client.get_iopub_msg()
     print("attached", flush=True)
     while True:
         client.get_iopub_msg()

@@ -8,7 +8,8 @@ await kernel.run({ a: "x = 1", b: "print('from b')\nx + 1" });
 console.log(JSON.stringify({ step: "run", outputs: shown("b"), console: text(kernel.notebook.cells.get("b").console) }));
 
 const finished = kernel.run({ a: "import time; time.sleep(0.2); x = 41", c: "x * 2" });
-await kernel.reconnect();
+kernel.dealer.disconnect(kernel.connection.endpoint); // what happens when a connection breaks,
+kernel.dealer.connect(kernel.connection.endpoint); // and ZeroMQ makes it again by itself
 await finished;
 console.log(JSON.stringify({ step: "reconnect", outputs: shown("b"), dependent: shown("c"), order: kernel.notebook.order }));
 

@@ -11,9 +11,7 @@ const newConsole = (dropped = 0) => ({ chunks: [], dropped });
 const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole() });
 const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: newConsole(), error: null, started: 0, duration: 0 });
 
-export function text(consoleState, stream) {
-  return consoleState.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
-}
+export const text = (console, stream) => console.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
 
 // Change `notebook` as `event` says; what no longer applies changes nothing.
 export function reduce(notebook, event) {
@@ -36,16 +34,12 @@ export function reduce(notebook, event) {
     case "CellSkipped": return void (known && Object.assign(reset(known, event.run), { status: event.status ?? "cancelled", error: event.error ?? null }));
     case "CellsMarked": return named(event.cells, (c) => (c.stale = event.stale ?? true));
     case "CellsConfigured": return named(event.cells, (c) => (c.disabled = event.disabled ?? false));
-    case "CellsDeleted":
-      event.cells.forEach((id) => notebook.cells.delete(id));
-      return void (notebook.order = notebook.order.filter((id) => notebook.cells.has(id)));
+    case "CellsDeleted": return void (event.cells.forEach((id) => notebook.cells.delete(id)), (notebook.order = notebook.order.filter((id) => notebook.cells.has(id))));
     case "GraphChanged":
       for (const { id, source = "", revision = 1, defs = [], refs = [] } of event.cells ?? []) {
-        if (!notebook.cells.has(id)) {
-          notebook.cells.set(id, reset({ id, status: "idle", stale: false, disabled: false }, 0));
-          notebook.order.push(id);
-        }
-        Object.assign(notebook.cells.get(id), { source, revision, defs, refs });
+        if (!notebook.cells.has(id)) notebook.order.push(id);
+        const old = notebook.cells.get(id) ?? reset({ id, status: "idle", stale: false, disabled: false }, 0);
+        notebook.cells.set(id, Object.assign(old, { source, revision, defs, refs }));
       }
       return void (event.order && (notebook.order = event.order));
     case "ModeChanged": return void (notebook.mode = event.mode);
@@ -80,11 +74,10 @@ export function reduce(notebook, event) {
 
 export class Kernel {
   notebook = newNotebook();
-  #dealer = new Dealer({ linger: 0 });
+  dealer = new Dealer({ linger: 1000 });
   #waiting = new Map(); // request id -> its promise and the request, sent again after a reconnect
   #finished = new Map(); // run -> resolve
   #epoch = ""; #seq = 0; #received = 0; #acknowledged = 0; #hello = ""; #coming = null;
-
   static async launch(python = "python3", settings = {}) {
     const child = spawn(python, ["-P", "-m", "cellwire.kernel"], { stdio: ["pipe", "pipe", "inherit"] });
     child.stdin.write(JSON.stringify(settings) + "\n"); // kept open: its end would end the kernel
@@ -93,46 +86,35 @@ export class Kernel {
   }
   static attach = (file) => Kernel.#open(JSON.parse(readFileSync(file, "utf8")));
   static async #open(connection, process = null) {
-    const kernel = Object.assign(new Kernel(), { connection, process }), dealer = kernel.#dealer;
+    const kernel = Object.assign(new Kernel(), { connection, process }), dealer = kernel.dealer;
     const { server_key: serverKey, client } = connection;
     if (serverKey) Object.assign(dealer, { curveServerKey: serverKey, curvePublicKey: client.public, curveSecretKey: client.secret });
     dealer.events.on("handshake", () => kernel.#greet()); // the first connection and every later one
-    const welcome = new Promise((resolve) => (kernel.welcomed = resolve));
     dealer.connect(connection.endpoint);
     kernel.#receive();
-    await welcome;
+    await new Promise((resolve) => (kernel.welcomed = resolve));
     return kernel;
   }
   #greet() {
     this.#received = this.#acknowledged = 0;
     this.#hello = randomUUID();
-    this.#dealer.send(encode({ type: "Hello", id: this.#hello, client: "node", epoch: this.#epoch, seq: this.#seq }));
-    for (const { request } of this.#waiting.values()) this.#dealer.send(encode(request)); // same id: done once
+    this.dealer.send(encode({ type: "Hello", id: this.#hello, client: "node", epoch: this.#epoch, seq: this.#seq }));
+    for (const { request } of this.#waiting.values()) this.dealer.send(encode(request)); // same id: done once
   }
   request(type, fields = {}) {
     const request = { type, id: randomUUID(), ...fields };
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(request.id, { request, resolve, reject });
-      this.#dealer.send(encode(request));
-    });
+    this.dealer.send(encode(request));
+    return new Promise((resolve, reject) => this.#waiting.set(request.id, { request, resolve, reject }));
   }
   async run(cells) { // {id: source}; resolves with RunFinished
-    const list = Object.entries(cells).map(([id, source]) => ({ id, source }));
-    const { run } = await this.request("RunCells", { cells: list });
-    return new Promise((resolve) => this.#finished.set(run, resolve));
+    const queued = await this.request("RunCells", { cells: Object.entries(cells).map(([id, source]) => ({ id, source })) });
+    return new Promise((resolve) => this.#finished.set(queued.run, { ...queued, resolve }));
   }
   async #receive() {
-    for await (const [head, ...rest] of this.#dealer) {
+    for await (const [head, ...rest] of this.dealer) {
       const message = decode(head);
-      if (message.type !== "Batch" && message.type !== "Snapshot") {
-        this.#answer(message);
-        continue;
-      }
-      this.#apply(message, [...(message.events ?? []), ...rest.map((frame) => decode(frame))]);
-      this.#received += head.length + rest.reduce((sum, frame) => sum + frame.length, 0);
-      if (this.#received - this.#acknowledged < 65536 && !this.closing) continue;
-      this.#acknowledged = this.#received;
-      this.#dealer.send(encode({ type: "Acknowledge", received: this.#received }));
+      if (message.type !== "Batch" && message.type !== "Snapshot") this.#answer(message);
+      else this.#apply(message, [...(message.events ?? []), ...rest.map((frame) => decode(frame))], head.length + rest.reduce((sum, frame) => sum + frame.length, 0));
     }
   }
   #answer(message) {
@@ -142,27 +124,24 @@ export class Kernel {
     else if (message.type === "Error") waiting?.reject(Object.assign(new Error(message.message), message));
     else waiting?.resolve(message);
   }
-  #apply(message, events) {
+  #apply(message, events, bytes) {
     if (message.type === "Snapshot") {
       if (message.first) this.#coming = newNotebook();
       events.forEach((event) => reduce(this.#coming, event));
       if (message.last) [this.notebook, this.#epoch, this.#seq] = [this.#coming, message.epoch, message.seq];
+      for (const { run, seq, resolve } of message.last ? this.#finished.values() : []) // its end may be in the snapshot
+        if (seq <= message.seq && !this.notebook.runs.some((r) => r.run === run)) resolve({ run });
     } else if (message.first_seq > this.#seq + 1) this.#greet(); // a gap: ask for what is missing
     else events.slice(this.#seq + 1 - message.first_seq).forEach((event) => {
       reduce(this.notebook, event);
       this.#seq += 1;
       if (event.type === "KernelClosing") this.closing = true;
-      if (event.type === "RunFinished") this.#finished.get(event.run)?.(event);
+      if (event.type === "RunFinished") this.#finished.get(event.run)?.resolve(event);
     });
+    this.#received += bytes;
+    if (this.#received - this.#acknowledged < 65536 && !this.closing) return;
+    this.#acknowledged = this.#received;
+    this.dealer.send(encode({ type: "Acknowledge", received: this.#received }));
   }
-  reconnect() { // what ZeroMQ does by itself when a connection breaks
-    this.#dealer.disconnect(this.connection.endpoint);
-    const welcome = new Promise((resolve) => (this.welcomed = resolve));
-    this.#dealer.connect(this.connection.endpoint);
-    return welcome;
-  }
-  async shutdown() {
-    await this.request("Shutdown");
-    this.#dealer.close();
-  }
+  shutdown = () => this.request("Shutdown").then(() => this.dealer.close());
 }

@@ -14,7 +14,6 @@ import threading
 import time
 
 import msgspec
-
 from cellwire.protocol import events as e
 from cellwire.protocol import link, markers, messages
 from cellwire.protocol.notebook import Item

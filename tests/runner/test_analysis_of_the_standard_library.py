@@ -34,22 +34,48 @@ class Names(NamedTuple):
     refs: set[str]
 
 
+class _AsGenerators(ast.NodeTransformer):
+    """Turns comprehensions into generator expressions, which have the same scopes.
+
+    From 3.12 on the symbol tables show comprehensions as they are compiled: merged into what is around.
+    """
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
+
+
 def oracle(source: str) -> Names:
     """Return what the symbol tables of `source` say: globals bound, and read and not bound."""
-    top = symtable.symtable(source, "<oracle>", "exec")
+    tree = ast.parse(source)
+    if any(isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp) for node in ast.walk(tree)):
+        source = ast.unparse(ast.fix_missing_locations(_AsGenerators().visit(tree)))
+    module = symtable.symtable(source, "<oracle>", "exec")
     bound: set[str] = set()
     read: set[str] = set()
-    tables = [top]
+    tables = [module]
     while tables:
         table = tables.pop()
         tables += table.get_children()
         for symbol in table.get_symbols():
-            if table is not top and not symbol.is_global():
+            name = symbol.get_name()
+            binds = (
+                symbol.is_assigned() or symbol.is_imported() or symbol.is_annotated() or symbol.is_parameter()
+            )
+            # In a function called `top`, symtable takes locals for globals.
+            own = binds and not symbol.is_declared_global()
+            if table is not module and (own or not symbol.is_global()):
                 continue
             if symbol.is_referenced():
-                read.add(symbol.get_name())
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_annotated() or symbol.is_namespace():
-                bound.add(symbol.get_name())
+                read.add(name)
+            if binds:
+                bound.add(name)
     bound = {name for name in bound if not is_private(name)}
     return Names(bound, {name for name in read - bound if not is_private(name)})
 
@@ -60,9 +86,10 @@ def explanations(tree: ast.Module) -> dict[str, Names]:
         rule: Names(set(), set())
         for rule in ("the name of a handler is no definition", "deleting is no definition",
                      "a class body reads the module until it binds the name",
-                     "annotations kept as text are reads")
+                     "annotations kept as text are reads", "`super` is no read of `__class__`")
     }  # fmt: skip
-    handlers, deletions, classes, annotations = rules.values()
+    handlers, deletions, classes, annotations, cells = rules.values()
+    cells.refs.add("__class__")
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.name:
             handlers.defs.add(node.name)
@@ -134,5 +161,4 @@ def test_the_analysis_agrees_with_the_symbol_tables_on_the_whole_standard_librar
                         explained[rule] += 1
     assert not unexplained, "\n".join(unexplained[:20])
     assert compared > 5_000
-    assert set(explained) == set(rules) - {"annotations kept as text are reads"} or True
     print(compared, explained)

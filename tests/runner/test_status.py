@@ -101,11 +101,8 @@ def test_breaking_out_of_the_loop_is_neither_done_nor_failed(cell: Any, clock: C
     for value in progress_bar(range(10), title="Search"):
         if value == 2:
             break
-    assert (states(cell)[-1]["current"], states(cell)[-1]["done"], states(cell)[-1]["failed"]) == (
-        2,
-        False,
-        False,
-    )
+    last = states(cell)[-1]
+    assert (last["current"], last["done"], last["failed"]) == (2, False, False)
 
 
 def test_rate_and_remaining_time_follow_the_clock_and_can_be_left_out(cell: Any, clock: Clock) -> None:

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import zmq
-
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import Connection, KeyPair, Settings
 from cellwire.protocol.events import Event
@@ -30,9 +30,9 @@ _events = msgspec.msgpack.Decoder(Event)
 class Kernel:
     """A kernel process."""
 
-    def __init__(self, settings: Settings, command: list[str] | None) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str] | None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START.format(command=command)],
+            [sys.executable, "-P", "-c", _START.format(command=None if command is None else list(command))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -42,6 +42,8 @@ class Kernel:
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(msgspec.to_builtins(settings)).encode() + b"\n")
         self.process.stdin.flush()
+        #: What the kernel has written to its standard error, once it is closed.
+        self.stderr = ""
         self.connection = msgspec.json.decode(self.process.stdout.readline(), type=Connection)
 
     def wait(self, seconds: float = LIMIT) -> int:
@@ -106,6 +108,14 @@ class Frontend:
         self.until(lambda: id in self.replies, seconds)
         return self.replies.pop(id)
 
+    def until_answer(self, kind: Any, condition: Callable[[Any], bool], seconds: float = LIMIT) -> Any:
+        """Ask again until the answer is as `condition` wants it."""
+        deadline = time.monotonic() + seconds
+        while not condition(answer := self.ask(kind)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {seconds} s; the last answer is {answer}")
+        return answer
+
     def until(self, condition: Any, seconds: float = LIMIT) -> None:
         """Receive until `condition` holds."""
         deadline = time.monotonic() + seconds
@@ -162,24 +172,42 @@ class Frontend:
         self.context.term()
 
 
-@contextlib.contextmanager
-def kernel(*, command: list[str] | None = STAND_IN, **settings: Any) -> Iterator[Kernel]:
-    """Run a kernel with a stand-in for its runner."""
-    started = Kernel(Settings(**settings), command)
-    try:
-        yield started
-    finally:
-        started.close()
+@pytest.fixture
+def launch() -> Iterator[Callable[..., Kernel]]:
+    """Return a function that starts a kernel, with the stand-in as its runner unless told otherwise."""
+    with contextlib.ExitStack() as stack:
+
+        def start(command: Sequence[str] | None = STAND_IN, **settings: Any) -> Kernel:
+            kernel = Kernel(Settings(**settings), command)
+            stack.callback(kernel.close)
+            return kernel
+
+        yield start
 
 
-@contextlib.contextmanager
-def frontend(connection: Connection, keys: KeyPair | None = None, *, hello: bool = True) -> Iterator[Frontend]:
-    """Attach a frontend."""
-    opened = Frontend(connection, keys, hello=hello)
-    try:
-        yield opened
-    finally:
-        opened.close()
+@pytest.fixture
+def attach() -> Iterator[Callable[..., Frontend]]:
+    """Return a function that attaches a frontend to a kernel."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(kernel: Kernel, keys: KeyPair | None = None, *, hello: bool = True) -> Frontend:
+            opened = Frontend(kernel.connection, keys, hello=hello)
+            stack.callback(opened.close)
+            return opened
+
+        yield connect
+
+
+@pytest.fixture
+def process_is_alive() -> Callable[[int], bool]:
+    """Return a function that says whether a process runs."""
+    return is_alive
+
+
+@pytest.fixture
+def wait_until_gone() -> Callable[..., None]:
+    """Return a function that returns when a process has ended, and fails when it does not."""
+    return wait_for_end
 
 
 def is_alive(pid: int) -> bool:
@@ -191,7 +219,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until_gone(pid: int, seconds: float = LIMIT) -> None:
+def wait_for_end(pid: int, seconds: float = LIMIT) -> None:
     """Return when a process has ended; zombies of nobody count as ended."""
     deadline = time.monotonic() + seconds
     while is_alive(pid):

@@ -1,0 +1,233 @@
+"""Console pipes: real pipes, a loop that is driven by hand."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from cellwire.kernel.console import ConsoleText
+from cellwire.kernel.loop import Loop
+from cellwire.kernel.pipes import Pipes
+from cellwire.kernel.record import Record
+from cellwire.kernel.run_queue import RunQueue
+from cellwire.protocol import events as e
+from cellwire.protocol.limits import Limits
+from cellwire.protocol.link import PipeOpened
+from cellwire.protocol.markers import Marker, encode_marker
+from cellwire.protocol.messages import RunStale
+
+NONCE = b"\0" + bytes(range(200, 215))
+
+
+class Console:
+    """The two pipes of a runner, with cells `a` and `b` running in run 1."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.record = Record("epoch", 1 << 20)
+        queue = RunQueue(10, 10)
+        queue.accept(RunStale("1"), 1)
+        queue.begin()
+        self.record.add(e.GraphChanged([e.CellDeclared("a"), e.CellDeclared("b")]))
+        for cell in "ab":
+            self.record.add(e.CellStarted(cell, 1))
+        ends = [os.pipe() for _ in range(2)]
+        for reading, _ in ends:
+            os.set_blocking(reading, False)
+        (out, self.out), (err, self.err) = ends
+        self.reading = (out, err)
+        self.pipes = Pipes(self.loop, ConsoleText(self.record, queue, Limits()), NONCE, out, err)
+        self.children: list[int] = []
+
+    def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:
+        data = b"".join(part if isinstance(part, bytes) else encode_marker(NONCE, part) for part in parts)
+        os.write(self.out if fd is None else fd, data)
+
+    def child(self, number: int, cell: str = "a") -> int:
+        """Return the writing end of a child's pipe whose reading end the kernel has."""
+        reading, writing = os.pipe()
+        self.children.append(writing)
+        self.pipes.open(PipeOpened(cell, 1, "stdout", number), reading)
+        return writing
+
+    def read(self, cell: str = "a") -> str:
+        self.pipes.drain()
+        return self.record.notebook.cells[cell].console.text()
+
+    def turn(self) -> None:
+        """Go round the loop once, for what is ready."""
+
+        def stop() -> float:
+            self.loop.stop()
+            return 0.0
+
+        self.loop._running = True
+        self.loop.run(stop)
+
+    def close(self) -> None:
+        for fd in (*self.reading, *self.children, self.out, self.err):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+        self.loop.close()
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    made = Console()
+    yield made
+    made.close()
+
+
+def test_text_before_any_marker_belongs_to_no_cell(console: Console):
+    console.write(b"starting")
+    console.pipes.drain()
+    assert console.record.notebook.console.text() == "starting"
+
+
+def test_a_marker_says_whose_the_following_text_is(console: Console):
+    console.write(Marker("cell", "a", 1), b"one", Marker("cell", "b", 1), b"two", Marker("cell"), b"none")
+    assert console.read("a") == "one"
+    assert console.read("b") == "two"
+    assert console.record.notebook.console.text() == "none"
+
+
+def test_each_stream_has_an_owner_of_its_own(console: Console):
+    console.write(Marker("cell", "a", 1), b"out")
+    console.write(Marker("cell", "b", 1), b"err", fd=console.err)
+    console.write(b"more")
+    assert console.read("a") == "outmore"
+    assert console.read("b") == "err"
+
+
+def test_pieces_of_one_run_in_one_read_become_one_event(console: Console):
+    seq = console.record.log.last
+    console.write(*[Marker("cell", "a", 1), b"line\n"] * 100)
+    assert console.read("a") == "line\n" * 100
+    assert console.record.log.last == seq + 1
+
+
+def test_a_character_cut_by_a_read_waits_for_its_rest(console: Console):
+    euro = "€".encode()
+    console.write(Marker("cell", "a", 1), b"1" + euro[:1])
+    assert console.read("a") == "1"
+    console.write(Marker("cell", "b", 1), b"other", Marker("cell", "a", 1), euro[1:])
+    assert console.read("a") == "1€"
+    assert console.read("b") == "other"
+
+
+def test_bytes_that_are_no_text_are_replaced(console: Console):
+    console.write(Marker("cell", "a", 1), b"\xff\xfe ok")
+    assert console.read("a") == "�� ok"
+
+
+def test_what_is_left_at_the_end_is_passed_on(console: Console):
+    console.write(Marker("cell", "a", 1), b"last words " + "€".encode()[:2])
+    os.close(console.out)
+    console.pipes.finish()
+    assert console.record.notebook.cells["a"].console.text() == "last words �"
+
+
+def test_a_clear_marker_empties_the_stream(console: Console):
+    console.write(Marker("cell", "a", 1), b"gone", Marker("clear", "a", 1), b"kept")
+    assert console.read("a") == "kept"
+
+
+def test_more_than_a_pipe_holds_is_read_in_several_turns(console: Console):
+    console.write(Marker("cell", "a", 1))
+    for _ in range(8):
+        console.write(b"x" * 60_000)
+        console.turn()
+    assert len(console.read("a")) == 480_000
+
+
+def test_a_childs_text_comes_after_what_stood_before_it_was_started(console: Console):
+    child = console.child(1)
+    os.write(child, b"child ")
+    console.turn()
+    assert console.read("a") == "", "the marker has not been seen"
+    console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1))
+    assert console.read("a") == "before "
+    console.turn()
+    assert console.read("a") == "before child "
+
+
+def test_a_childs_text_comes_before_what_was_written_after_it_ended(console: Console):
+    child = console.child(1)
+    console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1))
+    os.write(child, b"child ")
+    console.write(Marker("pipe_drained", pipe=1), b"after")
+    assert console.read("a") == "before child after"
+
+
+def test_a_child_stays_with_its_cell_although_another_one_runs(console: Console):
+    child = console.child(1, "a")
+    console.write(Marker("pipe_opened", pipe=1), Marker("cell", "b", 1), b"b's ")
+    os.write(child, b"a's")
+    console.turn()
+    console.turn()
+    assert console.read("a") == "a's"
+    assert console.read("b") == "b's "
+
+
+def test_a_marker_waits_for_the_pipe_that_the_link_is_to_bring(console: Console):
+    console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1))
+    console.write(Marker("pipe_drained", pipe=1), b"after")
+    assert console.read("a") == "before "
+    assert console.pipes.waiting
+    reading, writing = os.pipe()
+    console.children.append(writing)
+    os.write(writing, b"child ")
+    console.pipes.open(PipeOpened("a", 1, "stdout", 1), reading)
+    assert not console.pipes.waiting
+    assert console.read("a") == "before child after"
+
+
+def test_a_pipe_that_never_comes_holds_nothing_up(console: Console):
+    console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1), b"after")
+    assert console.read("a") == "before "
+    console.pipes.link_is_empty()
+    assert console.read("a") == "before after"
+    console.write(b" more")
+    console.turn()
+    assert console.read("a") == "before after more"
+
+
+def test_a_pipe_that_comes_late_is_read_all_the_same(console: Console):
+    console.write(Marker("pipe_opened", pipe=1))
+    console.pipes.drain()
+    console.pipes.link_is_empty()
+    os.write(console.child(1), b"child")
+    console.turn()
+    assert console.read("a") == "child"
+
+
+def test_a_childs_pipe_that_has_ended_is_closed(console: Console):
+    child = console.child(1)
+    reading = console.pipes._children[1].fd
+    console.write(Marker("pipe_opened", pipe=1))
+    console.pipes.drain()
+    os.write(child, b"bye")
+    os.close(child)
+    console.children.clear()
+    console.turn()
+    console.turn()
+    assert console.read("a") == "bye"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+
+
+def test_childrens_pipes_are_emptied_and_closed_at_the_end(console: Console):
+    child = console.child(1)
+    os.write(child, b"never marked")
+    console.pipes.finish()
+    assert console.record.notebook.cells["a"].console.text() == "never marked"
+    assert not console.pipes._children
+
+
+def test_a_marker_that_does_not_decode_costs_nothing_but_itself(console: Console, capfd):
+    console.write(Marker("cell", "a", 1), b"before", NONCE + b"\0\x01\xc1")
+    assert console.read("a") == "before"
+    console.write(b" after")
+    assert console.read("a") == "before after"
+    assert "does not decode" in capfd.readouterr().err

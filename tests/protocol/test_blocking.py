@@ -1,0 +1,62 @@
+"""The same client without `await`: from plain code, from a running loop, from several threads."""
+
+import asyncio
+import inspect
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cellwire.protocol import blocking
+from cellwire.protocol.client import KernelClient
+from cellwire.protocol.errors import ConnectionFileError, KernelDied
+from cellwire.protocol.events import KernelClosing
+
+
+def test_a_kernel_is_launched_and_attached_to_without_a_loop():
+    with blocking.launch_kernel() as kernel, blocking.connect(kernel.connection_file) as other:
+        assert kernel.ping() < 5
+        assert other.epoch == kernel.epoch
+        assert len(other.statistics().sessions) == 2
+    with pytest.raises(ConnectionFileError), blocking.connect(kernel.connection_file):
+        pytest.fail("the client was given out")
+
+
+def test_it_works_where_a_loop_runs_already():
+    async def cell() -> float:
+        with blocking.launch_kernel() as kernel:
+            return kernel.ping()
+
+    assert asyncio.run(cell()) < 5
+
+
+def test_several_threads_may_use_one_client_at_once():
+    with blocking.launch_kernel() as kernel, ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(lambda _: kernel.ping(), range(200)))) == 200
+
+
+def test_events_are_a_plain_iterator_that_ends_with_the_kernel():
+    with blocking.launch_kernel() as kernel:
+        events = kernel.events()
+        ender = threading.Thread(target=kernel.shutdown)
+        ender.start()
+        seen = list(events)
+        ender.join(10)
+        assert isinstance(seen[-1], KernelClosing)
+        with pytest.raises(KernelDied, match="shut down"):
+            kernel.ping()
+
+
+def test_what_the_body_raises_leaves_as_it_is():
+    with pytest.raises(LookupError, match="mine"), blocking.launch_kernel():
+        raise LookupError("mine")
+
+
+def test_both_forms_have_the_same_names_and_parameters():
+    for name, function in inspect.getmembers(KernelClient, callable):
+        if not name.startswith("_"):
+            ours = inspect.signature(getattr(blocking.KernelClient, name))
+            assert list(ours.parameters.values()) == list(inspect.signature(function).parameters.values()), (
+                name
+            )
+    for name, value in inspect.getmembers(KernelClient, lambda value: isinstance(value, property)):
+        assert isinstance(getattr(blocking.KernelClient, name), type(value))

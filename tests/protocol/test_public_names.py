@@ -1,0 +1,62 @@
+"""What `cellwire.protocol` offers, and what it costs to import."""
+
+import subprocess
+import sys
+
+import cellwire.protocol
+import pytest
+
+NAMES = [
+    "AuthenticationError",
+    "Cell",
+    "CellError",
+    "CellState",
+    "CellwireError",
+    "Connection",
+    "ConnectionFileError",
+    "Console",
+    "EventStream",
+    "EventsLost",
+    "Item",
+    "KernelClient",
+    "KernelDied",
+    "Limits",
+    "Notebook",
+    "NotebookFileError",
+    "ProtocolError",
+    "RequestError",
+    "Settings",
+    "connect",
+    "launch_kernel",
+    "read_connection_file",
+]
+
+
+def test_the_public_names_are_these_and_each_is_there():
+    assert cellwire.protocol.__all__ == NAMES == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(cellwire.protocol, name).__name__ == name
+
+
+def test_a_name_that_is_not_there_is_named():
+    with pytest.raises(AttributeError, match="no attribute 'Kernel'"):
+        cellwire.protocol.Kernel  # noqa: B018
+
+
+def loaded_by(statement: str) -> set[str]:
+    script = f"{statement}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_neither_sockets_nor_loops():
+    loaded = loaded_by("import cellwire.protocol")
+    assert not loaded & {"zmq", "anyio", "asyncio", "msgspec"}
+
+
+def test_the_state_and_the_messages_need_msgspec_alone():
+    loaded = loaded_by("from cellwire.protocol import messages, reducer, link, markers, connection, Limits")
+    assert "msgspec" in loaded
+    assert not loaded & {"zmq", "anyio", "asyncio"}

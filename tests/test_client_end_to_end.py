@@ -1,0 +1,312 @@
+"""The client against a real kernel and a real runner: what a frontend can rely on."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import msgspec
+import pytest
+from cellwire.protocol import KernelClient, KernelDied, RequestError, blocking, connect, launch_kernel
+from cellwire.protocol import events as e
+from cellwire.protocol.messages import Cell
+from cellwire.protocol.notebook import Notebook
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+async def kernel() -> AsyncIterator[KernelClient]:
+    with anyio.fail_after(30):
+        async with launch_kernel() as client:
+            yield client
+
+
+def plain(client: KernelClient, cell: str) -> list[str]:
+    """Return the items of a cell as text."""
+    return [item.data["text/plain"] for item in client.notebook.cells[cell].outputs]
+
+
+def encoded(notebook: Notebook) -> bytes:
+    return msgspec.msgpack.encode(notebook)
+
+
+async def caught_up(client: KernelClient, seq: int) -> None:
+    """Return when the client's copy is at event `seq`."""
+    events = client.events()
+    while client.seq < seq:
+        await anext(events)
+
+
+async def test_what_follows_from_a_cell_runs_again_by_itself(kernel: KernelClient):
+    finished = await kernel.run({"a": "x = 1", "b": "x + 1"})
+    assert (finished.status, finished.failed) == ("ok", [])
+    assert plain(kernel, "b") == ["2"]
+    await kernel.run({"a": "x = 41"})
+    assert plain(kernel, "b") == ["42"]
+    cell = kernel.notebook.cells["b"]
+    assert (cell.status, cell.stale, cell.defs, cell.refs) == ("ok", False, [], ["x"])
+
+
+async def test_a_cell_that_fails_is_named_and_raises_nothing_in_the_frontend(kernel: KernelClient):
+    finished = await kernel.run({"a": "print('before')\n1/0", "b": "2"})
+    assert (finished.status, finished.failed) == ("error", ["a"])
+    cell = kernel.notebook.cells["a"]
+    assert cell.error is not None
+    assert cell.error.kind == "ZeroDivisionError"
+    assert cell.console.text("stdout") == "before\n"
+    assert plain(kernel, "b") == ["2"]
+
+
+async def test_cells_may_be_given_as_a_list(kernel: KernelClient):
+    await kernel.run([Cell("second", "y = x"), Cell("first", "x = 5")])
+    assert kernel.notebook.order == ["second", "first"]
+    assert kernel.notebook.cells["second"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("cells", "error", "said"),
+    [
+        ("x = 1", TypeError, "give {id: source} or a list of Cell"),
+        (5, TypeError, "give {id: source} or a list of Cell"),
+        ([("a", "1")], TypeError, "is no Cell"),
+        ({"a": 5}, TypeError, "the source of the cell 'a' is a int; give a str"),
+        ({5: "a"}, TypeError, "the cell id 5 is a int"),
+        ({"": "1"}, ValueError, "a cell id is empty"),
+        ({"a": "'\ud800'"}, ValueError, "the source of the cell 'a' has a lone surrogate"),
+        ([Cell("a"), Cell("a")], ValueError, "the cell 'a' is given twice"),
+    ],
+)
+async def test_cells_that_cannot_be_run_are_refused_before_they_are_sent(kernel, cells, error, said):
+    with pytest.raises(error) as caught:
+        await kernel.run(cells)
+    assert said in str(caught.value)
+
+
+async def test_many_runs_at_once_each_return_at_their_own_end(kernel: KernelClient):
+    ended: list[int] = []
+
+    async def one(number: int) -> None:
+        finished = await kernel.run({f"c{number}": f"{number} * 2"})
+        assert plain(kernel, f"c{number}") == [str(number * 2)]
+        ended.append(finished.run)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(one, number)
+    assert sorted(ended) == list(range(1, 101))
+    assert kernel.notebook.idle
+
+
+async def test_idle_comes_after_every_run_that_nobody_waits_for(kernel: KernelClient):
+    for number in range(20):
+        await kernel.run({f"c{number}": "1"}, wait=False)
+    await kernel.wait_idle()
+    assert [cell.status for cell in kernel.notebook.cells.values()] == ["ok"] * 20
+
+
+async def test_in_lazy_mode_what_follows_is_stale_until_it_is_asked_for(kernel: KernelClient):
+    await kernel.run({"a": "x = 1", "b": "x"})
+    await kernel.set_mode("lazy")
+    assert kernel.notebook.mode == "lazy"
+    await kernel.run({"a": "x = 2"})
+    assert kernel.notebook.cells["b"].stale
+    assert plain(kernel, "b") == ["1"]
+    await kernel.run_stale()
+    assert plain(kernel, "b") == ["2"]
+    assert not kernel.notebook.cells["b"].stale
+    with pytest.raises(ValueError, match="autorun"):
+        await kernel.set_mode("eager")  # type: ignore[arg-type]
+
+
+async def test_sources_may_be_declared_disabled_and_deleted(kernel: KernelClient):
+    await kernel.sync({"a": "x = 1", "b": "x"})
+    assert [cell.run for cell in kernel.notebook.cells.values()] == [0, 0]
+    await kernel.configure("b", disabled=True)
+    assert kernel.notebook.cells["b"].disabled
+    await kernel.run({"a": "x = 1"})
+    assert kernel.notebook.cells["b"].outputs == []
+    await kernel.delete(["b"])
+    assert kernel.notebook.order == ["a"]
+    with pytest.raises(RequestError) as caught:
+        await kernel.delete(["b"])
+    assert caught.value.code == "unknown_cell"
+
+
+async def test_an_interrupt_ends_what_runs_and_what_waits(kernel: KernelClient):
+    ended: dict[str, e.RunFinished] = {}
+
+    async def one(cell: str, source: str) -> None:
+        ended[cell] = await kernel.run({cell: source})
+
+    events = kernel.events()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, "a", "while True: pass")
+        async for event in events:
+            if isinstance(event, e.CellStarted):
+                break
+        # Signal 1: the first run is in user code and the second one waits behind it.
+        queued = await kernel.run({"b": "2"}, wait=False)
+        await kernel.interrupt()
+        await kernel.wait_idle()
+    assert ended["a"].status == "interrupted"
+    finished = [event for event in await events.receive() if isinstance(event, e.RunFinished)]
+    assert (queued.run, "dropped") in [(event.run, event.status) for event in finished]
+    assert (await kernel.run({"c": "3"})).status == "ok"
+
+
+async def test_user_code_may_ask_and_any_frontend_answer(kernel: KernelClient):
+    async with connect(kernel.connection_file) as other, anyio.create_task_group() as tasks:
+        tasks.start_soon(kernel.run, {"a": "answer = input('name? ')\nanswer"})
+        async for event in other.events():
+            if isinstance(event, e.InputRequested):
+                break
+        (question,) = other.notebook.inputs
+        assert (question.cell, question.prompt) == ("a", "name? ")
+        await other.provide_input(question.id, "Ada")
+        with pytest.raises(RequestError) as caught:
+            await kernel.provide_input(question.id, "too late")
+        assert caught.value.code == "unknown_input"
+    assert plain(kernel, "a") == ["'Ada'"]
+    assert kernel.notebook.inputs == []
+
+
+async def test_names_are_completed_explained_and_listed(kernel: KernelClient):
+    await kernel.run({"a": "alphabet = 'abc'\ndef double(n):\n    'Twice n.'\n    return 2 * n"})
+    completions = await kernel.complete("alphab")
+    assert "alphabet" in [item.text for item in completions.items]
+    assert "Twice n." in (await kernel.inspect("double")).data["text/plain"]
+    variables = {variable.name: variable for variable in await kernel.variables()}
+    assert list(variables) == ["alphabet", "double"]
+    assert (variables["alphabet"].cell, variables["alphabet"].type) == ("a", "str")
+
+
+async def test_a_runner_that_is_replaced_keeps_outputs_and_frontends(kernel: KernelClient):
+    await kernel.run({"a": "x = 1\nx"})
+    first = kernel.notebook.runner.pid
+    await kernel.restart_runner()
+    await kernel.run_stale()
+    assert kernel.notebook.runner.generation == 2
+    assert kernel.notebook.runner.pid != first
+    assert plain(kernel, "a") == ["1"]
+
+
+APPENDING = """
+import cellwire as cw
+for i in range(2000):
+    cw.output.append(i)
+    print(i)
+"""
+THREADS = """
+import sys
+threads = [cw.Thread(target=lambda: print("t" * 50)) for _ in range(8)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+sys.stderr.write("end")
+"""
+
+
+async def test_copies_are_equal_to_the_byte_whenever_they_were_made(kernel: KernelClient):
+    async with connect(kernel.connection_file) as early:
+        await kernel.run({"a": APPENDING, "b": THREADS})
+        async with connect(kernel.connection_file) as late:
+            await caught_up(early, kernel.seq)
+            assert encoded(early.notebook) == encoded(kernel.notebook) == encoded(late.notebook)
+            await kernel.run({"c": "print('more'); cw.output.append('more')", "d": "1"})
+            for other in (early, late):
+                await caught_up(other, kernel.seq)
+                assert encoded(other.notebook) == encoded(kernel.notebook)
+
+
+@asynccontextmanager
+async def relay(port: int) -> AsyncIterator[tuple[int, list[anyio.abc.SocketStream]]]:
+    """Give a port that leads to `port`, and the connections over it, for cutting them."""
+    connections: list[anyio.abc.SocketStream] = []
+
+    async def copy(source: anyio.abc.SocketStream, target: anyio.abc.SocketStream) -> None:
+        try:
+            while True:
+                await target.send(await source.receive())
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await target.aclose()
+
+    async def serve(front: anyio.abc.SocketStream) -> None:
+        connections.append(front)
+        async with (
+            await anyio.connect_tcp("127.0.0.1", port) as back,
+            front,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(copy, front, back)
+            tasks.start_soon(copy, back, front)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield listener.extra(anyio.abc.SocketAttribute.local_port), connections
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(tmp_path: Path):
+    with anyio.fail_after(60):
+        async with launch_kernel(transport="tcp") as kernel:
+            async with relay(int(kernel.connection.endpoint.rpartition(":")[2])) as (port, connections):
+                file = tmp_path / "relayed.json"
+                relayed = msgspec.structs.replace(kernel.connection, endpoint=f"tcp://127.0.0.1:{port}")
+                file.write_bytes(msgspec.json.encode(relayed))
+                async with connect(file) as cut:
+                    for number in range(4):
+                        events = cut.events()
+                        async with anyio.create_task_group() as tasks:
+                            tasks.start_soon(cut.run, {"a": f"{APPENDING}# {number}"})
+                            for _ in range(500):
+                                await anext(events)
+                            # Signal 1: the run is in the midst of its outputs.
+                            await connections[-1].aclose()
+                        assert len(cut.notebook.cells["a"].outputs) == 2000
+                    await caught_up(kernel, cut.seq)
+                    assert encoded(cut.notebook) == encoded(kernel.notebook)
+                    assert kernel.notebook.cells["a"].run == 4
+                    assert len(connections) == 5
+
+
+async def test_the_death_of_the_kernel_is_told_to_both_kinds_of_frontends():
+    told: list[anyio.Event] = [anyio.Event(), anyio.Event()]
+
+    async def run(client: KernelClient, index: int) -> None:
+        with pytest.raises(KernelDied):
+            await client.run({f"c{index}": "import time\ntime.sleep(60)"})
+        told[index].set()
+
+    with anyio.fail_after(30):
+        async with launch_kernel() as kernel, connect(kernel.connection_file) as other:
+            events = kernel.events()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run, kernel, 0)
+                tasks.start_soon(run, other, 1)
+                async for event in events:
+                    if isinstance(event, e.CellStarted):
+                        break
+                os.kill(kernel.connection.pid, signal.SIGKILL)
+                with anyio.fail_after(1):
+                    await told[0].wait()
+                # A frontend that is only attached gives the connection a second to come back.
+                with anyio.fail_after(2):
+                    await told[1].wait()
+
+
+def test_without_await_it_is_the_same():
+    with blocking.launch_kernel() as kernel:
+        assert kernel.run({"a": "x = 1", "b": "x + 1"}).status == "ok"
+        assert kernel.notebook.cells["b"].outputs[0].data["text/plain"] == "2"
+        assert [variable.name for variable in kernel.variables()] == ["x"]
