@@ -19,7 +19,7 @@ help:
 	@echo 'make check                format, lint, types'
 	@echo 'make smoke                only the tests that run whole notebooks'
 	@echo 'make bench                the measurements of benchmarks/'
-	@echo 'make soak                 the long measurements of benchmarks/'
+	@echo 'make soak                 the tests that take minutes'
 	@echo 'make clean                remove what the others made'
 
 run: $(VENV)/run.stamp
@@ -40,7 +40,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: $(VENV)/dev.stamp
-	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

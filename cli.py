@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cellwire", description="A reactive notebook kernel for Python.")
-    parser.add_argument("--version", action="version", version=f"cellwire {version('cellwire')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
@@ -73,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     kernel = commands.add_parser("kernel", help="be a kernel: settings on standard input")
     kernel.set_defaults(command=_kernel)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for, since that takes longer than most of the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"cellwire {version('cellwire')}\n")
+        parser.exit()
 
 
 def _seconds(text: str) -> float:
@@ -168,7 +177,8 @@ def _first_error(body: Any) -> None:
 
 
 def _leaf(error: BaseException) -> BaseException:
-    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return _leaf(inner[0]) if inner else error
 
 
 # Views
@@ -222,3 +232,7 @@ def _view(json: bool, quiet: bool, notebook: NotebookFile | None) -> Transcript 
         else:
             return Transcript(TerminalSurface(Console(highlight=False)), titles)
     return Transcript(PlainSurface(sys.stdout, sys.stderr), titles)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

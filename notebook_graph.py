@@ -4,6 +4,7 @@ Takes the cells through the same `Program` as the runner does, so that the edges
 shown are those that a run would have. Nothing of the notebook is executed.
 """
 
+import builtins
 import json
 from typing import Literal
 
@@ -22,6 +23,8 @@ class Node(msgspec.Struct, frozen=True):
     title: str
     defs: list[str]
     refs: list[str]
+    #: Names that it reads and that neither a cell that can run nor Python itself defines.
+    missing: list[str]
     error: CellError | None
 
 
@@ -55,7 +58,8 @@ def analyze_notebook(notebook: NotebookFile) -> Drawing:
     for cell in notebook.cells:
         names = declared[cell.id]
         title = notebook.titles.get(cell.id, "")
-        nodes.append(Node(cell.id, title, names.defs, names.refs, program.faults.get(cell.id)))
+        missing = [ref for ref in names.refs if not (program.graph.definers(ref) or hasattr(builtins, ref))]
+        nodes.append(Node(cell.id, title, names.defs, names.refs, missing, program.faults.get(cell.id)))
         if cell.id in program.graph:
             parents = set(program.graph.parents(cell.id))
             for parent in (other.id for other in notebook.cells if other.id in parents):
@@ -83,6 +87,8 @@ def _text(drawing: Drawing) -> str:
             for edge in drawing.edges
             if edge.child == node.id
         ]
+        if node.missing:
+            lines.append(f"  missing  {', '.join(node.missing)}")
         if node.error is not None:
             first, *rest = details(node.error).split("\n")
             lines += [f"  error    {first}", *(f"           {line}" for line in rest)]

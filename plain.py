@@ -25,7 +25,7 @@ class PlainSurface:
         if not self._empty:
             self._out.write("\n")
         self._empty = False
-        self._out.write(f"[{block.name}]{' (later)' if block.late else ''}\n")
+        self._out.write(f"[{block.name}]{' (later)' if block.late and block.cell else ''}\n")
 
     def write(self, block: Block) -> None:
         for stream, line in block.lines:

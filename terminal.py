@@ -45,7 +45,7 @@ class TerminalSurface:
         self._settled: list[RenderableType | Block] = []
         #: Blocks whose headline was printed while they ran: their outcome gets a line of its own.
         self._announced: set[Block] = set()
-        #: What is drawn of blocks, kept so that spinners go round.
+        #: Kept between refreshes, so that it goes round.
         self._spinner = Spinner("dots", style="cyan")
 
     def begin(self, block: Block) -> None:
@@ -56,7 +56,7 @@ class TerminalSurface:
             self._settled.append(_text("\n".join(line for _, line in lines), stream))
 
     def end(self, block: Block, items: list[Item]) -> None:
-        self._settled += [Padding(drawn(item), (0, 0, 0, 2)) for item in items]
+        self._settled += [_indented(drawn(item)) for item in items]
         if block.error is not None:
             failed = block.outcome == "error"
             text = details(block.error) if failed else summary(block.error)
@@ -74,14 +74,17 @@ class TerminalSurface:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
+        # In this order what is printed is never seen above an older state of itself.
+        self._live.update(Group(*(self._running(block, items) for block, items in waiting)))
         self._print_settled()
-        self._live.update(Group(*(self._running(block, items) for block, items in waiting)), refresh=True)
+        self._live.refresh()
 
     def suspend(self) -> None:
         """Print what is settled and take the rest off the screen until the next refresh."""
+        if self._live is not None:
+            self._live.update(Group())
         self._print_settled()
         if self._live is not None:
-            self._live.update(Group(), refresh=True)
             self._live.stop()
             self._live = None
 
@@ -90,13 +93,17 @@ class TerminalSurface:
 
     def _print_settled(self) -> None:
         settled, self._settled = self._settled, []
-        for part in settled:
-            if isinstance(part, Block):
-                if part.outcome is None and not part.late:
-                    self._announced.add(part)
-                self._console.print(_headline(part), soft_wrap=True)
-            else:
-                self._console.print(part, soft_wrap=isinstance(part, Text))
+        if settled and isinstance(settled[-1], Block) and settled[-1].outcome is None:
+            # There is nothing to stand under this headline, and perhaps there never will be.
+            self._settled.append(settled.pop())
+        with self._console:  # one write for all
+            for part in settled:
+                if isinstance(part, Block):
+                    if part.outcome is None and not part.late:
+                        self._announced.add(part)
+                    self._console.print(_headline(part), soft_wrap=True)
+                else:
+                    self._console.print(part, soft_wrap=isinstance(part, Text))
 
     def _running(self, block: Block, items: list[Item]) -> RenderableType:
         """Draw a block that has not ended."""
@@ -106,8 +113,12 @@ class TerminalSurface:
         parts: list[RenderableType] = [] if block.late else [head]
         parts += [_text(overwritten(line), stream) for stream, line in block.partial.items()]
         room = max(self._console.height - 4, 4)
-        parts += [Padding(drawn(item, LIVE_LINES), (0, 0, 0, 2)) for item in items[-room:]]
+        parts += [_indented(drawn(item, LIVE_LINES)) for item in items[-room:]]
         return Group(*parts)
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2), expand=False)
 
 
 def _text(text: str, stream: Stream) -> Text:
@@ -118,7 +129,7 @@ def _text(text: str, stream: Stream) -> Text:
 def _headline(block: Block) -> Text:
     name = Text(block.name, style="bold")
     if block.outcome is None or block.outcome in ("idle", "running") or block.late:
-        return Text.assemble(("▸ ", "cyan"), name, (" (later)" if block.late else "", "dim"))
+        return Text.assemble(("▸ ", "cyan"), name, (" (later)" if block.late and block.cell else "", "dim"))
     mark, style = _MARKS[block.outcome]
     return Text.assemble((f"{mark} ", style), name, "  ", _outcome(block, mark=False))
 

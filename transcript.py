@@ -154,8 +154,6 @@ class Transcript:
                 for cell in event.cells:
                     self._retire(cell)
             case e.RunFinished():
-                if event.status == "dropped":
-                    self._surface.notice(f"run {event.run} dropped: {event.reason}")
                 self._settle(all_late=True)
             case e.RunnerDied():
                 self._surface.notice(f"the runner died: {event.reason}")

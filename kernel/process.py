@@ -18,7 +18,7 @@ from collections.abc import Sequence
 #: What runs a runner; the numbers of the link's and the trace file's descriptors are appended.
 COMMAND = (sys.executable, "-P", "-m", "cellwire.runner")
 
-_GUARD = 'read -r word; [ "$word" = done ] || kill -KILL -- "-$1"'
+_GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
 _SHELL = "/bin/sh"
 #: Bytes that a console pipe holds where that can be chosen, and bytes read of a trace.
 _PIPE = 256 * 1024

@@ -135,6 +135,8 @@ class Service:
         if over >= 2 * self._drain_seconds or (stalled and over >= self._drain_seconds):
             self._loop.stop()
         else:
+            # Whoever has left is not waited for.
+            self._frontends.probe()
             self._loop.later(_STALLED_SECONDS / 4, self._drain)
 
     def _end_now(self) -> None:
@@ -153,6 +155,8 @@ class Service:
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGHUP, signal.SIG_IGN if self._settings.detached else self._terminate)
         self._loop.watch(self._woken, self._wake)
+        # The runner may have ended before anybody could be told.
+        self._loop.later(0.0, self._kernel.runner.reap)
 
     def _wake(self) -> None:
         try:

@@ -47,6 +47,8 @@ class Session:
         self._snapshot: Snapshot | None = None
         self._snapshots = 0
         self._sent = 0
+        # What has to be acknowledged for the frontend to have every event; probes are not in it.
+        self._required = 0
         #: Bytes that the frontend has applied since it was opened.
         self.acknowledged = 0
 
@@ -64,7 +66,7 @@ class Session:
         self._cursor = (seq if known else record.log.last) + 1
         self._snapshot = None if known else self._take_snapshot(record)
         self._refused = None
-        self._sent = self.acknowledged = 0
+        self._sent = self._required = self.acknowledged = 0
         self.full_since = None
 
     def reply(self, frames: Sequence[bytes]) -> bool:
@@ -109,11 +111,18 @@ class Session:
         Raises: Departed if it is not.
         """
         if not self.blocked and self._snapshot is None and self.unacknowledged < self._limits.window_bytes:
+            required = self._required
             self._send_events(framing.batch(self._cursor, (), self._limits.batch_bytes))
+            self._required = required
 
     def caught_up(self, seq: int) -> bool:
         """Whether the frontend has acknowledged everything up to event `seq` and has its replies."""
-        return self._snapshot is None and self._cursor > seq and not self.unacknowledged and not self.blocked
+        return (
+            self._snapshot is None
+            and self._cursor > seq
+            and self.acknowledged >= self._required
+            and not self.blocked
+        )
 
     def statistics(self, seq: int) -> SessionStatistics:
         """Return what a frontend may know of another; `seq` is the newest event."""
@@ -153,6 +162,7 @@ class Session:
 
     def _send_events(self, frames: Sequence[bytes]) -> bool:
         self._sent += sum(map(len, frames))
+        self._required = self._sent
         if self._send(self.identity, frames):
             return True
         self._refused = frames

@@ -95,7 +95,7 @@ def examine(tree: ast.Module) -> Survey:
     try:
         found = survey(tree)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     if found.stars:
         star = found.stars[0]
         module = "." * star.level + (star.module or "")
@@ -144,7 +144,7 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
     except SyntaxError as error:
         raise AnalysisError("SyntaxError", error.msg, error.lineno or 0, error.offset or 0) from None
     except (RecursionError, MemoryError):
-        raise _too_deep() from None
+        raise too_deep() from None
     except UnicodeEncodeError as error:
         line = error.object.count("\n", 0, error.start) + 1
         surrogate = f"U+{ord(error.object[error.start]):04X}"
@@ -159,7 +159,8 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
         raise AnalysisError("SyntaxError", str(error)) from None
 
 
-def _too_deep() -> AnalysisError:
+def too_deep() -> AnalysisError:
+    """Return the error of a source that exhausts the stack of whoever looks at it."""
     return AnalysisError(
         "SyntaxError",
         "the source is nested too deeply",

@@ -19,15 +19,17 @@ from typing import Any
 
 import msgspec
 
-from .analysis import Analysis, conclude, examine, generate, is_async, is_import_only, parse
-from .names import is_mangled, mangle, unmangle
+from .analysis import Analysis, conclude, examine, generate, is_async, is_import_only, parse, too_deep
+from .names import mangle, unmangle
 from .scopes import Use
+
+__all__ = ["CompiledCell", "cell_filename", "compile_cell", "unmangle"]
 
 #: Compiler flags that `from __future__ import ...` sets.
 _FUTURE_FLAGS = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
-_TEXT_ANNOTATIONS = __future__.annotations.compiler_flag
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class CompiledCell(msgspec.Struct, frozen=True):
@@ -72,10 +74,14 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     has_value = bool(statements) and not _ends_with_semicolon(source, statements[-1])
     own = found.own or found.own_or_class
     if own:
-        _rename(found.own, cell)
+        # Some errors are not there any more under other names, and the messages should have the written ones.
+        generate(tree, filename, "exec")
+        _rename(tree, found.own, cell)
         if found.own_or_class:
-            tree = ast.fix_missing_locations(_ClassReads(found.own_or_class, cell).visit(tree))
-            statements = tree.body
+            try:
+                ast.fix_missing_locations(_ClassReads(found.own_or_class, cell).visit(tree))
+            except RecursionError:
+                raise too_deep() from None
     trailing = None
     if has_value and isinstance(last := statements[-1], ast.Expr):
         trailing = ast.Expression(last.value)
@@ -87,16 +93,8 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     future = body.co_flags & _FUTURE_FLAGS if body else 0
     value = generate(trailing, filename, "eval", future) if trailing else None
     analysis = conclude(found, imports_only, is_async(body) or is_async(value))
-    if not own:
-        return CompiledCell(cell, filename, analysis, body, value)
-    return CompiledCell(
-        cell,
-        filename,
-        analysis,
-        body and _with_written_names(body, bool(future & _TEXT_ANNOTATIONS)),
-        value and _with_written_names(value, bool(future & _TEXT_ANNOTATIONS)),
-        frozenset([mangle(use.name, cell) for use in (*found.own, *found.own_or_class)]),
-    )
+    private = frozenset([mangle(use.name, cell) for use in (*found.own, *found.own_or_class)])
+    return CompiledCell(cell, filename, analysis, body, value, private)
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -118,8 +116,9 @@ def _ends_with_semicolon(source: str, last: ast.stmt) -> bool:
     return ";" in "\n".join(lines).partition("#")[0]
 
 
-def _rename(uses: list[Use], cell: str) -> None:
+def _rename(tree: ast.Module, uses: list[Use], cell: str) -> None:
     """Write the names of the cell's own in its tree as the globals that they are kept under."""
+    definitions: dict[ast.AST, str] = {}
     for use in uses:
         node: Any = use.node
         name = mangle(use.name, cell)
@@ -133,8 +132,35 @@ def _rename(uses: list[Use], cell: str) -> None:
             node.names.append(name)
         elif isinstance(node, ast.MatchMapping):
             node.rest = name
+        elif isinstance(node, _DEFINITIONS) and not use.handler:
+            definitions[node] = name
         else:
             node.name = name
+    if definitions:
+        _move_definitions(tree, definitions)
+
+
+def _move_definitions(tree: ast.Module, definitions: dict[ast.AST, str]) -> None:
+    """Let functions and classes have the names that were written, and move them after they are defined.
+
+    Their names are in tracebacks and representations, and that of a class is part of its `__attributes`.
+    """
+    todo: list[Any] = [tree]
+    while todo:
+        node = todo.pop()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            block: list[Any] = getattr(node, part, [])
+            todo += block
+            for index in range(len(block) - 1, -1, -1):
+                if block[index] in definitions:
+                    block[index + 1 : index + 1] = _moved(block[index], definitions[block[index]])
+
+
+def _moved(definition: Any, name: str) -> list[ast.stmt]:
+    """Return what gives the global that `definition` was bound to another name."""
+    move = ast.Assign([ast.Name(name, ast.Store())], ast.Name(definition.name, ast.Load()))
+    remove = ast.Delete([ast.Name(definition.name, ast.Del())])
+    return [ast.fix_missing_locations(ast.copy_location(part, definition)) for part in (move, remove)]
 
 
 def _renamed_import(alias: ast.alias, written: str, name: str) -> list[ast.alias]:
@@ -150,12 +176,13 @@ class _ClassReads(ast.NodeTransformer):
     """Lets reads in a class body find the cell's own name where the class has not bound its own."""
 
     def __init__(self, reads: list[Use], cell: str) -> None:
-        self._names = {use.node: mangle(use.name, cell) for use in reads}
+        self._cell = cell
+        self._names = {use.node: use.name for use in reads}
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if node not in self._names:
             return node
-        return ast.IfExp(_bound_in_class(node), node, _own(node, self._names[node]))
+        return ast.IfExp(self._is_bound(node), node, self._own(node))
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         target = node.target
@@ -163,32 +190,13 @@ class _ClassReads(ast.NodeTransformer):
         if not isinstance(target, ast.Name) or target not in self._names:
             node.target = self.visit(target)
             return node
-        missing = ast.UnaryOp(ast.Not(), _bound_in_class(target))
-        return [ast.If(missing, [ast.Assign([target], _own(target, self._names[target]))], []), node]
+        missing = ast.UnaryOp(ast.Not(), self._is_bound(target))
+        return [ast.If(missing, [ast.Assign([target], self._own(target))], []), node]
 
+    def _is_bound(self, node: ast.Name) -> ast.expr:
+        """Return the test whether the class body that is executed has bound the name."""
+        namespace = ast.Call(ast.Name("locals", ast.Load()), [], [])
+        return ast.Compare(ast.Constant(self._names[node]), [ast.In()], [namespace])
 
-def _bound_in_class(node: ast.Name) -> ast.expr:
-    """Return the test whether the class body that is executed has bound the name."""
-    namespace = ast.Call(ast.Name("locals", ast.Load()), [], [])
-    return ast.Compare(ast.Constant(node.id), [ast.In()], [namespace])
-
-
-def _own(node: ast.Name, name: str) -> ast.expr:
-    return ast.Name(name, ast.Load())
-
-
-def _with_written_names(code: CodeType, annotations_are_text: bool) -> CodeType:
-    """Return `code` with its functions and classes called what the user called them."""
-    constants: list[object] = []
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            constants.append(_with_written_names(constant, annotations_are_text))
-        elif isinstance(constant, str) and is_mangled(constant) and not annotations_are_text:
-            # The name of a class, or its qualified name. Annotations that are kept as text must
-            # go on naming the global.
-            constants.append(unmangle(constant))
-        else:
-            constants.append(constant)
-    return code.replace(
-        co_name=unmangle(code.co_name), co_qualname=unmangle(code.co_qualname), co_consts=tuple(constants)
-    )
+    def _own(self, node: ast.Name) -> ast.expr:
+        return ast.Name(mangle(self._names[node], self._cell), ast.Load())

@@ -126,24 +126,32 @@ class Conductor:
                 schedule.finished(execution.cell)
                 progress.set()
 
+        async def follow(group: Any) -> None:
+            while len(schedule) and not interrupts.requested:
+                cell = schedule.next()
+                if cell is None:
+                    progress.clear()
+                    await progress.wait()
+                elif not self._program.compiled[cell].analysis.is_async:
+                    self._take(cell)
+                    schedule.finished(cell)
+                    await asyncio.sleep(0)
+                elif self._cancelled(cell):
+                    schedule.finished(cell)
+                else:
+                    execution = self._stage.begin(cell, self._run)
+                    self._context.run(group.start_soon, run, execution)
+                    # It gets to its first await before the next cell begins.
+                    await asyncio.sleep(0)
+
         try:
             async with anyio.create_task_group() as group:
-                while len(schedule) and not interrupts.requested:
-                    cell = schedule.next()
-                    if cell is None:
-                        progress.clear()
-                        await progress.wait()
-                    elif not self._program.compiled[cell].analysis.is_async:
-                        self._take(cell)
-                        schedule.finished(cell)
-                        await asyncio.sleep(0)
-                    elif self._cancelled(cell):
-                        schedule.finished(cell)
-                    else:
-                        execution = self._stage.begin(cell, self._run)
-                        self._context.run(group.start_soon, run, execution)
-                        # It gets to its first await before the next cell begins.
-                        await asyncio.sleep(0)
+                try:
+                    await follow(group)
+                except asyncio.CancelledError:
+                    # What the group cancels now has been interrupted.
+                    interrupts.requested = interrupts.requested or 1
+                    raise
         finally:
             self._drop(schedule.drop())
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Set
 
-from .graph import Graph
+from .program import Program
 
 
 class Disabled:
     """The disabled cells of a notebook."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, program: Program) -> None:
+        self._program = program
         self._cells: set[str] = set()
         # These and what depends on them; None where that has to be found out again.
         self._blocked: Set[str] | None = frozenset()
@@ -32,6 +32,12 @@ class Disabled:
         Costs what there is to return, once after each change; nothing where no cell is disabled.
         """
         if self._blocked is None:
-            graph = self._graph
-            self._blocked = self._cells | graph.descendants(cell for cell in self._cells if cell in graph)
+            found: set[str] = set()
+            todo = list(self._cells)
+            while todo:
+                cell = todo.pop()
+                if cell not in found and self._program.works(cell):
+                    found.add(cell)
+                    todo += self._program.graph.children(cell)
+            self._blocked = found
         return self._blocked

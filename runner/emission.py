@@ -90,7 +90,7 @@ class Emitter:
             return
         try:
             if self._batch is not None:
-                self._send_along(_Step(lambda: event))
+                self._send_along(event if type(event) is _Step else _Step(lambda: event))
                 return
             with self._lock:
                 if self._batch is None and not self._deferred and type(event) is not _Step:
@@ -101,8 +101,10 @@ class Emitter:
             if self._deferred:
                 self._catch_up()
         except BaseException:
-            # Raised by a signal handler. What was deferred by calls that have returned must not wait
-            # for the next emission.
+            # Raised by a signal handler. What was left here by calls that have returned must not wait for
+            # the next emission.
+            with self._lock:
+                self._drain()
             self._catch_up()
             raise
 

@@ -74,7 +74,7 @@ class Engine:
         #: The global names of the cells.
         self.globals = self._namespace.globals
         self._program = Program(redefine)
-        self._disabled = Disabled(self._program.graph)
+        self._disabled = Disabled(self._program)
         self._planner = Planner(self._program, self.notebook, self._disabled.blocked)
         self._changes = StateChanges(self._program, self._namespace, self._awake)
         # What cells set in context variables lasts here from cell to cell.
@@ -221,7 +221,7 @@ class Engine:
             failed += await self._perform(plan)
             await self._follow_states()
         except asyncio.CancelledError as error:
-            self.interrupts.requested += 1
+            self.interrupts.requested = self.interrupts.requested or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
         except Exception:
@@ -267,6 +267,7 @@ class Engine:
                 return planner.run(run, (), self._take_over(run, self._program.delete(ids), failed))
             case messages.RunStale():
                 stale = [cell for cell in self.notebook.order if self.notebook.cells[cell].stale]
+                self._tell_faults(run, stale, failed)
                 return planner.run(run, stale)
             case messages.ConfigureCells(cells=ids, disabled=disabled):
                 known = [cell for cell in ids if cell in self._program]
@@ -294,13 +295,17 @@ class Engine:
             self._emit(events.CellsDeleted(change.deleted))
         if change.declared or change.order is not None:
             self._emit(events.GraphChanged(change.declared, change.order))
-        faults = self._program.faults
-        for cell in dict.fromkeys([*(cell for cell in requested if cell in faults), *change.broken]):
-            self.skip(cell, run, "error", faults[cell])
-            failed.append(cell)
+        self._tell_faults(run, [*requested, *change.broken], failed)
         for cell in change.healed:
             self.skip(cell, run, "idle", None)
         return change
+
+    def _tell_faults(self, run: int, cells: Iterable[str], failed: list[str]) -> None:
+        """Say what is wrong with those of `cells` that have a fault, and add them to `failed`."""
+        for cell in dict.fromkeys(cells):
+            if cell in self._program.faults:
+                self.skip(cell, run, "error", self._program.faults[cell])
+                failed.append(cell)
 
     def _forget(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
         """Remove all that the last run of `cell` has left behind."""
@@ -349,7 +354,7 @@ class Engine:
             try:
                 failed = await self._perform(plan)
             except asyncio.CancelledError:
-                self.interrupts.requested += 1
+                self.interrupts.requested = self.interrupts.requested or 1
                 raise
             finally:
                 if plan.cells:

@@ -45,7 +45,9 @@ _BINARY = {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/web
 _CANARY = "_repr_cellwire_canary_"
 
 #: Classes whose values have no such methods, or, as modules, have them for another purpose.
-_UNASKED: frozenset[type] = frozenset({str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType})
+_UNASKED: frozenset[type] = frozenset(
+    {str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType}
+)
 
 _formatters: dict[type | str, Formatter] = {}
 

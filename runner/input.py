@@ -135,4 +135,15 @@ def install_input(emit: Callable[[Event], None]) -> Inputs:
     builtins.input = input
     sys.stdin = Questioner(inputs)
     after_import("getpass", prepare_getpass)
+    after_import("pdb", _prepare_debugger)
     return inputs
+
+
+def _prepare_debugger(module: Any) -> None:
+    """Keep debuggers from taking over SIGINT when they continue: interrupting is the kernel's affair."""
+    initialise = module.Pdb.__init__
+
+    def __init__(self: Any, *args: Any, nosigint: bool = True, **options: Any) -> None:
+        initialise(self, *args, nosigint=nosigint, **options)
+
+    module.Pdb.__init__ = __init__

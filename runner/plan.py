@@ -36,18 +36,16 @@ class Planner(NamedTuple):
     def run(self, run: int, requested: Iterable[str], change: Change | None = None) -> Plan:
         """Plan a run of `requested` cells, and of what `change` has healed or left without its definer."""
         change = change or Change()
+        wanted = [cell for cell in requested if self.program.works(cell)]
         affected = [*change.rebound, *change.healed]
         if self.notebook.mode == "autorun":
-            return self._ordered(run, *self._everything_downstream([*requested, *affected], change))
-        cells, stale = self._only_what_they_need(requested)
-        self._mark_downstream(cells, affected, stale, change)
-        return self._ordered(run, cells, stale)
+            return self._ordered(run, *self._everything_downstream([*wanted, *affected], change))
+        return self._ordered(run, *self._only_what_is_needed(wanted, affected, change))
 
     def no_run(self, run: int, change: Change) -> Plan:
         """Plan what `change` makes stale, running nothing."""
-        stale: dict[str, None] = {}
         changed = [cell.id for cell in change.declared]
-        self._mark_downstream((), [*changed, *change.rebound, *change.healed], stale, change)
+        stale = self._outdated([*changed, *change.rebound, *change.healed], change)
         return self._ordered(run, (), stale)
 
     def stale_below(self, cells: Iterable[str]) -> list[str]:
@@ -71,7 +69,7 @@ class Planner(NamedTuple):
         todo = list(roots)
         while todo:
             cell = todo.pop()
-            if cell in cells or cell in stale or not self._runs(cell):
+            if cell in cells or cell in stale or not self.program.works(cell):
                 continue
             if cell in blocked:
                 stale[cell] = None
@@ -81,49 +79,47 @@ class Planner(NamedTuple):
             todo += self._followers(cell, change)
         return cells, stale
 
-    def _only_what_they_need(self, requested: Iterable[str]) -> tuple[dict[str, None], dict[str, None]]:
-        """Return what runs and what is stale: `requested` and its stale ancestors."""
+    def _only_what_is_needed(
+        self, requested: list[str], affected: list[str], change: Change
+    ) -> tuple[dict[str, None], dict[str, None]]:
+        """Return what runs, `requested` and its stale ancestors, and what is stale, the rest downstream."""
+        following = [follower for cell in requested for follower in self._followers(cell, change)]
+        outdated = self._outdated([*affected, *following], change)
         blocked = self.blocked()
         cells: dict[str, None] = {}
-        stale: dict[str, None] = {}
         todo = list(requested)
         while todo:
             cell = todo.pop()
-            if cell in cells or cell in stale or not self._runs(cell):
+            if cell in cells:
                 continue
             if cell in blocked:
-                stale[cell] = None
+                outdated[cell] = None
             else:
                 cells[cell] = None
+                parents = self.program.graph.parents(cell)
+                todo += [parent for parent in parents if parent in outdated]
                 todo += self._stale_parents(cell)
-        return cells, stale
+        return cells, {cell: None for cell in outdated if cell not in cells}
 
-    def _mark_downstream(
-        self, cells: Collection[str], roots: Iterable[str], stale: dict[str, None], change: Change
-    ) -> None:
-        """Add to `stale` the `roots` and whatever depends on them, on `cells` or on `stale`."""
-        todo = [root for root in roots if root not in cells]
-        for cell in (*cells, *stale):
-            todo += self._followers(cell, change)
-        seen = set(stale).union(cells)
+    def _outdated(self, roots: list[str], change: Change) -> dict[str, None]:
+        """Return those of `roots` that are not stale yet, and what depends on them."""
+        found: dict[str, None] = {}
+        todo = roots
         while todo:
             cell = todo.pop()
-            if cell in seen or not self._runs(cell):
-                continue
-            seen.add(cell)
-            if not self.notebook.cells[cell].stale:
-                stale[cell] = None
+            if cell not in found and self.program.works(cell) and not self.notebook.cells[cell].stale:
+                found[cell] = None
                 todo += self._followers(cell, change)
-
-    def _runs(self, cell: str) -> bool:
-        return cell in self.program.graph and cell not in self.program.faults
+        return found
 
     def _children(self, cell: str) -> Iterable[str]:
-        return [child for child in self.program.graph.children(cell) if self._runs(child)]
+        return [child for child in self.program.graph.children(cell) if self.program.works(child)]
 
     def _stale_parents(self, cell: str) -> list[str]:
-        cells = self.notebook.cells
-        return [parent for parent in self.program.graph.parents(cell) if cells[parent].stale]
+        program, cells = self.program, self.notebook.cells
+        return [
+            parent for parent in program.graph.parents(cell) if cells[parent].stale and program.works(parent)
+        ]
 
     def _followers(self, cell: str, change: Change) -> Iterable[str]:
         """Return the cells that have to follow a run of `cell`."""

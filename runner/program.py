@@ -62,10 +62,16 @@ class Program:
         self._claims: dict[str, dict[str, int]] = {}
         self._deleters: dict[str, set[str]] = {}
         self._last_definers: dict[str, str] = {}
+        # The cells that depend on each other, for each cell that is on a cycle.
+        self._knots: dict[str, frozenset[str]] = {}
         self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
         return cell in self._sources
+
+    def works(self, cell: str) -> bool:
+        """Return whether `cell` is a cell without a fault."""
+        return cell in self.graph and cell not in self.faults
 
     def claimants(self, name: str) -> list[str]:
         """Return the cells whose source defines `name`, those with a fault included, oldest claim first."""
@@ -206,7 +212,8 @@ class Program:
                 relinked.append(cell)
         self._find_cycles(relinked, concerned, faults)
         for cell in concerned:
-            old, new = old_faults.get(cell), faults.get(cell)
+            old = old_faults.get(cell)
+            new = faults.get(cell) or (old if cell in self._knots else None)
             if new is not None:
                 self.faults[cell] = new
                 if new != old:
@@ -256,29 +263,23 @@ class Program:
         self, relinked: list[str], concerned: dict[str, None], faults: dict[str, CellError]
     ) -> None:
         """Add the cells of new cycles, and of old ones that may be repaired, to `concerned` and `faults`."""
-        # An old cycle can only be repaired, and a new one only be closed, by a cell that was relinked.
+        # Only a cell that was relinked closes a cycle, or repairs the one that it is on.
         suspects = dict.fromkeys(relinked)
         for cell in relinked:
-            fault = self.faults.get(cell)
-            if fault is not None and fault.kind == "Cycle":
-                suspects.update(dict.fromkeys(fault.cells))
-        for cell in list(suspects):
-            fault = self.faults.get(cell)
-            if fault is not None and fault.kind == "Cycle":
-                for other in fault.cells:
-                    if other in self._sources:
-                        concerned.setdefault(other)
+            for other in self._knots.get(cell, ()):
+                self._knots.pop(other)
+                suspects.setdefault(other)
+                if other in self._sources:
+                    concerned.setdefault(other)
         graph = self.graph
         inside = [c for c in suspects if c in graph and graph.parents(c) and graph.children(c)]
-        for component in cycles_near(inside, graph.children):
-            members = set(component)
-            for cell in component:
+        for knot in cycles_near(inside, graph.children):
+            members = frozenset(knot)
+            for cell in knot:
                 path = cycle_through(cell, members, graph.children)
-                steps = [
-                    (start, self._carried(start, end))
-                    for start, end in zip(path, [*path[1:], path[0]], strict=True)
-                ]
-                faults[cell] = texts.cycle(steps)
+                pairs = zip(path, [*path[1:], path[0]], strict=True)
+                faults[cell] = texts.cycle([(here, self._carried(here, there)) for here, there in pairs])
+                self._knots[cell] = members
                 concerned.setdefault(cell)
 
     def _carried(self, parent: str, child: str) -> str:

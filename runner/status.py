@@ -59,7 +59,7 @@ def progress_data(progress: Progress) -> dict[str, Any]:
         of = "" if progress.total is None else f"/{progress.total:.15g}"
         numbers.append(f"{progress.current:.15g}{of}")
     if progress.rate is not None:
-        numbers.append(f"{progress.rate:.3g}/s")
+        numbers.append(f"{progress.rate:.3g}/s" if progress.rate < 1000 else f"{progress.rate:,.0f}/s")
     if progress.eta is not None and not progress.done:
         numbers.append(f"{progress.eta:.0f} s left")
     if progress.failed:

@@ -14,6 +14,7 @@ this is left: descriptors 1 and 2 are its pipes, and what it starts inherits the
 """
 
 import os
+import sys
 from collections.abc import Callable
 from functools import partial, wraps
 from itertools import count
@@ -133,12 +134,19 @@ def _install_os(children: Children) -> None:
         code = subprocess.Popen(command, shell=True).wait()
         return code << 8 if code >= 0 else -code
 
-    os.fork, os.system = forking, calling_system
+    _replace(forking)
+    _replace(calling_system)
     for name in ("posix_spawn", "posix_spawnp"):
         if hasattr(os, name):
-            setattr(os, name, _spawning(children, getattr(os, name)))
+            _replace(_spawning(children, getattr(os, name)))
     for name in ("wait", "wait3", "wait4", "waitpid"):
-        setattr(os, name, _waiting(children, getattr(os, name)))
+        _replace(_waiting(children, getattr(os, name)))
+
+
+def _replace(function: Callable[..., Any]) -> None:
+    """Put `function` in the place of the one that it wraps, where pickle looks for it too."""
+    for module in (os, sys.modules[function.__module__]):
+        setattr(module, function.__name__, function)
 
 
 def _spawning(children: Children, original: Callable[..., int]) -> Callable[..., int]:
@@ -177,7 +185,7 @@ def _install_popen(children: Children, module: Any) -> None:
         }
         given.update(zip(_NUMBERS, args[4:6], strict=False))
         wanted: dict[Stream, Stream | None] = {s: _inherited(s, value) for s, value in given.items()}
-        with children.open(*{target for target in wanted.values() if target is not None}) as pipes:
+        with children.open(*filter(None, set(wanted.values()))) as pipes:
             for stream, target in wanted.items():
                 given[stream] = pipes.ends.get(target, given[stream]) if target else given[stream]
             if len(args) > 4:

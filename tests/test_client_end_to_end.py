@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,15 @@ import anyio
 import anyio.abc
 import msgspec
 import pytest
-from cellwire.protocol import KernelClient, KernelDied, RequestError, blocking, connect, launch_kernel
+from cellwire.protocol import (
+    KernelClient,
+    KernelDied,
+    Limits,
+    RequestError,
+    blocking,
+    connect,
+    launch_kernel,
+)
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
 from cellwire.protocol.notebook import Notebook
@@ -278,6 +287,33 @@ async def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothin
                     assert encoded(cut.notebook) == encoded(kernel.notebook)
                     assert kernel.notebook.cells["a"].run == 4
                     assert len(connections) == 5
+
+
+async def test_a_frontend_that_took_nothing_for_too_long_comes_back_by_itself():
+    limits = Limits(stuck_seconds=0.2, window_bytes=100_000, ring_bytes=200_000)
+    with anyio.fail_after(30):
+        async with launch_kernel(limits=limits) as slow:
+            # While the other frontend is used without `await`, nothing is received here.
+            with blocking.connect(slow.connection_file) as other:
+                other.run({"a": APPENDING}, wait=False)
+                deadline = time.monotonic() + 10
+                while other.statistics().stuck == 0:
+                    assert time.monotonic() < deadline
+            await slow.wait_idle()
+            assert len(slow.notebook.cells["a"].outputs) == 2000
+            assert (await slow.run({"c": "1"})).status == "ok"
+
+
+async def test_a_run_ends_for_a_frontend_that_is_too_slow_to_be_told_of_it():
+    # The ring holds less than the run writes, so its end may reach the frontend within a snapshot only.
+    limits = Limits(window_bytes=20_000, ring_bytes=40_000)
+    with anyio.fail_after(30):
+        async with launch_kernel(limits=limits) as kernel:
+            for _ in range(5):
+                finished = await kernel.run({"a": APPENDING})
+                assert finished.status == "ok"
+                assert len(kernel.notebook.cells["a"].outputs) == 2000
+            assert (await kernel.run({"a": f"{APPENDING}1/0"})).failed == ["a"]
 
 
 async def test_the_death_of_the_kernel_is_told_to_both_kinds_of_frontends():

@@ -139,7 +139,7 @@ def test_standard_error_goes_to_standard_error_under_the_name_of_its_cell() -> N
 
 
 def test_text_of_no_cell_is_shown_as_the_notebooks() -> None:
-    assert report(e.ConsoleWritten("", 0, "stdout", "who?\n")) == "[notebook] (later)\nwho?\n"
+    assert report(e.ConsoleWritten("", 0, "stdout", "who?\n")) == "[notebook]\nwho?\n"
 
 
 def test_cleared_text_that_has_not_been_shown_is_not() -> None:

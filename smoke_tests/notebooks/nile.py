@@ -19,7 +19,7 @@ nile.describe()
 # %% the dam
 # A dam was built in 1902; the flow before and after it.
 dam = 1902
-before, after = nile.volume[:dam].mean(), nile.volume[dam:].mean()
+before, after = nile.volume.loc[: dam - 1].mean(), nile.volume.loc[dam:].mean()
 cw.md(f"Mean flow **{before:.0f}** until {dam} and **{after:.0f}** from then on.")
 
 # %% figure

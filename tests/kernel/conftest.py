@@ -42,8 +42,6 @@ class Kernel:
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(msgspec.to_builtins(settings)).encode() + b"\n")
         self.process.stdin.flush()
-        #: What the kernel has written to its standard error, once it is closed.
-        self.stderr = ""
         self.connection = msgspec.json.decode(self.process.stdout.readline(), type=Connection)
 
     def wait(self, seconds: float = LIMIT) -> int:
@@ -145,6 +143,23 @@ class Frontend:
         self.received += sum(map(len, frames))
         if self.acknowledging:
             self.send(m.Acknowledge(self.received))
+
+    def take_what_is_there(self) -> None:
+        """Receive until nothing is there, without waiting."""
+        while self.socket.poll(0):
+            self.take(self.socket.recv_multipart())
+
+    def greet_again(self) -> Any:
+        """Open the session anew from the state that is held, and return the answer."""
+        id = self.post(m.Hello, m.PROTOCOL, "", self.welcome.epoch, self.seq)
+        while id not in self.replies:
+            # What comes before the answer belongs to the session before and need not continue the state.
+            assert self.socket.poll(LIMIT * 1000)
+            frames = self.socket.recv_multipart()
+            if b"Welcome" in frames[0][:20]:
+                self.take(frames)
+        self.received = 0
+        return self.replies.pop(id)
 
     def run(self, source: str, cell: str = "a") -> int:
         """Run one cell and return the number of the run, at once."""

@@ -28,6 +28,7 @@ class StandIn:
         self.configuration: link.Configure
         self.lock = threading.Lock()
         self.stopped = False
+        self.frontends = 0
 
     def emit(self, *events: object) -> None:
         data = b"".join(link.frame(encode(event)) for event in events)
@@ -67,6 +68,8 @@ class StandIn:
                 self.emit(link.Alive(number))
             case messages.Complete(id=id):
                 self.emit(messages.Completions(id, [messages.Completion("stand-in")]))
+            case link.Attendance(frontends=frontends):
+                self.frontends = frontends
             case link.Stop():
                 self.stopped = True
             case _:

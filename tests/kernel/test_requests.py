@@ -119,7 +119,8 @@ def test_questions_are_answered_by_the_runner_with_the_frontends_own_id(frontend
 
 
 def test_questions_of_a_runner_that_dies_are_answered_with_an_error(frontend):
-    run = frontend.run("runner.connection.recv(100000); os._exit(3)")
+    run = frontend.run("while b'Complete' not in runner.connection.recv(65536): pass\nos._exit(3)")
+    frontend.until(lambda: frontend.of(e.CellStarted))
     id = frontend.post(m.Complete, "x", 1)
     assert frontend.answer(id).code == "runner_unavailable"
     assert frontend.finish(run).status == "error"

@@ -110,8 +110,8 @@ class _Writer:
                     inner()
             case "while":
                 line(f"while {self.choose(('rounds()', 'rounds() and ' + value(), 'True'))}:")
-                inner(in_loop=True)
                 line(" if not rounds(): break")
+                inner(in_loop=True)
             case "try":
                 line("try:")
                 inner()

@@ -270,3 +270,30 @@ def test_captures_that_end_out_of_order_leave_the_stream_as_it_was() -> None:
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=30
     )
     assert (result.stdout, result.stderr) == ("plain\n", "")
+
+
+def test_plain_threads_and_pool_workers_of_a_runner_are_captured_where_they_were_started() -> None:
+    program = """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        import cellwire as cw
+        from cellwire.runner.threads import install_threads
+        install_threads()
+        def in_thread(text):
+            thread = threading.Thread(target=print, args=(text,))
+            thread.start()
+            thread.join()
+        pool = ThreadPoolExecutor(1)
+        pool.submit(print, "before").result()
+        with cw.capture_stdout() as text:
+            in_thread("thread")
+            pool.submit(print, "pool").result()
+            with cw.detached():
+                in_thread("detached")
+        pool.submit(print, "after").result()
+        assert text.getvalue() == "thread\\npool\\n", text.getvalue()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert result.stderr == ""
+    assert result.stdout == "before\ndetached\nafter\n"

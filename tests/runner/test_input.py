@@ -1,6 +1,7 @@
 import builtins
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -56,10 +57,12 @@ def inputs(frontend: Frontend) -> Inputs:
 @pytest.fixture
 def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inputs]:
     import getpass
+    import pdb
 
     monkeypatch.setattr(builtins, "input", builtins.input)
     monkeypatch.setattr(sys, "stdin", sys.stdin)
     monkeypatch.setattr(getpass, "getpass", getpass.getpass)
+    monkeypatch.setattr(pdb.Pdb, "__init__", pdb.Pdb.__init__)
     inputs = install_input(frontend.receive)
     inputs.attendance(1)
     return inputs
@@ -221,11 +224,12 @@ def test_the_debugger_asks_for_its_commands(
 ) -> None:
     import pdb
 
-    monkeypatch.setattr(sys, "breakpointhook", sys.__breakpointhook__)
+    handler = signal.getsignal(signal.SIGINT)
     thread = frontend.answer(installed, "p 6 * 7", "continue")
-    pdb.Pdb(nosigint=True).set_trace()
+    pdb.Pdb().set_trace()
     seen = "after the breakpoint"
     thread.join(WAIT)
     assert seen
+    assert signal.getsignal(signal.SIGINT) is handler
     assert "42\n" in capsys.readouterr().out
     assert {event.prompt for event in frontend.events if isinstance(event, InputRequested)} == {"(Pdb) "}

@@ -1,0 +1,172 @@
+"""Every frontend's copy is the kernel's, to the byte, whatever the frontend does meanwhile."""
+
+import hashlib
+import os
+from statistics import median
+
+import anyio
+import msgspec
+import pytest
+from cellwire.protocol import Limits, connect, launch_kernel
+
+pytestmark = pytest.mark.anyio
+
+#: Operations on outputs of each test of that kind; half a million in the soak.
+OPERATIONS = int(os.environ.get("CELLWIRE_OPERATIONS", 32_000))
+MEGABYTE = 1024 * 1024
+
+CHANGING = f"""
+import cellwire as cw
+
+def change(name):
+    handles = []
+    for i in range({OPERATIONS} // 16):
+        step = i % 10
+        if step < 5 or not handles:
+            handles.append(cw.output.append(f"{{name}}-{{i}}"))
+        elif step < 8:
+            handles[i * 7 % len(handles)].replace(f"{{name}}-{{i}} anew")
+        elif step < 9:
+            handles.pop(i * 7 % len(handles)).remove()
+        else:
+            print(name, i)
+
+threads = [cw.Thread(target=change, args=(name,)) for name in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+cw.output.append("the end");
+"""
+FIGURES = """
+import os
+import cellwire as cw
+for i in range(35):
+    cw.output.append(cw.mime({"image/png": os.urandom(2_000_000).hex()}))
+"""
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+async def test_three_frontends_hold_what_the_kernel_holds_whatever_befalls_them(
+    transport, wait, follow, relay
+):
+    async with (
+        launch_kernel(transport=transport, limits=Limits(ring_bytes=2 * MEGABYTE)) as kernel,
+        anyio.create_task_group() as tasks,
+    ):
+        way = relay(kernel)
+        cut_off = await _attached(tasks, way.file)
+        before = (await kernel.statistics()).memory
+        silent = follow(kernel)
+        silent.stop()
+        queued = await kernel.run({"a": CHANGING}, wait=False)
+        # One drops its connection three times, and each time goes on where it stood.
+        for quarter in range(1, 4):
+            least = kernel.seq + quarter * OPERATIONS // 4
+            await wait.caught_up(cut_off, min(least, OPERATIONS // 2))
+            way.cut()
+            await wait.eventually(lambda made=quarter + 1: _made(way, made))
+        late = await _attached(tasks, kernel.connection_file)
+        pings = [await kernel.ping()]
+        while any(run.run == queued.run for run in kernel.notebook.runs):
+            pings.append(await kernel.ping())
+            await anyio.sleep(0)
+        statistics = await kernel.statistics()
+        silent.go_on()
+
+        seq, state = await wait.truth(kernel)
+        assert kernel.notebook.cells["a"].outputs[-1].data["text/plain"] == "'the end'"
+        for other in (kernel, cut_off, late):
+            await wait.caught_up(other, seq)
+            assert other.seq == seq
+            assert msgspec.msgpack.encode(other.notebook) == state
+        assert await silent.digest(seq) == (seq, hashlib.sha256(state).hexdigest())
+        # The ring, the state and a window for each, and what an interpreter needs to hold them.
+        assert statistics.memory - before < 2 * MEGABYTE + 8 * len(state) + 5 * MEGABYTE + 16 * MEGABYTE
+        assert median(pings) < 0.5
+        tasks.cancel_scope.cancel()
+
+
+async def _made(way, connections: int) -> bool:
+    return way.made >= connections
+
+
+async def _attached(tasks, file):
+    """Return a client of `file` that stays for as long as `tasks`."""
+
+    async def stay(*, task_status):
+        async with connect(file, timeout=30) as client:
+            task_status.started(client)
+            await anyio.sleep_forever()
+
+    return await tasks.start(stay)
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+async def test_large_figures_arrive_whole_everywhere_and_hold_nothing_up(transport, wait, follow):
+    limits = Limits(ring_bytes=8 * MEGABYTE)
+    async with launch_kernel(transport=transport, limits=limits) as kernel:
+        before = (await kernel.statistics()).memory
+        silent = follow(kernel)
+        silent.stop()
+        await kernel.run({"a": FIGURES})
+        during = (await kernel.statistics()).memory
+        silent.go_on()
+        seq, state = await wait.truth(kernel)
+        assert len(state) > 100_000_000
+        assert msgspec.msgpack.encode(kernel.notebook) == state
+        assert await silent.digest(seq) == (seq, hashlib.sha256(state).hexdigest())
+        # Log and state share the memory of an item; sending one takes it once more for each frontend.
+        assert during - before < len(state) + 8 * MEGABYTE + 32 * MEGABYTE
+        assert await kernel.ping() < 5
+
+
+async def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_comes_back(wait, follow):
+    limits = Limits(window_bytes=64 * 1024, ring_bytes=256 * 1024, stuck_seconds=0.5)
+    async with launch_kernel(limits=limits) as kernel:
+        stuck = follow(kernel)
+        stuck.stop()
+        await kernel.run({"a": CHANGING})
+        await wait.eventually(lambda: _dropped(kernel))
+        assert [session.client for session in (await kernel.statistics()).sessions] == [
+            f"python:{os.getpid()}"
+        ]
+        stuck.go_on()
+        seq, state = await wait.truth(kernel)
+        assert await stuck.digest(seq) == (seq, hashlib.sha256(state).hexdigest())
+        assert len((await kernel.statistics()).sessions) == 2
+
+
+async def _dropped(kernel) -> bool:
+    return (await kernel.statistics()).stuck == 1
+
+
+async def test_a_frontend_that_never_acknowledges_is_told_why_it_was_dropped(wait, bare):
+    from cellwire.protocol import messages as m
+
+    limits = Limits(window_bytes=64 * 1024, stuck_seconds=0.5)
+    async with launch_kernel(limits=limits) as kernel:
+        silent = bare(kernel.connection)
+        assert isinstance(await silent.ask(m.Hello), m.Welcome)
+        await kernel.run({"a": CHANGING})
+        farewell = await silent.reply("")
+        assert (farewell.code, "acknowledged nothing" in farewell.message) == ("busy", True)
+        assert (await silent.ask(m.Statistics)).code == "not_greeted"
+        assert isinstance(await silent.ask(m.Hello), m.Welcome)
+
+
+async def test_frontends_that_come_and_go_leave_nothing_behind(kernel, wait):
+    await kernel.run({"a": "import cellwire as cw\nfor i in range(100): cw.output.append(i)"})
+    directory = f"/proc/{kernel.connection.pid}/fd"
+    if not os.path.isdir(directory):
+        pytest.skip("this system does not tell about descriptors")
+    descriptors = len(os.listdir(directory))
+    for _ in range(40):
+        async with connect(kernel.connection_file) as other:
+            assert len(other.notebook.cells["a"].outputs) == 100
+
+    async def alone() -> bool:
+        sessions = (await kernel.statistics()).sessions
+        return len(sessions) == 1 and len(os.listdir(directory)) <= descriptors + 2
+
+    await wait.eventually(alone)

@@ -1,0 +1,197 @@
+"""Who gets in over tcp, and who does not."""
+
+import socket as sockets
+
+import pytest
+import zmq
+from cellwire.kernel.authentication import Allowed, new_key_pair
+from cellwire.protocol import events as e
+from cellwire.protocol import messages as m
+from cellwire.protocol.connection import KeyPair
+from zmq.utils import z85
+
+PAIR = new_key_pair()
+KEY = z85.decode(PAIR.public)
+
+
+def question(**changes: bytes) -> list[bytes]:
+    fields = {
+        "version": b"1.0",
+        "number": b"7",
+        "domain": b"cellwire",
+        "address": b"127.0.0.1",
+        "identity": b"",
+        "mechanism": b"CURVE",
+        "key": KEY,
+    }
+    return list((fields | changes).values())
+
+
+def test_a_key_on_the_list_is_allowed_with_its_role():
+    assert Allowed({PAIR.public: "watch"}).verdict(question()) == [b"1.0", b"7", b"200", b"", b"watch", b""]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        question(key=z85.decode(new_key_pair().public)),
+        question(domain=b""),
+        question(domain=b"another"),
+        question(mechanism=b"NULL"),
+        question(mechanism=b"NULL")[:6],
+        question(mechanism=b"PLAIN"),
+        question(version=b"2.0"),
+        [*question(), b"more"],
+        [b"1.0"],
+        [],
+    ],
+)
+def test_everybody_else_is_refused(asked):
+    assert Allowed({PAIR.public: "control"}).verdict(asked)[2] == b"400"
+
+
+@pytest.fixture
+def kernel(launch):
+    return launch(transport="tcp")
+
+
+def test_the_endpoint_is_loopback_and_the_file_has_the_keys(kernel):
+    assert kernel.connection.endpoint.startswith("tcp://127.0.0.1:")
+    assert kernel.connection.server_key
+    assert kernel.connection.client != kernel.connection.watcher
+
+
+def test_the_clients_key_may_run(kernel, attach):
+    frontend = attach(kernel)
+    assert frontend.welcome.role == "control"
+    assert frontend.finish(frontend.run("1")).status == "ok"
+
+
+def test_the_watchers_key_may_watch_and_nothing_else(kernel, attach):
+    watcher = attach(kernel, kernel.connection.watcher)
+    assert watcher.welcome.role == "watch"
+    for request in (
+        (m.RunCells, [m.Cell("a", "1")]),
+        (m.RunStale,),
+        (m.DeleteCells, []),
+        (m.SetMode, "lazy"),
+        (m.Interrupt,),
+        (m.ProvideInput, "q", "text"),
+        (m.Complete, "x", 1),
+        (m.Variables,),
+        (m.RestartRunner,),
+        (m.Shutdown,),
+    ):
+        assert watcher.ask(*request).code == "forbidden"
+    assert isinstance(watcher.ask(m.Ping), m.Pong)
+    assert isinstance(watcher.ask(m.Statistics), m.KernelStatistics)
+    client = attach(kernel)
+    client.finish(client.run("write('hello')"))
+    watcher.until(lambda: watcher.of(e.RunFinished))
+    assert watcher.notebook.cells["a"].console.text() == "hello"
+
+
+@pytest.fixture
+def stranger(kernel):
+    """Return a function that makes a socket which connects with the given options."""
+    context = zmq.Context()
+    made: list[zmq.Socket[bytes]] = []
+
+    def connect(**options) -> zmq.Socket[bytes]:
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 0
+        for name, value in options.items():
+            setattr(socket, name, value)
+        socket.connect(kernel.connection.endpoint)
+        made.append(socket)
+        return socket
+
+    yield connect
+    for socket in made:
+        socket.close()
+    context.destroy(linger=0)
+
+
+def refused(socket: "zmq.Socket[bytes]", request: bytes) -> bool:
+    """Whether a request gets no answer while the connection is refused for sure."""
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    socket.send(request)
+    try:
+        return not socket.poll(300) and not monitor.poll(0)
+    finally:
+        socket.disable_monitor()
+        monitor.close()
+
+
+PING = b"\x82\xa4type\xa4Ping\xa2id\xa1x"
+
+
+def test_strangers_are_not_answered_and_others_keep_working(kernel, attach, stranger):
+    client = attach(kernel)
+    connection, other = kernel.connection, new_key_pair()
+    server = connection.server_key.encode()
+    assert refused(stranger(), PING), "no key"
+    assert refused(stranger(plain_username=b"control", plain_password=b"secret"), PING), "another mechanism"
+    assert refused(
+        stranger(
+            curve_serverkey=server,
+            curve_publickey=other.public.encode(),
+            curve_secretkey=other.secret.encode(),
+        ),
+        PING,
+    ), "an unknown key"
+    assert refused(
+        stranger(
+            curve_serverkey=other.public.encode(),
+            curve_publickey=connection.client.public.encode(),
+            curve_secretkey=connection.client.secret.encode(),
+        ),
+        PING,
+    ), "another server's key"
+    assert refused(
+        stranger(
+            curve_serverkey=server,
+            curve_publickey=connection.client.public.encode(),
+            curve_secretkey=other.secret.encode(),
+        ),
+        PING,
+    ), "a stolen public key"
+    assert client.finish(client.run("1")).status == "ok"
+    assert client.ask(m.Statistics).malformed == 0
+
+
+def test_raw_bytes_and_half_open_connections_cost_nothing(kernel, attach):
+    client = attach(kernel)
+    port = int(kernel.connection.endpoint.rpartition(":")[2])
+    half_open = [sockets.create_connection(("127.0.0.1", port)) for _ in range(50)]
+    for number in range(300):
+        with sockets.create_connection(("127.0.0.1", port)) as junk:
+            junk.sendall(bytes([number % 256]) * 100)
+    for connection in half_open[:25]:
+        connection.sendall(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03")
+    assert client.finish(client.run("1")).status == "ok"
+    assert isinstance(attach(kernel).ask(m.Ping), m.Pong)
+    for connection in half_open:
+        connection.close()
+
+
+def test_a_role_belongs_to_the_connection_and_not_to_the_identity(kernel, attach, stranger):
+    def keys(pair: KeyPair) -> dict[str, bytes]:
+        return {
+            "curve_serverkey": kernel.connection.server_key.encode(),
+            "curve_publickey": pair.public.encode(),
+            "curve_secretkey": pair.secret.encode(),
+            "routing_id": b"me",
+        }
+
+    def ask(socket: "zmq.Socket[bytes]", request: bytes) -> bytes:
+        socket.send(request)
+        assert socket.poll(10_000)
+        return socket.recv_multipart()[0]
+
+    hello = b"\x82\xa4type\xa5Hello\xa2id\xa1h"
+    first = stranger(**keys(kernel.connection.client))
+    assert b"Welcome" in ask(first, hello)
+    first.close()
+    second = stranger(**keys(kernel.connection.watcher))
+    assert b"forbidden" in ask(second, b"\x82\xa4type\xa8Shutdown\xa2id\xa1s")

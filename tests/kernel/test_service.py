@@ -1,0 +1,242 @@
+"""A kernel process from its first line to its exit."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cellwire.protocol import events as e
+from cellwire.protocol import messages as m
+from cellwire.protocol.connection import read_connection_file
+from cellwire.protocol.limits import Limits
+
+
+def directory(kernel) -> Path:
+    return Path(kernel.connection.endpoint.removeprefix("ipc://")).parent
+
+
+def start(*, stdin: int, timeout: float = 10.0) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "cellwire.kernel"], stdin=stdin, capture_output=True, timeout=timeout
+    )
+
+
+def test_a_missing_line_of_settings_is_one_clear_line_and_status_2():
+    done = start(stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert "settings" in line
+    assert "standard input" in line
+
+
+@pytest.mark.parametrize("line", [b"not json\n", b'{"transport": "pigeon"}\n', b"[]\n"])
+def test_settings_that_cannot_be_read_are_one_clear_line_and_status_2(line, tmp_path):
+    (tmp_path / "settings").write_bytes(line)
+    with open(tmp_path / "settings") as file:
+        done = start(stdin=file.fileno())
+    assert done.returncode == 2
+    assert len(done.stderr.decode().splitlines()) == 1
+    assert "settings" in done.stderr.decode()
+
+
+def test_a_connection_file_that_cannot_be_written_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    settings = tmp_path / "settings"
+    settings.write_text(json.dumps({"connection_file": "/does/not/exist/file"}) + "\n")
+    with open(settings) as file:
+        done = start(stdin=file.fileno())
+    assert done.returncode == 2
+    assert "/does/not/exist" in done.stderr.decode()
+    assert list(tmp_path.iterdir()) == [settings]
+
+
+def test_the_connection_file_is_private_and_says_what_standard_output_says(launch, tmp_path):
+    file = tmp_path / "connection.json"
+    kernel = launch(connection_file=str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(directory(kernel).stat().st_mode) == 0o700
+    assert read_connection_file(file) == kernel.connection
+    assert kernel.connection.file == str(file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_long_runtime_directory_is_not_used(launch, attach, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    assert isinstance(attach(launch()).ask(m.Ping), m.Pong)
+
+
+def test_nothing_but_the_connection_comes_on_standard_output(launch, attach):
+    kernel = launch()
+    assert isinstance(attach(kernel).ask(m.Shutdown), m.Done)
+    assert kernel.process.stdout.read() == b""
+
+
+def test_shutdown_is_answered_and_said_in_the_log_and_leaves_nothing(
+    launch, attach, tmp_path, wait_until_gone
+):
+    kernel = launch(connection_file=str(tmp_path / "file"))
+    frontend = attach(kernel)
+    frontend.finish(frontend.run("1"))
+    runner = frontend.notebook.runner.pid
+    assert isinstance(frontend.ask(m.Shutdown), m.Done)
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert not directory(kernel).exists()
+    assert list(tmp_path.iterdir()) == []
+    wait_until_gone(runner, 1)
+
+
+@pytest.mark.parametrize("source", ["while True: pass", "import ctypes; ctypes.PyDLL(None).pause()"])
+def test_shutdown_ends_a_busy_runner(launch, attach, source, wait_until_gone):
+    kernel = launch()
+    frontend = attach(kernel)
+    running = frontend.run(source)
+    waiting = frontend.run("1", "b")
+    frontend.until(lambda: frontend.of(e.CellStarted))
+    started = time.monotonic()
+    frontend.ask(m.Shutdown)
+    assert frontend.finish(waiting).status == "dropped"
+    assert frontend.finish(running).status == "interrupted"
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert time.monotonic() - started < 2
+    assert not frontend.notebook.runs
+    wait_until_gone(frontend.notebook.runner.pid, 1)
+
+
+def test_runs_are_refused_while_the_kernel_ends(launch, attach):
+    frontend = attach(launch())
+    frontend.run("import ctypes; ctypes.PyDLL(None).pause()")
+    frontend.until(lambda: frontend.of(e.CellStarted))
+    frontend.ask(m.Shutdown)
+    assert frontend.ask(m.RunStale).code == "closing"
+    assert frontend.ask(m.RestartRunner).code == "closing"
+
+
+def test_shutdown_drains_everything_to_frontends_that_keep_up(launch, attach):
+    kernel = launch()
+    frontend = attach(kernel)
+    one = "link.frame(encode(e.OutputAppended(cell, run, Item(1, {'text/plain': 'x' * 40}))))"
+    frontend.run(f"data = {one} * 200\nfor _ in range(250): runner.connection.sendall(data)")
+    frontend.until(lambda: len(frontend.of(e.OutputAppended)) >= 50_000)
+    frontend.finish(1)
+    frontend.run(f"data = {one} * 200\nfor _ in range(250): runner.connection.sendall(data)")
+    frontend.until(lambda: len(frontend.of(e.CellStarted)) == 2)
+    frontend.ask(m.Shutdown)
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert frontend.snapshots <= 2
+    assert frontend.finish(2) is not None
+    assert kernel.wait(5) == 0
+
+
+def test_a_stuck_frontend_delays_the_end_by_the_drain_time_and_no_more(launch, attach):
+    kernel = launch(limits=Limits(drain_seconds=0.5))
+    frontend, stuck = attach(kernel), attach(kernel)
+    stuck.acknowledging = False
+    frontend.finish(frontend.run("write('x' * 10000)"))
+    started = time.monotonic()
+    frontend.ask(m.Shutdown)
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert 0.4 < time.monotonic() - started < 1.5
+
+
+def test_sigterm_is_a_shutdown_in_order(launch, attach):
+    kernel = launch()
+    frontend = attach(kernel)
+    frontend.finish(frontend.run("1"))
+    kernel.process.terminate()
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert not directory(kernel).exists()
+
+
+def test_a_second_sigterm_ends_at_once(launch, attach, wait_until_gone):
+    kernel = launch(limits=Limits(drain_seconds=60))
+    frontend = attach(kernel)
+    frontend.acknowledging = False
+    frontend.finish(frontend.run("1"))
+    kernel.process.terminate()
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    kernel.process.terminate()
+    assert kernel.wait(2) == 128 + signal.SIGTERM
+    assert not directory(kernel).exists()
+    wait_until_gone(frontend.notebook.runner.pid, 1)
+
+
+def test_the_end_of_the_launcher_ends_the_kernel(launch, attach, wait_until_gone):
+    kernel = launch()
+    frontend = attach(kernel)
+    frontend.run("while True: pass")
+    frontend.until(lambda: frontend.of(e.CellStarted))
+    started = time.monotonic()
+    kernel.process.stdin.close()
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert time.monotonic() - started < 1.5
+    wait_until_gone(frontend.notebook.runner.pid, 1)
+
+
+def test_a_detached_kernel_outlives_its_launcher(launch, attach):
+    kernel = launch(detached=True)
+    kernel.process.stdin.close()
+    frontend = attach(kernel)
+    assert frontend.finish(frontend.run("1")).status == "ok"
+    frontend.ask(m.Shutdown)
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "while True: pass",
+        "import ctypes; ctypes.PyDLL(None).pause()",
+        "os.fork() or [None for _ in iter(int, 1)]",
+    ],
+    ids=["busy", "stuck", "forked"],
+)
+def test_nothing_survives_a_kernel_that_is_killed(launch, attach, source, wait_until_gone):
+    kernel = launch()
+    frontend = attach(kernel)
+    frontend.run(f"import subprocess; write(str(subprocess.Popen(['sleep', '60']).pid))\n{source}")
+    frontend.until(lambda: frontend.of(e.ConsoleWritten))
+    child = int(frontend.of(e.ConsoleWritten)[0].text)
+    kernel.process.kill()
+    kernel.wait(5)
+    wait_until_gone(frontend.notebook.runner.pid, 1)
+    wait_until_gone(child, 1)
+
+
+def test_standard_error_that_nobody_reads_does_not_hold_the_kernel_up(launch, attach):
+    frontend = attach(launch())
+    for _ in range(10):
+        for _ in range(2000):
+            frontend.socket.send(b"\xc1")
+        frontend.ask(m.Ping)
+    frontend.run("for _ in range(5000): runner.connection.sendall(link.frame(b'\\xc1'))")
+    assert frontend.finish(1).status == "ok"
+
+
+def test_an_idle_kernel_does_nothing(launch, attach):
+    kernel = launch()
+    frontend = attach(kernel)
+    frontend.finish(frontend.run("1"))
+    frontend.ask(m.Ping)
+
+    def processor_time() -> int:
+        fields = Path(f"/proc/{kernel.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = processor_time()
+    assert not frontend.socket.poll(500)
+    assert processor_time() - before <= 1
+    assert os.sysconf("SC_CLK_TCK") == 100

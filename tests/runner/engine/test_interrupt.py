@@ -1,0 +1,187 @@
+"""Interrupts as they come: SIGINT to this process, whose handler calls the engine."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from cellwire.protocol import events as e
+
+KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.fixture
+def book(make_book):
+    """Return a notebook whose SIGINT handler is the engine's."""
+    book = make_book()
+    before = signal.signal(signal.SIGINT, lambda *_: book.engine.handle_sigint())
+    yield book
+    signal.signal(signal.SIGINT, before)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def test_the_running_cell_ends_interrupted_and_the_rest_never_runs(book):
+    finished = book.run({"k": KILL, "a": "interrupt()\nwhile True: pass\nx = 1", "b": "x", "c": "3"})
+    assert (finished.status, finished.failed, finished.reason) == ("interrupted", [], "interrupted")
+    assert book.statuses == {"k": "ok", "a": "interrupted", "b": "cancelled", "c": "cancelled"}
+    assert book["c"].error.message == "interrupted before it ran"
+    assert book["a"].error.kind == "Interrupted"
+    assert 'File "<cell a>", line 1' in book["a"].error.traceback
+    assert book.stale == ["a", "b", "c"]
+
+
+def test_requests_after_an_interrupt_run(book):
+    book.run({"k": KILL, "a": "interrupt()"})
+    assert book.run({"a": "x = 1\nx"}).status == "ok"
+    assert book.texts("a") == ["1"]
+    book.run({"a": "interrupt()", "b": "2"})
+    book.run_stale()
+    assert book["b"].status == "cancelled"
+
+
+def test_an_interrupt_is_harmless_when_idle(book):
+    async def nothing():
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0)
+
+    book.do(nothing())
+    assert book.events == []
+    assert book.run({"a": "1"}).status == "ok"
+
+
+def test_keyboard_interrupt_that_the_cell_raises_itself_is_an_error(book):
+    finished = book.run({"a": "raise KeyboardInterrupt", "b": "1"})
+    assert (finished.status, book.statuses) == ("error", {"a": "error", "b": "ok"})
+
+
+def test_a_cell_that_catches_the_interrupt_ends_well_and_the_rest_is_dropped(book):
+    finished = book.run({"k": KILL, "a": "try:\n  interrupt()\n  while True: pass\nexcept KeyboardInterrupt: pass\n4", "b": "1"})
+    assert finished.status == "interrupted"
+    assert book.texts("a") == ["4"]
+    assert book.statuses == {"k": "ok", "a": "ok", "b": "cancelled"}
+
+
+def test_the_formatting_of_a_value_can_be_interrupted(book):
+    endless = "class Endless:\n  def __repr__(self):\n    interrupt()\n    while True: pass\n"
+    book.run({"k": KILL + endless, "a": "Endless()", "b": "1"})
+    assert book.statuses == {"k": "ok", "a": "interrupted", "b": "cancelled"}
+
+
+def test_cells_that_await_are_cancelled_and_may_clean_up(book):
+    book.run({"k": KILL + "import asyncio\nlog = []"})
+    book.run({
+        "a": "try:\n  await asyncio.sleep(100)\nfinally:\n  await asyncio.sleep(0)\n  log.append('clean')",
+        "b": "await asyncio.sleep(0)\ninterrupt()\nawait asyncio.sleep(100)",
+        "c": "await asyncio.sleep(100)\nx = 1",
+        "d": "x",
+    })
+    assert book.globals["log"] == ["clean"]
+    assert book.statuses == {"k": "ok", "a": "interrupted", "b": "interrupted", "c": "interrupted", "d": "cancelled"}
+    assert sorted(book.stale) == ["a", "b", "c", "d"]
+
+
+def test_the_step_of_an_awaiting_cell_that_never_ends_is_struck(book):
+    book.run({"k": KILL, "a": "import asyncio\nawait asyncio.sleep(0)\ninterrupt()\nwhile True: pass"})
+    assert book["a"].status == "interrupted"
+
+
+def test_a_second_interrupt_abandons_a_cell_that_swallows_the_first(book):
+    stubborn = (
+        "import asyncio\ncancellations = []\n"
+        "while True:\n"
+        "  try:\n    await asyncio.sleep(100)\n"
+        "  except asyncio.CancelledError as error:\n    cancellations.append(1)"
+    )
+
+    async def twice():
+        running = asyncio.create_task(book.engine.run({"a": stubborn, "b": "1"}))
+        await until(lambda: book.emitted(e.CellStarted, cell="b"))
+        await until(lambda: book.engine.notebook.cells["b"].status == "ok")
+        os.kill(os.getpid(), signal.SIGINT)
+        await until(lambda: book.globals["cancellations"])
+        assert not running.done()
+        os.kill(os.getpid(), signal.SIGINT)
+        return await running
+
+    assert book.do(twice()).status == "interrupted"
+    assert book.statuses == {"a": "interrupted", "b": "ok"}
+    assert book.run({"c": "1"}).status == "ok"
+
+
+def test_an_endless_background_task_is_cancelled_and_the_loop_goes_on(book):
+    book.run({"k": KILL + "import asyncio"})
+    book.run({
+        "a": "async def endless():\n  interrupt()\n  while True: pass\ntask = asyncio.create_task(endless())",
+    })
+
+    async def ended():
+        await until(lambda: book.globals["task"].done())
+
+    book.do(ended())
+    assert book.globals["task"].cancelled()
+    assert book.run({"b": "1"}).status == "ok"
+
+
+def test_an_interrupt_waits_while_our_own_code_is_protected(book):
+    book.globals["engine"] = book.engine
+    source = (
+        "log = []\ntry:\n  with engine.interrupts.protected:\n    with engine.interrupts.protected:\n"
+        "      interrupt()\n      log.append('whole')\n    log.append('still')\n  log.append('never')\n"
+        "except KeyboardInterrupt: log.append('then')\nlog"
+    )
+    book.run({"k": KILL, "a": source})
+    assert book.texts("a") == ["['whole', 'still', 'then']"]
+
+
+def test_an_interrupt_between_cells_drops_those_that_follow(book):
+    book.engine.hooks.post_execution.append(
+        __import__("cellwire.runner.hooks", fromlist=["protected"]).protected(
+            lambda execution: os.kill(os.getpid(), signal.SIGINT)
+        )
+    )
+    book.run({"a": "1", "b": "2"})
+    assert book.statuses == {"a": "ok", "b": "cancelled"}
+
+
+def test_threads_of_an_interrupted_cell_see_that_it_is_over(book):
+    book.run({"k": KILL, "a": "from cellwire.runner.context import current_execution\nme = current_execution.get()\ninterrupt()"})
+    assert book.globals["me"].over is True
+    assert book.globals["me"].retired is False
+
+
+@pytest.mark.parametrize("steps", range(1, 400, 13))
+def test_wherever_an_interrupt_strikes_each_cell_has_one_end(book, steps):
+    """The signal comes after a number of calls and lines, of ours and of the cells alike."""
+    import sys
+
+    left = [steps]
+
+    def count(frame, event, argument):
+        left[0] -= 1
+        if left[0] == 0:
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGINT)
+        return count
+
+    async def traced():
+        sys.settrace(count)
+        try:
+            return await book.engine.run({"a": "x = 1\nx", "b": "y = x\ny", "c": "y"})
+        except KeyboardInterrupt:
+            raise AssertionError("the interrupt has left the engine") from None
+        finally:
+            sys.settrace(None)
+
+    finished = book.do(traced())
+    started, ended = book.ran, [event.cell for event in book.emitted(e.CellFinished)]
+    assert started == ended
+    skipped = [event.cell for event in book.emitted(e.CellSkipped)]
+    assert sorted(started + skipped) == ["a", "b", "c"]
+    assert finished.status == ("interrupted" if skipped or "interrupted" in book.statuses.values() else finished.status)
+    assert book.run(["a"]).status == "ok"
+    assert book.statuses == {"a": "ok", "b": "ok", "c": "ok"}

@@ -1,0 +1,288 @@
+"""One order for whatever emits, and nothing lost by what interrupts it. `attribution/test_storm.py` has the storm."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from cellwire.protocol import link
+from cellwire.protocol.events import Event, OutputsCleared, RunAccepted
+from cellwire.runner.emission import CallbackSink, Emitter, LinkSink
+from cellwire.runner.sinks import WithDescriptor
+
+_decode = msgspec.msgpack.Decoder(Event | link.Report).decode
+
+
+class Ends:
+    """An emitter on a socket pair and what the other end receives."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.emitter = Emitter(LinkSink(self.ours))
+        self._reader = link.FrameReader()
+
+    def received(self) -> list[Any]:
+        """Return what is there at this moment."""
+        frames: list[Any] = []
+        while True:
+            try:
+                data = self.theirs.recv(1 << 20, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return frames
+            if not data:
+                return frames
+            frames.extend(map(_decode, self._reader.feed(data)))
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    ends = Ends()
+    with ends.ours, ends.theirs:
+        yield ends
+
+
+def runs(events: list[Any]) -> list[int]:
+    return [event.run for event in events]
+
+
+def test_an_event_is_in_the_socket_when_emit_returns(ends: Ends) -> None:
+    for run in range(100):
+        ends.emitter.emit(RunAccepted(run))
+        assert ends.received() == [RunAccepted(run)]
+
+
+def test_what_is_emitted_in_the_middle_of_an_emission_follows_it() -> None:
+    received: list[int] = []
+
+    def receive(event: Any) -> None:
+        received.append(event.run)
+        if event.run in (1, 2):
+            emitter.emit(RunAccepted(event.run * 10))
+            emitter.perform(lambda: [RunAccepted(event.run * 10 + 1), RunAccepted(event.run * 10 + 2)])
+            assert received[-1] == event.run
+
+    emitter = Emitter(CallbackSink(receive))
+    emitter.emit(RunAccepted(1))
+    emitter.perform(lambda: RunAccepted(2))
+    assert received == [1, 10, 11, 12, 2, 20, 21, 22]
+
+
+def test_a_step_sends_what_it_returns_as_one() -> None:
+    received: list[Any] = []
+    emitter = Emitter(CallbackSink(received.append))
+    emitter.perform(lambda: None)
+    emitter.perform(list)
+    emitter.perform(lambda: [RunAccepted(1), RunAccepted(2)])
+    assert received == [RunAccepted(1), RunAccepted(2)]
+
+
+def test_a_step_refuses_by_returning_an_exception() -> None:
+    received: list[Any] = []
+    emitter = Emitter(CallbackSink(received.append))
+    with pytest.raises(IndexError, match="no such place"):
+        emitter.perform(lambda: IndexError("no such place"))
+    emitter.emit(RunAccepted(1))
+    assert received == [RunAccepted(1)]
+
+
+def test_an_exception_out_of_the_blue_delays_nothing_that_was_deferred() -> None:
+    received: list[int] = []
+
+    def receive(event: Any) -> None:
+        received.append(event.run)
+        if event.run == 1:
+            emitter.emit(RunAccepted(2))
+            raise KeyboardInterrupt
+
+    emitter = Emitter(CallbackSink(receive))
+    with pytest.raises(KeyboardInterrupt):
+        emitter.emit(RunAccepted(1))
+    assert received == [1, 2]
+    emitter.emit(RunAccepted(3))
+    assert received == [1, 2, 3]
+
+
+def test_a_step_that_is_interrupted_is_carried_out_in_its_place_and_once() -> None:
+    received: list[int] = []
+    calls: list[int] = []
+    emitter = Emitter(CallbackSink(lambda event: received.append(event.run)))
+
+    def step() -> RunAccepted:
+        calls.append(1)
+        if len(calls) == 1:
+            emitter.emit(RunAccepted(2))
+            raise KeyboardInterrupt
+        return RunAccepted(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        emitter.perform(step)
+    assert (received, len(calls)) == ([1, 2], 2)
+
+
+def test_a_step_that_always_raises_is_given_up() -> None:
+    received: list[int] = []
+    emitter = Emitter(CallbackSink(lambda event: received.append(event.run)))
+
+    def step() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        emitter.perform(step)
+    failures = 0
+    while not received:
+        assert failures < 200
+        try:
+            emitter.emit(RunAccepted(failures))
+        except ZeroDivisionError:
+            failures += 1
+    # What was emitted meanwhile came after the step, and is there.
+    assert received == list(range(failures + 1))
+
+
+def test_threads_that_find_another_one_emitting_have_their_events_sent_by_it() -> None:
+    received: list[int] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def receive(event: Any) -> None:
+        received.append(event.run)
+        if event.run == 0:
+            # Signal 1: the first thread is in the middle of its emission.
+            inside.set()
+            # Signal 2: the others have left their events.
+            assert leave.wait(10)
+
+    emitter = Emitter(CallbackSink(receive))
+    threads = [threading.Thread(target=emitter.emit, args=(RunAccepted(0),))]
+    threads[0].start()
+    assert inside.wait(10)
+    for run in (1, 2):
+        threads.append(threading.Thread(target=emitter.emit, args=(RunAccepted(run),)))
+        threads[-1].start()
+    while len(emitter._deferred) < 2:
+        assert received == [0]
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert received[0] == 0
+    assert sorted(received) == [0, 1, 2]
+
+
+def test_a_refusal_reaches_the_thread_whose_step_it_is() -> None:
+    refused: list[str] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def receive(_event: Any) -> None:
+        inside.set()
+        assert leave.wait(10)
+
+    def refuse() -> None:
+        try:
+            emitter.perform(lambda: IndexError("mine"))
+        except IndexError as error:
+            refused.append(str(error))
+
+    emitter = Emitter(CallbackSink(receive))
+    threads = [threading.Thread(target=emitter.emit, args=(RunAccepted(0),)), threading.Thread(target=refuse)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    while not emitter._deferred:
+        pass
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert refused == ["mine"]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_frames_of_any_size_are_whole_although_the_reader_is_slow(ends: Ends, blocking: bool) -> None:
+    ends.ours.setblocking(blocking)
+    sizes = [1, 100, 5_000_000, 1, 700_000]
+    received: list[Any] = []
+
+    def read() -> None:
+        reader = link.FrameReader()
+        while len(received) < 4 * len(sizes):
+            received.extend(map(_decode, reader.feed(ends.theirs.recv(30_000))))
+
+    def write(name: str) -> None:
+        for run, size in enumerate(sizes):
+            ends.emitter.emit(OutputsCleared(name * size, run))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    threads.append(threading.Thread(target=read))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    for name in "abcd":
+        own = [event for event in received if event.cell[0] == name]
+        assert [len(event.cell) for event in own] == sizes
+        assert runs(own) == list(range(len(sizes)))
+
+
+def test_a_descriptor_arrives_with_the_first_byte_of_its_frame_and_is_closed_here(ends: Ends) -> None:
+    reading, writing = os.pipe()
+    opened = link.PipeOpened("a", 1, "stdout", 7)
+
+    def receive(_event: Any) -> None:
+        ends.emitter.emit(RunAccepted(1))
+        ends.emitter.emit(WithDescriptor(opened, reading))
+        ends.emitter.emit(RunAccepted(2))
+
+    ends.emitter.perform(lambda: receive(None))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+    first = link.frame(msgspec.msgpack.encode(RunAccepted(1)))
+    data, descriptors, _, _ = socket.recv_fds(ends.theirs, len(first), 4)
+    assert (data, descriptors) == (first, [])
+    data, descriptors, _, _ = socket.recv_fds(ends.theirs, 1, 4)
+    assert len(descriptors) == 1
+    rest = ends.theirs.recv(1 << 16)
+    assert [*map(_decode, link.FrameReader().feed(data + rest))] == [opened, RunAccepted(2)]
+    os.write(writing, b"through")
+    assert os.read(descriptors[0], 100) == b"through"
+    os.close(writing)
+    os.close(descriptors[0])
+
+
+def test_emitting_to_a_kernel_that_is_gone_returns(ends: Ends) -> None:
+    ends.theirs.close()
+    for _ in range(3):
+        ends.emitter.emit(RunAccepted(1))
+
+
+@pytest.mark.parametrize("error", [TimeoutError, BlockingIOError("mine"), BrokenPipeError("mine")])
+def test_an_operating_system_error_that_a_signal_handler_raises_is_not_mistaken(
+    ends: Ends, error: Any
+) -> None:
+    def step() -> None:
+        raise error
+
+    with pytest.raises(OSError):
+        ends.emitter.perform(step)
+
+
+def test_text_that_is_not_unicode_is_escaped(ends: Ends) -> None:
+    ends.emitter.emit(OutputsCleared("\ud800", 1))
+    assert ends.received() == [OutputsCleared("\\ud800", 1)]
+
+
+def test_nothing_is_kept_of_what_was_sent(ends: Ends) -> None:
+    sent = 0
+
+    def emitted(emit: Callable[[], None]) -> None:
+        nonlocal sent
+        emit()
+        sent += 1
+
+    for _ in range(50):
+        emitted(lambda: ends.emitter.emit(RunAccepted(1)))
+        emitted(lambda: ends.emitter.perform(lambda: RunAccepted(1)))
+    assert len(ends.received()) == sent
+    assert not ends.emitter._deferred
+    assert ends.emitter._batch is None
