@@ -112,7 +112,7 @@ class Frontends:
         """Remove the sessions of frontends that have left."""
         for session in self.sessions():
             try:
-                session.probe()
+                session.probe(self._record)
             except Departed:
                 self._remove(session.identity)
 

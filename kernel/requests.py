@@ -195,7 +195,8 @@ class Requests:
             for cell in request.cells:
                 if cell not in self._kernel.record.notebook.cells and not self._kernel.queue.declares(cell):
                     raise RequestError("unknown_cell", f"there is no cell {cell[:_ID]!r}", "submit it first")
-        return m.RunQueued(request.id, self._kernel.submit(request, size))
+        run = self._kernel.submit(request, size)
+        return m.RunQueued(request.id, run, self._kernel.record.log.last)
 
     def _interrupt(self, identity: bytes, role: m.Role, request: m.Interrupt, size: int) -> Any:
         self._kernel.interrupt()

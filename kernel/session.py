@@ -105,15 +105,20 @@ class Session:
                 return False
         return self._snapshot is not None or self._cursor <= record.log.last
 
-    def probe(self) -> None:
-        """Send a batch without events, to find out whether the frontend is still there.
+    def probe(self, record: Record) -> None:
+        """Send a message without events, to find out whether the frontend is still there.
 
         Raises: Departed if it is not.
         """
-        if not self.blocked and self._snapshot is None and self.unacknowledged < self._limits.window_bytes:
-            required = self._required
-            self._send_events(framing.batch(self._cursor, (), self._limits.batch_bytes))
-            self._required = required
+        snapshot, limit = self._snapshot, self._limits.batch_bytes
+        if self.blocked or (snapshot is not None and snapshot.fresh):
+            return
+        required = self._required
+        if snapshot is None:
+            self._send_events(framing.batch(self._cursor, (), limit))
+        else:
+            self._send_events(framing.snapshot(record.epoch, snapshot.seq, False, False, (), limit))
+        self._required = required
 
     def caught_up(self, seq: int) -> bool:
         """Whether the frontend has acknowledged everything up to event `seq` and has its replies."""

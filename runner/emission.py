@@ -62,13 +62,13 @@ class _Batch:
 
     __slots__ = ("counts", "encoded", "entries", "segments")
 
-    def __init__(self, segments: Sequence[Any] | None = None) -> None:
-        #: What is to be written; None while entries are being decided and encoded.
-        self.segments = segments
-        #: How much of that has been written, by each call.
-        self.counts: list[int] = []
+    def __init__(self) -> None:
         self.entries: list[Any] = []
         self.encoded: list[Any] = []
+        #: What is to be written; None while entries are being decided and encoded.
+        self.segments: Sequence[Any] | None = None
+        #: How much of that has been written, by each call.
+        self.counts: list[int] = []
 
 
 class Emitter:
@@ -78,6 +78,8 @@ class Emitter:
         self._sink = sink
         self._deferred: deque[Any] = deque()
         self._batch: _Batch | None = None
+        #: Used again and again for events that are alone.
+        self._single = _Batch()
         # Guards `_batch`, the left end of `_deferred` and every call of the sink. It is taken last of
         # all locks; user code runs under it only as `__del__` or signal handler.
         self._lock: Any = RLock()
@@ -128,7 +130,10 @@ class Emitter:
     def _send_alone(self, event: Any) -> None:
         """Send the only event there is: as `_drain` does it, in half the time. The lock is held."""
         segment = self._sink.encode(event)
-        batch = self._batch = _Batch((segment,))
+        batch = self._single
+        batch.segments = (segment,)
+        batch.counts.clear()
+        self._batch = batch
         try:
             batch.counts.extend(self._sink.writing(segment, 0))
         except OSError as error:

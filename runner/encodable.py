@@ -1,9 +1,8 @@
 """Values as msgpack, whatever user code has put into them.
 
-The plain encoding comes first: it runs in C without a line of Python in between, so nothing can
-change the value meanwhile. Only what it refuses (exotic objects, integers beyond 64 bits, lone
-surrogates, cycles) or what another language could not read back (unhashable keys) is copied into
-plain data first, with text for what has no form of its own.
+The common way is in C from end to end, without a line of Python in between, so nothing can change the
+value meanwhile. Only what it refuses (exotic objects, integers beyond 64 bits, lone surrogates,
+cycles, keys that are no text) is copied into plain data first, with text for what has no form of its own.
 """
 
 from typing import Any, cast
@@ -11,7 +10,9 @@ from typing import Any, cast
 import msgspec
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+#: Types that are encoded as bytes.
+_BYTES = (bytes, bytearray, memoryview)
 
 #: Containers nested deeper than this are shown as text.
 _DEPTH = 64
@@ -22,21 +23,18 @@ def encode(value: Any) -> bytes:
     try:
         return _encode(value)
     except (UnicodeError, TypeError, OverflowError, ValueError, RecursionError):
-        return _encode(plain(msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=plain)))
+        return _encode(plain(msgspec.to_builtins(value, builtin_types=_BYTES, enc_hook=plain)))
 
 
 def encode_bundle(bundle: dict[str, Any]) -> bytes:
-    """Return the msgpack of a mime bundle, or of metadata: a map that every peer can read.
+    """Return the msgpack of a mime bundle, or of metadata: maps with text keys, at every depth.
 
     Never raises because of what is in it.
     """
     try:
-        encoded = _encode(bundle)
-        if not all(type(value) is str for value in bundle.values()):
-            _decode(encoded)
+        return _encode(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
     except Exception:
         return _encode(plain(bundle))
-    return encoded
 
 
 def plain(value: Any, depth: int = 0) -> Any:

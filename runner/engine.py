@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 from ..protocol import events, messages
@@ -80,14 +81,11 @@ class Engine:
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._changes.note)
-        CellReport(self._emit, self._explain).install(self.hooks)
+        explain = partial(errors.explanation, self.globals, self._program, self.notebook)
+        CellReport(self._emit, explain).install(self.hooks)
+        executor = Executor(self.globals, self.hooks, self.interrupts)
         self._conductor = Conductor(
-            self,
-            self._program,
-            self.notebook,
-            Executor(self.globals, self.hooks, self.interrupts),
-            self.interrupts,
-            self._context,
+            self, self._program, self.notebook, executor, self.interrupts, self._context
         )
         self._executions: dict[str, Execution] = {}
         self._last_run = 0
@@ -141,24 +139,21 @@ class Engine:
         Nothing is emitted: the replicas know it.
         """
         self._last_own_run = last_own_run
-        change = self._program.declare(cells)
-        for cell in cells:
-            state = CellState(cell.id, cell.source, 1, stale=True)
-            state.error = self._program.faults.get(cell.id)
-            self.notebook.cells[cell.id] = state
+        faults = self._program.faults
+        for new in self._program.declare(cells).declared:
+            self.notebook.cells[new.id] = CellState(
+                new.id, new.source, 1, stale=True, error=faults.get(new.id), defs=new.defs, refs=new.refs
+            )
         self.notebook.order = list(self._program.graph.order)
         self.notebook.mode = mode
         for cell in self._disabled.change(disabled, True):
             self.notebook.cells[cell].disabled = True
-        for declared in change.declared:
-            self.notebook.cells[declared.id].defs = declared.defs
-            self.notebook.cells[declared.id].refs = declared.refs
 
     # Interrupts
 
     @property
     def executing(self) -> bool:
-        """Whether the main thread is inside user code of a cell or a hook."""
+        """Whether this thread is inside user code."""
         return self.interrupts.open
 
     def interrupt(self) -> None:
@@ -178,8 +173,7 @@ class Engine:
 
     handle_sigint = interrupt
 
-    # What the conductor needs
-
+    # The stage of the conductor
     def begin(self, cell: str, run: int) -> Execution:
         """Remove what the cell has left and return its new execution."""
         code = self._program.compiled[cell]
@@ -216,6 +210,8 @@ class Engine:
         failed: list[str] = []
         reason = ""
         cancelled: asyncio.CancelledError | None = None
+        if 0 < run <= self.interrupts.through:
+            self.interrupts.requested = 1
         try:
             plan = self._prepare(run, request, failed)
             failed += await self._perform(plan)
@@ -314,19 +310,6 @@ class Engine:
             execution.retire()
         self._namespace.unbind(cell, keep)
 
-    def _explain(self, error: BaseException, cell: str) -> tuple[str, list[str]]:
-        """Return why a name was missing if that is what `error` says, and the cells that this names."""
-        if not isinstance(error, NameError) or isinstance(error, UnboundLocalError) or not error.name:
-            return "", []
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        if trace is None or trace.tb_frame.f_globals is not self.globals:
-            return "", []
-        return errors.missing_name(error.name, cell, self._program, self.notebook)
-
-    # States
-
     def _awake(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._changes and not self._running:
@@ -365,8 +348,6 @@ class Engine:
         """Be done with states that were set, leaving their readers stale."""
         self.mark_stale(self._planner.no_run(0, Change(rebound=self._changes.take())).stale)
 
-    # Smaller things
-
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """Carry out one thing at a time; interrupts are for this one from here on."""
@@ -378,8 +359,9 @@ class Engine:
         task = asyncio.current_task()
         assert task is not None
         async with self._turn:
-            self._running = True
+            # In this sequence: a signal counts as soon as something runs, and is not forgotten.
             self.interrupts.requested = 0
+            self._running = True
             self.interrupts.own_tasks.add(task)
             try:
                 yield

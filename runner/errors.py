@@ -68,8 +68,21 @@ def never_ran() -> CellError:
     return CellError("Cancelled", "interrupted before it ran")
 
 
-def missing_name(name: str, cell: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
-    """Return why global `name` is missing in `cell`, and the cells that this names, if it is known."""
+def explanation(
+    globals: dict[str, Any], program: Program, notebook: Notebook, error: BaseException, cell: str
+) -> tuple[str, list[str]]:
+    """Return why a name was missing, if that is what `error` says, and the cells that this names."""
+    if not isinstance(error, NameError) or isinstance(error, UnboundLocalError) or not error.name:
+        return "", []
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_globals is not globals:
+        return "", []  # a library's own mistake
+    return _missing_name(error.name, cell, program, notebook)
+
+
+def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
     definers = [other for other in program.claimants(name) if other != cell]
     if not definers:
         if cell in program.claimants(name):

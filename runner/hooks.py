@@ -24,6 +24,7 @@ from . import errors
 from .context import NO_VALUE, Execution
 from .formatting import format_value
 from .interrupt import Interrupts
+from .notebook_api import OutputHandle
 from .plan import Plan
 
 H = TypeVar("H", bound=Callable[..., object])
@@ -100,9 +101,9 @@ class CellReport:
         self._emit(CellStarted(execution.cell, execution.run, time.time()))
 
     def show_value(self, execution: Execution) -> None:
-        """Append the value, unless there is none or it is None."""
+        """Append the value, unless there is none, it is None, or it stands for an item that is there."""
         value = execution.value
-        if value is not NO_VALUE and value is not None:
+        if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
             execution.outputs.append(*format_value(value))
 
     def show_figures(self, execution: Execution) -> None:

@@ -28,6 +28,9 @@ class Interrupts:
         self.open = False
         #: How often the run in progress has been interrupted.
         self.requested = 0
+        #: Runs up to this number have been interrupted, begun or not. A signal may overtake the request
+        #: for the run that it is meant for; who knows of both sets this first, from any thread.
+        self.through = 0
         #: Closes the gate for as long as it is entered; may be nested; nothing on other threads.
         self.protected = _Protected(self)
         self.held = 0

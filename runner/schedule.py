@@ -48,5 +48,6 @@ class Schedule:
         """Take out all that is left and return it, in order."""
         left = sorted(self._waits, key=self._place.__getitem__)
         self._waits.clear()
+        self._successors.clear()
         self._ready.clear()
         return left

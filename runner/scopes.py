@@ -3,7 +3,7 @@
 The rules are those of CPython's `symtable`. That module cannot be asked itself: it takes text and not a
 tree (a second parse for each cell), and it says which names a scope has, not where: which read of `e`
 stands in the handler that binds it, which name has to be written anew because it is private, which
-read comes before the first binding. The tests compare the two over the whole standard library.
+read comes before the first binding. The tests compare the two over the standard library.
 
 Each scope collects the uses of names in it. When it is left, those that it binds are settled and the
 others move to the scope that Python looks in next; what arrives at the module is the result. Beside
@@ -131,7 +131,9 @@ class Scopes:
                 name,
                 action,
                 node,
-                not scope.deferred and name not in self.module.flow,
+                not scope.deferred
+                and name not in self.module.flow
+                and not (name in scope.globals and name in scope.flow),
                 self._unbound_in_class(name, scope),
                 name in self.handlers,
             )

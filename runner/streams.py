@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..protocol.notebook import Stream
-from .capture import redirection
+from .capture import redirection, redirections
 from .context import current_execution
 from .emission import Emitter
 
@@ -64,8 +64,7 @@ class ConsoleStream(io.TextIOBase):
     def write(self, text: str, /) -> int:
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        taker = redirection(self._stream)
-        if taker is not None:
+        if redirections.get() and (taker := redirection(self._stream)) is not None:
             taker.write(text)
             return len(text)
         execution = current_execution.get()

@@ -2,7 +2,7 @@
 
 `install_threads()`, called once by the runner's host, replaces the functions by which Python starts
 threads, below `threading.Thread`: subclasses, timers and `_thread` users are all served, and no class
-changes. The new thread begins with `current_execution` set to that of its starter. Pools outlive cells
+changes. The new thread begins with the `current_execution` and `redirections` of its starter. Pools outlive cells
 and share their workers, so there it is the submitted function that carries the execution: a worker
 belongs to whoever's work it did last, callbacks of that work included. Pools are replaced when the
 user imports them. Tasks, `asyncio.to_thread` and anyio's threads copy the context by themselves.
@@ -17,8 +17,14 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
+from ..protocol.notebook import Stream
 from .after_import import after_import
+from .capture import Redirection, redirections
 from .context import Execution, current_execution, detaching, starting_execution
+
+
+#: The run and the redirections that a thread or a piece of work belongs to.
+_Origin = tuple[Execution | None, dict[Stream, Redirection]]
 
 
 class Thread(threading.Thread):
@@ -76,27 +82,38 @@ def install_threads() -> None:
 def _starting(start: Callable[..., int], function: Any, args: Any, *kwargs: Any) -> int:
     if not callable(function) or not isinstance(args, tuple):
         return start(function, args, *kwargs)
-    return start(_work, (starting_execution(), function, *args), *kwargs)
+    return start(_work, (_origin(), function, *args), *kwargs)
 
 
 def _starting_joinable(start: Callable[..., Any], function: Any, *args: Any, **options: Any) -> Any:
-    execution = starting_execution()
+    origin = _origin()
     # From Python 3.14 on `Thread.run` has a context of its own.
     context = getattr(getattr(function, "__self__", None), "_context", None)
     if context is not None:
-        context.run(current_execution.set, execution)
-    return start(partial(_work, execution, function), *args, **options)
+        context.run(_adopt, origin)
+    return start(partial(_work, origin, function), *args, **options)
 
 
-def _work(execution: Execution | None, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Call `function` on behalf of `execution`, and leave the thread to it."""
-    current_execution.set(execution)
+def _origin() -> _Origin:
+    """Return what code that is started here belongs to."""
+    execution = starting_execution()
+    return execution, {} if detaching.get() else redirections.get()
+
+
+def _adopt(origin: _Origin) -> None:
+    current_execution.set(origin[0])
+    redirections.set(origin[1])
+
+
+def _work(origin: _Origin, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call `function` on behalf of `origin`, and leave the thread to it."""
+    _adopt(origin)
     return function(*args, **kwargs)
 
 
 def _carried(function: Any) -> Any:
     """Return `function` as work of the run that is executing here."""
-    return None if function is None else partial(_work, starting_execution(), function)
+    return None if function is None else partial(_work, _origin(), function)
 
 
 def _install_executor(module: Any) -> None:
@@ -108,7 +125,7 @@ def _install_executor(module: Any) -> None:
         # Its workers are interpreters of their own, to which nothing can be carried.
         if any(kind.__name__ == "InterpreterPoolExecutor" for kind in type(self).__mro__):
             return original(self, fn, *args, **kwargs)
-        return original(self, _work, starting_execution(), fn, *args, **kwargs)
+        return original(self, _work, _origin(), fn, *args, **kwargs)
 
     executor.submit = submit
 

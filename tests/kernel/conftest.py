@@ -136,13 +136,18 @@ class Frontend:
             if message.first:
                 self.notebook = Notebook()
                 self.snapshots += 1
-            self.seq = message.seq
+            self.seq = message.seq if message.last else -1
         for event in events:
             apply(self.notebook, event)
         self.events += events
         self.received += sum(map(len, frames))
         if self.acknowledging:
             self.send(m.Acknowledge(self.received))
+
+    def catch_up(self) -> None:
+        """Receive until everything is there that the kernel has at this moment."""
+        seq = self.ask(m.Ping).seq
+        self.until(lambda: self.seq >= seq)
 
     def take_what_is_there(self) -> None:
         """Receive until nothing is there, without waiting."""

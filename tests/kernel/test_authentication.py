@@ -186,8 +186,12 @@ def test_a_role_belongs_to_the_connection_and_not_to_the_identity(kernel, attach
 
     def ask(socket: "zmq.Socket[bytes]", request: bytes) -> bytes:
         socket.send(request)
-        assert socket.poll(10_000)
-        return socket.recv_multipart()[0]
+        for _ in range(10):
+            assert socket.poll(10_000)
+            answer = socket.recv_multipart()[0]
+            if b"Snapshot" not in answer and b"Batch" not in answer:
+                break
+        return answer
 
     hello = b"\x82\xa4type\xa5Hello\xa2id\xa1h"
     first = stranger(**keys(kernel.connection.client))

@@ -222,8 +222,26 @@ def test_greeting_again_forgets_what_was_under_way(session, record, socket):
 
 
 def test_a_probe_finds_out_that_a_frontend_has_left(session, record, socket):
-    session.probe()
+    session.probe(record)
     assert socket.messages == [Batch(2, [])]
     socket.gone = True
     with pytest.raises(Departed):
-        session.probe()
+        session.probe(record)
+
+
+def test_a_probe_in_the_middle_of_a_state_is_a_part_of_it(session, record, socket):
+    record.add(e.GraphChanged([e.CellDeclared(f"cell {number}") for number in range(10)]))
+    session.open(record, "", 0)
+    session.probe(record)
+    assert socket.messages == [], "the first part is about to be sent anyway"
+    pump(session, record)
+    session.probe(record)
+    assert socket.messages[-1] == Snapshot("epoch", 2)
+
+
+def test_probes_need_no_acknowledgement(session, record, socket):
+    accept(record, 1)
+    pump(session, record)
+    session.acknowledge(socket.bytes)
+    session.probe(record)
+    assert session.caught_up(record.log.last)

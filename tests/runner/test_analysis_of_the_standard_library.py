@@ -8,25 +8,22 @@ may be, in which direction, and how often it was needed is counted.
 import ast
 import symtable
 import sysconfig
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from cellwire.runner.analysis import AnalysisError, analyze
 from cellwire.runner.names import is_private
 
-#: Every file of the library itself, which is imported everywhere and written by many hands.
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
-FILES = sorted(
-    path
-    for pattern in ("*.py", "asyncio/*.py", "concurrent/futures/*.py", "email/*.py", "importlib/*.py", "json/*.py",
-                    "logging/*.py", "multiprocessing/*.py", "unittest/*.py", "xml/*/*.py")
-    for path in LIBRARY.glob(pattern)
-)  # fmt: skip
+#: Modules of every age, written by many hands; every second one of them.
+PATTERNS = (
+    *("*.py", "asyncio/*.py", "concurrent/futures/*.py", "email/*.py", "importlib/*.py", "json/*.py"),
+    *("logging/*.py", "multiprocessing/*.py", "unittest/*.py", "xml/*/*.py"),
+)
+FILES = sorted(path for pattern in PATTERNS for path in LIBRARY.glob(pattern))[::2]
 
 
 class Names(NamedTuple):
@@ -123,7 +120,7 @@ def sources_of(path: Path) -> Iterator[tuple[str, ast.Module]]:
     except SyntaxError:
         return
     lines = source.splitlines(keepends=True)
-    if len(lines) < 1500:
+    if len(lines) < 400:
         yield source, tree
     for statement in tree.body:
         first = min([statement.lineno, *(line.lineno for line in getattr(statement, "decorator_list", []))])
@@ -136,7 +133,7 @@ def sources_of(path: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
-def test_the_analysis_agrees_with_the_symbol_tables_on_the_whole_standard_library() -> None:
+def test_the_analysis_agrees_with_the_symbol_tables_on_the_standard_library() -> None:
     compared = 0
     explained: Counter[str] = Counter()
     unexplained: list[str] = []
@@ -160,5 +157,7 @@ def test_the_analysis_agrees_with_the_symbol_tables_on_the_whole_standard_librar
                     else:
                         explained[rule] += 1
     assert not unexplained, "\n".join(unexplained[:20])
-    assert compared > 5_000
-    print(compared, explained)
+    assert compared > 3_000
+    # Each rule is needed, by few sources.
+    assert explained.keys() <= explanations(ast.Module([], [])).keys()
+    assert 0 < sum(explained.values()) < compared / 40

@@ -1,4 +1,4 @@
-"""One order for whatever emits, and nothing lost by what interrupts it. `attribution/test_storm.py` has the storm."""
+"""One order for whatever emits, and nothing lost by what interrupts it."""
 
 import os
 import socket

@@ -3,7 +3,6 @@
 import gc
 import random
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,8 +43,8 @@ def text(value: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def it() -> Iterator[Listed]:
-    yield Listed(Limits())
+def it() -> Listed:
+    return Listed(Limits())
 
 
 def test_items_are_appended_replaced_and_removed(it: Listed) -> None:

@@ -39,7 +39,9 @@ def test_what_belongs_to_no_cell_goes_to_the_notebook(console: Console) -> None:
     assert written.out("a") == "a\n"
 
 
-def test_more_than_a_pipe_holds_arrives_whole_from_python_and_from_c_with_the_gil_held(console: Console) -> None:
+def test_more_than_a_pipe_holds_arrives_whole_from_python_and_from_c_with_the_gil_held(
+    console: Console,
+) -> None:
     written = console("""
         import ctypes
         with cell("a"):
@@ -196,7 +198,9 @@ def test_a_signal_handler_that_prints_can_run_anywhere(console: Console) -> None
     assert count > 100
     assert [line for line in lines if "line" in line] == [f"line {index}" for index in range(20000)]
     # A signal may interrupt the handler of the one before, which then prints later.
-    assert sorted(line for line in lines if "signal" in line) == sorted(f"signal {n + 1}" for n in range(count))
+    assert sorted(line for line in lines if "signal" in line) == sorted(
+        f"signal {n + 1}" for n in range(count)
+    )
     items = written.texts
     assert [item for item in items if "item" in item] == [f"item {index}" for index in range(20000)]
     assert sum("signal" in item for item in items) == count

@@ -1,7 +1,7 @@
 """`sys.stdout` and `sys.stderr` as user code and libraries see them."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from cellwire.runner.streams import ConsoleStream
 class Fixture:
     def __init__(self) -> None:
         self.written: list[bytes] = []
-        self.stream = ConsoleStream("stdout", Emitter(CallbackSink(lambda event: self.written.append(event[1]))))
+        self.stream = ConsoleStream(
+            "stdout", Emitter(CallbackSink(lambda event: self.written.append(event[1])))
+        )
 
     @property
     def text(self) -> str:
@@ -20,8 +22,8 @@ class Fixture:
 
 
 @pytest.fixture
-def it() -> Iterator[Fixture]:
-    yield Fixture()
+def it() -> Fixture:
+    return Fixture()
 
 
 def test_it_looks_like_a_text_file(it: Fixture) -> None:

@@ -286,4 +286,3 @@ def test_a_fork_while_another_thread_prints_leaves_no_lock_behind(console: Conso
     assert written.status == 0
     assert written.out("b") == "child\n" * 100
     assert set(written.out("a").splitlines()) == {"chatter"}
-

@@ -42,7 +42,7 @@ def test_every_kind_of_thread_writes_to_the_cell_that_started_it(console: Consol
                 assert done.acquire(timeout=10)
             print("b")
     """)
-    assert sorted(written.out("a").split()) == sorted("plain daemon subclass timer cw raw nested".split())
+    assert sorted(written.out("a").split()) == ["cw", "daemon", "nested", "plain", "raw", "subclass", "timer"]
     assert written.out("b") == "b\n"
 
 
@@ -215,7 +215,9 @@ def test_signatures_and_errors_are_pythons_own(console: Console) -> None:
         except RuntimeError as error:
             print(error)
     """)
-    assert written.out("", 0) == "TypeError\nTypeError\n{'x': 1}\ncannot schedule new futures after shutdown\n"
+    assert (
+        written.out("", 0) == "TypeError\nTypeError\n{'x': 1}\ncannot schedule new futures after shutdown\n"
+    )
 
 
 def test_a_process_ends_while_daemon_threads_still_print(console: Console) -> None:
@@ -265,7 +267,7 @@ def test_should_exit_follows_the_run_that_started_the_thread(make_cell: Any) -> 
 
 
 def test_current_thread_says_what_to_start_instead() -> None:
-    with pytest.raises(RuntimeError, match="cw.Thread"):
+    with pytest.raises(RuntimeError, match=r"cw\.Thread"):
         current_thread()
 
 

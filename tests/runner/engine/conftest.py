@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellState, Notebook
 from cellwire.protocol.reducer import apply

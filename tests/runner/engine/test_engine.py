@@ -5,7 +5,6 @@ import sys
 import anyio
 import msgspec
 import pytest
-
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell, RunCells
 from cellwire.runner.engine import Engine
@@ -109,8 +108,12 @@ def test_cancelled_error_is_an_error_like_any_other(book):
 
 
 def test_stop_ends_a_cell_quietly_with_its_output(book):
-    source = "from cellwire.runner.stop import stop\ntry:\n  stop(True, 'enough')\nexcept Exception: pass\nx = 1"
-    finished = book.run({"a": source, "b": "x", "c": "from cellwire.runner.stop import stop as halt\nhalt([])\n5"})
+    source = (
+        "from cellwire.runner.stop import stop\ntry:\n  stop(True, 'enough')\nexcept Exception: pass\nx = 1"
+    )
+    finished = book.run(
+        {"a": source, "b": "x", "c": "from cellwire.runner.stop import stop as halt\nhalt([])\n5"}
+    )
     assert finished == e.RunFinished(1)
     assert book.statuses == {"a": "stopped", "b": "cancelled", "c": "ok"}
     assert book.texts("a") == ["'enough'"]

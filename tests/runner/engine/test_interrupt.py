@@ -5,7 +5,6 @@ import os
 import signal
 
 import pytest
-
 from cellwire.protocol import events as e
 
 KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
@@ -54,13 +53,28 @@ def test_an_interrupt_is_harmless_when_idle(book):
     assert book.run({"a": "1"}).status == "ok"
 
 
+def test_a_run_that_was_interrupted_before_it_began_runs_nothing(book):
+    book.engine.interrupts.through = 1
+    finished = book.run({"a": "1"})
+    assert finished == e.RunFinished(1, "interrupted", [], "interrupted")
+    assert (book.ran, book.stale) == ([], ["a"])
+    book.run_stale()
+    assert book.texts("a") == ["1"]
+
+
 def test_keyboard_interrupt_that_the_cell_raises_itself_is_an_error(book):
     finished = book.run({"a": "raise KeyboardInterrupt", "b": "1"})
     assert (finished.status, book.statuses) == ("error", {"a": "error", "b": "ok"})
 
 
 def test_a_cell_that_catches_the_interrupt_ends_well_and_the_rest_is_dropped(book):
-    finished = book.run({"k": KILL, "a": "try:\n  interrupt()\n  while True: pass\nexcept KeyboardInterrupt: pass\n4", "b": "1"})
+    finished = book.run(
+        {
+            "k": KILL,
+            "a": "try:\n  interrupt()\n  while True: pass\nexcept KeyboardInterrupt: pass\n4",
+            "b": "1",
+        }
+    )
     assert finished.status == "interrupted"
     assert book.texts("a") == ["4"]
     assert book.statuses == {"k": "ok", "a": "ok", "b": "cancelled"}
@@ -74,14 +88,22 @@ def test_the_formatting_of_a_value_can_be_interrupted(book):
 
 def test_cells_that_await_are_cancelled_and_may_clean_up(book):
     book.run({"k": KILL + "import asyncio\nlog = []"})
-    book.run({
-        "a": "try:\n  await asyncio.sleep(100)\nfinally:\n  await asyncio.sleep(0)\n  log.append('clean')",
-        "b": "await asyncio.sleep(0)\ninterrupt()\nawait asyncio.sleep(100)",
-        "c": "await asyncio.sleep(100)\nx = 1",
-        "d": "x",
-    })
+    book.run(
+        {
+            "a": "try: await asyncio.sleep(100)\nfinally:\n  await asyncio.sleep(0)\n  log.append('clean')",
+            "b": "await asyncio.sleep(0)\ninterrupt()\nawait asyncio.sleep(100)",
+            "c": "await asyncio.sleep(100)\nx = 1",
+            "d": "x",
+        }
+    )
     assert book.globals["log"] == ["clean"]
-    assert book.statuses == {"k": "ok", "a": "interrupted", "b": "interrupted", "c": "interrupted", "d": "cancelled"}
+    assert book.statuses == {
+        "k": "ok",
+        "a": "interrupted",
+        "b": "interrupted",
+        "c": "interrupted",
+        "d": "cancelled",
+    }
     assert sorted(book.stale) == ["a", "b", "c", "d"]
 
 
@@ -115,9 +137,8 @@ def test_a_second_interrupt_abandons_a_cell_that_swallows_the_first(book):
 
 def test_an_endless_background_task_is_cancelled_and_the_loop_goes_on(book):
     book.run({"k": KILL + "import asyncio"})
-    book.run({
-        "a": "async def endless():\n  interrupt()\n  while True: pass\ntask = asyncio.create_task(endless())",
-    })
+    endless = "async def endless():\n  interrupt()\n  while True: pass\n"
+    book.run({"a": endless + "task = asyncio.create_task(endless())"})
 
     async def ended():
         await until(lambda: book.globals["task"].done())
@@ -149,7 +170,8 @@ def test_an_interrupt_between_cells_drops_those_that_follow(book):
 
 
 def test_threads_of_an_interrupted_cell_see_that_it_is_over(book):
-    book.run({"k": KILL, "a": "from cellwire.runner.context import current_execution\nme = current_execution.get()\ninterrupt()"})
+    here = "from cellwire.runner.context import current_execution\nme = current_execution.get()\n"
+    book.run({"k": KILL, "a": here + "interrupt()"})
     assert book.globals["me"].over is True
     assert book.globals["me"].retired is False
 
@@ -182,6 +204,8 @@ def test_wherever_an_interrupt_strikes_each_cell_has_one_end(book, steps):
     assert started == ended
     skipped = [event.cell for event in book.emitted(e.CellSkipped)]
     assert sorted(started + skipped) == ["a", "b", "c"]
-    assert finished.status == ("interrupted" if skipped or "interrupted" in book.statuses.values() else finished.status)
+    assert finished.status == (
+        "interrupted" if skipped or "interrupted" in book.statuses.values() else finished.status
+    )
     assert book.run(["a"]).status == "ok"
     assert book.statuses == {"a": "ok", "b": "ok", "c": "ok"}

@@ -45,7 +45,12 @@ def test_the_last_value_of_a_cell_that_awaits_is_not_kept(book, watched):
 
 @pytest.mark.parametrize("pause", ["", "import asyncio\nawait asyncio.sleep(0)\n"], ids=["sync", "async"])
 def test_an_exception_with_its_traceback_and_frames_is_not_kept(book, watched, pause):
-    book.run({"t": THING, "a": f"{pause}def f():\n    local = watch(Thing())\n    raise watch(ValueError(local))\nf()"})
+    book.run(
+        {
+            "t": THING,
+            "a": f"{pause}def f():\n    local = watch(Thing())\n    raise watch(ValueError(local))\nf()",
+        }
+    )
     assert book["a"].status == "error"
     assert dead(watched)
     assert not hasattr(sys, "last_value")
@@ -64,7 +69,9 @@ def test_definitions_are_freed_before_the_cell_runs_again(book, watched):
     assert book.globals["left"] == 0
 
 
-@pytest.mark.parametrize("source", ["x = watch(Thing())", "_x = watch(Thing())", "x = [watch(Thing()) for _ in range(3)]"])
+@pytest.mark.parametrize(
+    "source", ["x = watch(Thing())", "_x = watch(Thing())", "x = [watch(Thing()) for _ in range(3)]"]
+)
 def test_deletion_frees_what_a_cell_had(book, watched, source):
     book.run({"t": THING, "a": source})
     assert not dead(watched)
@@ -94,7 +101,13 @@ def test_the_executions_of_old_runs_are_freed(book, watched):
 
 
 def test_a_value_that_a_state_held_is_freed_when_it_is_set(book, watched):
-    book.run({"t": THING, "s": "from cellwire.runner.state import state\nget, set_ = state(watch(Thing()))", "r": "get()"})
+    book.run(
+        {
+            "t": THING,
+            "s": "from cellwire.runner.state import state\nget, set_ = state(watch(Thing()))",
+            "r": "get()",
+        }
+    )
     book.run({"w": "set_(0)"})
     assert dead(watched)
     book.delete("s", "r", "w")

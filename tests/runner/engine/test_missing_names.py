@@ -11,7 +11,10 @@ def test_a_name_that_nobody_defines_is_pythons_own_error(book):
 def test_the_definer_has_failed(book):
     book.run({"a": "1 / 0\nx = 1", "b": "x"})
     book.run(["b"])
-    assert message(book, "b") == "name 'x' is not defined: cell 'a' would define it, but it failed (ZeroDivisionError)"
+    assert (
+        message(book, "b")
+        == "name 'x' is not defined: cell 'a' would define it, but it failed (ZeroDivisionError)"
+    )
     assert book["b"].error.cells == ["a"]
     assert "it failed" in book.texts("b")[0]
 

@@ -6,15 +6,14 @@ import builtins
 from typing import Any
 
 import msgspec
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import Notebook
 from cellwire.protocol.reducer import apply
 from cellwire.runner.analysis import AnalysisError, analyze
 from cellwire.runner.engine import Engine
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 CELLS = ["k", "l", "m", "n", "o", "p"]
 NAMES = ["a", "b", "c", "d"]
@@ -168,7 +167,11 @@ class Notebooks(RuleBasedStateMachine):
             for other in cells.values()
             if other.id != id
             and defs & set(other.refs)
-            and (kinds[other.id] not in FAULTS if not error or error.kind != "Cycle" else kinds[other.id] == "Cycle")
+            and (
+                kinds[other.id] not in FAULTS
+                if not error or error.kind != "Cycle"
+                else kinds[other.id] == "Cycle"
+            )
         ]
 
     def _below(self, ids: Any) -> set[str]:
@@ -211,5 +214,5 @@ class Notebooks(RuleBasedStateMachine):
         return "ok", [] if value is None else [repr(value)]
 
 
-Notebooks.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+Notebooks.TestCase.settings = settings(max_examples=50, stateful_step_count=15, deadline=None)
 TestRandomEdits = Notebooks.TestCase

@@ -2,7 +2,6 @@ import asyncio
 import threading
 
 import pytest
-
 from cellwire.protocol import events as e
 from cellwire.runner.state import state
 
@@ -51,7 +50,9 @@ def test_setting_an_equal_value_runs_nothing(book):
 
 
 def test_always_runs_readers_whatever_is_set(book):
-    book.run({"s": "from cellwire.runner.state import state\nget, set_ = state(0, always=True)", "r": "get()"})
+    book.run(
+        {"s": "from cellwire.runner.state import state\nget, set_ = state(0, always=True)", "r": "get()"}
+    )
     book.run({"w": "set_(0)"})
     assert book.ran == ["w", "r"]
 
@@ -138,7 +139,9 @@ def test_a_thread_that_sets_a_state_while_nothing_runs_starts_a_run(book, plain)
 
 def test_a_background_task_sets_a_state(book):
     book.run(STATE | {"r": "get()", "g": "import asyncio\ngate = asyncio.Event()"})
-    book.run({"t": "async def later():\n    await gate.wait()\n    set_(4)\ntask = asyncio.create_task(later())"})
+    book.run(
+        {"t": "async def later():\n    await gate.wait()\n    set_(4)\ntask = asyncio.create_task(later())"}
+    )
     book.globals["gate"].set()
     book.do(finished(book, -1))
     assert book.texts("r") == ["4"]

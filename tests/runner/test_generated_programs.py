@@ -1,13 +1,20 @@
-"""Random programs in which few names mean many things, for tests of scoping.
+"""Compiled cells against plain execution, for random programs in which few names mean many things.
 
-They terminate, and tell what they do by calling the builtins that `run` provides: two versions of a
-program that behave alike leave the same journal.
+The programs terminate, and tell what they do by calling the builtins that `run` provides: two versions
+of a program that behave alike leave the same journal.
 """
 
 import builtins
-from collections.abc import Callable, Sequence
+import dis
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
 from typing import Any, TypeVar
 
+import pytest
+from cellwire.runner.analysis import AnalysisError
+from cellwire.runner.compiling import CompiledCell, compile_cell
+from cellwire.runner.names import is_mangled, is_private, mangle, unmangle
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 T = TypeVar("T")
@@ -27,7 +34,18 @@ class _Writer:
     def expression(self, depth: int, walrus: bool) -> str:
         kinds = ["name", "name", "number"]
         if depth:
-            kinds += ["call", "and", "or", "if", "lambda", "list", "set", "sum", "chain", *["walrus"] * 2 * walrus]
+            kinds += [
+                "call",
+                "and",
+                "or",
+                "if",
+                "lambda",
+                "list",
+                "set",
+                "sum",
+                "chain",
+                *["walrus"] * 2 * walrus,
+            ]
         kind = self.choose(kinds)
 
         def part(inner_walrus: bool = walrus) -> str:
@@ -90,7 +108,9 @@ class _Writer:
             case "unpack":
                 line(f"{self.name()}, *{self.name()} = note({value()}), 1, 2")
             case "import":
-                line(self.choose((f"import os.path as {self.name()}", f"from os import sep as {self.name()}")))
+                line(
+                    self.choose((f"import os.path as {self.name()}", f"from os import sep as {self.name()}"))
+                )
             case "leave":
                 line(f"if {value()}: {self.choose(('break', 'continue'))}")
             case "if":
@@ -168,13 +188,17 @@ def programs(draw: st.DrawFn) -> str:
     return "\n".join(writer.lines)
 
 
-def run(execute: Callable[[dict[str, Any]], None], bound: dict[str, Any]) -> tuple[list[object], dict[str, Any]]:
+def run(
+    execute: Callable[[dict[str, Any]], None], bound: dict[str, Any]
+) -> tuple[list[object], dict[str, Any]]:
     """Return the journal of `execute`, and the namespace that it leaves behind, begun with `bound`."""
     journal: list[object] = []
     left = 20
 
     def note(*values: object) -> int:
-        journal.append([value if isinstance(value, int | str | list) else type(value).__name__ for value in values])
+        journal.append(
+            [value if isinstance(value, int | str | list) else type(value).__name__ for value in values]
+        )
         return len(journal) % 3
 
     def rounds() -> bool:
@@ -205,3 +229,101 @@ def run(execute: Callable[[dict[str, Any]], None], bound: dict[str, Any]) -> tup
         journal.append((type(error).__name__, str(error)))
     del namespace["__builtins__"], namespace["__name__"]
     return journal, namespace
+
+
+def codes(code: CodeType | None) -> Iterator[CodeType]:
+    if code is not None:
+        yield code
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                yield from codes(constant)
+
+
+def check_names(compiled: CompiledCell) -> None:
+    """Assert that the code uses private names as globals where they are mangled, and as nothing else."""
+    for part in (*codes(compiled.body), *codes(compiled.value)):
+        parameters = part.co_argcount + part.co_kwonlyargcount
+        assert not any(map(is_mangled, part.co_varnames[:parameters]))
+        for instruction in dis.get_instructions(part):
+            if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"):
+                assert not is_private(instruction.argval) or instruction.argval in _moved(part), instruction
+            elif instruction.opname.endswith(("_ATTR", "_METHOD", "IMPORT_NAME", "IMPORT_FROM")):
+                assert not is_mangled(instruction.argval), instruction
+
+
+def _moved(code: CodeType) -> set[str]:
+    """Return the names of functions and classes that get another name right after they are defined."""
+    return {
+        instruction.argval for instruction in dis.get_instructions(code) if "DELETE_" in instruction.opname
+    }
+
+
+FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def shown(namespace: dict[str, Any]) -> dict[str, object]:
+    return {
+        unmangle(name): value if isinstance(value, int | str | list) else type(value).__name__
+        for name, value in namespace.items()
+        if name != "__annotations__"
+    }
+
+
+BOUND = {"a": 1, "b": 2, "_p": 5, "_q": 6}
+
+
+def run_cell(compiled: CompiledCell, bound: dict[str, Any]) -> tuple[list[object], dict[str, Any]]:
+    def execute(namespace: dict[str, Any]) -> None:
+        if compiled.body is not None:
+            exec(compiled.body, namespace)
+        if compiled.value is not None:
+            eval(compiled.value, namespace)
+
+    bound = {mangle(name, "x") if is_private(name) else name: value for name, value in bound.items()}
+    journal, namespace = run(execute, bound)
+    if journal and isinstance(journal[-1], tuple):
+        kind, message = journal[-1]
+        journal[-1] = (kind, unmangle(message))
+    return journal, namespace
+
+
+@FEW
+@given(programs())
+def test_a_compiled_cell_does_what_its_source_does(source: str) -> None:
+    try:
+        plain = compile(source, "<cell x>", "exec", dont_inherit=True)
+    except SyntaxError:
+        with pytest.raises(AnalysisError):
+            compile_cell(source, "x")
+        return
+    compiled = compile_cell(source, "x")
+    analysis = compiled.analysis
+    check_names(compiled)
+    # A handler hides the variable of another cell; in the plain source it removes it instead.
+    handled = {unmangle(name) for name in compiled.private_globals if not is_private(unmangle(name))}
+    assume(not handled & (analysis.refs | analysis.deleted))
+    expected = run(lambda namespace: exec(plain, namespace), dict(BOUND))
+    journal, namespace = run_cell(compiled, BOUND)
+    kept = {name: value for name, value in BOUND.items() if name in handled}
+    assert journal == expected[0]
+    assert shown(namespace) == {**shown(expected[1]), **kept}
+
+
+@FEW
+@given(programs())
+def test_what_a_cell_binds_and_depends_on_is_in_its_analysis(source: str) -> None:
+    try:
+        compiled = compile_cell(source, "x")
+    except AnalysisError:
+        return
+    analysis = compiled.analysis
+    _, namespace = run_cell(compiled, {})
+    assert shown(namespace).keys() <= analysis.defs | analysis.privates | {"e"}
+    calls = "def " in source or "lambda" in source
+    for name in {"a", "b", "e"} - analysis.refs - analysis.rereads:
+        # Whether another cell has bound the name makes no difference; for a name of the cell's own,
+        # functions may have read it too early.
+        if name not in analysis.defs or not calls:
+            others = {other: value for other, value in BOUND.items() if other != name}
+            journals = [run_cell(compiled, {**others, **own})[0] for own in ({}, {name: 1}, {name: 7})]
+            assert journals[0] == journals[1] == journals[2]

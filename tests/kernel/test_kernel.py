@@ -1,0 +1,153 @@
+"""The kernel with the real runner, in the situations where the two depend on each other."""
+
+import os
+import signal
+import time
+
+import msgspec
+import pytest
+from cellwire.protocol import events as e
+from cellwire.protocol import messages as m
+from cellwire.protocol.limits import Limits
+
+#: Holds the interpreter's lock for ever.
+HOLD = "import ctypes; ctypes.PyDLL(None).pause()"
+
+THREADS = """
+import threading
+import cellwire as cw
+
+def append(thread):
+    for number in range(1000):
+        handle = cw.output.append(f"{thread} {number}")
+        if number % 10 == 0:
+            handle.replace(f"{thread} {number} again")
+        if number % 10 == 1:
+            handle.remove()
+
+threads = [threading.Thread(target=append, args=(thread,)) for thread in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@pytest.fixture
+def kernel(launch):
+    return launch(command=None)
+
+
+@pytest.fixture
+def frontend(kernel, attach):
+    return attach(kernel)
+
+
+def canonical(notebook) -> bytes:
+    return msgspec.msgpack.encode(notebook, order="deterministic")
+
+
+def started(frontend, source: str, cell: str = "a") -> int:
+    """Return the number of a run of one cell that has started."""
+    run = frontend.run(source, cell)
+    frontend.until(lambda: any(event.run == run for event in frontend.of(e.CellStarted)))
+    return run
+
+
+def test_a_cell_that_depends_on_another_runs_again(frontend):
+    frontend.finish(frontend.ask(m.RunCells, [m.Cell("a", "x = 1"), m.Cell("b", "x + 1")]).run)
+    assert frontend.notebook.cells["b"].outputs[0].data["text/plain"] == "2"
+    frontend.finish(frontend.run("x = 41"))
+    assert frontend.notebook.cells["b"].outputs[0].data["text/plain"] == "42"
+
+
+def test_sixteen_threads_leave_every_replica_equal(kernel, frontend, attach):
+    late = attach(kernel)
+    late.acknowledging = False
+    run = frontend.run(THREADS)
+    waits = []
+    while frontend.finished(run) is None:
+        before = time.perf_counter()
+        frontend.ask(m.Ping)
+        waits.append(time.perf_counter() - before)
+    late.acknowledging = True
+    late.send(m.Acknowledge(late.received))
+    latest = attach(kernel)
+    for replica in (frontend, late, latest):
+        replica.catch_up()
+    assert canonical(frontend.notebook) == canonical(late.notebook) == canonical(latest.notebook)
+    assert len(frontend.notebook.cells["a"].outputs) == 16 * 900
+    assert sorted(waits)[len(waits) // 2] < 0.05
+
+
+def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
+    run = frontend.run("print('x' * 1_000_000)")
+    frontend.finish(run)
+    events = frontend.events
+    written = [index for index, event in enumerate(events) if isinstance(event, e.ConsoleWritten)]
+    finished = [index for index, event in enumerate(events) if isinstance(event, e.CellFinished)]
+    assert written[-1] < finished[-1]
+    assert len(frontend.notebook.cells["a"].console.text()) == 1_000_001
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["while True: pass", "import time; time.sleep(60)", "import subprocess; subprocess.run(['sleep', '60'])"],
+)
+def test_an_interrupt_takes_less_than_a_third_of_a_second(frontend, source):
+    run = started(frontend, source)
+    before = time.monotonic()
+    frontend.ask(m.Interrupt)
+    assert frontend.finish(run).status == "interrupted"
+    assert time.monotonic() - before < 0.3
+
+
+def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, attach):
+    frontend = attach(launch(command=None, limits=Limits(unresponsive_seconds=0.5)))
+    frontend.finish(frontend.run("'kept'", "before"))
+    run = started(frontend, HOLD)
+    frontend.until(lambda: frontend.notebook.runner.condition == "unresponsive")
+    before = time.monotonic()
+    frontend.ask(m.RestartRunner)
+    frontend.until(lambda: frontend.notebook.runner.generation == 2)
+    assert time.monotonic() - before < 2
+    assert frontend.finish(run).status == "error"
+    cell = frontend.notebook.cells["before"]
+    assert (cell.outputs[0].data["text/plain"], cell.stale) == ("'kept'", True)
+    assert frontend.finish(frontend.run("1", "a")).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        ("import os; os._exit(3)", "exit status 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+    ],
+)
+def test_the_last_print_before_a_death_is_there(frontend, source, words):
+    run = frontend.run(f"print('last words')\n{source}")
+    assert frontend.finish(run).status == "error"
+    frontend.until(lambda: frontend.notebook.runner.condition == "dead")
+    assert words in frontend.notebook.runner.reason
+    assert frontend.notebook.cells["a"].console.text() == "last words\n"
+
+
+@pytest.mark.parametrize("source", ["while True: pass", HOLD, "import os\nos.fork()\nwhile True: pass"])
+def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait_until_gone):
+    started(
+        frontend, f"import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)\n{source}"
+    )
+    frontend.until(lambda: frontend.of(e.ConsoleWritten))
+    child = int(frontend.of(e.ConsoleWritten)[0].text)
+    os.kill(kernel.process.pid, signal.SIGKILL)
+    kernel.wait(5)
+    wait_until_gone(frontend.notebook.runner.pid, 1)
+    wait_until_gone(child, 1)
+
+
+def test_shutdown_ends_the_runner_in_order(kernel, frontend, wait_until_gone):
+    frontend.finish(frontend.run("import atexit; atexit.register(print, 'goodbye', flush=True)"))
+    frontend.ask(m.Shutdown)
+    frontend.until(lambda: frontend.of(e.KernelClosing))
+    assert kernel.wait(5) == 0
+    assert "goodbye" in "".join(event.text for event in frontend.of(e.ConsoleWritten))
+    wait_until_gone(frontend.notebook.runner.pid, 1)

@@ -1,0 +1,95 @@
+"""What a request costs, counted in calls and bytes and not timed."""
+
+import sys
+
+import msgspec
+import pytest
+from cellwire.runner.engine import Engine
+
+
+def notebook(size):
+    """Return a chain beside a fan: every cell reads from the first, a tenth from its predecessor too."""
+    cells = {"first": "x = 1"}
+    cells |= {f"c{n}": f"y{n} = x + {n}" + (f" + y{n - 1}" if n % 10 else "") for n in range(size)}
+    return cells
+
+
+def calls(book, action):
+    """Return how many functions, Python's and C's, `action` calls."""
+    count = [0]
+
+    def profile(frame, event, argument):
+        if event in ("call", "c_call"):
+            count[0] += 1
+
+    async def counted():
+        sys.setprofile(profile)
+        try:
+            return await action()
+        finally:
+            sys.setprofile(None)
+
+    book.do(counted())
+    return count[0]
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    return (100, 2_000)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda engine: engine.run({"c7": "y7 = 7"}),
+        lambda engine: engine.run({"c9": "1 / 0"}),
+        lambda engine: engine.run({"new": "x"}),
+        lambda engine: engine.sync({"c19": "y19 = 1"}),
+        lambda engine: engine.run({"c9": "y9 = "}),
+        lambda engine: engine.run({"c9": "y8 = 1"}),
+        lambda engine: engine.delete(["c19"]),
+        lambda engine: engine.configure(["c19"], disabled=True),
+        lambda engine: engine.run(["c7"]),
+    ],
+    ids=["edit", "error", "new", "sync", "syntax", "conflict", "delete", "disable", "again"],
+)
+def test_a_request_costs_what_it_affects_and_not_the_notebook(make_book, action, sizes):
+    costs = []
+    for size in sizes:
+        book = make_book()
+        book.do(book.engine.sync(notebook(size)))
+        book.mode("lazy")
+        book.run(["c7", "c9"])
+        costs.append(calls(book, lambda book=book: action(book.engine)))
+        events = b"".join(msgspec.msgpack.encode(event) for event in book.events)
+        assert len(events) <= 2048
+    assert costs[1] <= costs[0] * 1.1 + 20
+
+
+def test_an_edit_of_a_leaf_among_many_is_told_in_a_few_bytes(book):
+    book.run(notebook(2000))
+    book.run({"c1999": "y1999 = x"})
+    assert book.ran == ["c1999"]
+    assert sum(len(msgspec.msgpack.encode(event)) for event in book.events) <= 1024
+
+
+def test_a_notebook_without_await_needs_no_anyio():
+    import subprocess
+
+    program = (
+        "import asyncio, sys\n"
+        "from cellwire.runner.engine import Engine\n"
+        "engine = Engine(lambda event: None)\n"
+        "asyncio.run(engine.run({'a': 'x = 1', 'b': 'x'}))\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('anyio', 'zmq', 'matplotlib')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_only_what_is_asked_for_is_held_by_the_engine_without_outputs():
+    import asyncio
+
+    engine = Engine(lambda event: None, keep_outputs=False)
+    asyncio.run(engine.run({"a": "x = 1\nx"}))
+    assert engine.notebook.cells["a"].outputs == []
+    assert engine.notebook.cells["a"].status == "ok"
