@@ -95,7 +95,7 @@ class Emitter:
                 self._send_along(event if type(event) is _Step else _Step(lambda: event))
                 return
             with self._lock:
-                if self._batch is None and not self._deferred and type(event) is not _Step:
+                if self._batch is None and not self._deferred:
                     self._send_alone(event)
                 else:
                     self._deferred.append(event)
@@ -129,11 +129,14 @@ class Emitter:
 
     def _send_alone(self, event: Any) -> None:
         """Send the only event there is: as `_drain` does it, in half the time. The lock is held."""
-        segment = self._sink.encode(event)
         batch = self._single
-        batch.segments = (segment,)
+        batch.entries = [event]
+        batch.encoded.clear()
+        batch.segments = None
         batch.counts.clear()
         self._batch = batch
+        segment = self._decided(event) if type(event) is _Step else self._sink.encode(event)
+        batch.segments = (segment,)
         try:
             batch.counts.extend(self._sink.writing(segment, 0))
         except OSError as error:

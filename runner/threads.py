@@ -2,8 +2,8 @@
 
 `install_threads()`, called once by the runner's host, replaces the functions by which Python starts
 threads, below `threading.Thread`: subclasses, timers and `_thread` users are all served, and no class
-changes. The new thread begins with the `current_execution` and `redirections` of its starter. Pools outlive cells
-and share their workers, so there it is the submitted function that carries the execution: a worker
+changes. The new thread begins with the `current_execution` and the `redirections` of its starter. Pools
+outlive cells and share their workers, so there it is the submitted function that carries both: a worker
 belongs to whoever's work it did last, callbacks of that work included. Pools are replaced when the
 user imports them. Tasks, `asyncio.to_thread` and anyio's threads copy the context by themselves.
 
@@ -21,7 +21,6 @@ from ..protocol.notebook import Stream
 from .after_import import after_import
 from .capture import Redirection, redirections
 from .context import Execution, current_execution, detaching, starting_execution
-
 
 #: The run and the redirections that a thread or a piece of work belongs to.
 _Origin = tuple[Execution | None, dict[Stream, Redirection]]

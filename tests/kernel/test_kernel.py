@@ -133,9 +133,8 @@ def test_the_last_print_before_a_death_is_there(frontend, source, words):
 
 @pytest.mark.parametrize("source", ["while True: pass", HOLD, "import os\nos.fork()\nwhile True: pass"])
 def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait_until_gone):
-    started(
-        frontend, f"import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)\n{source}"
-    )
+    spawn = "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)"
+    started(frontend, f"{spawn}\n{source}")
     frontend.until(lambda: frontend.of(e.ConsoleWritten))
     child = int(frontend.of(e.ConsoleWritten)[0].text)
     os.kill(kernel.process.pid, signal.SIGKILL)
