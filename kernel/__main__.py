@@ -14,7 +14,7 @@ _LARGEST = 1 << 20
 def main(command: list[str] | None = None) -> int:
     """Serve until shut down and return the exit status; `command` starts another runner than ours."""
     if sys.platform == "win32":
-        print("cellwire kernel: Windows is not supported; use WSL", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("cellwire kernel: Windows is not supported; use WSL\n")
         return 2
     from .process import COMMAND, RunnerProcess
 

@@ -14,9 +14,9 @@ import msgspec
 
 from ..protocol import events as e
 from ..protocol import link, messages
+from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
-from ..protocol.limits import Limits
-from ..protocol.notebook import CellError, Status
+from ..protocol.notebook import CellError, Redefine, Status
 from .console import ConsoleText
 from .loop import Loop
 from .process import RunnerProcess
@@ -38,7 +38,14 @@ Answered = Callable[[Any], None]
 class Kernel:
     """Holds the record, the queue of runs and the runner."""
 
-    def __init__(self, loop: Loop, epoch: str, limits: Limits, start: Callable[[], RunnerProcess]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        epoch: str,
+        settings: Settings,
+        start: Callable[[], RunnerProcess],
+    ) -> None:
+        limits = settings.limits
         self.record = Record(epoch, limits.ring_bytes)
         self.limits = limits
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
@@ -49,6 +56,7 @@ class Kernel:
         self.closing = ""
         #: Called when the runner of a closing kernel has ended.
         self.on_runner_ended: Callable[[], None] | None = None
+        self._redefine: Redefine = settings.redefine
         self._replacing = False
         self._frontends = 0
         self._asked: dict[str, Answered] = {}
@@ -85,7 +93,7 @@ class Kernel:
     def interrupt(self) -> None:
         """Stop what runs and drop what waits."""
         self._drop_waiting("interrupted before it began")
-        self.runner.interrupt()
+        self._interrupt_runner()
 
     def restart(self) -> None:
         """Replace the runner, or start one if there is none."""
@@ -135,12 +143,18 @@ class Kernel:
         self.closing = reason
         self._drop_waiting(f"the kernel ends: {reason}")
         if self.runner.ready:
-            self.runner.interrupt()
+            self._interrupt_runner()
             self.runner.send(link.Stop())
         elif self.runner.alive:
             self.runner.kill()
         elif self.on_runner_ended is not None:
             self.on_runner_ended()
+
+    def _interrupt_runner(self) -> None:
+        # First by name, since a signal may overtake the run that it is meant for.
+        if self.queue.in_progress is not None:
+            self.runner.send(link.GiveUp(self.queue.in_progress.number))
+        self.runner.interrupt()
 
     # What the runner reports
 
@@ -162,8 +176,9 @@ class Kernel:
             limits=self.limits,
             mode=notebook.mode,
             last_own_run=self.queue.last_own,
-            cells=[messages.Cell(cell.id, cell.source) for cell in cells],
+            cells=[e.CellDeclared(cell.id, cell.source, cell.revision) for cell in cells],
             disabled=[cell.id for cell in cells if cell.disabled],
+            redefine=self._redefine,
         )
 
     def runner_ended(self, reason: str) -> None:
@@ -175,9 +190,11 @@ class Kernel:
             reason = f"the kernel ends: {self.closing}"
             self._abandon("interrupted", "Interrupted", reason)
         else:
-            self._abandon("error", "RunnerDied", reason.partition("\n")[0])
-        if not self._replacing:
-            self._drop_waiting(f"{reason}, before this run began")
+            # The trace is told once, with the death.
+            sentence = reason.partition("\n")[0]
+            self._abandon("error", "RunnerDied", sentence)
+            if not self._replacing:
+                self._drop_waiting(f"{sentence}, before this run began")
         self.record.add(e.RunnerDied(reason))
         if self.closing:
             if self.on_runner_ended is not None:

@@ -52,7 +52,7 @@ class Service:
         self._drained = 0
         self._terminations = 0
         self._draining = False
-        self._kernel = Kernel(self._loop, epoch, limits, start)
+        self._kernel = Kernel(self._loop, epoch, settings, start)
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
         self._endpoint = Endpoint(settings, epoch, VERSION)

@@ -23,7 +23,7 @@ from .event_stream import EventStream
 from .events import Event, RunFinished
 from .limits import Limits
 from .messages import Completions, Inspection, KernelStatistics, Role, RunQueued, Variable
-from .notebook import Mode, Notebook
+from .notebook import Mode, Notebook, Redefine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -166,6 +166,7 @@ def launch_kernel(
     connection_file: str | os.PathLike[str] = "",
     detached: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - immutable
+    redefine: Redefine = "error",
     timeout: float = 60.0,
 ) -> Iterator[KernelClient]:
     """Start a kernel and be its frontend until the context is left, as `launch.launch_kernel` does."""
@@ -178,6 +179,7 @@ def launch_kernel(
             connection_file=connection_file,
             detached=detached,
             limits=limits,
+            redefine=redefine,
             timeout=timeout,
         )
     ) as client:

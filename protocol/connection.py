@@ -13,6 +13,7 @@ import msgspec
 
 from .errors import ConnectionFileError
 from .limits import Limits
+from .notebook import Redefine
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Outlive the launcher: the end of standard input does not end the kernel.
     detached: bool = False
     limits: Limits = Limits()
+    #: `allow`: several cells may define a name, as in ordinary notebooks.
+    redefine: Redefine = "error"
 
 
 class KeyPair(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from .connection import Connection, KeyPair, Settings, read_connection_file
 from .errors import AuthenticationError, KernelDied
 from .limits import Limits
 from .messages import Shutdown
+from .notebook import Redefine
 from .session import Session
 
 #: Seconds that an ending kernel may take beyond its own drain time, and then again after SIGTERM.
@@ -46,18 +47,20 @@ async def launch_kernel(
     connection_file: str | os.PathLike[str] = "",
     detached: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - immutable
+    redefine: Redefine = "error",
     timeout: float = 60.0,
 ) -> AsyncIterator[KernelClient]:
     """Start a kernel with the interpreter `python` and be its frontend until the context is left.
 
     `env` is the whole environment of the kernel, or None for the caller's. A `detached` kernel
-    outlives the context and the launcher; `connect` with its `connection_file` reaches it.
+    outlives the context and the launcher; `connect` with its `connection_file` reaches it. With
+    `redefine="allow"` several cells may define a name.
 
     Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
-    settings = Settings(transport, file, detached, limits)
+    settings = Settings(transport, file, detached, limits, redefine)
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [os.fspath(python), "-P", "-m", "cellwire.kernel"],

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from .errors import ProtocolError
+from .events import CellDeclared
 from .limits import Limits
-from .messages import Cell, Complete, Inspect, Run, Variables
-from .notebook import Mode, Stream
+from .messages import Complete, Inspect, Run, Variables
+from .notebook import Mode, Redefine, Stream
 
 #: No frame is longer; one that claims to be is a broken peer.
 LARGEST_FRAME = 1 << 30
@@ -35,9 +36,10 @@ class Configure(_Tagged, frozen=True):
     mode: Mode = "autorun"
     #: The smallest (most negative) number of a run that an earlier runner gave itself.
     last_own_run: int = 0
-    #: Cells in notebook order; they are declared, and stale.
-    cells: list[Cell] = []
+    #: Cells in notebook order; they are declared, and stale. Their names are not looked at.
+    cells: list[CellDeclared] = []
     disabled: list[str] = []
+    redefine: Redefine = "error"
 
 
 class Execute(_Tagged, frozen=True):
@@ -45,6 +47,12 @@ class Execute(_Tagged, frozen=True):
 
     run: int
     request: Run
+
+
+class GiveUp(_Tagged, frozen=True):
+    """Runs up to this number are interrupted, begun or not; SIGINT, which may overtake them, follows."""
+
+    run: int
 
 
 class Answer(_Tagged, frozen=True):
@@ -70,7 +78,9 @@ class Stop(_Tagged, frozen=True):
     """End the process in order."""
 
 
-Instruction = Configure | Execute | Answer | Attendance | Probe | Stop | Complete | Inspect | Variables
+Instruction = (
+    Configure | Execute | GiveUp | Answer | Attendance | Probe | Stop | Complete | Inspect | Variables
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -11,6 +11,8 @@ import msgspec
 
 Stream = Literal["stdout", "stderr"]
 Mode = Literal["autorun", "lazy"]
+#: Whether several cells may define a name: no, or the newest definition counts.
+Redefine = Literal["error", "allow"]
 Status = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
 RunnerCondition = Literal["starting", "ready", "unresponsive", "dead"]
 

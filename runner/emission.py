@@ -57,15 +57,20 @@ class _Step:
         self.sent = False
 
 
-class _Batch:
-    """Events on their way, and how far they have come: `entries`, then `encoded`, then `segments`."""
+def _as_step(event: Any) -> _Step:
+    return event if type(event) is _Step else _Step(lambda: event)
 
-    __slots__ = ("counts", "encoded", "entries", "segments")
+
+class _Batch:
+    """Steps on their way, and how far they have come: decided and encoded, joined, written."""
+
+    __slots__ = ("counts", "encoded", "segments", "steps")
 
     def __init__(self) -> None:
-        self.entries: list[Any] = []
+        self.steps: list[_Step] = []
+        #: What the first so many steps have become.
         self.encoded: list[Any] = []
-        #: What is to be written; None while entries are being decided and encoded.
+        #: What is to be written, once all are encoded.
         self.segments: Sequence[Any] | None = None
         #: How much of that has been written, by each call.
         self.counts: list[int] = []
@@ -78,7 +83,7 @@ class Emitter:
         self._sink = sink
         self._deferred: deque[Any] = deque()
         self._batch: _Batch | None = None
-        #: Used again and again for events that are alone.
+        #: Used again and again for what is sent alone.
         self._single = _Batch()
         # Guards `_batch`, the left end of `_deferred` and every call of the sink. It is taken last of
         # all locks; user code runs under it only as `__del__` or signal handler.
@@ -88,17 +93,17 @@ class Emitter:
     def emit(self, event: Any) -> None:
         """Send `event` after everything that has been emitted before."""
         if self._lock._is_owned():
-            self._deferred.append(event)
+            self._deferred.append(_as_step(event))
             return
         try:
             if self._batch is not None:
-                self._send_along(event if type(event) is _Step else _Step(lambda: event))
+                self._send_along(_as_step(event))
                 return
             with self._lock:
                 if self._batch is None and not self._deferred:
                     self._send_alone(event)
                 else:
-                    self._deferred.append(event)
+                    self._deferred.append(_as_step(event))
                     self._drain()
             if self._deferred:
                 self._catch_up()
@@ -123,20 +128,23 @@ class Emitter:
         if entry.refusal is not None:
             raise entry.refusal
 
-    def divert(self, sink: Sink) -> None:
-        """Send everything from here on to `sink`."""
-        self._sink = sink
-
     def _send_alone(self, event: Any) -> None:
-        """Send the only event there is: as `_drain` does it, in half the time. The lock is held."""
+        """Send the only thing there is: as `_drain` does it, at half the cost. The lock is held."""
         batch = self._single
-        batch.entries = [event]
+        batch.steps.clear()
         batch.encoded.clear()
         batch.segments = None
         batch.counts.clear()
-        self._batch = batch
-        segment = self._decided(event) if type(event) is _Step else self._sink.encode(event)
-        batch.segments = (segment,)
+        if type(event) is _Step:
+            batch.steps.append(event)
+            self._batch = batch
+            segment = self._decided(event)
+            batch.segments = (segment,)
+        else:
+            # Nothing has happened until the bytes are there.
+            segment = self._sink.encode(event)
+            batch.segments = (segment,)
+            self._batch = batch
         try:
             batch.counts.extend(self._sink.writing(segment, 0))
         except OSError as error:
@@ -145,6 +153,9 @@ class Emitter:
         if sum(batch.counts) < len(segment):
             self._write(batch)
         self._batch = None
+        # It may be large, or hold a descriptor open.
+        batch.steps.clear()
+        batch.segments = None
 
     def _send_along(self, step: _Step) -> None:
         """Have `step` sent by the thread that is emitting at this moment."""
@@ -173,26 +184,23 @@ class Emitter:
                     return
                 batch = self._batch = _Batch()
             if batch.segments is None:
-                batch.entries.extend(map(_take, repeat(self._deferred, len(self._deferred))))
-                self._encode(batch)
+                batch.steps.extend(map(_take, repeat(self._deferred, len(self._deferred))))
+                for step in islice(batch.steps, len(batch.encoded), None):
+                    batch.encoded.append(self._decided(step))
+                batch.segments = self._sink.join(batch.encoded)
             self._write(batch)
-            for entry in batch.entries:
-                if type(entry) is _Step:
-                    entry.sent = True
+            for step in batch.steps:
+                step.sent = True
             self._batch = None
 
-    def _encode(self, batch: _Batch) -> None:
-        for entry in islice(batch.entries, len(batch.encoded), None):
-            batch.encoded.append(self._decided(entry) if type(entry) is _Step else self._sink.encode(entry))
-        batch.segments = self._sink.join(batch.encoded)
-
     def _decided(self, step: _Step) -> Any:
+        """Return what `step` has decided, in the form that is written."""
         step.attempts += 1
         decision = step.decide() if step.attempts <= _ATTEMPTS else None
+        if decision is None:
+            return self._sink.encode()
         if isinstance(decision, Exception):
             step.refusal = decision
-            decision = None
-        if decision is None:
             return self._sink.encode()
         return self._sink.encode(*decision) if type(decision) is list else self._sink.encode(decision)
 
@@ -221,6 +229,7 @@ class Emitter:
         self._lock = RLock()
         self._deferred = deque()
         self._batch = None
+        self._single = _Batch()
         self._sink = self._sink.in_child()
 
 

@@ -13,7 +13,9 @@ runs they start by themselves, as long as the loop does.
 import asyncio
 import contextvars
 import linecache
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +26,7 @@ from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
-from ..protocol.notebook import CellError, CellState, Mode, Notebook, Status
+from ..protocol.notebook import CellError, CellState, Mode, Notebook, Redefine, Status
 from ..protocol.reducer import apply
 from . import errors
 from .conduct import Conductor
@@ -37,7 +39,7 @@ from .interrupt import Interrupts
 from .namespace import Namespace
 from .output_list import OutputList
 from .plan import Plan, Planner
-from .program import Change, Program, Redefine
+from .program import Change, Program
 from .state import state_listener
 from .state_changes import StateChanges
 
@@ -91,6 +93,8 @@ class Engine:
         self._last_run = 0
         self._last_own_run = 0
         self._running = False
+        # The run that was asked for and is being carried out; 0 if there is none.
+        self._run = 0
         # Guards what is between `_running` being set and reset: one run, or what states have caused.
         self._turn = asyncio.Lock()
         self._own_task: asyncio.Task[None] | None = None
@@ -128,7 +132,7 @@ class Engine:
 
     def restore(
         self,
-        cells: Sequence[Cell],
+        cells: Sequence[events.CellDeclared],
         *,
         disabled: Iterable[str] = (),
         mode: Mode = "autorun",
@@ -140,9 +144,17 @@ class Engine:
         """
         self._last_own_run = last_own_run
         faults = self._program.faults
-        for new in self._program.declare(cells).declared:
+        declared = self._program.declare([Cell(cell.id, cell.source) for cell in cells]).declared
+        self._program.revisions.update({cell.id: cell.revision for cell in cells})
+        for old, new in zip(cells, declared, strict=True):
             self.notebook.cells[new.id] = CellState(
-                new.id, new.source, 1, stale=True, error=faults.get(new.id), defs=new.defs, refs=new.refs
+                new.id,
+                new.source,
+                old.revision,
+                stale=True,
+                error=faults.get(new.id),
+                defs=new.defs,
+                refs=new.refs,
             )
         self.notebook.order = list(self._program.graph.order)
         self.notebook.mode = mode
@@ -172,6 +184,15 @@ class Engine:
         self.interrupts.strike()
 
     handle_sigint = interrupt
+
+    def give_up(self, run: int) -> None:
+        """Interrupt the runs up to number `run`, also those that are yet to come; from any thread.
+
+        For who sends SIGINT from outside, before it: the signal may come before the run that it is for.
+        """
+        self.interrupts.through = run
+        if 0 < self._run <= run and not self.interrupts.requested:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     # The stage of the conductor
     def begin(self, cell: str, run: int) -> Execution:
@@ -210,6 +231,8 @@ class Engine:
         failed: list[str] = []
         reason = ""
         cancelled: asyncio.CancelledError | None = None
+        # In this order: `give_up` does the two in the other one, so one of them sees the other.
+        self._run = run
         if 0 < run <= self.interrupts.through:
             self.interrupts.requested = 1
         try:
@@ -227,6 +250,7 @@ class Engine:
         if self.interrupts.requested:
             self._drop_changes()
             reason = reason or "interrupted"
+        self._run = 0
         finished = RunFinished(run, self._status(failed or reason), failed, reason)
         self._finish(finished)
         if cancelled is not None:

@@ -51,7 +51,13 @@ class Host:
             raise SystemExit("the runner's first instruction has to be Configure")
         self._generation = configure.generation
         self._emitter = Emitter(LinkSink(connection))
-        self._engine = Engine(self._emitter, limits=configure.limits, keep_outputs=False, register_main=True)
+        self._engine = Engine(
+            self._emitter,
+            limits=configure.limits,
+            keep_outputs=False,
+            redefine=configure.redefine,
+            register_main=True,
+        )
         self._install(configure)
         self._engine.restore(
             configure.cells,
@@ -119,6 +125,8 @@ class Host:
                 match instruction:
                     case link.Execute():
                         self._loop.call_soon_threadsafe(self._runs.put_nowait, instruction)
+                    case link.GiveUp(run=run):
+                        self._engine.give_up(run)
                     case link.Answer(input=name, text=text):
                         self._inputs.answer(name, text)
                     case link.Attendance(frontends=frontends):

@@ -12,20 +12,17 @@ The cost of a change is the cost of what it touches: no call looks at all cells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 import msgspec
 
 from ..protocol.events import CellDeclared
 from ..protocol.messages import Cell
-from ..protocol.notebook import CellError
+from ..protocol.notebook import CellError, Redefine
 from . import faults as texts
 from .analysis import AnalysisError
 from .compiling import CompiledCell, compile_cell
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
-
-Redefine = Literal["error", "allow"]
 
 
 class Change(msgspec.Struct):
@@ -57,7 +54,7 @@ class Program:
         #: Cells that compile and claim no name of another cell.
         self.graph = Graph()
         self._sources: dict[str, str] = {}
-        self._revisions: dict[str, int] = {}
+        self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._claims: dict[str, dict[str, int]] = {}
         self._deleters: dict[str, set[str]] = {}
@@ -112,7 +109,7 @@ class Program:
         self._changes += 1
         for cell in change.deleted:
             self._unclaim(cell, touched)
-            del self._sources[cell], self._revisions[cell]
+            del self._sources[cell], self.revisions[cell]
             self.faults.pop(cell, None)
         if change.deleted:
             self._link(change.deleted, touched, {}, change)
@@ -143,7 +140,7 @@ class Program:
         """Compile `cell` anew and renew its claims; note the names that this may concern."""
         old = self._unclaim(cell, touched, keep_claims=True)
         self._sources[cell] = source
-        self._revisions[cell] = self._revisions.get(cell, 0) + 1
+        self.revisions[cell] = self.revisions.get(cell, 0) + 1
         defs: frozenset[str] = frozenset()
         try:
             compiled = compile_cell(source, cell)
@@ -290,7 +287,7 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        return CellDeclared(cell, self._sources[cell], self._revisions[cell], defs, refs)
+        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)

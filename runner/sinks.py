@@ -10,16 +10,16 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Protocol, Self
 
 import msgspec
 
 from ..protocol import link
-from ..protocol.events import Event, OutputAppended, OutputReplaced
+from ..protocol.events import OutputAppended, OutputReplaced
+from ..protocol.notebook import Item
 from . import encodable
-
-_decode_event = msgspec.msgpack.Decoder(Event).decode
 
 
 class Sink(Protocol):
@@ -196,5 +196,11 @@ def _wait_writable(fd: int) -> None:
 def _as_received(event: Any) -> Any:
     """Return `event` as a frontend gets it: its items are encoded, and are decoded copies here."""
     if isinstance(event, (OutputAppended, OutputReplaced)):
-        return _decode_event(encodable.encode(event))
+        return _output_decoder().decode(encodable.encode(event))
     return event
+
+
+@cache
+def _output_decoder() -> Any:
+    # Takes milliseconds to make, and a runner has no use for it.
+    return msgspec.msgpack.Decoder(OutputAppended[Item] | OutputReplaced[Item])

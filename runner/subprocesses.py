@@ -5,7 +5,7 @@ The reading end travels to the kernel over the link; the writing end is the chil
 ends when the child and its children do. Markers in this process's own pipe give the child's text
 its place: after what was written before it started, and before what is written after it was waited for.
 
-`install_subprocesses(emitter, console)`, called once by the runner's host, does this for
+`install_subprocesses(emitter, console) -> hook`, called once by the runner's host, does this for
 `subprocess.Popen` (and so for asyncio's processes), `os.fork`, `os.posix_spawn` and multiprocessing. What
 C code starts, `os.system` included, inherits this process's pipe, whose text belongs to the cell that runs;
 `os.system` in any other context is carried out by `Popen`. Processes that serve several cells, as the
@@ -15,6 +15,7 @@ this is left: descriptors 1 and 2 are its pipes, and what it starts inherits the
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial, wraps
 from itertools import count
@@ -100,9 +101,25 @@ class Children:
         self.active = False
         self._running.clear()
 
+    def exit_forked(self, execution: Execution) -> None:
+        """End this process if it is the child of a fork, as if the cell had been a script."""
+        if self.active:
+            return
+        error, status = execution.error, 0
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            status = error.code or 0
+        elif error is not None:
+            traceback.print_exception(error)
+            status = 1
+        os._exit(status)
 
-def install_subprocesses(emitter: Emitter, console: Console) -> None:
-    """Give every child that is started from here on pipes of its own. `emitter` leads to the kernel."""
+
+def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:
+    """Give every child that is started from here on pipes of its own. `emitter` leads to the kernel.
+
+    Returns the hook to be called first when the code of a cell has ended: in the child of a fork it ends
+    the process, since the runner around the cell is the parent's.
+    """
     children = Children(emitter, console)
     os.register_at_fork(after_in_child=children.forget)
     _install_os(children)
@@ -110,6 +127,7 @@ def install_subprocesses(emitter: Emitter, console: Console) -> None:
     for launcher in ("popen_spawn_posix", "popen_forkserver"):
         after_import(f"multiprocessing.{launcher}", partial(_install_launcher, children))
     after_import("multiprocessing.process", partial(_install_process, children))
+    return children.exit_forked
 
 
 def _install_os(children: Children) -> None:

@@ -38,6 +38,13 @@ for thread in threads:
     thread.join()
 cw.output.append("the end");
 """
+TRICKLING = """
+import time
+import cellwire as cw
+for i in range(6000):
+    cw.output.append(i)
+    time.sleep(0.0001)
+"""
 FIGURES = """
 import os
 import cellwire as cw
@@ -122,7 +129,7 @@ async def test_large_figures_arrive_whole_everywhere_and_hold_nothing_up(transpo
 
 
 async def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_comes_back(wait, follow):
-    limits = Limits(window_bytes=64 * 1024, ring_bytes=256 * 1024, stuck_seconds=0.5)
+    limits = Limits(window_bytes=64 * 1024, ring_bytes=256 * 1024, stuck_seconds=2.0)
     async with launch_kernel(limits=limits) as kernel:
         stuck = follow(kernel)
         stuck.stop()
@@ -137,8 +144,20 @@ async def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_comes_ba
         assert len((await kernel.statistics()).sessions) == 2
 
 
+async def test_a_frontend_dropped_with_its_connection_full_of_small_messages_comes_back(wait, follow):
+    # ZeroMQ refuses messages long before the window is full, the one with the reason too.
+    async with launch_kernel(limits=Limits(window_bytes=64 * MEGABYTE, stuck_seconds=2.0)) as kernel:
+        stuck = follow(kernel)
+        stuck.stop()
+        await kernel.run({"a": TRICKLING})
+        await wait.eventually(lambda: _dropped(kernel))
+        stuck.go_on()
+        seq, state = await wait.truth(kernel)
+        assert await stuck.digest(seq) == (seq, hashlib.sha256(state).hexdigest())
+
+
 async def _dropped(kernel) -> bool:
-    return (await kernel.statistics()).stuck == 1
+    return (await kernel.statistics()).stuck >= 1
 
 
 async def test_a_frontend_that_never_acknowledges_is_told_why_it_was_dropped(wait, bare):

@@ -149,6 +149,11 @@ class Frontend:
         seq = self.ask(m.Ping).seq
         self.until(lambda: self.seq >= seq)
 
+    def settle(self) -> None:
+        """Receive until no run is waiting or in progress, and everything is there."""
+        self.until_answer(m.Statistics, lambda answer: not answer.queued_runs)
+        self.catch_up()
+
     def take_what_is_there(self) -> None:
         """Receive until nothing is there, without waiting."""
         while self.socket.poll(0):

@@ -40,7 +40,7 @@ def test_all_replicas_are_equal_however_late_they_join_or_slow_they_are(launch, 
         joining[0].take_what_is_there()
     # One that greets again on the same connection, from where it is.
     assert isinstance(joining[0].greet_again(), m.Welcome)
-    steady.until(lambda: steady.notebook.idle)
+    steady.settle()
     slow.acknowledging = True
     slow.send(m.Acknowledge(slow.received))
     for frontend in (steady, slow, *joining):
@@ -92,8 +92,8 @@ def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_can_come_back(
     kernel = launch(limits=Limits(window_bytes=20_000, stuck_seconds=0.5))
     steady, stuck = attach(kernel), attach(kernel)
     stuck.acknowledging = False
-    run = steady.run(BUSY.replace("COUNT", "1000"))
-    assert steady.finish(run).status == "ok"
+    steady.run(BUSY.replace("COUNT", "1000"))
+    steady.settle()
     counters = steady.until_answer(m.Statistics, lambda answer: answer.stuck == 1)
     assert len(counters.sessions) == 1
     stuck.until(lambda: "" in stuck.replies)
@@ -112,10 +112,12 @@ def test_memory_is_bounded_while_a_frontend_reads_nothing(launch, attach):
     steady, stuck = attach(kernel), attach(kernel)
     stuck.acknowledging = False
     source = "for _ in range(100): write('x' * 60_000); mark(markers.Marker('clear', cell, run))"
-    steady.finish(steady.run(source))
+    steady.run(source)
+    steady.settle()
     before = steady.ask(m.Statistics).memory
     for _ in range(5):
-        steady.finish(steady.run(source))
+        steady.run(source)
+        steady.settle()
         steady.events.clear()
     after = steady.ask(m.Statistics)
     assert after.ring_bytes <= 1 << 20

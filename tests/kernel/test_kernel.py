@@ -89,15 +89,20 @@ def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
 
 
 @pytest.mark.parametrize(
-    "source",
-    ["while True: pass", "import time; time.sleep(60)", "import subprocess; subprocess.run(['sleep', '60'])"],
+    ("source", "seconds"),
+    [
+        ("while True: pass", 0.3),
+        ("import time; time.sleep(60)", 0.3),
+        # `subprocess.run` itself gives its child a quarter of a second.
+        ("import subprocess; subprocess.run(['sleep', '60'])", 0.6),
+    ],
 )
-def test_an_interrupt_takes_less_than_a_third_of_a_second(frontend, source):
+def test_an_interrupt_ends_what_runs_at_once(frontend, source, seconds):
     run = started(frontend, source)
     before = time.monotonic()
     frontend.ask(m.Interrupt)
     assert frontend.finish(run).status == "interrupted"
-    assert time.monotonic() - before < 0.3
+    assert time.monotonic() - before < seconds
 
 
 def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, attach):

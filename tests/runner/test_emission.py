@@ -286,3 +286,5 @@ def test_nothing_is_kept_of_what_was_sent(ends: Ends) -> None:
     assert len(ends.received()) == sent
     assert not ends.emitter._deferred
     assert ends.emitter._batch is None
+    single = ends.emitter._single
+    assert (single.steps, single.encoded, single.segments) == ([], [], None)

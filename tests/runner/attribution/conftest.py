@@ -40,7 +40,7 @@ from cellwire.runner.threads import current_thread, detached, install_threads, T
 _emitter = Emitter(LinkSink(socket.socket(fileno=int(sys.argv[1]))))
 _console = install_console({NONCE!r})
 install_threads()
-install_subprocesses(_emitter, _console)
+exit_forked = install_subprocesses(_emitter, _console)
 
 @contextmanager
 def inside(execution):

@@ -136,6 +136,34 @@ def test_a_forked_child_writes_in_every_way_to_the_cell_that_forked(console: Con
     assert written.items == []
 
 
+def test_a_forked_child_ends_where_its_cell_ends(console: Console) -> None:
+    written = console("""
+        import sys
+        def run(body):
+            with cell("a") as a:
+                try:
+                    body()
+                except BaseException as error:
+                    a.error = error
+                exit_forked(a)
+        def fail():
+            if os.fork() == 0:
+                raise ValueError("in the child")
+            print("failed:", os.waitstatus_to_exitcode(os.wait()[1]))
+        def leave():
+            if os.fork() == 0:
+                sys.exit(7)
+            print("left:", os.waitstatus_to_exitcode(os.wait()[1]))
+        def fall_through():
+            pid = os.fork()
+            print("child" if pid == 0 else f"parent: {os.wait()[1]}")
+        for body in (fail, leave, fall_through):
+            run(body)
+    """)
+    assert written.out("a") == "failed: 1\nleft: 7\nchild\nparent: 0\n"
+    assert written.err("a").endswith("ValueError: in the child\n")
+
+
 def test_a_forked_child_outlives_the_cell_that_forked_it(console: Console) -> None:
     written = console("""
         reading, writing = os.pipe()

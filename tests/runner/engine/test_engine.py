@@ -6,6 +6,7 @@ import anyio
 import msgspec
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol.events import CellDeclared
 from cellwire.protocol.messages import Cell, RunCells
 from cellwire.runner.engine import Engine
 
@@ -282,14 +283,14 @@ def test_what_a_cell_sets_in_a_context_variable_is_there_for_later_cells(book):
 
 def test_restored_cells_are_stale_and_silent(make_book):
     book = make_book()
-    book.engine.restore(
-        [Cell("a", "x = 1"), Cell("b", "x"), Cell("c", "x =")], disabled=["b"], mode="lazy", last_own_run=-4
-    )
+    cells = [CellDeclared("a", "x = 1", 7), CellDeclared("b", "x"), CellDeclared("c", "x =")]
+    book.engine.restore(cells, disabled=["b"], mode="lazy", last_own_run=-4)
     assert book.events == []
     notebook = book.engine.notebook
     assert notebook.order == ["a", "b", "c"]
     assert (notebook.mode, notebook.cells["b"].disabled, notebook.cells["a"].stale) == ("lazy", True, True)
     assert notebook.cells["c"].error.kind == "SyntaxError"
+    assert notebook.cells["a"].revision == 7
     book.replica = msgspec.msgpack.decode(msgspec.msgpack.encode(notebook), type=type(notebook))
     book.run_stale()
     assert book.ran == ["a"]

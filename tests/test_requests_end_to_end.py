@@ -1,0 +1,43 @@
+"""A kernel launched with `redefine="allow"` lets several cells define a name, also after a restart."""
+
+import anyio
+import pytest
+from cellwire.protocol import launch_kernel
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_kernel_can_allow_redefinition():
+    with anyio.fail_after(60):
+        async with launch_kernel(redefine="allow") as kernel:
+            cells = {"a": "df = [3, 1]", "b": "df = sorted(df)", "c": "df"}
+            assert (await kernel.run(cells)).status == "ok"
+            assert kernel.notebook.cells["c"].outputs[-1].data["text/plain"] == "[1, 3]"
+            await kernel.restart_runner()
+            assert (await kernel.run(cells)).status == "ok"
+            assert kernel.notebook.cells["c"].outputs[-1].data["text/plain"] == "[1, 3]"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_revisions_go_on_counting_after_the_runner_was_replaced():
+    with anyio.fail_after(60):
+        async with launch_kernel() as kernel:
+            await kernel.run({"a": "1"})
+            await kernel.run({"a": "2"})
+            await kernel.restart_runner()
+            await kernel.run({"a": "3"})
+            assert kernel.notebook.cells["a"].revision == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
+    with anyio.fail_after(60):
+        async with launch_kernel() as kernel:
+            await kernel.run({"a": "1"})
+            for _ in range(50):
+                await kernel.run({"loop": "while True: pass"}, wait=False)
+                await kernel.interrupt()
+                await kernel.wait_idle()
+                assert kernel.notebook.cells["loop"].status in ("interrupted", "cancelled")
