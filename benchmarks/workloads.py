@@ -103,8 +103,8 @@ def _sustained(threads: int, frontends: int = 1) -> Workload:
     four = (threads, frontends) == (4, 1)
     parameters = {"cellwire": {"threads": threads, "count": 200_000, "frontends": frontends}}
     if frontends == 1:
-        parameters["marimo"] = {"threads": threads, "count": 3_200}
-        parameters["ipykernel"] = {"threads": threads, "count": 8_000}
+        parameters["marimo"] = {"threads": threads, "count": 1_600}
+        parameters["ipykernel"] = {"threads": threads, "count": 4_000}
     rate = Row(f"{title}: rate", "/s", take("rate"), 1, 100_000 if four else None, "more", take("rate"))
     flat = Row(f"{title}: last tenth / first", "×", take("flatness"), 1, 1.25 if four else None)
     grown = Row(f"{title}: memory after", "MB", take("memory", "rss"), 1e-6)

@@ -53,6 +53,8 @@ class Frontends:
         self._receive = receive
         self._attendance = attendance
         self._sessions: dict[bytes, Session] = {}
+        #: What frontends that were dropped are still to be told: their connections may be full.
+        self._farewells: dict[bytes, bytes] = {}
         self._present = 0
         #: Frontends dropped because they took nothing.
         self.stuck = 0
@@ -96,6 +98,7 @@ class Frontends:
         """Return the session of a frontend that greets, which has to be opened at its cursor."""
         # Everybody who has left without a word is found now, so that coming and going costs nothing.
         self.probe()
+        self._farewells.pop(identity, None)
         session = self._sessions.get(identity)
         if session is None or session.role != role:
             session = Session(identity, role, client, self._limits, self._send)
@@ -155,6 +158,8 @@ class Frontends:
                 departed.append(session.identity)
         for identity in departed:
             self._remove(identity)
+        for identity in list(self._farewells):
+            self._bid_farewell(identity)
         return more
 
     def _drop_stuck(self, session: Session, reason: str) -> None:
@@ -162,10 +167,17 @@ class Frontends:
         report(f"a frontend ({session.client or 'unnamed'}) is dropped: {reason}")
         self._remove(session.identity)
         farewell = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
+        self._farewells[session.identity] = encode(farewell)
+        self._bid_farewell(session.identity)
+
+    def _bid_farewell(self, identity: bytes) -> None:
+        """Tell a frontend that it was dropped, if its connection takes that at this time."""
         try:
-            self._send(session.identity, (encode(farewell),))
+            told = self._send(identity, (self._farewells[identity],))
         except Departed:
-            pass
+            told = True
+        if told:
+            del self._farewells[identity]
 
     def _remove(self, identity: bytes) -> None:
         if self._sessions.pop(identity, None) is not None:

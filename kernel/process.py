@@ -15,6 +15,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from .descriptors import hand_down
+
 #: What runs a runner; the numbers of the link's and the trace file's descriptors are appended.
 COMMAND = (sys.executable, "-P", "-m", "cellwire.runner")
 
@@ -42,6 +44,7 @@ class RunnerProcess:
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
+            hand_down(self.pid)
         except OSError:
             self._close()
             raise

@@ -17,6 +17,7 @@ import msgspec
 
 from ..protocol.connection import Settings
 from ..protocol.events import KernelClosing
+from .descriptors import allow_many
 from .diagnostics import report
 from .endpoint import Endpoint
 from .frontends import RETRY, Frontends
@@ -43,6 +44,7 @@ class Service:
     def __init__(
         self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
     ) -> None:
+        allow_many()
         limits = settings.limits
         epoch = os.urandom(8).hex()
         self._settings = settings

@@ -1,5 +1,6 @@
 """Who gets in over tcp, and who does not."""
 
+import resource
 import socket as sockets
 
 import pytest
@@ -173,6 +174,29 @@ def test_raw_bytes_and_half_open_connections_cost_nothing(kernel, attach):
     assert isinstance(attach(kernel).ask(m.Ping), m.Pong)
     for connection in half_open:
         connection.close()
+
+
+def test_a_crowd_of_half_open_connections_does_not_keep_the_runner_from_being_replaced(kernel, attach):
+    client = attach(kernel)
+    client.finish(client.run("1"))
+    port = int(kernel.connection.endpoint.rpartition(":")[2])
+    crowd: list[sockets.socket] = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        for _ in range(min(3000, hard // 4)):
+            connection = sockets.socket()
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.1", port))
+            crowd.append(connection)
+        client.ask(m.RestartRunner)
+        client.until(lambda: client.notebook.runner.generation == 2)
+        assert client.finish(client.run("1")).status == "ok"
+        assert isinstance(attach(kernel).ask(m.Ping), m.Pong)
+    finally:
+        for connection in crowd:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_role_belongs_to_the_connection_and_not_to_the_identity(kernel, attach, stranger):
