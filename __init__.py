@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .runner.threads import Thread, current_thread, detached
     from .runner.values import html, md, mime
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Thread",
     "capture_stderr",

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from . import __version__
 from .notebook_files import NotebookFile, load
 from .plain import PlainSurface, details, summary
 from .protocol.errors import CellwireError, NotebookFileError
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cellwire", description="A reactive notebook kernel for Python.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    parser.add_argument("--version", action="version", version=f"cellwire {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
@@ -72,16 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     kernel = commands.add_parser("kernel", help="be a kernel: settings on standard input")
     kernel.set_defaults(command=_kernel)
     return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for, since that takes longer than most of the rest."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"cellwire {version('cellwire')}\n")
-        parser.exit()
 
 
 def _seconds(text: str) -> float:

@@ -24,10 +24,12 @@ class StandardInput:
     async def ask(self, prompt: str, password: bool = False) -> str | None:
         """Return the next line without its end, after showing `prompt` on a terminal; None at the end."""
         terminal = os.isatty(self._descriptor)
-        if terminal:
-            (sys.stdout if sys.stdout.isatty() else sys.stderr).write(prompt)
-            (sys.stdout if sys.stdout.isatty() else sys.stderr).flush()
+        # Before the prompt: what is typed as an answer to it is neither shown nor discarded.
         with _unechoed(self._descriptor, terminal and password):
+            if terminal:
+                shown = sys.stdout if sys.stdout.isatty() else sys.stderr
+                shown.write(prompt)
+                shown.flush()
             line = await self._line()
         return None if line is None else line.decode(errors="replace").rstrip("\r\n")
 

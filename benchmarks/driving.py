@@ -54,8 +54,10 @@ class Driver:
         assert self._process is not None
         assert self._process.stdin is not None
         question = {"workload": workload, "parameters": parameters}
-        self._process.stdin.write(json.dumps(question).encode() + b"\n")
-        self._process.stdin.flush()
+        # A driver that has died meanwhile says so where the answer is due.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
         return self._answer(limit)
 
     def _start(self) -> None:

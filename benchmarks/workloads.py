@@ -238,7 +238,7 @@ WORKLOADS = (
     Workload(
         "memory",
         "memory",
-        everyone(runs=500) | {"cellwire": {"runs": 5000}},
+        everyone(runs=500) | {"cellwire": {"runs": 2000}},
         (
             Row("resident memory, all processes", "MB", take("memory", "rss"), 1e-6, 55.0),
             Row("the same, shared pages in proportion", "MB", take("memory", "pss"), 1e-6),

@@ -29,4 +29,8 @@ def allow_many() -> None:
 def hand_down(pid: int) -> None:
     """Give the process that has just been started the limit that this one had."""
     if sys.platform == "linux":
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, _given)
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, _given)
+        except OSError:
+            # It has ended already.
+            pass

@@ -7,6 +7,7 @@ lost otherwise. Its mode is left alone: it may be shared with a terminal.
 
 import os
 import select
+import sys
 
 #: What a writable pipe takes without blocking, everywhere.
 _LARGEST = 4096
@@ -32,4 +33,5 @@ def resident_memory() -> int:
     except OSError:
         import resource
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -5,6 +5,10 @@ text is. Each child of a cell may have pipes of its own, which belong to one run
 pipe has its place in the runner's stream: it is not read before the marker `pipe_opened`, and at the
 marker `pipe_drained` what it holds is read before anything behind the marker.
 
+A pipe that has been read rests for a moment before it is watched again: text comes in small pieces, and
+a small read costs the kernel, and the runner that it takes the processor from, as much as a large one. What
+the end of a cell is to follow is read at once, by `drain`.
+
 A character may be cut by a read: its first bytes wait for the rest, for each run apart.
 """
 
@@ -18,11 +22,13 @@ from ..protocol.markers import MarkedReader, Marker
 from ..protocol.notebook import Stream
 from .console import ConsoleText
 from .diagnostics import report
-from .loop import Loop
+from .loop import Loop, Timer
 
 #: Bytes of one read, and the most that is read of a pipe in one go to find it empty.
 _READ = 64 * 1024
 _DRAIN = 1024 * 1024
+#: Seconds that a pipe rests, which is what text may come later than it was written.
+_REST = 0.004
 
 
 class _Pipe:
@@ -62,6 +68,8 @@ class _MarkedPipe(_Pipe):
         self.cell, self.run = "", 0
         #: Set while a marker names a child's pipe that the link has not brought yet.
         self.waiting = False
+        #: Ends the pipe's rest.
+        self.resting: Timer | None = None
 
 
 class _ChildPipe(_Pipe):
@@ -123,6 +131,7 @@ class Pipes:
         self._patient = False
         self.drain()
         for pipe in self._marked:
+            self._wake(pipe)
             self._loop.unwatch(pipe.fd)
             pipe.pieces.append(pipe.reader.finish())
             self._consume(pipe)
@@ -134,7 +143,24 @@ class Pipes:
     # The runner's own pipes
 
     def _watch_marked(self, pipe: _MarkedPipe) -> None:
-        self._loop.watch(pipe.fd, lambda: self._read_marked(pipe))
+        self._loop.watch(pipe.fd, lambda: self._ready(pipe))
+
+    def _ready(self, pipe: _MarkedPipe) -> None:
+        """Read a pipe that is watched."""
+        if 0 < self._read_marked(pipe) < _READ and not pipe.waiting:
+            self._loop.unwatch(pipe.fd)
+            pipe.resting = self._loop.later(_REST, lambda: self._rested(pipe))
+
+    def _rested(self, pipe: _MarkedPipe) -> None:
+        pipe.resting = None
+        if not pipe.waiting:
+            self._watch_marked(pipe)
+
+    def _wake(self, pipe: _MarkedPipe) -> None:
+        """End the pipe's rest without watching it."""
+        if pipe.resting is not None:
+            pipe.resting.cancel()
+            pipe.resting = None
 
     def _read_marked(self, pipe: _MarkedPipe) -> int:
         """Read once and return how many bytes there were."""
@@ -153,6 +179,7 @@ class Pipes:
 
     def _resume(self, pipe: _MarkedPipe) -> None:
         pipe.waiting = False
+        self._wake(pipe)
         self._watch_marked(pipe)
         self._consume(pipe)
 

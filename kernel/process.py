@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 from .descriptors import hand_down
 
-#: What runs a runner; the numbers of the link's and the trace file's descriptors are appended.
-COMMAND = (sys.executable, "-P", "-m", "cellwire.runner")
+#: What runs a runner; the numbers of the link's and the trace file's descriptors are appended. With `-u`
+#: C's own streams have no buffer either, in which text would outlast its cell and not the process.
+COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
 _GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
 _SHELL = "/bin/sh"

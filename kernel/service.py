@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import __version__
 from ..protocol.connection import Settings
 from ..protocol.events import KernelClosing
 from .descriptors import allow_many
@@ -26,7 +27,6 @@ from .loop import Loop
 from .process import RunnerProcess
 from .requests import Requests
 
-VERSION = "0.1.0"
 #: Seconds that a runner has to end when the kernel does, and frontends when the launcher is gone.
 _RUNNER_SECONDS = 0.5
 _ORPHANED_SECONDS = 0.5
@@ -57,8 +57,8 @@ class Service:
         self._kernel = Kernel(self._loop, epoch, settings, start)
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
-        self._endpoint = Endpoint(settings, epoch, VERSION)
-        requests = Requests(self._kernel, limits, VERSION, self.shut_down)
+        self._endpoint = Endpoint(settings, epoch, __version__)
+        requests = Requests(self._kernel, limits, __version__, self.shut_down)
         self._frontends = Frontends(
             self._endpoint.socket,
             self._kernel.record,

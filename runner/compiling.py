@@ -30,6 +30,22 @@ _FUTURE_FLAGS = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+#: The functions of `operator` that do what `+=` and the like do.
+_IN_PLACE: dict[type[ast.operator], str] = {
+    ast.Add: "iadd",
+    ast.Sub: "isub",
+    ast.Mult: "imul",
+    ast.MatMult: "imatmul",
+    ast.Div: "itruediv",
+    ast.FloorDiv: "ifloordiv",
+    ast.Mod: "imod",
+    ast.Pow: "ipow",
+    ast.LShift: "ilshift",
+    ast.RShift: "irshift",
+    ast.BitAnd: "iand",
+    ast.BitOr: "ior",
+    ast.BitXor: "ixor",
+}
 
 
 class CompiledCell(msgspec.Struct, frozen=True):
@@ -184,14 +200,18 @@ class _ClassReads(ast.NodeTransformer):
             return node
         return ast.IfExp(self._is_bound(node), node, self._own(node))
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         target = node.target
         node.value = self.visit(node.value)
         if not isinstance(target, ast.Name) or target not in self._names:
             node.target = self.visit(target)
             return node
-        missing = ast.UnaryOp(ast.Not(), self._is_bound(target))
-        return [ast.If(missing, [ast.Assign([target], self._own(target))], []), node]
+        # One assignment, as it was: a value that raises leaves the class without the name.
+        module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("operator")], [])
+        function = ast.Attribute(module, _IN_PLACE[type(node.op)], ast.Load())
+        read = ast.Name(target.id, ast.Load())
+        own = ast.IfExp(self._is_bound(target), read, self._own(target))
+        return ast.copy_location(ast.Assign([target], ast.Call(function, [own, node.value], [])), node)
 
     def _is_bound(self, node: ast.Name) -> ast.expr:
         """Return the test whether the class body that is executed has bound the name."""

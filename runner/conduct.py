@@ -9,10 +9,10 @@ drops all that have not had their turn.
 import asyncio
 import contextvars
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-from ..protocol.notebook import CellError, Notebook, Status
+from ..protocol.notebook import Notebook
 from . import errors
 from .context import Execution
 from .execute import Executor
@@ -20,25 +20,10 @@ from .interrupt import Interrupts
 from .plan import Plan
 from .program import Program
 from .schedule import Schedule
+from .stage import Stage
 
 #: Seconds that cells may follow each other before the loop's other tasks have a turn.
 _TURN = 0.01
-
-
-class Stage(Protocol):
-    """Where cells come and go; the engine."""
-
-    def begin(self, cell: str, run: int) -> Execution:
-        """Remove what the cell has left and return its new execution."""
-        ...
-
-    def skip(self, cell: str, run: int, status: Status, error: CellError | None) -> None:
-        """Remove what the cell has left, and say that it does not run."""
-        ...
-
-    def mark_stale(self, cells: Iterable[str]) -> None:
-        """Say that cells are stale, those that are not yet."""
-        ...
 
 
 class Conductor:

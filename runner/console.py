@@ -41,11 +41,6 @@ class Console:
         self._emitters = {stream: Emitter(sink) for stream, sink in self._sinks.items()}
         self.streams = {stream: ConsoleStream(stream, self._emitters[stream]) for stream in _DESCRIPTORS}
 
-    @property
-    def owner(self) -> Execution | None:
-        """The run that what C code writes belongs to."""
-        return self._sinks["stdout"].owner
-
     @protected
     def enter(self, execution: Execution | None) -> None:
         """Have what C code writes from here on belong to `execution`."""

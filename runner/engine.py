@@ -2,8 +2,8 @@
 
 It holds the program (sources and graph), the namespace, and a replica of the notebook that changes by
 nothing but the events it emits. `program.py` says what a request changes, `plan.py` what then runs,
-`conduct.py` and `execute.py` how; here they are put in sequence. It knows no sockets and no processes,
-so it works inside `asyncio.run` as well as in the runner process.
+`conduct.py` and `execute.py` how, `stage.py` what is left of it; here they are put in sequence. It
+knows no sockets and no processes, so it works inside `asyncio.run` as well as in the runner process.
 
 Runs are carried out one after the other, on one thread, that of the event loop. Runs that setters of
 states cause are numbered -1, -2, … and come before the end of the run that caused them; if nothing
@@ -12,7 +12,6 @@ runs they start by themselves, as long as the loop does.
 
 import asyncio
 import contextvars
-import linecache
 import signal
 import sys
 import threading
@@ -26,11 +25,10 @@ from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
-from ..protocol.notebook import CellError, CellState, Mode, Notebook, Redefine, Status
+from ..protocol.notebook import CellState, Mode, Notebook, Redefine
 from ..protocol.reducer import apply
 from . import errors
 from .conduct import Conductor
-from .context import Execution
 from .disabled import Disabled
 from .emission import CallbackSink, Emitter
 from .execute import Executor
@@ -40,6 +38,7 @@ from .namespace import Namespace
 from .output_list import OutputList
 from .plan import Plan, Planner
 from .program import Change, Program
+from .stage import Stage
 from .state import state_listener
 from .state_changes import StateChanges
 
@@ -72,7 +71,6 @@ class Engine:
         self._listener = None if isinstance(emit, Emitter) else emit
         self._keep_outputs = keep_outputs
         self._emitter = emit if isinstance(emit, Emitter) else Emitter(CallbackSink(self._deliver))
-        self._limits = limits or Limits()
         self._namespace = Namespace(register_main)
         #: The global names of the cells.
         self.globals = self._namespace.globals
@@ -85,11 +83,20 @@ class Engine:
         self._context.run(state_listener.set, self._changes.note)
         explain = partial(errors.explanation, self.globals, self._program, self.notebook)
         CellReport(self._emit, explain).install(self.hooks)
+        new_outputs = partial(OutputList, self._emitter, limits=limits or Limits())
+        self._stage = Stage(
+            self._program,
+            self._namespace,
+            self.notebook,
+            self._disabled,
+            self._changes,
+            self._emit,
+            new_outputs,
+        )
         executor = Executor(self.globals, self.hooks, self.interrupts)
         self._conductor = Conductor(
-            self, self._program, self.notebook, executor, self.interrupts, self._context
+            self._stage, self._program, self.notebook, executor, self.interrupts, self._context
         )
-        self._executions: dict[str, Execution] = {}
         self._last_run = 0
         self._last_own_run = 0
         self._running = False
@@ -194,37 +201,6 @@ class Engine:
         if 0 < self._run <= run and not self.interrupts.requested:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    # The stage of the conductor
-    def begin(self, cell: str, run: int) -> Execution:
-        """Remove what the cell has left and return its new execution."""
-        code = self._program.compiled[cell]
-        # A cell that reads a name before it defines it again reads what another cell has defined.
-        keep = code.analysis.rereads if self._program.redefine == "allow" else frozenset[str]()
-        self._forget(cell, keep)
-        if self._program.redefine == "allow":
-            self._program.bind(cell, self._namespace.owners)
-            self._disabled.graph_changed()
-        self._namespace.bind(cell, code)
-        self._changes.begin(cell)
-        lines = self.notebook.cells[cell].source.splitlines(keepends=True)
-        linecache.cache[code.filename] = (len(lines), None, lines, code.filename)
-        execution = Execution(cell, run, OutputList(self._emitter, cell, run, self._limits))
-        self._executions[cell] = execution
-        return execution
-
-    def skip(self, cell: str, run: int, status: Status, error: CellError | None) -> None:
-        """Remove what the cell has left, and say that it does not run."""
-        self._forget(cell)
-        if self.notebook.cells[cell].stale:
-            self._emit(events.CellsMarked([cell], stale=False))
-        self._emit(events.CellSkipped(cell, run, status, error))
-
-    def mark_stale(self, cells: Iterable[str]) -> None:
-        """Say that cells are stale, those that are not yet."""
-        fresh = [cell for cell in cells if not self.notebook.cells[cell].stale]
-        if fresh:
-            self._emit(events.CellsMarked(fresh))
-
     # Carrying out
 
     async def _carry_out(self, run: int, request: messages.Run) -> RunFinished:
@@ -267,7 +243,7 @@ class Engine:
     async def _perform(self, plan: Plan) -> list[str]:
         """Carry out `plan` and return the cells that failed."""
         call_hooks(self.hooks.preparation, plan, self.interrupts)
-        self.mark_stale(plan.stale)
+        self._stage.mark_stale(plan.stale)
         if not plan.cells:
             return []
         self._emit(events.RunPlanned(plan.run, plan.cells))
@@ -279,15 +255,15 @@ class Engine:
         match request:
             case messages.RunCells(cells=cells):
                 requested = list(dict.fromkeys(cell.id for cell in cells))
-                change = self._take_over(run, self._program.declare(cells), failed, requested)
+                change = self._stage.take_over(run, self._program.declare(cells), failed, requested)
                 return planner.run(run, requested, change)
             case messages.SyncCells(cells=cells):
-                return planner.no_run(run, self._take_over(run, self._program.declare(cells), failed))
+                return planner.no_run(run, self._stage.take_over(run, self._program.declare(cells), failed))
             case messages.DeleteCells(cells=ids):
-                return planner.run(run, (), self._take_over(run, self._program.delete(ids), failed))
+                return planner.run(run, (), self._stage.take_over(run, self._program.delete(ids), failed))
             case messages.RunStale():
                 stale = [cell for cell in self.notebook.order if self.notebook.cells[cell].stale]
-                self._tell_faults(run, stale, failed)
+                self._stage.tell_faults(run, stale, failed)
                 return planner.run(run, stale)
             case messages.ConfigureCells(cells=ids, disabled=disabled):
                 known = [cell for cell in ids if cell in self._program]
@@ -300,39 +276,6 @@ class Engine:
                 if mode != self.notebook.mode:
                     self._emit(events.ModeChanged(mode))
                 return Plan(run)
-
-    def _take_over(
-        self, run: int, change: Change, failed: list[str], requested: Sequence[str] = ()
-    ) -> Change:
-        """Bring namespace and replicas up to date after `change`, and tell its faults."""
-        for cell in change.deleted:
-            self._forget(cell)
-            self._changes.forget(cell)
-        for declared in change.declared:
-            self._namespace.keep_only(declared.id, frozenset(declared.defs))
-        self._disabled.graph_changed(change.deleted)
-        if change.deleted:
-            self._emit(events.CellsDeleted(change.deleted))
-        if change.declared or change.order is not None:
-            self._emit(events.GraphChanged(change.declared, change.order))
-        self._tell_faults(run, [*requested, *change.broken], failed)
-        for cell in change.healed:
-            self.skip(cell, run, "idle", None)
-        return change
-
-    def _tell_faults(self, run: int, cells: Iterable[str], failed: list[str]) -> None:
-        """Say what is wrong with those of `cells` that have a fault, and add them to `failed`."""
-        for cell in dict.fromkeys(cells):
-            if cell in self._program.faults:
-                self.skip(cell, run, "error", self._program.faults[cell])
-                failed.append(cell)
-
-    def _forget(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
-        """Remove all that the last run of `cell` has left behind."""
-        execution = self._executions.pop(cell, None)
-        if execution is not None:
-            execution.retire()
-        self._namespace.unbind(cell, keep)
 
     def _awake(self) -> None:
         """Act upon states that were set while nothing ran."""
@@ -352,7 +295,7 @@ class Engine:
         while self._changes and not self.interrupts.requested:
             readers = self._changes.take()
             if self.notebook.mode == "lazy":
-                self.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
+                self._stage.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
                 continue
             plan = self._planner.run(self._last_own_run - 1, readers)
             if plan.cells:
@@ -370,7 +313,7 @@ class Engine:
 
     def _drop_changes(self) -> None:
         """Be done with states that were set, leaving their readers stale."""
-        self.mark_stale(self._planner.no_run(0, Change(rebound=self._changes.take())).stale)
+        self._stage.mark_stale(self._planner.no_run(0, Change(rebound=self._changes.take())).stale)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

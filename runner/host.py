@@ -93,11 +93,12 @@ class Host:
         enter_kernel()
         console = install_console(configure.nonce)
         install_threads()
-        install_subprocesses(self._emitter, console)
+        leave_in_child = install_subprocesses(self._emitter, console)
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
         self._engine.hooks.pre_execution.append(console.enter)
+        self._engine.hooks.post_execution.insert(0, leave_in_child)
         _load_extensions(self._engine)
         # The interpreter was started without the working directory on its path, so that no module of the
         # user's stood in for one of ours; user code finds its own.

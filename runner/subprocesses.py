@@ -6,11 +6,11 @@ ends when the child and its children do. Markers in this process's own pipe give
 its place: after what was written before it started, and before what is written after it was waited for.
 
 `install_subprocesses(emitter, console) -> hook`, called once by the runner's host, does this for
-`subprocess.Popen` (and so for asyncio's processes), `os.fork`, `os.posix_spawn` and multiprocessing. What
-C code starts, `os.system` included, inherits this process's pipe, whose text belongs to the cell that runs;
-`os.system` in any other context is carried out by `Popen`. Processes that serve several cells, as the
-workers of process pools do, write to the cell that started them. In the child of a fork nothing of
-this is left: descriptors 1 and 2 are its pipes, and what it starts inherits them.
+`subprocess.Popen` (and so for asyncio's processes and for `os.system`, which it carries out), `os.fork`,
+`os.posix_spawn` and multiprocessing. What C code starts inherits this process's pipe, whose text belongs to
+the cell that runs. Processes that serve several cells, as the workers of process pools do, write to
+the cell that started them. In the child of a fork nothing of this is left: descriptors 1 and 2 are
+its pipes, and what it starts inherits them.
 """
 
 import os
@@ -92,10 +92,6 @@ class Children:
             for stream, number in pipes.numbers.items():
                 self._console.mark(stream, "pipe_drained", pipes.execution, number)
 
-    def inherits_rightly(self) -> bool:
-        """Return whether this process's own pipe belongs to the run that is executing here."""
-        return not self.active or self._console.owner is starting_execution()
-
     def forget(self) -> None:
         """Leave everything to the parent: this is the child of a fork."""
         self.active = False
@@ -145,11 +141,12 @@ def _install_os(children: Children) -> None:
 
     @wraps(system)
     def calling_system(command: Any) -> int:
-        if children.inherits_rightly():
+        if not children.active:
             return system(command)
         import subprocess
 
-        code = subprocess.Popen(command, shell=True).wait()
+        # Ends the command when it is interrupted, which C's function would ignore.
+        code = subprocess.call(os.fsencode(command), shell=True, close_fds=False)
         return code << 8 if code >= 0 else -code
 
     _replace(forking)

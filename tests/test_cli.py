@@ -270,6 +270,11 @@ class Terminal:
         """What was written, without what moves the cursor and colors."""
         return ERASED.sub("", self.raw).replace("\r\n", "\n")
 
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed is shown."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -288,6 +293,8 @@ class Terminal:
     def _read(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
             self.process.kill()
+            self.process.wait()
+            os.close(self._master)
             raise TimeoutError(self.text)
         try:
             data = os.read(self._master, 65536)
@@ -333,6 +340,7 @@ def test_a_terminal_is_asked_for_input_and_does_not_show_passwords(notebook: Pat
     terminal.wait_for(r"Name\? ")
     terminal.type("Ada\n")
     terminal.wait_for(r"Secret\? ")
+    assert not terminal.echoes
     terminal.type("hidden\n")
     assert terminal.wait() == 0
     assert "('Ada', 6)" in terminal.text
@@ -355,12 +363,9 @@ def test_ctrl_c_at_a_question_ends_the_run_and_the_terminal_echoes_again(noteboo
     terminal = Terminal("run", notebook)
     terminal.wait_for(r"Secret\? ")
     terminal.type("\x03")
-    echo: list[int] = []
-    attributes = termios.tcgetattr
     terminal.wait_for("stopped by SIGINT")
-    echo.append(attributes(terminal._master)[3] & termios.ECHO)
+    assert terminal.echoes
     assert terminal.wait() == 130
-    assert echo == [termios.ECHO]
 
 
 # attach

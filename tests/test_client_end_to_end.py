@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,7 @@ from cellwire.protocol import (
     blocking,
     connect,
     launch_kernel,
+    session,
 )
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
@@ -238,55 +240,71 @@ async def test_copies_are_equal_to_the_byte_whenever_they_were_made(kernel: Kern
 
 
 @asynccontextmanager
-async def relay(port: int) -> AsyncIterator[tuple[int, list[anyio.abc.SocketStream]]]:
-    """Give a port that leads to `port`, and the connections over it, for cutting them."""
-    connections: list[anyio.abc.SocketStream] = []
+async def relay(port: int, to_client: list[int], to_kernel: list[int]) -> AsyncIterator[int]:
+    """Give a port that leads to `port`; each connection over it takes the next amounts of bytes and is cut.
 
-    async def copy(source: anyio.abc.SocketStream, target: anyio.abc.SocketStream) -> None:
-        try:
-            while True:
-                await target.send(await source.receive())
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await target.aclose()
+    What is left of the amounts is changed in place; where there are none any more, nothing is cut.
+    """
+
+    async def copy(source: anyio.abc.SocketStream, target: anyio.abc.SocketStream, amount: int) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while amount:
+                part = await source.receive(min(amount, 65_536))
+                await target.send(part)
+                amount -= len(part)
+        await source.aclose()
+        await target.aclose()
 
     async def serve(front: anyio.abc.SocketStream) -> None:
-        connections.append(front)
         async with (
             await anyio.connect_tcp("127.0.0.1", port) as back,
             front,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(copy, front, back)
-            tasks.start_soon(copy, back, front)
+            tasks.start_soon(copy, back, front, to_client.pop(0) if to_client else sys.maxsize)
+            tasks.start_soon(copy, front, back, to_kernel.pop(0) if to_kernel else sys.maxsize)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
-        yield listener.extra(anyio.abc.SocketAttribute.local_port), connections
+        yield listener.extra(anyio.abc.SocketAttribute.local_port)
         tasks.cancel_scope.cancel()
 
 
-async def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("to_client", "to_kernel"),
+    [
+        # In the midst of outputs, also a few bytes after the greeting and before it.
+        ([30_000, 150_001, 60_002, 1_000, 400, 150_003], []),
+        # In the midst of requests, and between a request and its answer.
+        ([], [2_000, 1_500, 1_100, 1_000, 900, 600, 300]),
+    ],
+    ids=["to the client", "to the kernel"],
+)
+async def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_client: list[int], to_kernel: list[int]
+):
+    # However slow this machine is at the moment, a cut connection is not the death of the kernel.
+    monkeypatch.setattr(session, "GRACE_SECONDS", 30)
+    to_client, to_kernel = to_client.copy(), to_kernel.copy()
     with anyio.fail_after(60):
-        async with launch_kernel(transport="tcp") as kernel:
-            async with relay(int(kernel.connection.endpoint.rpartition(":")[2])) as (port, connections):
-                file = tmp_path / "relayed.json"
-                relayed = msgspec.structs.replace(kernel.connection, endpoint=f"tcp://127.0.0.1:{port}")
-                file.write_bytes(msgspec.json.encode(relayed))
-                async with connect(file) as cut:
-                    for number in range(4):
-                        events = cut.events()
-                        async with anyio.create_task_group() as tasks:
-                            tasks.start_soon(cut.run, {"a": f"{APPENDING}# {number}"})
-                            for _ in range(500):
-                                await anext(events)
-                            # Signal 1: the run is in the midst of its outputs.
-                            await connections[-1].aclose()
-                        assert len(cut.notebook.cells["a"].outputs) == 2000
-                    await caught_up(kernel, cut.seq)
-                    assert encoded(cut.notebook) == encoded(kernel.notebook)
-                    assert kernel.notebook.cells["a"].run == 4
-                    assert len(connections) == 5
+        async with (
+            launch_kernel(transport="tcp") as kernel,
+            relay(int(kernel.connection.endpoint.rpartition(":")[2]), to_client, to_kernel) as port,
+        ):
+            file = tmp_path / "relayed.json"
+            relayed = msgspec.structs.replace(kernel.connection, endpoint=f"tcp://127.0.0.1:{port}")
+            file.write_bytes(msgspec.json.encode(relayed))
+            async with connect(file) as cut:
+                runs = 0
+                while to_client or to_kernel:
+                    runs += 1
+                    finished = await cut.run({"a": f"{APPENDING}# {runs}"})
+                    assert (finished.run, finished.status) == (runs, "ok")
+                    assert len(cut.notebook.cells["a"].outputs) == 2000
+                await caught_up(kernel, cut.seq)
+                assert encoded(cut.notebook) == encoded(kernel.notebook)
+                assert kernel.notebook.cells["a"].run == runs
 
 
 async def test_a_frontend_that_took_nothing_for_too_long_comes_back_by_itself():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def test_every_module_says_what_it_is() -> None:
 def test_no_file_is_longer_than_400_lines() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in SOURCES.items()}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_no_two_tests_have_the_same_file_name() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(names) > 30
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_nothing_prints() -> None:

@@ -228,16 +228,21 @@ subprocess.run("yes 'a line of text as a program in a notebook prints it' | head
         return {"seconds": [seconds], "bytes": kernel.received - before, "rate": megabytes / seconds}
 
 
-async def figures(kind: type[Frontend], count: int, size: int) -> Figures:
-    """A cell for each figure, all submitted at once."""
-    prelude = f"""
+def figure_cell(kind: type[Frontend], size: int) -> str:
+    """Return a cell that defines `figure()`, an image of `size` bytes that is never the same twice."""
+    return f"""
 {kind.imports}
 import os
+noise = os.urandom({size})
 def figure():
-    return {kind.image}(b"\\x89PNG\\r\\n\\x1a\\n" + os.urandom({size}))
+    return {kind.image}(b"\\x89PNG\\r\\n\\x1a\\n" + os.urandom(8) + noise)
 """
+
+
+async def figures(kind: type[Frontend], count: int, size: int) -> Figures:
+    """A cell for each figure, all submitted at once."""
     async with launched(kind) as kernel:
-        await kernel.run({"prelude": prelude})
+        await kernel.run({"prelude": figure_cell(kind, size)})
         items, before = kernel.items(), kernel.received
         seconds = await timed(kernel, {f"f{i}": "figure()" for i in range(count)})
         expect("figures", count, kernel.items() - items)
@@ -247,9 +252,8 @@ def figure():
 async def late_join(kind: type[Frontend], cells: int, megabytes: float) -> Figures:
     """Attach a frontend to a large state."""
     size = int(megabytes * 1e6 / cells)
-    prelude = f"{kind.imports}\nimport os\ndef figure():\n    return {kind.image}(os.urandom({size}))\n"
     async with launched(kind) as kernel:
-        await kernel.run({"prelude": prelude})
+        await kernel.run({"prelude": figure_cell(kind, size)})
         await kernel.run({f"f{i}": "figure()" for i in range(cells)})
         seconds: list[float] = []
         received = 0

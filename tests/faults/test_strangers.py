@@ -180,9 +180,10 @@ async def main():
         sys.stdin.readline()
         for _ in range(20):
             await kernel.ping()
-        await kernel.restart_runner()
+        if sys.argv[1] == "ipc":
+            await kernel.restart_runner()
         finished = await kernel.run(
-            {"a": "import resource\nprint(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"}
+            {"a": "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"}
         )
         print(finished.status, kernel.notebook.cells["a"].console.text(), flush=True)
         sys.stdin.readline()

@@ -54,9 +54,11 @@ class Console:
         return self.record.notebook.cells[cell].console.text()
 
     def turn(self) -> None:
-        """Go round the loop once, for what is ready."""
+        """Go round the loop for what is ready, until no pipe rests."""
 
         def stop() -> float:
+            if any(pipe.resting for pipe in self.pipes._marked):
+                return float("inf")
             self.loop.stop()
             return 0.0
 
@@ -139,6 +141,15 @@ def test_more_than_a_pipe_holds_is_read_in_several_turns(console: Console):
         console.write(b"x" * 60_000)
         console.turn()
     assert len(console.read("a")) == 480_000
+
+
+def test_a_pipe_that_rests_is_read_where_a_cell_ends(console: Console):
+    console.write(Marker("cell", "a", 1), b"one ")
+    console.loop._running = True
+    console.loop.run(lambda: console.loop.stop() or 0.0)
+    assert [pipe.resting is not None for pipe in console.pipes._marked] == [True, False]
+    console.write(b"two")
+    assert console.read("a") == "one two"
 
 
 def test_a_childs_text_comes_after_what_stood_before_it_was_started(console: Console):

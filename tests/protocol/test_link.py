@@ -7,6 +7,7 @@ import pytest
 from cellwire.protocol import link
 from cellwire.protocol import messages as m
 from cellwire.protocol.errors import ProtocolError
+from cellwire.protocol.events import CellDeclared
 from cellwire.protocol.limits import Limits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +52,7 @@ def test_a_length_that_no_frame_has_is_refused_before_anything_is_kept():
 @pytest.mark.parametrize(
     "instruction",
     [
-        link.Configure(2, b"\0" + b"n" * 15, Limits(items=5), "lazy", -3, [m.Cell("a", "1")], ["a"]),
+        link.Configure(2, b"\0" + b"n" * 15, Limits(items=5), "lazy", -3, [CellDeclared("a", "1", 3)], ["a"]),
         link.Execute(1, m.RunCells("r", [m.Cell("a", "1")])),
         link.Execute(2, m.SetMode("r", "lazy")),
         link.Answer("i1", "text"),

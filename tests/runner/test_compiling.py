@@ -161,6 +161,10 @@ def test_two_cells_have_private_names_of_their_own() -> None:
         ("_x = 1\nclass C:\n y = _x\nC.y", 1),
         ("_x = 1\nclass C:\n _x = _x\n _x += 1\nC._x, _x", (2, 1)),
         ("_x = [1]\nclass C:\n _x += [2]\nC._x is _x, _x", (True, [1, 2])),
+        (
+            "_x = 1\nclass C:\n try: _x += 1 / 0\n except ZeroDivisionError: pass\nhasattr(C, '_x'), _x",
+            (False, 1),
+        ),
         ("_x = 1\nclass C:\n if 0: _x = 2\n y = _x\nC.y, hasattr(C, '_x')", (1, False)),
         ("_x = 1\nclass C:\n for _x in 2, 3: y = _x\nC.y, C._x, _x", (3, 3, 1)),
         ("class C:\n global _x\n _x = 4\n_x, hasattr(C, '_x')", (4, False)),
@@ -198,6 +202,19 @@ def test_a_private_name_is_the_same_wherever_it_means_the_module_level(source: s
     notebook = Notebook()
     assert notebook.run(source) == value
     assert not {name for name in notebook.globals if is_private(name)}
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "*", "@", "/", "//", "%", "**", "<<", ">>", "&", "|", "^"])
+def test_a_private_name_is_changed_in_a_class_as_anywhere(operator: str) -> None:
+    number = "__import__('numpy').eye(1)" if operator == "@" else "7"
+    change = f"_x {operator}= {number}\n"
+    expected = Notebook().run(f"_x = {number}\n{change}repr(_x)")
+    assert Notebook().run(f"_x = {number}\nclass C:\n {change}repr(C._x)") == expected
+    with pytest.raises(TypeError) as anywhere:
+        Notebook().run(f"_x = print\n_x {operator}= None")
+    with pytest.raises(TypeError) as in_class:
+        Notebook().run(f"_x = print\nclass C:\n _x {operator}= None")
+    assert str(in_class.value) == str(anywhere.value)
 
 
 def test_functions_and_classes_with_private_names_are_called_as_they_were_written() -> None:

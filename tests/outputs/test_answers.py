@@ -1,0 +1,123 @@
+"""Questions of user code, answered by one of two frontends."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+from cellwire.protocol import KernelClient, RequestError, connect
+from cellwire.protocol.notebook import PendingInput
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def other(kernel: KernelClient) -> AsyncIterator[KernelClient]:
+    """A second frontend."""
+    async with connect(kernel.connection_file) as client:
+        yield client
+
+
+async def question(client: KernelClient, wait_until, number: int = 1) -> PendingInput:
+    """Return the newest question when there are `number` of them."""
+    await wait_until(client, lambda it: len(it.inputs) == number)
+    return client.notebook.inputs[-1]
+
+
+def plain(client: KernelClient, cell: str = "a") -> list[str]:
+    return [item.data["text/plain"] for item in client.notebook.cells[cell].outputs]
+
+
+IN_THREAD = """
+import threading
+found = []
+thread = threading.Thread(target=lambda: found.append({asking}))
+thread.start()
+thread.join()
+found[0]
+"""
+ASKING = {
+    "input('name? ')": ("name? ", False, "'Ada'"),
+    "__import__('getpass').getpass('secret? ')": ("secret? ", True, "'Ada'"),
+    "__import__('sys').stdin.readline()": ("", False, r"'Ada\n'"),
+    "next(__import__('sys').stdin)": ("", False, r"'Ada\n'"),
+}
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+@pytest.mark.parametrize("asking", ASKING)
+async def test_any_frontend_may_answer_and_only_one_does(asking, where, kernel, other, wait_until):
+    prompt, password, value = ASKING[asking]
+    source = asking if where == "main" else IN_THREAD.format(asking=asking)
+    await kernel.run({"a": source}, wait=False)
+    asked = await question(kernel, wait_until)
+    assert (asked.cell, asked.prompt, asked.password) == ("a", prompt, password)
+    assert await question(other, wait_until) == asked
+    # Signal 1: both have seen the question.
+    await other.provide_input(asked.id, "Ada")
+    with pytest.raises(RequestError) as caught:
+        await kernel.provide_input(asked.id, "too late")
+    assert caught.value.code == "unknown_input"
+    await kernel.wait_idle()
+    assert plain(kernel) == [value]
+    await wait_until(other, lambda it: not it.inputs)
+    assert kernel.notebook.inputs == []
+
+
+async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_not_mix(
+    kernel, other, wait_until
+):
+    cells = {
+        "a": "import threading\n"
+        "asking, found = threading.Event(), []\n"
+        "def ask():\n"
+        "    asking.set()\n"
+        "    found.append(input('from the thread '))\n"
+        "thread = threading.Thread(target=ask)\n"
+        "thread.start()",
+        "b": "mine = input('from b ')\nthread.join()\nmine, found",
+    }
+    await kernel.run(cells, wait=False)
+    await question(kernel, wait_until, 2)
+    by_cell = {asked.cell: asked for asked in kernel.notebook.inputs}
+    assert {cell: asked.prompt for cell, asked in by_cell.items()} == {
+        "a": "from the thread ",
+        "b": "from b ",
+    }
+    await question(other, wait_until, 2)
+    await other.provide_input(by_cell["b"].id, "B")
+    await kernel.provide_input(by_cell["a"].id, "A")
+    await kernel.wait_idle()
+    assert plain(kernel, "b") == ["('B', ['A'])"]
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+async def test_the_debugger_is_driven_by_answers(where, kernel, other, wait_until):
+    function = "def debugged():\n    secret = 42\n    breakpoint()\n    return secret\n"
+    source = function + ("debugged()" if where == "main" else IN_THREAD.format(asking="debugged()"))
+    await kernel.run({"a": source}, wait=False)
+    for client, command in ((kernel, "p secret + 1"), (other, "secret = 43"), (kernel, "c")):
+        asked = await question(client, wait_until)
+        await client.provide_input(asked.id, command)
+        await wait_until(client, lambda it, asked=asked: asked not in it.inputs)
+    await kernel.wait_idle()
+    assert "\n43\n" in f"\n{kernel.notebook.cells['a'].console.text('stdout')}".replace("(Pdb) ", "")
+    assert plain(kernel) == ["43"]
+
+
+async def test_an_interrupt_withdraws_the_question(kernel, other, wait_until):
+    await kernel.run({"a": "input('? ')"}, wait=False)
+    asked = await question(other, wait_until)
+    with anyio.fail_after(10):
+        await kernel.interrupt()
+        await kernel.wait_idle()
+    assert kernel.notebook.cells["a"].status == "interrupted"
+    assert kernel.notebook.inputs == []
+    with pytest.raises(RequestError):
+        await other.provide_input(asked.id, "too late")
+    assert (await kernel.run({"b": "1"})).status == "ok"
+
+
+async def test_a_child_process_finds_its_standard_input_empty(kernel):
+    source = "import subprocess\nsubprocess.run(['cat'], capture_output=True, timeout=30).stdout"
+    await kernel.run({"a": source})
+    assert plain(kernel) == ["b''"]

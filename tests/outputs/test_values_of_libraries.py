@@ -1,0 +1,207 @@
+"""What well-known libraries show in a cell, through a real kernel into a frontend's copy."""
+
+from typing import Any
+
+import anyio
+import pytest
+from cellwire.protocol import KernelClient
+
+pytestmark = pytest.mark.anyio
+
+PNG = b"\x89PNG\r\n\x1a\n"
+LIBRARIES = ("IPython", "PIL", "altair", "matplotlib", "numpy", "pandas", "plotly", "polars", "rich", "sympy")
+
+
+def bundles(client: KernelClient, cell: str = "a") -> list[dict[str, Any]]:
+    return [item.data for item in client.notebook.cells[cell].outputs]
+
+
+@pytest.fixture(autouse=True)
+def libraries(request: pytest.FixtureRequest) -> None:
+    """Skip a test of a library that is not installed."""
+    for name in getattr(request.node.get_closest_marker("parametrize"), "args", ((), ()))[1]:
+        if isinstance(name, tuple) and name[0] == request.node.callspec.params.get("library"):
+            pytest.importorskip(name[0])
+
+
+VALUES = [
+    (
+        "matplotlib",
+        "from matplotlib.figure import Figure\nf = Figure()\nf.subplots().plot([1, 2])\nf",
+        ["image/png"],
+    ),
+    ("matplotlib", "import matplotlib.pyplot as plt\nplt.plot([1, 2])", ["image/png"]),
+    ("pandas", "import pandas\npandas.DataFrame({'a': [1, 2]})", ["text/html"]),
+    ("polars", "import polars\npolars.DataFrame({'a': [1, 2]})", ["text/html"]),
+    (
+        "plotly",
+        "import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2]))",
+        ["application/vnd.plotly.v1+json", "text/html"],
+    ),
+    (
+        "altair",
+        "import altair\naltair.Chart(altair.Data(values=[{'x': 1}])).mark_bar().encode(x='x:Q')",
+        ["text/html"],
+    ),
+    ("PIL", "from PIL import Image\nImage.new('RGB', (3, 2))", ["image/png"]),
+    ("sympy", "import sympy\nsympy.Symbol('x') ** 2 / 2", ["text/latex"]),
+    ("rich", "from rich.table import Table\nt = Table('Name')\nt.add_row('[bold]Ada')\nt", ["text/html"]),
+    ("IPython", "from IPython.display import HTML\nHTML('<b>bold</b>')", ["text/html"]),
+    ("IPython", "from IPython.display import Markdown\nMarkdown('*text*')", ["text/markdown"]),
+    ("numpy", "import numpy\nnumpy.arange(3)", []),
+]
+CONTENTS = {
+    "image/png": lambda content: content.startswith(PNG),
+    "text/html": lambda content: "<" in content,
+    "text/latex": lambda content: content == r"$\displaystyle \frac{x^{2}}{2}$",
+    "text/markdown": lambda content: content == "*text*",
+    "application/vnd.plotly.v1+json": lambda content: content["data"][0]["type"] == "scatter",
+}
+
+
+@pytest.mark.parametrize(("library", "source", "mimes"), VALUES)
+async def test_a_value_is_shown_in_all_its_forms(library, source, mimes, kernel):
+    finished = await kernel.run({"a": source})
+    cell = kernel.notebook.cells["a"]
+    assert finished.status == "ok", cell.error
+    (data,) = bundles(kernel)
+    assert sorted(data) == sorted(["text/plain", *mimes])
+    assert all(CONTENTS[mime](data[mime]) for mime in mimes)
+    assert cell.console.text() == ""
+    # A notebook of a hundred such cells stays one that can be sent.
+    assert sum(map(len, data.values())) < 100_000
+
+
+async def test_figures_are_shown_where_they_are_left_and_none_stays_open(kernel):
+    pytest.importorskip("matplotlib")
+    cells = {
+        "a": "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint('between')\nplt.figure()\nplt.plot([3])\n7",
+        "b": "plt.get_fignums()",
+        "c": "plt.plot([1])\nplt.show()\n'after'",
+    }
+    for _ in range(2):
+        await kernel.run(cells)
+        assert [list(data) for data in bundles(kernel)] == [
+            ["text/plain"],
+            *[["text/plain", "image/png"]] * 2,
+        ]
+        assert bundles(kernel, "b") == [{"text/plain": "[]"}]
+        assert [sorted(data) for data in bundles(kernel, "c")] == [
+            ["image/png", "text/plain"],
+            ["text/plain"],
+        ]
+    assert "agg" in (await shown(kernel, "import matplotlib\nmatplotlib.get_backend().lower()"))
+
+
+async def shown(client: KernelClient, source: str) -> str:
+    await client.run({"look": source})
+    return bundles(client, "look")[-1]["text/plain"]
+
+
+async def test_figures_of_overlapping_cells_stay_apart(kernel):
+    pytest.importorskip("matplotlib")
+    drawing = """
+figure_{0} = plt.figure()
+{0}_drawn.set()
+await {1}_drawn.wait()
+figure_{0}.gca().set_title({0!r})
+"""
+    await kernel.run(
+        {
+            "s": "import asyncio\nimport matplotlib.pyplot as plt\n"
+            "a_drawn, b_drawn = asyncio.Event(), asyncio.Event()",
+            "a": drawing.format("a", "b"),
+            "b": drawing.format("b", "a"),
+        }
+    )
+    assert [len(bundles(kernel, cell)) for cell in "ab"] == [1, 1]
+    assert await shown(kernel, "plt.get_fignums()") == "[]"
+
+
+async def test_ipythons_display_appends_updates_and_clears_from_any_thread(kernel):
+    pytest.importorskip("IPython")
+    source = """
+import threading
+from IPython.display import HTML, clear_output, display, update_display
+display("gone")
+clear_output()
+place = display("first", display_id="place")
+display(HTML("<i>second</i>"), metadata={"text/html": {"isolated": True}})
+def work():
+    place.update("changed")
+    display("third")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+    assert (await kernel.run({"a": source})).status == "ok"
+    assert [data["text/plain"] for data in bundles(kernel)] == [
+        "'changed'",
+        "<IPython.core.display.HTML object>",
+        "'third'",
+    ]
+    (_, html, _) = kernel.notebook.cells["a"].outputs
+    assert html.data["text/html"] == "<i>second</i>"
+    assert html.metadata == {"text/html": {"isolated": True}}
+
+
+async def test_what_rich_prints_is_the_consoles_text(kernel):
+    pytest.importorskip("rich")
+    await kernel.run({"a": "import rich\nrich.print('[bold]bold[/bold] text')"})
+    assert kernel.notebook.cells["a"].console.text("stdout") == "bold text\n"
+
+
+async def test_a_formatter_that_fails_costs_its_own_form_and_says_so(kernel):
+    source = """
+class Value:
+    def _repr_html_(self): return "<b>whole</b>"
+    def _repr_svg_(self): raise ValueError("no picture today")
+    def __repr__(self): return "plain"
+Value()
+"""
+    assert (await kernel.run({"a": source})).status == "ok"
+    assert bundles(kernel) == [{"text/html": "<b>whole</b>", "text/plain": "plain"}]
+    assert "ValueError: no picture today" in kernel.notebook.cells["a"].console.text("stderr")
+
+
+async def test_the_value_and_the_error_follow_what_was_appended(kernel):
+    append = "import cellwire as cw\ncw.output.append('one')\ncw.output.append('two')\n"
+    await kernel.run(
+        {"a": append + "3", "b": append.replace("import cellwire as cw", "") + "1 / 0", "c": "4;"}
+    )
+    plain = {cell: [data["text/plain"] for data in bundles(kernel, cell)] for cell in "abc"}
+    assert plain["a"] == ["'one'", "'two'", "3"]
+    assert plain["b"][:2] == ["'one'", "'two'"]
+    assert "ZeroDivisionError" in plain["b"][2]
+    assert plain["c"] == []
+
+
+EVERYTHING = """
+import asyncio, sys, threading
+import cellwire as cw
+print("text")
+cw.output.append({"a": 1})
+with cw.progress_bar(3) as bar:
+    bar.update(3)
+with cw.capture_stdout(), cw.redirect_stderr():
+    print("captured")
+    sys.stderr.write("redirected\\n")
+thread = cw.Thread(target=print)
+thread.start()
+thread.join()
+await asyncio.sleep(0)
+class Value:
+    def _repr_html_(self): return ""
+Value()
+"""
+
+
+async def test_no_library_is_imported_that_the_user_has_not_imported(own_kernel):
+    names = f"sorted(set({LIBRARIES!r}) | {{'zmq', 'jedi'}} & set(__import__('sys').modules))".replace(
+        "sorted(set", "sorted((set", 1
+    ).replace(" & set(__", ") & set(__")
+    assert await shown(own_kernel, names) == "[]"
+    assert (await own_kernel.run({"a": EVERYTHING, "b": "1 / 0"})).failed == ["b"]
+    with anyio.fail_after(20):
+        await own_kernel.variables()
+    assert await shown(own_kernel, names) == "[]"
