@@ -71,7 +71,7 @@ class Conductor:
                 self._take(order[done])
                 done += 1
                 if time.monotonic() - turn > _TURN:
-                    await asyncio.sleep(0)
+                    await self._let_others()
                     turn = time.monotonic()
         finally:
             self._drop(order[done:])
@@ -108,6 +108,7 @@ class Conductor:
                 interrupts.own_tasks.discard(task)
                 self._tasks.discard(task)
                 self._ended(execution)
+                self._stage.flush()
                 schedule.finished(execution.cell)
                 progress.set()
 
@@ -116,18 +117,19 @@ class Conductor:
                 cell = schedule.next()
                 if cell is None:
                     progress.clear()
+                    self._stage.flush()
                     await progress.wait()
                 elif not self._program.compiled[cell].analysis.is_async:
                     self._take(cell)
                     schedule.finished(cell)
-                    await asyncio.sleep(0)
+                    await self._let_others()
                 elif self._cancelled(cell):
                     schedule.finished(cell)
                 else:
                     execution = self._stage.begin(cell, self._run)
                     self._context.run(group.start_soon, run, execution)
                     # It gets to its first await before the next cell begins.
-                    await asyncio.sleep(0)
+                    await self._let_others()
 
         try:
             async with anyio.create_task_group() as group:
@@ -139,6 +141,11 @@ class Conductor:
                     raise
         finally:
             self._drop(schedule.drop())
+
+    async def _let_others(self) -> None:
+        """Give the other tasks of the loop their turn."""
+        self._stage.flush()
+        await asyncio.sleep(0)
 
     def _cancelled(self, cell: str) -> bool:
         """Skip `cell` if something that it depends on has not ended well, and return whether."""

@@ -106,13 +106,13 @@ class Emitter:
                     self._deferred.append(_as_step(event))
                     self._drain()
             if self._deferred:
-                self._catch_up()
+                self.flush()
         except BaseException:
             # Raised by a signal handler. What was left here by calls that have returned must not wait for
             # the next emission.
             with self._lock:
                 self._drain()
-            self._catch_up()
+            self.flush()
             raise
 
     def perform(self, step: Callable[[], Any]) -> None:
@@ -127,6 +127,20 @@ class Emitter:
         self.emit(entry)
         if entry.refusal is not None:
             raise entry.refusal
+
+    def defer(self, event: Any) -> None:
+        """Send `event` together with what comes next; `flush` makes it come."""
+        self._deferred.append(_as_step(event))
+
+    def defer_step(self, step: Callable[[], Any]) -> None:
+        """Have `step`, as in `perform`, decide in its turn what is sent together with what comes next."""
+        self._deferred.append(_Step(step))
+
+    def flush(self) -> None:
+        """Send what nobody is about to send, such as what `__del__` left after the last look at the queue."""
+        while self._deferred:
+            with self._lock:
+                self._drain()
 
     def _send_alone(self, event: Any) -> None:
         """Send the only thing there is: as `_drain` does it, at half the cost. The lock is held."""
@@ -167,13 +181,7 @@ class Emitter:
         if not step.sent:
             with self._lock:
                 self._drain()
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Send what nobody is about to send: `__del__` may defer after the last look at the queue."""
-        while self._deferred:
-            with self._lock:
-                self._drain()
+        self.flush()
 
     def _drain(self) -> None:
         """Send everything that is there. The lock is held."""

@@ -82,7 +82,7 @@ class Engine:
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._changes.note)
         explain = partial(errors.explanation, self.globals, self._program, self.notebook)
-        CellReport(self._emit, explain).install(self.hooks)
+        CellReport(self._emit, self._emitter.flush, explain).install(self.hooks)
         new_outputs = partial(OutputList, self._emitter, limits=limits or Limits())
         self._stage = Stage(
             self._program,
@@ -91,6 +91,7 @@ class Engine:
             self._disabled,
             self._changes,
             self._emit,
+            self._emitter.flush,
             new_outputs,
         )
         executor = Executor(self.globals, self.hooks, self.interrupts)
@@ -238,11 +239,14 @@ class Engine:
 
     def _finish(self, finished: RunFinished) -> None:
         self._emit(finished)
+        self._emitter.flush()
         call_hooks(self.hooks.on_finish, finished, self.interrupts)
 
     async def _perform(self, plan: Plan) -> list[str]:
         """Carry out `plan` and return the cells that failed."""
-        call_hooks(self.hooks.preparation, plan, self.interrupts)
+        if self.hooks.preparation:
+            self._emitter.flush()
+            call_hooks(self.hooks.preparation, plan, self.interrupts)
         self._stage.mark_stale(plan.stale)
         if not plan.cells:
             return []
@@ -333,6 +337,7 @@ class Engine:
             try:
                 yield
             finally:
+                self._emitter.flush()
                 self.interrupts.own_tasks.discard(task)
                 self._running = False
 
@@ -353,9 +358,12 @@ class Engine:
         return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
 
     def _emit(self, event: Any) -> None:
+        """Say `event`; it may wait for the `flush` that comes before user code and before every `await`."""
         if self._listener is None:
             apply(self.notebook, event)
-        self._emitter.emit(event)
+            self._emitter.defer(event)
+        else:
+            self._emitter.emit(event)
 
     def _deliver(self, event: Any) -> None:
         """Hand over an event to whom it is for; output events of all threads come by here too."""

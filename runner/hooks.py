@@ -76,21 +76,26 @@ class CellReport:
     """The engine's own hooks around a cell: its events, its value and its error.
 
     `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
+    `emit` may hold events back until `flush`: how a cell ended goes out together with what follows.
     """
 
     def __init__(
         self,
         emit: Callable[[Any], None],
+        flush: Callable[[], None],
         explain: Callable[[BaseException, str], tuple[str, list[str]]],
     ) -> None:
         self._emit = emit
+        self._flush = flush
         self._explain = explain
+        self._hooks = Hooks()
         # Of the cells that are running: when they began, and what is to be said of how they ended.
         self._began: dict[Execution, float] = {}
         self._described: dict[Execution, CellError] = {}
 
     def install(self, hooks: Hooks) -> None:
         """Put these hooks first in their lists."""
+        self._hooks = hooks
         hooks.pre_execution.insert(0, self.start)
         hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
 
@@ -99,12 +104,13 @@ class CellReport:
         """Say that the cell runs."""
         self._began[execution] = time.perf_counter()
         self._emit(CellStarted(execution.cell, execution.run, time.time()))
+        self._flush()
 
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
         value = execution.value
         if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
-            execution.outputs.append(*format_value(value))
+            execution.outputs.append_soon(*format_value(value))
 
     def show_figures(self, execution: Execution) -> None:
         """Append the figures that the cell has drawn and not shown."""
@@ -136,3 +142,5 @@ class CellReport:
             execution.end()
         finished = CellFinished(execution.cell, execution.run, execution.status, duration, described)
         self._emit(finished)
+        if self._hooks.post_execution[-1] != self.finish:
+            self._flush()

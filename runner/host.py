@@ -32,6 +32,7 @@ from .engine import Engine
 from .figures import install_figures
 from .input import Inputs, install_input
 from .notebook_api import enter_kernel
+from .stray_errors import report_where_it_belongs
 from .subprocesses import install_subprocesses
 from .threads import install_threads
 
@@ -66,6 +67,7 @@ class Host:
             last_own_run=configure.last_own_run,
         )
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(report_where_it_belongs)
         self._runs: asyncio.Queue[link.Execute] = asyncio.Queue()
         self._questions: queue.SimpleQueue[Question] | None = None
 

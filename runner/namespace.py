@@ -37,6 +37,8 @@ class Namespace:
         self._private[cell] = code.private_globals
         for name in code.analysis.defs:
             self.owners[name] = cell
+        # What earlier runs have warned of is gone with their output, and cells count their lines alike.
+        self.globals.pop("__warningregistry__", None)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
         """Remove what `cell` has bound and is not among `names`."""

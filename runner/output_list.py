@@ -55,6 +55,11 @@ class OutputList:
         self._change(partial(self._append, item))
         return Handle(self, item.id)
 
+    def append_soon(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        """Add an item at the end; it is sent with the emitter's next event."""
+        if not self._retired:
+            self._emitter.defer_step(partial(self._append, self._encoded(data, metadata)))
+
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
         """Make this item the only one and return its handle."""
         item = self._encoded(data, metadata)

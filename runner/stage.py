@@ -30,6 +30,7 @@ class Stage:
         disabled: Disabled,
         changes: StateChanges,
         emit: Callable[[Any], None],
+        flush: Callable[[], None],
         new_outputs: Callable[[str, int], OutputList],
     ) -> None:
         self._program = program
@@ -38,6 +39,8 @@ class Stage:
         self._disabled = disabled
         self._changes = changes
         self._emit = emit
+        #: Lets what was said be heard.
+        self.flush = flush
         self._new_outputs = new_outputs
         self._executions: dict[str, Execution] = {}
 

@@ -168,6 +168,27 @@ SOURCES = {
     "`loop.run_in_executor`": Source(
         "task = asyncio.get_running_loop().run_in_executor(None, say)", "awaited threads"
     ),
+    "what ends a task with an exception": Source(
+        "async def fail():\n"
+        "    await may.wait()\n"
+        "    raise ValueError('from a')\n"
+        "task = asyncio.create_task(fail())\n"
+        "task.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(has.set))\n"
+        "del task",
+        "tasks",
+        stream="stderr",
+        text="ValueError: from a\n",
+    ),
+    "what ends a callback of the loop with an exception": Source(
+        "def fail():\n"
+        "    asyncio.get_running_loop().call_soon(has.set)\n"
+        "    raise ValueError('from a')\n"
+        "may.set()\n"
+        "asyncio.get_running_loop().call_soon(fail)",
+        "tasks",
+        stream="stderr",
+        text="ValueError: from a\n",
+    ),
     "an anyio task group": Source(
         "async with anyio.create_task_group() as group:\n    group.start_soon(say_async)", "tasks"
     ),
@@ -235,7 +256,11 @@ SOURCES = {
         "signal.signal(signal.SIGUSR1, lambda *_: print('from a'))",
         other="print('b begins')\nos.kill(os.getpid(), signal.SIGUSR1)\nprint('b ends')",
     ),
-    # Opting out
+    # Without a cell
+    "a thread that C code starts, code in an empty `contextvars.Context()`": Source(
+        "body = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda _: say())\n"
+        "ctypes.CDLL(None).pthread_create(ctypes.byref(ctypes.c_ulong()), None, body, None)"
+    ),
     "a thread started under `cw.detached()`": Source(
         "with cw.detached():\n    threading.Thread(target=say).start()"
     ),

@@ -1,0 +1,203 @@
+"""What becomes of output when its run is over, redirected, captured, or not in a kernel at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cellwire.protocol import KernelClient
+from cellwire.protocol import events as e
+
+pytestmark = pytest.mark.anyio
+
+
+def plain(client: KernelClient, cell: str = "a") -> list[str]:
+    return [item.data["text/plain"] for item in client.notebook.cells[cell].outputs]
+
+
+def out(client: KernelClient, cell: str = "a", stream: str = "stdout") -> str:
+    return client.notebook.cells[cell].console.text(stream)
+
+
+async def test_nothing_of_a_run_that_is_superseded_arrives(kernel):
+    """The threads and children of the old run write after the new one has begun, and before it ends."""
+    cells = {
+        "s": "import subprocess, threading\nimport cellwire as cw\nold, seen = [], []",
+        "a": """
+def late(go, handle):
+    go.wait()
+    print("late")
+    cw.output.append("late")
+    handle.replace("late")
+    handle.remove()
+    seen.append(cw.current_thread().should_exit)
+for go, thread, child in old:
+    go.set()
+    thread.join()
+    child.communicate(b"\\n")
+    print("new")
+print("own")
+handle = cw.output.append("own")
+go = threading.Event()
+thread = cw.Thread(target=late, args=(go, handle))
+thread.start()
+old[:] = [(go, thread, subprocess.Popen(["sh", "-c", "read _; echo late"], stdin=subprocess.PIPE))]
+""",
+    }
+    await kernel.run(cells)
+    assert (out(kernel), plain(kernel)) == ("own\n", ["'own'"])
+    await kernel.run({"a": cells["a"]})
+    assert (out(kernel), plain(kernel)) == ("new\nown\n", ["'own'"])
+    # The third cell writes after the deletion of what it waits for.
+    await kernel.delete(["a"])
+    await kernel.run(
+        {
+            "look": "for go, thread, child in old:\n    go.set()\n    thread.join()\n"
+            "    child.communicate(b'\\n')\nseen"
+        }
+    )
+    assert plain(kernel, "look") == ["[True, True]"]
+    assert (out(kernel, "look"), kernel.notebook.console.text()) == ("", "")
+
+
+async def test_a_warning_is_shown_in_every_run_and_in_every_cell(kernel):
+    cells = {"s": "import warnings", "a": "warnings.warn('careful')", "b": "warnings.warn('careful')"}
+    for _ in range(2):
+        await kernel.run(cells)
+        assert "UserWarning: careful" in out(kernel, "a", "stderr")
+        assert "UserWarning: careful" in out(kernel, "b", "stderr")
+
+
+async def test_what_is_freed_when_its_cell_runs_again_speaks_to_the_notebook(kernel):
+    source = "class Loud:\n    def __del__(self):\n        print('freed')\nloud = Loud()"
+    await kernel.run({"a": source})
+    events = kernel.events()
+    await kernel.run({"a": "loud = None"})
+    written = [event for event in await events.receive() if isinstance(event, e.ConsoleWritten)]
+    assert [(event.cell, event.text) for event in written] == [("", "freed\n")]
+
+
+async def test_redirections_and_captures_nest_in_threads_and_tasks_at_once(kernel):
+    source = """
+import asyncio, sys, threading
+import cellwire as cw
+async def capture(name):
+    with cw.capture_stdout() as outer:
+        print(name, 1)
+        await asyncio.sleep(0)
+        with cw.capture_stdout() as inner, cw.redirect_stderr():
+            print(name, 2)
+            await asyncio.sleep(0)
+            sys.stderr.write(f"{name} shown\\n")
+        thread = threading.Thread(target=print, args=(name, 3))
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(print, name, 4)
+    return outer.getvalue(), inner.getvalue()
+found = await asyncio.gather(capture("x"), capture("y"))
+print("console")
+with cw.redirect_stdout():
+    print("line 1")
+    cw.output.append("between")
+    print("line 2")
+found
+"""
+    assert (await kernel.run({"a": source})).status == "ok"
+    whole = [(f"{name} 1\n{name} 3\n{name} 4\n", f"{name} 2\n") for name in "xy"]
+    assert plain(kernel)[-1] == repr(whole)
+    assert sorted(plain(kernel)[:2]) == ["x shown\n", "y shown\n"]
+    assert plain(kernel)[2:-1] == ["line 1\n", "'between'", "line 2\n"]
+    assert out(kernel) == "console\n"
+    assert out(kernel, stream="stderr") == ""
+
+
+async def test_eight_threads_move_one_progress_bar_and_its_last_state_is_in_the_copy(kernel):
+    source = """
+import threading
+import cellwire as cw
+bar = cw.progress_bar(total=8_000, title="all")
+def work():
+    for _ in range(1_000):
+        bar.update()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+with cw.spinner("spinning") as spinner:
+    spinner.update(subtitle="half")
+"""
+    events = kernel.events()
+    assert (await kernel.run({"a": source})).status == "ok"
+    bar, spinner = (
+        item.data["application/vnd.cellwire.progress+json"] for item in kernel.notebook.cells["a"].outputs
+    )
+    assert (bar["current"], bar["total"], bar["done"]) == (8_000, 8_000, True)
+    assert (spinner["title"], spinner["subtitle"], spinner["done"]) == ("spinning", "half", True)
+    sent = sum(isinstance(event, e.OutputReplaced) for event in await events.receive())
+    assert 2 <= sent < 1_000
+
+
+async def test_clearing_leaves_no_trace_of_what_was_there(kernel):
+    source = """
+import subprocess
+import cellwire as cw
+print("gone")
+subprocess.run(["echo", "gone"])
+cw.output.append("gone")
+cw.output.clear_console()
+cw.output.clear()
+print("kept")
+cw.output.replace("one")
+cw.output.replace_at_index("two", 1)
+cw.output.replace_at_index("first", 0)
+"""
+    assert (await kernel.run({"a": source})).status == "ok"
+    assert (out(kernel), plain(kernel)) == ("kept\n", ["'first'", "'two'"])
+
+
+PLAIN = """
+import asyncio, threading
+import cellwire as cw
+handle = cw.output.append("item")
+handle.replace("again")
+handle.remove()
+cw.output.replace("replaced")
+cw.output.replace(None)
+cw.output.replace_at_index("at", 5)
+cw.output.clear()
+cw.output.clear_console()
+thread = cw.Thread(target=lambda: print("thread", cw.current_thread().should_exit))
+thread.start()
+thread.join()
+with cw.detached():
+    pass
+get, set_ = cw.state(1)
+set_(lambda old: old + 1)
+print("state", get())
+for _ in cw.progress_bar([1, 2], title="bar", show_rate=False, show_eta=False):
+    pass
+with cw.spinner("spinner"):
+    pass
+with cw.capture_stdout() as text, cw.redirect_stderr():
+    print("captured")
+print("text", repr(text.getvalue()))
+print(cw.md("*md*"), cw.html("<b>html</b>"), cw.mime({"text/plain": "mime"}))
+print("kernel", cw.cell_id(), cw.running_in_kernel())
+cw.stop(True, "stopped")
+print("never")
+"""
+
+
+def test_every_call_works_in_a_plain_script(tmp_path: Path):
+    script = tmp_path / "notebook.py"
+    script.write_text(PLAIN)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            *("'item'", "'again'", "'replaced'", "'at'", "thread False", "state 2"),
+            *(r"text 'captured\n'", "*md* <b>html</b> mime", "kernel None False", "stopped"),
+        ],
+    ), done.stderr
+    assert done.stderr.splitlines() == ["bar [########################] 2/2", "spinner done"]
