@@ -127,7 +127,7 @@ class _Attendance:
                         if scope is not None:
                             scope.cancel()
                     case e.RunFinished() if event.run == run:
-                        if event.status in ("interrupted", "dropped") and not self.reason:
+                        if not self.reason and (event.reason or event.status in ("interrupted", "dropped")):
                             self.reason = event.reason or event.status
                         return
                     case _:

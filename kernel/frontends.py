@@ -24,8 +24,13 @@ from .session import Departed, Session
 #: Requests taken and messages of events sent to each frontend in one turn.
 _REQUESTS = 64
 _MESSAGES = 2
+#: Seconds that events which nobody waits for may be held to travel together, and how many at the most.
+_TOGETHER_SECONDS = 0.001
+_TOGETHER = 256
 #: Frames of this size and more are handed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
+#: A plain number: arithmetic of enums costs more than asking the socket.
+_POLLIN = int(zmq.POLLIN)
 #: Seconds after which a socket that refused a message is tried again, should its signal have been missed.
 RETRY = 0.02
 
@@ -56,22 +61,26 @@ class Frontends:
         #: What frontends that were dropped are still to be told: their connections may be full.
         self._farewells: dict[bytes, bytes] = {}
         self._present = 0
+        #: The newest event of the last pump, and since when newer ones are held; 0 if there are none.
+        self._pumped = 0
+        self._held_since = 0.0
         #: Frontends dropped because they took nothing.
         self.stuck = 0
 
     # Requests and replies
 
-    def turn(self) -> bool:
-        """Send and receive a bounded amount; return whether there is more to do before waiting."""
-        more = self._pump()
+    def turn(self) -> float:
+        """Send and receive a bounded amount; return the seconds that the next turn may wait."""
+        wait = self._may_hold()
+        if not wait:
+            wait = 0.0 if self._pump() else float("inf")
         for _ in range(_REQUESTS):
-            try:
-                frames, role = self._receive_frames()
-            except zmq.Again:
-                return more
-            more = True
+            if not cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN:
+                return wait
+            wait = 0.0
+            frames, role = self._receive_frames()
             self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
-        return True
+        return wait
 
     def reply(self, identity: bytes, message: Any) -> None:
         """Send a reply; whoever has not greeted gets it only if it can be sent at once."""
@@ -146,9 +155,21 @@ class Frontends:
             if session.full_since is not None and session.full_since <= latest:
                 self._drop_stuck(session, f"it has acknowledged nothing for {limit:g} seconds")
 
+    def _may_hold(self) -> float:
+        """Return the seconds that events which came since the last pump may still wait for company."""
+        pending = self._record.log.last - self._pumped
+        if not pending or self._record.urgent or pending > _TOGETHER:
+            return 0.0
+        now = time.monotonic()
+        self._held_since = self._held_since or now
+        return max(0.0, self._held_since + _TOGETHER_SECONDS - now)
+
     def _pump(self) -> bool:
         more = False
         now = time.monotonic()
+        self._pumped = self._record.log.last
+        self._record.urgent = False
+        self._held_since = 0.0
         departed: list[bytes] = []
         for session in self._sessions.values():
             try:
@@ -212,10 +233,7 @@ class Frontends:
         return True
 
     def _receive_frames(self) -> tuple[list[bytes], Role]:
-        """Return the next message and the role of the connection that it came over.
-
-        Raises: zmq.Again if there is none.
-        """
+        """Return the message that is there and the role of the connection that it came over."""
         if not self._authenticated:
             return self._socket.recv_multipart(zmq.NOBLOCK), "control"
         frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)

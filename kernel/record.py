@@ -47,6 +47,22 @@ RunnerEvent = (
     | e.RunnerStarted
 )
 
+#: Events that may travel a moment later: nobody waits for them, and others of their kind follow.
+_PATIENT = frozenset(
+    {
+        e.RunAccepted,
+        e.RunPlanned,
+        e.CellStarted,
+        e.CellFinished,
+        e.OutputAppended,
+        e.OutputReplaced,
+        e.OutputRemoved,
+        e.OutputsCleared,
+        e.ConsoleWritten,
+        e.ConsoleTrimmed,
+    }
+)
+
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -58,13 +74,16 @@ class Record:
         self.epoch = epoch
         self.notebook = Notebook()
         self.log = Log(ring_bytes)
+        #: Whether somebody may wait for an event that came since this was last set to `False`.
+        self.urgent = False
 
     def add(self, event: Any) -> None:
         """Carry out an event of the kernel's own and log it."""
-        apply(self.notebook, event)
-        self.log.append(encode(event))
+        self.add_encoded(event, encode(event))
 
     def add_encoded(self, event: Any, encoded: bytes) -> None:
         """Carry out an event that came in as `encoded` and log it as it came."""
         apply(self.notebook, event)
         self.log.append(encoded)
+        if type(event) not in _PATIENT:
+            self.urgent = True

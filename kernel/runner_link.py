@@ -57,6 +57,8 @@ class RunnerLink:
         self._descriptors: deque[int] = deque()
         #: Bytes that wait for the runner to read.
         self.backlog = 0
+        #: Whether the socket took less than it was given, so that it is watched for room.
+        self._stalled = False
         #: Frames that could not be read.
         self.malformed = 0
         loop.watch(connection.fileno(), self._readable)
@@ -137,7 +139,11 @@ class RunnerLink:
             # The other end is closed; reading says so too, and what that means is decided there.
             self._outgoing.clear()
             self.backlog = 0
-        self._loop.watch_both(self._socket.fileno(), self._readable, self._flush if self._outgoing else None)
+        if self._stalled != bool(self._outgoing):
+            self._stalled = bool(self._outgoing)
+            self._loop.watch_both(
+                self._socket.fileno(), self._readable, self._flush if self._stalled else None
+            )
 
     def _readable(self) -> None:
         self.read()

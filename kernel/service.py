@@ -72,6 +72,7 @@ class Service:
         self._looking = False
         self._watch_signals()
         self._watch_stdin()
+        self._watch_launcher()
         self._loop.watch(self._endpoint.fd, _nothing)
         if self._endpoint.authenticator is not None:
             self._loop.watch(self._endpoint.authenticator.fd, _nothing)
@@ -101,7 +102,7 @@ class Service:
         if self._endpoint.authenticator is not None:
             more = self._endpoint.authenticator.turn()
         self._kernel.runner.turn()
-        more = self._frontends.turn() or more
+        wait = self._frontends.turn()
         self._kernel.runner.watch()
         if self._draining and self._frontends.caught_up():
             self._loop.stop()
@@ -110,7 +111,7 @@ class Service:
         if self._frontends.waiting and not self._looking:
             self._looking = True
             self._loop.later(self._look_seconds, self._look)
-        return RETRY if self._frontends.blocked else float("inf")
+        return min(wait, RETRY) if self._frontends.blocked else wait
 
     def _look(self) -> None:
         self._looking = False
@@ -188,9 +189,28 @@ class Service:
             data = b""
         if not data:
             self._loop.unwatch(0)
-            if not self._settings.detached:
-                self._drain_seconds = min(self._drain_seconds, _ORPHANED_SECONDS)
-                self.shut_down("its launcher has ended")
+            self._orphaned()
+
+    def _watch_launcher(self) -> None:
+        """Notice the end of the launcher where somebody else holds its end of standard input."""
+        launcher = self._settings.launcher
+        if launcher == os.getppid() and hasattr(os, "pidfd_open"):
+            try:
+                descriptor = os.pidfd_open(launcher)
+            except OSError:
+                # An old system, or a sandbox; the end of standard input tells as well.
+                return
+
+            def ended() -> None:
+                self._loop.unwatch(descriptor)
+                self._orphaned()
+
+            self._loop.watch(descriptor, ended)
+
+    def _orphaned(self) -> None:
+        if not self._settings.detached:
+            self._drain_seconds = min(self._drain_seconds, _ORPHANED_SECONDS)
+            self.shut_down("its launcher has ended")
 
 
 def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess]) -> int:

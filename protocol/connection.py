@@ -28,6 +28,9 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: Limits = Limits()
     #: `allow`: several cells may define a name, as in ordinary notebooks.
     redefine: Redefine = "error"
+    #: The launcher's process id if it is the kernel's parent: the kernel then sees its end although
+    #: another child of the launcher holds the pipe to standard input open as well. 0 for unknown.
+    launcher: int = 0
 
 
 class KeyPair(msgspec.Struct, frozen=True):

@@ -21,8 +21,8 @@ ItemT = TypeVar("ItemT")
 RunStatus = Literal["ok", "error", "interrupted", "dropped"]
 
 
-class _Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """What all events have in common: the tag."""
+class _Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, gc=False):
+    """What all events have in common: the tag. None refers to itself, so the collector need not look."""
 
 
 class RunAccepted(_Event, frozen=True):

@@ -60,7 +60,7 @@ async def launch_kernel(
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
-    settings = Settings(transport, file, detached, limits, redefine)
+    settings = Settings(transport, file, detached, limits, redefine, os.getpid())
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [os.fspath(python), "-P", "-m", "cellwire.kernel"],

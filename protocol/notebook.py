@@ -17,7 +17,7 @@ Status = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancell
 RunnerCondition = Literal["starting", "ready", "unresponsive", "dead"]
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One output item: a mime bundle with an identity.
 
     `data` maps a mime type to text, bytes (images) or a JSON-like value; `text/plain` is always there.

@@ -95,10 +95,7 @@ def _reset(cell: CellState, run: int) -> None:
 def _place(items: list[Any], item_id: int) -> int | None:
     """Return the index of an item; ids grow in order of creation and a replacement keeps its place."""
     index = bisect_left(items, item_id, key=_item_id)
-    if index < len(items) and items[index].id == item_id:
-        return index
-    # Threads that append at the same time may be overtaken between taking an id and appending.
-    return next((index for index in range(len(items) - 1, -1, -1) if items[index].id == item_id), None)
+    return index if index < len(items) and items[index].id == item_id else None
 
 
 def _run_accepted(notebook: Notebook, event: e.RunAccepted) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import msgspec
 import zmq
 
@@ -79,7 +78,7 @@ class Session:
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
-        self._sleep: anyio.CancelScope | None = None
+        self._receiving: anyio.CancelScope | None = None
         self._dealer = Dealer(connection, keys)
 
     # What clients call
@@ -101,7 +100,7 @@ class Session:
         self._questions[id] = question
         try:
             if self._greeted:
-                self._send(question.frame)
+                self._dealer.send(question.frame)
             await question.answered.wait()
         finally:
             del self._questions[id]
@@ -116,7 +115,7 @@ class Session:
     def post(self, build: Callable[[str], Request]) -> None:
         """Send a request whose answer nobody waits for; nothing happens if the kernel is not connected."""
         if self._greeted:
-            self._send(_encoder.encode(build(self._new_id())))
+            self._dealer.send(_encoder.encode(build(self._new_id())))
 
     async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
         """Return how `run` has ended, once the replica holds its end."""
@@ -155,7 +154,9 @@ class Session:
                 tasks.start_soon(self._follow_connection)
                 task_status.started()
                 try:
-                    await self._receive()
+                    with anyio.CancelScope() as self._receiving:
+                        if self.ended is None:
+                            await self._dealer.follow(self._take_messages)
                 except CellwireError as error:
                     self.end(error)
                 tasks.cancel_scope.cancel()
@@ -177,8 +178,8 @@ class Session:
             changed.set()
         for stream in list(self._streams):
             stream.end(self._stream_error())
-        if self._sleep is not None:
-            self._sleep.cancel()
+        if self._receiving is not None:
+            self._receiving.cancel()
 
     async def process_ended(self, how: str) -> None:
         """End the session because the kernel's process has; `how` is part of the error's text."""
@@ -188,15 +189,6 @@ class Session:
         self._end_after_the_last_message(how)
 
     # Receiving
-
-    async def _receive(self) -> None:
-        while self.ended is None:
-            if self._take_messages():
-                await anyio.lowlevel.checkpoint()
-                continue
-            with anyio.CancelScope() as self._sleep:
-                await self._dealer.wait_readable()
-            self._sleep = None
 
     def _take_messages(self) -> bool:
         """Take up to a burst of messages; return whether there may be more."""
@@ -219,7 +211,7 @@ class Session:
                 self._greet()
             return
         if self._greeted and (received := self.replica.acknowledgement()) is not None:
-            self._send(_encoder.encode(Acknowledge(received)))
+            self._dealer.send(_encoder.encode(Acknowledge(received)))
         if self._runs:
             self._release_runs(message, events)
         for stream in list(self._streams):
@@ -302,7 +294,7 @@ class Session:
         self._hello = self._new_id()
         replica = self.replica
         hello = Hello(self._hello, PROTOCOL, self._client, replica.epoch, replica.seq)
-        self._send(_encoder.encode(hello))
+        self._dealer.send(_encoder.encode(hello))
 
     def _open(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
@@ -321,13 +313,8 @@ class Session:
         self._greeted = True
         for question in list(self._questions.values()):
             if question.reply is None:
-                self._send(question.frame)
+                self._dealer.send(question.frame)
         self._check_conditions()
-
-    def _send(self, frame: bytes) -> None:
-        self._dealer.send(frame)
-        if self._sleep is not None and self._dealer.readable:
-            self._sleep.cancel()
 
     def _new_id(self) -> str:
         self._requests += 1

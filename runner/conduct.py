@@ -92,8 +92,6 @@ class Conductor:
 
     async def _overlapping(self, schedule: Schedule) -> None:
         """Carry out `schedule`; cells that await run beside the others."""
-        import anyio  # only notebooks that await pay for it
-
         interrupts = self._interrupts
         progress = asyncio.Event()
 
@@ -112,7 +110,7 @@ class Conductor:
                 schedule.finished(execution.cell)
                 progress.set()
 
-        async def follow(group: Any) -> None:
+        async def follow(group: asyncio.TaskGroup) -> None:
             while len(schedule) and not interrupts.requested:
                 cell = schedule.next()
                 if cell is None:
@@ -127,12 +125,12 @@ class Conductor:
                     schedule.finished(cell)
                 else:
                     execution = self._stage.begin(cell, self._run)
-                    self._context.run(group.start_soon, run, execution)
+                    self._context.run(group.create_task, run(execution))
                     # It gets to its first await before the next cell begins.
                     await self._let_others()
 
         try:
-            async with anyio.create_task_group() as group:
+            async with asyncio.TaskGroup() as group:
                 try:
                     await follow(group)
                 except asyncio.CancelledError:

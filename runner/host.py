@@ -74,7 +74,7 @@ class Host:
     def serve(self) -> None:
         """Work until the kernel says `Stop`."""
         asyncio.set_event_loop(self._loop)
-        signal.signal(signal.SIGINT, lambda _number, _frame: self._engine.handle_sigint())
+        signal.signal(signal.SIGINT, self._interrupted)
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
         threading.Thread(target=self._dispatch, name="cellwire link", daemon=True).start()
         runs = self._loop.create_task(self._carry_out_runs())
@@ -110,7 +110,13 @@ class Host:
     async def _carry_out_runs(self) -> None:
         while True:
             execute = await self._runs.get()
+            # A handler that a cell has set is for that cell; with the default one an interrupt would
+            # end the process.
+            signal.signal(signal.SIGINT, self._interrupted)
             await self._engine.execute(execute.run, execute.request)
+
+    def _interrupted(self, _number: int, _frame: object) -> None:
+        self._engine.handle_sigint()
 
     # The reader thread
 

@@ -5,8 +5,11 @@ plotly.js; what rich can print is text and HTML. Nothing here imports a library:
 means that the user has. Formatters are found by `formatter_for`, after all that the value itself says.
 """
 
+import io
 import sys
 from typing import Any, cast
+
+import msgspec
 
 #: Width that rich's renderables are laid out for, in characters.
 _RICH_COLUMNS = 100
@@ -46,8 +49,6 @@ def _root(artist: Any) -> Any:
 
 def figure_bundle(figure: Any) -> dict[str, Any]:
     """Return a matplotlib figure as PNG, and as SVG too where `rcParams["savefig.format"]` is "svg"."""
-    import io
-
     formats = {"image/png": "png"}
     if sys.modules["matplotlib"].rcParams["savefig.format"] == "svg":
         formats["image/svg+xml"] = "svg"
@@ -65,14 +66,10 @@ def _artists_bundle(value: Any) -> dict[str, Any]:
 
 
 def _plotly_bundle(figure: Any) -> dict[str, Any]:
-    import json
-
-    return {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+    return {"application/vnd.plotly.v1+json": msgspec.json.decode(figure.to_json())}
 
 
 def _rich_bundle(value: Any) -> dict[str, Any]:
-    import io
-
     from rich.console import Console
 
     console = Console(file=io.StringIO(), record=True, width=_RICH_COLUMNS, force_jupyter=False)

@@ -24,8 +24,11 @@ from .encodable import encode_bundle
 
 _NOTHING = msgspec.Raw(b"\x80")
 
+#: A mime bundle and its metadata, encoded.
+_Content = tuple[msgspec.Raw, msgspec.Raw]
 
-class EncodedItem(msgspec.Struct, frozen=True):
+
+class EncodedItem(msgspec.Struct, frozen=True, gc=False):
     """An `Item` on its way out: the same bytes when encoded."""
 
     id: int
@@ -51,20 +54,20 @@ class OutputList:
 
     def append(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
         """Add an item at the end and return its handle."""
-        item = self._encoded(data, metadata)
-        self._change(partial(self._append, item))
-        return Handle(self, item.id)
+        place = _Place()
+        self._change(partial(self._append, place, self._content(data, metadata)))
+        return Handle(self, place)
 
     def append_soon(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         """Add an item at the end; it is sent with the emitter's next event."""
         if not self._retired:
-            self._emitter.defer_step(partial(self._append, self._encoded(data, metadata)))
+            self._emitter.defer_step(partial(self._append, _Place(), self._content(data, metadata)))
 
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
         """Make this item the only one and return its handle."""
-        item = self._encoded(data, metadata)
-        self._change(partial(self._replace_all, item))
-        return Handle(self, item.id)
+        place = _Place()
+        self._change(partial(self._replace_all, place, self._content(data, metadata)))
+        return Handle(self, place)
 
     def replace_at_index(
         self, index: int, data: dict[str, Any], metadata: dict[str, Any] | None = None
@@ -77,10 +80,9 @@ class OutputList:
 
         Raises: IndexError if `index` is out of range.
         """
-        item = self._encoded(data, metadata)
-        found: list[int] = []
-        self._change(partial(self._replace_at_index, index, item, found))
-        return Handle(self, found[-1] if found else item.id)
+        new, found = _Place(), _Place()
+        self._change(partial(self._replace_at_index, index, new, found, self._content(data, metadata)))
+        return Handle(self, new if found.id < 0 else found)
 
     def clear(self) -> None:
         """Remove every item."""
@@ -94,40 +96,46 @@ class OutputList:
         if not self._retired:
             self._emitter.perform(step)
 
-    def _encoded(self, data: dict[str, Any], metadata: dict[str, Any] | None, id: int = -1) -> EncodedItem:
-        """Return the item with a new id or that of an item that it replaces."""
+    def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
+        """Return an item's bundle and metadata as they are sent."""
         content = msgspec.Raw(encode_bundle(data))
         details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
         size = len(content) + len(details)
         if size > self._limits.item_bytes:
-            content, details = _notice(
+            return _notice(
                 f"[output of {size:,} bytes left out: limits.item_bytes is {self._limits.item_bytes:,}]"
             )
-        return EncodedItem(next(self._ids) if id < 0 else id, content, details)
+        return content, details
 
-    def _append(self, item: EncodedItem) -> OutputAppended[EncodedItem] | None:
+    def _append(self, place: "_Place", content: _Content) -> OutputAppended[EncodedItem] | None:
         if self._retired:
             return None
-        surplus = self._order.get(item.id)
+        if place.id < 0:
+            place.id = next(self._ids)
+        surplus = self._order.get(place.id)
         if surplus is None:
             if len(self._order) > self._limits.items:
                 return None
-            surplus = self._order[item.id] = len(self._order) == self._limits.items
+            surplus = self._order[place.id] = len(self._order) == self._limits.items
         if surplus:
-            text = f"[further outputs left out: limits.items is {self._limits.items:,}]"
-            item = EncodedItem(item.id, *_notice(text))
-        return OutputAppended(self.cell, self.run, item)
+            content = _notice(f"[further outputs left out: limits.items is {self._limits.items:,}]")
+        return OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
 
-    def _replace_all(self, item: EncodedItem) -> list[Any]:
+    def _replace_all(self, place: "_Place", content: _Content) -> list[Any]:
         if self._retired:
             return []
-        self._order = {item.id: False}
-        return [OutputsCleared(self.cell, self.run), OutputAppended(self.cell, self.run, item)]
+        if place.id < 0:
+            place.id = next(self._ids)
+        self._order = {place.id: False}
+        appended = OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
+        return [OutputsCleared(self.cell, self.run), appended]
 
-    def _replace_at_index(self, index: int, item: EncodedItem, found: list[int]) -> Any:
+    def _replace_at_index(self, index: int, new: "_Place", found: "_Place", content: _Content) -> Any:
         length = len(self._order)
-        if item.id in self._order or index == length:
-            return self._append(item)
+        if found.id >= 0:
+            return self._replace(found, content)
+        if new.id >= 0 or index == length:
+            return self._append(new, content)
         if not -length <= index < length:
             return IndexError(f"no output at index {index}: the list has {length}")
         # From the nearer end: recent items change most.
@@ -138,19 +146,19 @@ class OutputList:
             if near_end
             else islice(self._order, index, None)
         )
-        found.append(next(ids))
-        return self._replace(EncodedItem(found[-1], item.data, item.metadata))
+        found.id = next(ids)
+        return self._replace(found, content)
 
-    def _replace(self, item: EncodedItem) -> OutputReplaced[EncodedItem] | None:
-        if self._retired or item.id not in self._order:
+    def _replace(self, place: "_Place", content: _Content) -> OutputReplaced[EncodedItem] | None:
+        if self._retired or place.id not in self._order:
             return None
-        return OutputReplaced(self.cell, self.run, item)
+        return OutputReplaced(self.cell, self.run, EncodedItem(place.id, *content))
 
-    def _remove(self, id: int) -> OutputRemoved | None:
+    def _remove(self, place: "_Place") -> OutputRemoved | None:
         if self._retired:
             return None
-        self._order.pop(id, None)
-        return OutputRemoved(self.cell, self.run, id)
+        self._order.pop(place.id, None)
+        return OutputRemoved(self.cell, self.run, place.id)
 
     def _clear(self) -> OutputsCleared | None:
         if self._retired:
@@ -162,21 +170,30 @@ class OutputList:
 class Handle:
     """One item of a list, for whoever appended it. Does nothing once the item or its list is gone."""
 
-    __slots__ = ("_id", "_list")
+    __slots__ = ("_list", "_place")
 
-    def __init__(self, list: OutputList, id: int) -> None:
+    def __init__(self, list: OutputList, place: "_Place") -> None:
         self._list = list
-        self._id = id
+        self._place = place
 
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         """Give the item a new content; its place is kept."""
-        item = self._list._encoded(data, metadata, self._id)
-        self._list._change(partial(self._list._replace, item))
+        content = self._list._content(data, metadata)
+        self._list._change(partial(self._list._replace, self._place, content))
 
     def remove(self) -> None:
         """Take the item out of the list."""
-        self._list._change(partial(self._list._remove, self._id))
+        self._list._change(partial(self._list._remove, self._place))
 
 
-def _notice(text: str) -> tuple[msgspec.Raw, msgspec.Raw]:
+class _Place:
+    """The id of an item, which the step that appends it gives: ids grow in the order of the list."""
+
+    __slots__ = ("id",)
+
+    def __init__(self) -> None:
+        self.id = -1
+
+
+def _notice(text: str) -> _Content:
     return msgspec.Raw(encode_bundle({"text/plain": text})), _NOTHING

@@ -10,7 +10,6 @@ No lock is held while a state is sent, as a `__del__` in the middle of an emissi
 that another thread is sending. Instead one thread at a time sends, and once more if another wanted to.
 """
 
-import html
 import math
 import sys
 import threading
@@ -26,6 +25,8 @@ from .throttle import Throttle
 
 MIME = "application/vnd.cellwire.progress+json"
 _CELLS = 24
+#: As html.escape does it. That module would be the user's own where a notebook has an `html.py` beside it.
+_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 ValueT = TypeVar("ValueT")
 _throttle = Throttle()
@@ -70,8 +71,8 @@ def progress_data(progress: Progress) -> dict[str, Any]:
     share = None if progress.total is None else _share(progress)
     bar = "" if share is None else f"[{'#' * int(share * _CELLS):-<{_CELLS}}]"
     drawn = "" if progress.done and share is None else _html_bar(share)
-    title = f"<strong>{html.escape(progress.title)}</strong> " if progress.title else ""
-    shown = f"{title}{drawn} <span>{html.escape(details)}</span>"
+    title = f"<strong>{progress.title.translate(_ESCAPED)}</strong> " if progress.title else ""
+    shown = f"{title}{drawn} <span>{details.translate(_ESCAPED)}</span>"
     return {
         "text/plain": " ".join(filter(None, [progress.title, bar, details])) or "…",
         "text/html": f'<div class="cellwire-progress">{shown}</div>',

@@ -113,6 +113,21 @@ sys.stdout.write(", ".join(name for name in sys.modules if name.startswith(("zmq
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_the_runner_has_all_that_it_needs_before_the_files_of_users_are_on_the_path() -> None:
+    """What it loads later on could be a file of the user's that has the name of a library."""
+    modules = [f"cellwire.runner.{path.stem}" for path in (ROOT / "runner").glob("[!_]*.py")]
+    code = f"""
+import importlib, sys
+import cellwire.runner.host
+before = set(sys.modules)
+for name in {modules!r}:
+    importlib.import_module(name)
+sys.stdout.write(", ".join(name for name in set(sys.modules) - before if not name.startswith("cellwire")))
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a wheel built from a copy of the tree, so that nothing left of earlier builds gets into it."""
@@ -136,19 +151,24 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    """Also beside files that have the names of our folders: `protocol.py` is the user's own."""
+    """Also beside files that have the names of our folders and libraries: those are the user's own."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel]
     subprocess.run(pip, check=True, timeout=300)
-    for name in ("protocol", "runner", "kernel", "cli"):
+    for name in (*PACKAGES, "cli", "zmq", "msgspec", "anyio", "html", "json"):
         (tmp_path / f"{name}.py").write_text("own = True\n")
     (tmp_path / "notebook.py").write_text(
-        "# %% a\nimport protocol, runner, cellwire as cw\n"
-        "# %% b\ncw.running_in_kernel() and protocol.own and runner.own\n"
+        "# %% a\nimport protocol, runner, zmq, anyio, html, cellwire as cw\n"
+        "# %% b\ncw.running_in_kernel(), *(each.own for each in (protocol, runner, zmq, anyio, html))\n"
+        "# %% c\nimport asyncio\nawait asyncio.sleep(0)\nwith cw.spinner('<waits>'): pass\n"
     )
     # With nothing of the environment that the tests run in, and without the extras.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [tmp_path / "venv" / "bin" / "cellwire", "run", "notebook.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[a]\n\n[b]\nTrue\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "[a]\n\n[b]\n(True, True, True, True, True, True)\n\n[c]\n<waits> done\n",
+        "",
+    )

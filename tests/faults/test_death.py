@@ -63,11 +63,11 @@ async def test_the_death_of_the_runner_is_told_and_loses_nothing(source, words, 
 async def test_sys_exit_ends_the_cell_or_the_thread_and_not_the_runner(kernel):
     thread = "import sys, threading\nthread = threading.Thread(target=sys.exit)\nthread.start()\nthread.join()"
     assert (await kernel.run({"a": thread})).status == "ok"
-    assert (await kernel.run({"b": "import sys\nsys.exit(3)"})).failed == ["b"]
+    assert (await kernel.run({"b": "raise SystemExit(3)"})).failed == ["b"]
     assert kernel.notebook.cells["b"].error.kind == "SystemExit"
     later = "import asyncio\nawait asyncio.sleep(0)\nraise SystemExit(3)"
     assert (await kernel.run({"c": later})).failed == ["c"]
-    task = "import asyncio, sys\nasync def leave(): sys.exit(4)\nleft = asyncio.create_task(leave())\nawait asyncio.sleep(0)"
+    task = "async def leave(): sys.exit(4)\nleft = asyncio.create_task(leave())\nawait asyncio.sleep(0)"
     await kernel.run({"d": task})
     assert (await kernel.run({"e": "6 * 7"})).status == "ok"
     assert kernel.notebook.runner.generation == 1
@@ -208,11 +208,11 @@ async def main():
         events = kernel.events()
         while "a" not in kernel.notebook.cells or "\\n" not in kernel.notebook.cells["a"].console.text():
             await anext(events)
-        if sys.argv[1] == "forking" and os.fork() == 0:
-            # What a launcher has forked holds the launcher's end of the kernel's standard input.
-            print("forked", flush=True)
-            import time
-            time.sleep(1000)
+        if sys.argv[1] == "forking":
+            # The child holds the launcher's end of the kernel's standard input too.
+            if (child := os.fork()) == 0:
+                os.read(os.pipe()[0], 1)
+            print(child, flush=True)
         text = kernel.notebook.cells["a"].console.text().strip()
         print(kernel.connection.pid, kernel.notebook.runner.pid, text, flush=True)
         print(kernel.connection_file, flush=True)
@@ -233,6 +233,21 @@ async def test_a_launcher_that_is_killed_leaves_nothing_behind(source, transport
     await processes.gone(*pids, seconds=SOON)
     assert not os.path.exists(file)
     assert not os.path.exists(os.path.dirname(file))
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only the end of standard input tells here")
+async def test_a_launcher_that_is_killed_leaves_nothing_behind_though_a_child_of_its_own_lives(
+    start_process, processes
+):
+    launcher = start_process(LAUNCHER, "forking", "ipc", CHILDREN)
+    child = int(launcher.stdout.readline())
+    pids = [int(word) for word in launcher.stdout.readline().split()]
+    try:
+        os.kill(launcher.pid, signal.SIGKILL)
+        await processes.gone(*pids, seconds=SOON)
+        assert processes.is_alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 async def test_a_detached_kernel_outlives_its_launcher_and_takes_new_frontends(start_process, processes):

@@ -1,0 +1,217 @@
+"""User code forks and spawns: nothing hangs, nothing is said twice, nothing stays open."""
+
+import os
+import signal
+
+import anyio
+import pytest
+from cellwire.protocol import launch_kernel
+
+pytestmark = pytest.mark.anyio
+
+#: Seconds within which a cell that starts processes has ended, on any machine.
+SOON = 40
+
+MODULE = """
+import os
+
+def work(number):
+    print(f"work {number}", flush=True)
+    return number * number, os.getpid()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_pools_of_every_start_method_work_and_write_to_their_cell(method, tmp_path):
+    (tmp_path / "worker.py").write_text(MODULE)
+    async with launch_kernel(cwd=tmp_path) as kernel:
+        source = f"""
+import multiprocessing, os
+import worker
+with multiprocessing.get_context({method!r}).Pool(2) as pool:
+    found = pool.map(worker.work, range(8))
+print(os.getpid() in {{pid for _, pid in found}})
+[square for square, _ in found]
+"""
+        with anyio.fail_after(SOON):
+            finished = await kernel.run({"a": source, "b": "len(found)"})
+        assert finished.status == "ok"
+        cells = kernel.notebook.cells
+        assert [item.data["text/plain"] for item in cells["a"].outputs] == [str([i * i for i in range(8)])]
+        lines = cells["a"].console.text().split("\n")
+        assert sorted(lines) == sorted([*(f"work {i}" for i in range(8)), "False", ""])
+        assert cells["b"].console.text() == ""
+        assert (await kernel.run({"c": "1"})).status == "ok"
+
+
+@pytest.mark.skipif(os.sys.platform != "linux", reason="fork is the default on Linux alone")
+async def test_functions_of_a_cell_run_in_forked_processes(kernel):
+    source = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+def double(x):
+    return 2 * x
+with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+    doubled = list(pool.map(double, range(20)))
+doubled[-1]
+"""
+    with anyio.fail_after(SOON):
+        assert (await kernel.run({"a": source})).status == "ok"
+    assert [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs] == ["38"]
+
+
+async def test_a_fork_whose_child_returns_from_the_cell_says_everything_once(kernel, processes):
+    source = """
+import os
+import cellwire as cw
+cw.output.append("before")
+print("before")
+child = os.fork()
+print("child" if child == 0 else "parent", flush=True)
+if child:
+    os.waitpid(child, 0)
+    cw.output.append("parent")
+"the end" if child else None
+"""
+    with anyio.fail_after(SOON):
+        assert (await kernel.run({"a": source, "b": "child"})).status == "ok"
+    cells = kernel.notebook.cells
+    texts = [item.data["text/plain"] for item in cells["a"].outputs]
+    assert texts == ["'before'", "'parent'", "'the end'"]
+    assert sorted(cells["a"].console.text().split()) == ["before", "child", "parent"]
+    await processes.gone(int(cells["b"].outputs[0].data["text/plain"]))
+    assert kernel.notebook.runner.generation == 1
+    assert (await kernel.run({"c": "6 * 7"})).status == "ok"
+    assert (await kernel.statistics()).malformed == 0
+
+
+@pytest.mark.parametrize(
+    "end", ["raise ValueError('in the child')", "import sys\n    sys.exit(3)", "os._exit(3)", "os.kill(os.getpid(), 9)"]
+)
+async def test_a_forked_child_may_end_as_it_likes(kernel, end):
+    source = f"""
+import os
+child = os.fork()
+if child == 0:
+    {end}
+_, status = os.waitpid(child, 0)
+status != 0
+"""
+    with anyio.fail_after(SOON):
+        assert (await kernel.run({"a": source})).status == "ok"
+    assert [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs] == ["True"]
+    assert kernel.notebook.runner.generation == 1
+
+
+async def test_forked_children_that_print_and_append_break_no_frame(kernel):
+    source = """
+import os, threading
+import cellwire as cw
+def noise():
+    while not cw.current_thread().should_exit and not over:
+        cw.output.append("x").remove()
+        print("y")
+over = []
+threads = [cw.Thread(target=noise) for _ in range(3)]
+for thread in threads: thread.start()
+for i in range(30):
+    child = os.fork()
+    if child == 0:
+        cw.output.append("from a child")
+        print(f"child {i}", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+over.append(True)
+for thread in threads: thread.join()
+cw.output.clear()
+"""
+    with anyio.fail_after(SOON):
+        assert (await kernel.run({"a": source})).status == "ok"
+    assert (await kernel.statistics()).malformed == 0
+    assert kernel.notebook.cells["a"].outputs == []
+    text = kernel.notebook.cells["a"].console.text()
+    assert [i for i in range(30) if text.count(f"child {i}\n") != 1] == []
+    assert (await kernel.run({"b": "6 * 7"})).status == "ok"
+
+
+async def test_children_that_outlive_their_cell_keep_writing_to_it(kernel, wait, processes):
+    source = """
+import os, subprocess, sys
+reading, writing = os.pipe()
+program = "import os, sys; os.read(int(sys.argv[1]), 1); print('late', flush=True)"
+child = subprocess.Popen([sys.executable, "-c", program, str(reading)], pass_fds=[reading])
+"""
+    await kernel.run({"a": source})
+    await kernel.run({"b": "print('between'); os.write(writing, b'x');"})
+    await wait.until(kernel, lambda notebook: "late" in notebook.cells["a"].console.text())
+    assert kernel.notebook.cells["a"].console.text() == "late\n"
+    assert kernel.notebook.cells["b"].console.text() == "between\n"
+
+
+async def test_a_child_that_is_never_waited_for_ends_with_the_kernel(processes, wait):
+    async with launch_kernel() as kernel:
+        source = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nprint(child.pid)"
+        await kernel.run({"a": source})
+        pid = int(kernel.notebook.cells["a"].console.text())
+        assert processes.is_alive(pid)
+    await processes.gone(pid)
+
+
+async def test_ports_and_files_are_free_again_after_a_fork_and_a_kill(kernel, wait):
+    source = """
+import os, socket
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen()
+child = os.fork()
+if child == 0:
+    os.read(os.pipe()[0], 1)
+port = listener.getsockname()[1]
+print(port)
+"""
+    await kernel.run({"a": source})
+    port = int(kernel.notebook.cells["a"].console.text())
+    await kernel.restart_runner()
+    again = f"import socket\nlistener = socket.socket()\nlistener.bind(('127.0.0.1', {port}))\nlistener.listen()"
+    with anyio.fail_after(SOON):
+        assert (await kernel.run({"a": again})).status == "ok"
+
+
+async def test_processes_leave_no_descriptors_behind_in_kernel_and_runner(kernel, wait):
+    source = """
+import multiprocessing, os, subprocess
+for _ in range(20):
+    subprocess.run(["true"])
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    directories = [f"/proc/{pid}/fd" for pid in (kernel.connection.pid, kernel.notebook.runner.pid)]
+    if not os.path.isdir(directories[0]):
+        pytest.skip("this system does not tell about descriptors")
+    await kernel.run({"a": source})
+    directories = [f"/proc/{pid}/fd" for pid in (kernel.connection.pid, kernel.notebook.runner.pid)]
+
+    def counted() -> list[int]:
+        return [len(os.listdir(directory)) for directory in directories]
+
+    before = counted()
+    for _ in range(3):
+        await kernel.run({"a": source})
+
+    async def as_before() -> bool:
+        await kernel.statistics()
+        return all(now <= then + 1 for now, then in zip(counted(), before, strict=True))
+
+    await wait.eventually(as_before)
+
+
+async def test_a_flood_from_a_child_holds_up_neither_its_cell_nor_an_interrupt(kernel, wait):
+    await kernel.run({"a": "import subprocess\nsubprocess.run(['yes', 'x' * 100])"}, wait=False)
+    await wait.until(kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0)
+    assert await kernel.ping() < 5
+    with anyio.fail_after(SOON):
+        await kernel.interrupt()
+        await kernel.wait_idle()
+        assert (await kernel.run({"b": "1"})).status == "ok"

@@ -1,0 +1,287 @@
+"""Whatever bytes arrive, at the request socket or on the link: no crash, no growth, one answer where an id is."""
+
+import os
+import random
+import socket
+from collections import Counter
+from contextlib import suppress
+
+import anyio
+import msgspec
+import pytest
+import zmq
+from cellwire.kernel.loop import Loop
+from cellwire.kernel.runner_link import RunnerLink
+from cellwire.protocol import Limits, connect, launch_kernel, link
+from cellwire.protocol import events as e
+from cellwire.protocol import messages as m
+from cellwire.protocol.notebook import Item
+
+pytestmark = pytest.mark.anyio
+
+#: Frames of each test; two hundred thousand in the soak.
+FRAMES = int(os.environ.get("CELLWIRE_FRAMES", 20_000))
+#: Sent before their answers are read.
+AT_ONCE = 250
+MEGABYTE = 1024 * 1024
+
+encode = msgspec.msgpack.encode
+
+REQUESTS = [
+    m.Hello("id"),
+    m.RunCells("id", [m.Cell("cell", "1"), m.Cell("other", "2")]),
+    m.RunStale("id"),
+    m.SyncCells("id", [m.Cell("cell", "1")]),
+    m.DeleteCells("id", ["cell"]),
+    m.ConfigureCells("id", ["cell"], True),
+    m.SetMode("id", "lazy"),
+    m.Interrupt("id"),
+    m.ProvideInput("id", "1", "text"),
+    m.Complete("id", "pri", 3),
+    m.Inspect("id", "print", 3),
+    m.Variables("id"),
+    m.Acknowledge(10),
+    m.Ping("id"),
+    m.Statistics("id"),
+]
+ODD = [None, True, -1, 1 << 63, 0.5, "", "x", "ü" * 300, b"", b"\xff", [], {}, [[[]]], {"id": {}}, {1: 2}]
+
+
+def mutated(draw: random.Random, id: str) -> bytes:
+    """Return a frame that is, or almost is, a request of this id."""
+    plain = msgspec.to_builtins(draw.choice(REQUESTS))
+    plain["id"] = id
+    for _ in range(draw.randrange(3)):
+        key = draw.choice([*plain, "unknown"])
+        action = draw.randrange(4)
+        if action == 0:
+            plain.pop(key, None)
+        elif action == 1:
+            plain[key] = draw.choice(ODD)
+        elif action == 2 and isinstance(plain.get(key), list):
+            plain[key] = [*plain[key], draw.choice(ODD)]
+        else:
+            plain[draw.choice(["type", "more"])] = draw.choice([*ODD, "RunCells", "Nonsense"])
+    frame = bytearray(encode(plain))
+    kind = draw.randrange(8)
+    if kind == 0 and frame:
+        for _ in range(draw.randrange(1, 5)):
+            frame[draw.randrange(len(frame))] = draw.randrange(256)
+    elif kind == 1:
+        del frame[draw.randrange(len(frame)) :]
+    elif kind == 2:
+        frame += draw.randbytes(draw.randrange(10))
+    elif kind == 3 and draw.randrange(4) == 0:
+        frame[:] = draw.randbytes(draw.randrange(200))
+    elif kind == 4 and draw.randrange(4) == 0:
+        frame[:] = b"\x81\xa4type" + b"\x91" * draw.choice([10, 1000, 100_000])
+    elif kind == 5 and draw.randrange(4) == 0:
+        # Claims of four thousand million elements, or bytes.
+        frame[:] = draw.choice([b"\xdf", b"\xdd", b"\xdb", b"\xc6"]) + b"\xff" * 4 + bytes(frame)
+    return bytes(frame)
+
+
+def readable_id(frame: bytes) -> str | None:
+    """Return the id that anybody can read in a frame; None if there is none."""
+    with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        content = msgspec.msgpack.decode(frame)
+        if isinstance(content, dict) and isinstance(content.get("id"), str):
+            return content["id"] or None
+    return None
+
+
+def is_acknowledgement(frame: bytes) -> bool:
+    with suppress(msgspec.DecodeError):
+        return isinstance(msgspec.msgpack.decode(frame, type=m.Request), m.Acknowledge)
+    return False
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, wait, bare):
+    draw = random.Random(seed)
+    async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
+        await kernel.run({"a": "x = 1"})
+        stranger = bare(kernel.connection)
+        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+        before = None
+        for first in range(0, FRAMES // 2, AT_ONCE):
+            expected: Counter[str] = Counter()
+            without = 0
+            for number in range(first, first + AT_ONCE):
+                frame = mutated(draw, f"{seed}-{number}")
+                stranger.send(frame)
+                id = readable_id(frame)
+                if id is not None and not is_acknowledgement(frame):
+                    expected[id] += 1
+                elif id is None and not is_acknowledgement(frame):
+                    without += 1
+            expected[last := stranger.post(m.Ping)] = 1
+            # A frame without an id is answered too, with an empty one.
+            expected[""] = without
+            answers: Counter[str] = Counter()
+            while answers[last] == 0 or answers.total() < expected.total():
+                message = await _reply(stranger)
+                answers[message.id] += 1
+                # Whatever was changed by chance: the stranger stays one who may ask.
+                if isinstance(message, m.Error) and message.code == "internal":
+                    pytest.fail(f"a fault of the kernel's own: {message}")
+            assert answers == +expected
+            if before is None:
+                before = (await kernel.statistics()).memory
+        assert (await kernel.statistics()).memory < before + 16 * MEGABYTE
+        assert (await kernel.statistics()).malformed > FRAMES // 20
+        await kernel.set_mode("autorun")
+        await kernel.configure(["a"], disabled=False)
+        finished = await kernel.run({"a": "x = 7\nx"})
+        assert finished.status == "ok"
+        assert kernel.notebook.runner.generation == 1
+        seq, state = await wait.truth(kernel)
+        assert (kernel.seq, encode(kernel.notebook)) == (seq, state)
+
+
+async def _reply(stranger):
+    """Return the next reply, acknowledging what else comes."""
+    received = getattr(stranger, "received", 0)
+    while True:
+        frames = await stranger.receive()
+        message = msgspec.msgpack.decode(frames[0], type=m.FromKernel)
+        if not isinstance(message, m.Batch | m.Snapshot):
+            if isinstance(message, m.Welcome):
+                stranger.received = 0
+            return message
+        received = stranger.received = getattr(stranger, "received", 0) + sum(map(len, frames))
+        stranger.send(encode(m.Acknowledge(received)))
+
+
+async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel, bare):
+    stranger = bare(kernel.connection)
+    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    for frames in ([b""], [b"", b""], [encode(m.Ping("1")), encode(m.Ping("2"))], [b"x"] * 1000):
+        stranger.send(*frames)
+        answer = await _reply(stranger)
+        assert (type(answer), answer.code) == (m.Error, "malformed")
+    assert isinstance(await stranger.ask(m.Ping), m.Pong)
+
+
+async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(kernel, bare):
+    stranger = bare(kernel.connection)
+    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    request = encode(m.RunCells("once", [m.Cell("a", "print('ran')")]))
+    for _ in range(10):
+        stranger.send(request)
+    answers = [await stranger.reply("once") for _ in range(10)]
+    assert len(set(answers)) == 1
+    await kernel.wait_idle()
+    assert kernel.notebook.cells["a"].console.text() == "ran\n"
+    assert kernel.notebook.cells["a"].run == answers[0].run
+    # Another request with this id is a mistake that is told, by whomever it is made.
+    other = bare(kernel.connection)
+    assert isinstance(await other.ask(m.Hello), m.Welcome)
+    other.send(encode(m.RunCells("once", [m.Cell("b", "1")])))
+    assert (await other.reply("once")).code == "invalid"
+
+
+async def test_a_request_that_is_too_large_is_refused_and_the_kernel_goes_on(bare):
+    async with launch_kernel(limits=Limits(request_bytes=MEGABYTE)) as kernel:
+        stranger = bare(kernel.connection)
+        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+        stranger.send(encode(m.RunCells("1", [m.Cell("a", "#" * MEGABYTE)])))
+        assert (await stranger.reply("1")).code == "too_large"
+        monitor = stranger.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        stranger.send(encode(m.RunCells("2", [m.Cell("a", "#" * 8 * MEGABYTE)])))
+        assert await anyio.to_thread.run_sync(lambda: monitor.poll(20_000))
+        stranger.socket.disable_monitor()
+        assert (await kernel.run({"a": "1"})).status == "ok"
+        async with connect(kernel.connection_file) as other:
+            assert other.notebook.cells["a"].source == "1"
+
+
+# The link
+
+EVENTS = [
+    e.RunPlanned(1, ["a", "b"]),
+    e.CellStarted("a", 1, 0.5),
+    e.OutputAppended("a", 1, Item(0, {"text/plain": "x"}, {"k": "v"})),
+    e.OutputReplaced("a", 1, Item(0, {"text/plain": "y"})),
+    e.OutputRemoved("a", 1, 0),
+    e.ConsoleWritten("a", 1, "stdout", "text"),
+    e.CellFinished("a", 1, "error", 0.1, None),
+    e.GraphChanged([e.CellDeclared("a", "x", 1, ["x"], ["y"])], ["a"]),
+    e.RunFinished(1, "error", ["a"], "why"),
+    link.Alive(1),
+    link.PipeOpened("a", 1, "stdout", 1),
+    m.Completions("1", [m.Completion("x")]),
+    m.VariableList("1"),
+    m.Error("1", "internal", "x"),
+]
+
+
+def test_the_links_decoder_takes_whatever_comes_and_counts_what_it_cannot_read(capfd):
+    draw = random.Random(1)
+    loop = Loop()
+    kernels, runners = socket.socketpair()
+    kernels.setblocking(False)
+    received, ended = [], []
+    reader = RunnerLink(loop, kernels, receive=lambda frame, _: received.append(frame), ended=ended.append)
+    sent = good = 0
+    with kernels, runners:
+        while sent < FRAMES:
+            pieces = []
+            for _ in range(100):
+                body = bytearray(encode(draw.choice(EVENTS)))
+                if draw.randrange(3):
+                    for _ in range(draw.randrange(1, 6)):
+                        body[draw.randrange(len(body))] = draw.randrange(256)
+                else:
+                    good += 1
+                pieces.append(link.frame(bytes(body)))
+            sent += 100
+            data = b"".join(pieces)
+            cut = draw.randrange(len(data))
+            for piece in (data[:cut], data[cut:]):
+                runners.sendall(piece)
+                while reader.read():
+                    pass
+        assert not ended
+        assert len(received) + reader.malformed == sent
+        assert reader.malformed > 0
+        assert len(received) >= good
+        runners.sendall(b"\xff" * 8)
+        reader.read()
+        assert len(ended) == 1
+    loop.close()
+
+
+FIND_LINK = """
+import os, socket, stat
+def find_link():
+    for fd in range(3, 64):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                found = socket.socket(fileno=os.dup(fd))
+                if found.getpeername() == "" and found.family == socket.AF_UNIX and fd < 8:
+                    return found
+        except OSError:
+            pass
+"""
+
+
+async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel, wait, processes):
+    await kernel.run({"find": FIND_LINK})
+    junk = """
+import random
+link = find_link()
+for i in range(2000):
+    body = random.Random(i).randbytes(i % 50)
+    link.sendall(len(body).to_bytes(4, "big") + body)
+"""
+    assert (await kernel.run({"a": junk, "b": "6 * 7"})).status == "ok"
+    assert kernel.notebook.cells["b"].outputs[0].data["text/plain"] == "42"
+    assert (await kernel.statistics()).malformed > 1500
+    runner = kernel.notebook.runner.pid
+    await kernel.run({"a": "link = find_link()\nlink.sendall(b'\\xff' * 100)\nimport time\ntime.sleep(1000)"})
+    await wait.until(kernel, lambda notebook: notebook.runner.condition == "dead")
+    assert "claims" in kernel.notebook.runner.reason
+    await processes.gone(runner)
+    await kernel.restart_runner()
+    assert (await kernel.run({"b": "6 * 7"})).status == "ok"
