@@ -127,7 +127,8 @@ class _Attendance:
                         if scope is not None:
                             scope.cancel()
                     case e.RunFinished() if event.run == run:
-                        if not self.reason and (event.reason or event.status in ("interrupted", "dropped")):
+                        # Cells that failed are told by themselves; anything else needs a reason.
+                        if event.status != ("error" if event.failed else "ok") and not self.reason:
                             self.reason = event.reason or event.status
                         return
                     case _:

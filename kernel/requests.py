@@ -37,7 +37,7 @@ _Handler = Callable[[bytes, m.Role, Any, int], Any]
 class _Outline(msgspec.Struct):
     """What can be told of a request that is wrong otherwise."""
 
-    type: str = ""
+    type: Any = ""
     id: str = ""
 
 
@@ -121,7 +121,7 @@ class Requests:
             outline = _decode_outline(frame)
         except Exception:
             outline = _Outline()
-        if outline.id and outline.type not in _TYPES:
+        if outline.id and isinstance(outline.type, str) and outline.type not in _TYPES:
             reply = m.Error(
                 outline.id,
                 "unknown_request",

@@ -114,11 +114,15 @@ class RunnerLink:
 
     def _hand_on(self, frame: bytes) -> None:
         try:
-            self._receive(_decode(frame), frame)
-        except msgspec.MsgspecError as error:
+            decoded: Any = _decode(frame)
+        except Exception as error:
+            # Text that is no UTF-8 and nesting without end are not among msgspec's own errors.
             self.malformed += 1
             if self.malformed <= _REPORTED:
                 report(f"a frame of the runner does not decode: {error}")
+            return
+        try:
+            self._receive(decoded, frame)
         except Exception:
             report(traceback.format_exc())
 

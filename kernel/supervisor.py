@@ -80,8 +80,8 @@ class Supervisor:
         self._cause = ""
         #: Whether a runner has reported that it can be given work.
         self.ready = False
-        #: Frames of runners that could not be read.
-        self.malformed = 0
+        # Frames of earlier runners that could not be read.
+        self._malformed = 0
 
     # From outside
 
@@ -94,6 +94,11 @@ class Supervisor:
     def backlog(self) -> int:
         """Bytes that wait for the runner to read them."""
         return self._link.backlog if self._link is not None else 0
+
+    @property
+    def malformed(self) -> int:
+        """Frames of runners that could not be read."""
+        return self._malformed + (self._link.malformed if self._link is not None else 0)
 
     def adopt(self, process: RunnerProcess) -> None:
         """Take over a process that has been started; there is none at this time."""
@@ -221,7 +226,7 @@ class Supervisor:
         if self._link is not None and self._pipes is not None:
             self._link.finish()
             self._pipes.finish()
-            self.malformed += self._link.malformed
+            self._malformed += self._link.malformed
         if self._probing is not None:
             self._probing.cancel()
         self._text.forget()

@@ -186,6 +186,10 @@ class Engine:
 
         Raises: KeyboardInterrupt or CancelledError, into the user code that is being executed.
         """
+        if self.interrupts.is_repetition():
+            if self.interrupts.requested:
+                self.interrupts.strike()
+            return
         if self._running and self._changes.loop is not None:
             self.interrupts.requested += 1
             self._changes.loop.call_soon_threadsafe(self._conductor.cancel)

@@ -1,9 +1,10 @@
 """The process around the engine: the link, the signals and the life of the runner.
 
 The main thread runs an asyncio loop: runs are carried out there, and background tasks of cells
-live there between runs. A reader thread takes frames from the link, so that a probe, an answer to
-`input()` or the kernel's death is noticed while user code keeps the main thread busy. A third thread,
-made when it is first needed, answers questions about names (completion may take seconds).
+live there between runs. It reads the link too, as long as it is not busy with user code; where it is, a
+second thread notices a moment later and does so, so that a probe, an answer to `input()` or the kernel's
+death still get through. A third thread, made when it is first needed, answers questions about names
+(completion may take seconds).
 
 Everything that leaves goes through one `Emitter`. When the link ends the kernel is gone, and this
 process group ends with it.
@@ -13,16 +14,19 @@ import asyncio
 import faulthandler
 import os
 import queue
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import msgspec
 
 from ..protocol import link
+from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
 from ..protocol.messages import Complete, Error, Inspect, Question, Variables
 from .console import install_console
@@ -38,6 +42,9 @@ from .threads import install_threads
 
 #: Bytes of one read from the link.
 _CHUNK = 256 * 1024
+#: Seconds that a message may wait for the main thread, which takes it at half the cost: without a hand-over
+#: from thread to thread.
+_TURN = 0.001
 _EXTENSIONS = "cellwire.hooks"
 
 
@@ -46,10 +53,14 @@ class Host:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._instructions = self._read()
-        configure = next(self._instructions)
-        if not isinstance(configure, link.Configure):
-            raise SystemExit("the runner's first instruction has to be Configure")
+        self._decode = msgspec.msgpack.Decoder(link.Instruction).decode
+        self._frames = link.FrameReader()
+        # Guards the reading end of the link: whoever takes bytes carries out what is in them, so that
+        # instructions keep their order. Nothing is waited for under it.
+        self._receiving = threading.Lock()
+        #: Frames that came together with the first.
+        self._early: list[bytes] = []
+        configure = self._first()
         self._generation = configure.generation
         self._emitter = Emitter(LinkSink(connection))
         self._engine = Engine(
@@ -75,8 +86,11 @@ class Host:
         """Work until the kernel says `Stop`."""
         asyncio.set_event_loop(self._loop)
         signal.signal(signal.SIGINT, self._interrupted)
+        sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
-        threading.Thread(target=self._dispatch, name="cellwire link", daemon=True).start()
+        self._follow(self._early)
+        self._loop.add_reader(self._connection.fileno(), self._receive)
+        threading.Thread(target=self._relieve, name="cellwire link", daemon=True).start()
         runs = self._loop.create_task(self._carry_out_runs())
         while not runs.done():
             try:
@@ -118,40 +132,77 @@ class Host:
     def _interrupted(self, _number: int, _frame: object) -> None:
         self._engine.handle_sigint()
 
-    # The reader thread
-
-    def _read(self) -> Iterator[link.Instruction]:
-        """Return the kernel's instructions until the link ends."""
-        decode = msgspec.msgpack.Decoder(link.Instruction).decode
-        frames = link.FrameReader()
-        while data := self._connection.recv(_CHUNK):
-            for frame in frames.feed(data):
-                yield decode(frame)
-
-    def _dispatch(self) -> None:
+    def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
+        """See to an exception that cannot be raised where it occurred."""
         try:
-            for instruction in self._instructions:
-                match instruction:
-                    case link.Execute():
-                        self._loop.call_soon_threadsafe(self._runs.put_nowait, instruction)
-                    case link.GiveUp(run=run):
-                        self._engine.give_up(run)
-                    case link.Answer(input=name, text=text):
-                        self._inputs.answer(name, text)
-                    case link.Attendance(frontends=frontends):
-                        self._inputs.attendance(frontends)
-                    case link.Probe(number=number):
-                        self._emitter.emit(link.Alive(number))
-                    case Complete() | Inspect() | Variables():
-                        self._ask(instruction)
-                    case link.Stop():
-                        self._loop.call_soon_threadsafe(self._stop)
-                    case link.Configure():
-                        pass
-        except OSError:
-            pass  # a link that is reset has ended too
-        finally:
-            os.killpg(0, signal.SIGKILL)
+            if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.requested:
+                self._engine.interrupts.strike_again()
+            else:
+                sys.__unraisablehook__(failure)
+        except KeyboardInterrupt:
+            self._engine.interrupts.strike_again()
+
+    # The link
+
+    def _first(self) -> link.Configure:
+        """Wait for the first instruction and return it."""
+        while not self._early:
+            data = self._connection.recv(_CHUNK)
+            if not data:
+                raise SystemExit("the kernel has ended")
+            self._early += self._frames.feed(data)
+        configure = self._decode(self._early.pop(0))
+        if not isinstance(configure, link.Configure):
+            raise SystemExit("the runner's first instruction has to be Configure")
+        return configure
+
+    def _relieve(self) -> None:
+        """Receive in the place of the main thread whenever that is busy."""
+        incoming = select.poll()
+        incoming.register(self._connection, select.POLLIN)
+        while True:
+            incoming.poll()
+            time.sleep(_TURN)
+            if incoming.poll(0):
+                self._receive()
+
+    def _receive(self) -> None:
+        """Take what the link holds and carry it out; in either thread."""
+        try:
+            with self._receiving:
+                data = self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
+                if data:
+                    self._follow(self._frames.feed(data))
+                    return
+        except BlockingIOError:
+            return  # the other thread was faster
+        except Exception:
+            traceback.print_exc()
+        # Without the link there is no kernel.
+        os.killpg(0, signal.SIGKILL)
+
+    def _follow(self, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            match self._decode(frame):
+                case link.Execute() as execute:
+                    if threading.current_thread() is threading.main_thread():
+                        self._runs.put_nowait(execute)
+                    else:
+                        self._loop.call_soon_threadsafe(self._runs.put_nowait, execute)
+                case link.GiveUp(run=run):
+                    self._engine.give_up(run)
+                case link.Answer(input=name, text=text):
+                    self._inputs.answer(name, text)
+                case link.Attendance(frontends=frontends):
+                    self._inputs.attendance(frontends)
+                case link.Probe(number=number):
+                    self._emitter.emit(link.Alive(number))
+                case Complete() | Inspect() | Variables() as question:
+                    self._ask(question)
+                case link.Stop():
+                    self._loop.call_soon_threadsafe(self._stop)
+                case _:
+                    raise ProtocolError("the kernel configures a runner only once")
 
     def _stop(self) -> None:
         for task in asyncio.all_tasks(self._loop):

@@ -12,12 +12,18 @@ Everything happens on the main thread: signal handlers run there, between two of
 order of the statements below is what makes them sound, and no lock is needed.
 """
 
+import _thread
 import asyncio
+import signal
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
 from .context import current_execution
+
+#: Seconds after which an interrupt that was lost is repeated.
+_MOMENT = 0.001
 
 
 class Interrupts:
@@ -35,6 +41,8 @@ class Interrupts:
         self.protected = _Protected(self)
         self.held = 0
         self.deferred = False
+        # The next signal is not another interrupt but the last one once more.
+        self._again = False
         #: Tasks that carry out runs and cells: they are never struck by CancelledError.
         self.own_tasks: set[asyncio.Task[Any]] = set()
 
@@ -49,6 +57,23 @@ class Interrupts:
             self.deferred = True
         elif not self.held and self._in_background_task():
             raise asyncio.CancelledError("interrupted")
+
+    def strike_again(self) -> None:
+        """Strike once more in a moment: what was raised was lost where nothing can be, as in `__del__`."""
+
+        def strike() -> None:
+            time.sleep(_MOMENT)
+            if self.requested:
+                self._again = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
+        _thread.start_new_thread(strike, ())
+
+    def is_repetition(self) -> bool:
+        """Return whether the signal that has come is the last one once more, and forget about it."""
+        again, self._again = self._again, False
+        return again
 
     def _in_background_task(self) -> bool:
         """Return whether this thread executes a task that a cell has left on the loop."""

@@ -1,6 +1,7 @@
 """Child processes write to the cell that started them, however long they live.
 
-A child whose standard output or error would be this process's own gets a pipe of its own in its place.
+A child whose standard output or error would be this process's own gets a pipe of its own in its place,
+unless user code has pointed that descriptor elsewhere.
 The reading end travels to the kernel over the link; the writing end is the child's alone, so the pipe
 ends when the child and its children do. Markers in this process's own pipe give the child's text
 its place: after what was written before it started, and before what is written after it was waited for.
@@ -64,6 +65,8 @@ class Children:
         self._console = console
         self._numbers = count(1)
         self._running: dict[int, ChildPipes] = {}
+        #: What descriptors 1 and 2 lead to as long as user code does not point them elsewhere.
+        self._own = {stream: _target(number) for stream, number in _NUMBERS.items()}
         #: False in the child of a fork.
         self.active = True
 
@@ -72,6 +75,8 @@ class Children:
         execution = starting_execution()
         pipes = ChildPipes(execution)
         for stream in streams if self.active else ():
+            if _target(_NUMBERS[stream]) != self._own[stream]:
+                continue
             number = next(self._numbers)
             reading, pipes.ends[stream] = os.pipe()
             cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
@@ -108,6 +113,15 @@ class Children:
             traceback.print_exception(error)
             status = 1
         os._exit(status)
+
+
+def _target(descriptor: int) -> tuple[int, int] | None:
+    """Return the identity of what `descriptor` leads to; None if it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:

@@ -238,7 +238,11 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_process_behind(notebook: P
 
 def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) -> None:
     notebook.write_text(STUBBORN)
-    done = cellwire("run", notebook, "--timeout", "1")
+    impatient = (
+        "from cellwire import cli, frontend\nfrontend.GRACE_SECONDS = 0.5\nraise SystemExit(cli.main())"
+    )
+    command = [sys.executable, "-c", impatient, "run", str(notebook), "--timeout", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert done.returncode == 1
     assert "running: stubborn; it did not end when it was interrupted" in done.stderr
 
@@ -308,10 +312,11 @@ PROGRESS = """\
 # %% quick
 'first'
 # %% counts
-import time, cellwire as cw
+import cellwire as cw
 for n in cw.progress_bar(range(10), title="Counting"):
     print("line", n)
-    time.sleep(0.15)
+    if n == 3:
+        open("seen").read()
 # %% fails
 1 / 0
 """
@@ -319,8 +324,12 @@ for n in cw.progress_bar(range(10), title="Counting"):
 
 def test_a_terminal_shows_progress_as_a_bar_that_moves_and_the_result_in_the_end(notebook: Path) -> None:
     notebook.write_text(PROGRESS)
+    seen = notebook.with_name("seen")
+    os.mkfifo(seen)
     terminal = Terminal("run", notebook)
-    terminal.wait_for(r"Counting ━+╺━* [1-5]/10")
+    terminal.wait_for(r"Counting ━+╺━* 3/10")
+    # Signal 1: the bar has been seen on its way, and the cell waits for somebody to write that.
+    seen.write_text("")
     assert terminal.wait() == 1
     settled = terminal.text[terminal.text.rindex("line 9") :]
     assert re.search(r"Counting ━{30} 10/10", settled)

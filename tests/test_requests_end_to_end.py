@@ -3,6 +3,7 @@
 import anyio
 import pytest
 from cellwire.protocol import launch_kernel
+from cellwire.protocol.events import CellStarted
 
 
 @pytest.mark.anyio
@@ -41,3 +42,26 @@ async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
                 await kernel.interrupt()
                 await kernel.wait_idle()
                 assert kernel.notebook.cells["loop"].status in ("interrupted", "cancelled")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_interrupt_that_strikes_where_nothing_can_be_raised_is_repeated():
+    source = """
+import time
+class Slow:
+    def __del__(self):
+        time.sleep(0.002)
+while True:
+    Slow()
+"""
+    with anyio.fail_after(60):
+        async with launch_kernel() as kernel:
+            for _ in range(10):
+                events = kernel.events()
+                await kernel.run({"a": source}, wait=False)
+                while not isinstance(await anext(events), CellStarted):
+                    pass
+                await kernel.interrupt()
+                await kernel.wait_idle()
+                assert kernel.notebook.cells["a"].status == "interrupted"

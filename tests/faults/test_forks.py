@@ -1,7 +1,6 @@
 """User code forks and spawns: nothing hangs, nothing is said twice, nothing stays open."""
 
 import os
-import signal
 
 import anyio
 import pytest
@@ -86,7 +85,13 @@ if child:
 
 
 @pytest.mark.parametrize(
-    "end", ["raise ValueError('in the child')", "import sys\n    sys.exit(3)", "os._exit(3)", "os.kill(os.getpid(), 9)"]
+    "end",
+    [
+        "raise ValueError('in the child')",
+        "import sys\n    sys.exit(3)",
+        "os._exit(3)",
+        "os.kill(os.getpid(), 9)",
+    ],
 )
 async def test_a_forked_child_may_end_as_it_likes(kernel, end):
     source = f"""
@@ -172,7 +177,9 @@ print(port)
     await kernel.run({"a": source})
     port = int(kernel.notebook.cells["a"].console.text())
     await kernel.restart_runner()
-    again = f"import socket\nlistener = socket.socket()\nlistener.bind(('127.0.0.1', {port}))\nlistener.listen()"
+    again = (
+        f"import socket\nlistener = socket.socket()\nlistener.bind(('127.0.0.1', {port}))\nlistener.listen()"
+    )
     with anyio.fail_after(SOON):
         assert (await kernel.run({"a": again})).status == "ok"
 
@@ -209,7 +216,9 @@ for _ in range(20):
 
 async def test_a_flood_from_a_child_holds_up_neither_its_cell_nor_an_interrupt(kernel, wait):
     await kernel.run({"a": "import subprocess\nsubprocess.run(['yes', 'x' * 100])"}, wait=False)
-    await wait.until(kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0)
+    await wait.until(
+        kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0
+    )
     assert await kernel.ping() < 5
     with anyio.fail_after(SOON):
         await kernel.interrupt()

@@ -63,7 +63,9 @@ while True:
 
 async def begun(kernel, wait, cell="a") -> None:
     """Return when a cell executes its code."""
-    await wait.until(kernel, lambda notebook: cell in notebook.cells and notebook.cells[cell].status == "running")
+    await wait.until(
+        kernel, lambda notebook: cell in notebook.cells and notebook.cells[cell].status == "running"
+    )
 
 
 @pytest.mark.parametrize("source", LASTING.values(), ids=LASTING.keys())
@@ -165,8 +167,7 @@ async def test_a_cell_that_swallows_an_interrupt_is_ended_by_as_many_as_it_takes
         await wait.until(
             kernel,
             lambda notebook, times=times: (
-                "a" in notebook.cells
-                and notebook.cells["a"].console.text().count("\n") == times + 1
+                "a" in notebook.cells and notebook.cells["a"].console.text().count("\n") == times + 1
             ),
         )
         await kernel.interrupt()
@@ -296,7 +297,9 @@ os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("source", HOLDING.values(), ids=HOLDING.keys())
-async def test_code_that_cannot_be_interrupted_is_replaced_and_everything_written_stays(source, wait, processes):
+async def test_code_that_cannot_be_interrupted_is_replaced_and_everything_written_stays(
+    source, wait, processes
+):
     async with launch_kernel(limits=Limits(unresponsive_seconds=0.5)) as kernel:
         await kernel.run({"a": "x = 1\nx", "c": "print('kept'); x"})
         await kernel.run({"b": source}, wait=False)
@@ -315,7 +318,8 @@ async def test_code_that_cannot_be_interrupted_is_replaced_and_everything_writte
         with anyio.fail_after(AT_ONCE):
             await kernel.restart_runner()
             await wait.until(
-                kernel, lambda notebook: (notebook.runner.condition, notebook.runner.generation) == ("ready", 2)
+                kernel,
+                lambda notebook: (notebook.runner.condition, notebook.runner.generation) == ("ready", 2),
             )
         await processes.gone(pid)
         seen = [type(event) for event in await events.receive()]

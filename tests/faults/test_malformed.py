@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, at the request socket or on the link: no crash, no growth, one answer where an id is."""
+"""Whatever bytes arrive, from frontends or on the link: no crash, one answer where an id can be read."""
 
 import os
 import random
@@ -82,50 +82,54 @@ def mutated(draw: random.Random, id: str) -> bytes:
 
 
 def readable_id(frame: bytes) -> str | None:
-    """Return the id that anybody can read in a frame; None if there is none."""
+    """Return the id that anybody can read in a frame, a map whose keys are text; None if there is none."""
     with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         content = msgspec.msgpack.decode(frame)
-        if isinstance(content, dict) and isinstance(content.get("id"), str):
+        if (
+            isinstance(content, dict)
+            and {*map(type, content)} == {str}
+            and isinstance(content.get("id"), str)
+        ):
             return content["id"] or None
     return None
 
 
 def is_acknowledgement(frame: bytes) -> bool:
-    with suppress(msgspec.DecodeError):
+    with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return isinstance(msgspec.msgpack.decode(frame, type=m.Request), m.Acknowledge)
     return False
 
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, wait, bare):
-    draw = random.Random(seed)
+    draw, prefix = random.Random(seed), f"seed {seed} number "
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 1"})
         stranger = bare(kernel.connection)
         assert isinstance(await stranger.ask(m.Hello), m.Welcome)
         before = None
         for first in range(0, FRAMES // 2, AT_ONCE):
-            expected: Counter[str] = Counter()
-            without = 0
+            expected: set[str] = set()
+            due = 1
             for number in range(first, first + AT_ONCE):
-                frame = mutated(draw, f"{seed}-{number}")
+                frame = mutated(draw, f"{prefix}{number}")
                 stranger.send(frame)
-                id = readable_id(frame)
-                if id is not None and not is_acknowledgement(frame):
-                    expected[id] += 1
-                elif id is None and not is_acknowledgement(frame):
-                    without += 1
-            expected[last := stranger.post(m.Ping)] = 1
-            # A frame without an id is answered too, with an empty one.
-            expected[""] = without
+                if not is_acknowledgement(frame):
+                    due += 1
+                    if id := readable_id(frame):
+                        expected.add(id)
+            expected.add(stranger.post(m.Ping))
+            # A frame in which nobody can read an id is answered too, with an empty one perhaps.
             answers: Counter[str] = Counter()
-            while answers[last] == 0 or answers.total() < expected.total():
+            while answers.total() < due:
                 message = await _reply(stranger)
                 answers[message.id] += 1
                 # Whatever was changed by chance: the stranger stays one who may ask.
                 if isinstance(message, m.Error) and message.code == "internal":
                     pytest.fail(f"a fault of the kernel's own: {message}")
-            assert answers == +expected
+            assert expected <= set(answers)
+            # (Ids that were changed by chance may have been so twice.)
+            assert {count for id, count in answers.items() if id.startswith(prefix)} == {1}
             if before is None:
                 before = (await kernel.statistics()).memory
         assert (await kernel.statistics()).memory < before + 16 * MEGABYTE
@@ -191,6 +195,7 @@ async def test_a_request_that_is_too_large_is_refused_and_the_kernel_goes_on(bar
         stranger.send(encode(m.RunCells("2", [m.Cell("a", "#" * 8 * MEGABYTE)])))
         assert await anyio.to_thread.run_sync(lambda: monitor.poll(20_000))
         stranger.socket.disable_monitor()
+        monitor.close()
         assert (await kernel.run({"a": "1"})).status == "ok"
         async with connect(kernel.connection_file) as other:
             assert other.notebook.cells["a"].source == "1"
@@ -266,7 +271,9 @@ def find_link():
 """
 
 
-async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel, wait, processes):
+async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(
+    kernel, wait, processes
+):
     await kernel.run({"find": FIND_LINK})
     junk = """
 import random

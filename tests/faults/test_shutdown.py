@@ -7,7 +7,7 @@ from time import monotonic
 import anyio
 import msgspec
 import pytest
-from cellwire.protocol import KernelDied, Limits, connect, launch_kernel
+from cellwire.protocol import Limits, connect, launch_kernel
 from cellwire.protocol import events as e
 
 pytestmark = pytest.mark.anyio
@@ -32,12 +32,8 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport, wait)
     async def follow(file: str, *, task_status) -> None:
         async with connect(file, timeout=SOON) as other:
             task_status.started()
-            with pytest.raises(KernelDied) as ended:
-                while True:
-                    await other.wait_idle()
-                    await other.ping()
-                    await anyio.sleep(0.01)
-            ends.append((other.seq, msgspec.msgpack.encode(other.notebook), str(ended.value)))
+            text = await wait.told(other)
+            ends.append((other.seq, msgspec.msgpack.encode(other.notebook), text))
 
     async with anyio.create_task_group() as tasks, launch_kernel(transport=transport) as kernel:
         for _ in range(3):
@@ -101,10 +97,7 @@ async def test_a_termination_is_a_shutdown_in_order(source, wait, processes):
         )
         pids = [kernel.connection.pid, *processes.children_of(kernel.connection.pid)]
         os.kill(kernel.connection.pid, signal.SIGTERM)
-        with pytest.raises(KernelDied, match="terminated"), anyio.fail_after(SOON):
-            while True:
-                await kernel.ping()
-                await anyio.sleep(0)
+        assert "terminated" in await wait.told(kernel, SOON)
         assert kernel.notebook.idle
     await processes.gone(*pids)
     assert not os.path.exists(kernel.connection_file)
@@ -127,12 +120,17 @@ async def test_a_second_termination_ends_at_once(follow, processes):
 
 
 async def test_leaving_the_context_in_the_middle_of_everything_ends_everything(wait, processes):
-    with pytest.raises(ZeroDivisionError):
+    pids = []
+
+    async def leave() -> None:
         async with launch_kernel() as kernel:
             await kernel.run({"a": "while True: print('x')"}, wait=False)
             await wait.until(kernel, lambda notebook: "a" in notebook.cells)
-            pids = [kernel.connection.pid, *processes.children_of(kernel.connection.pid)]
-            1 / 0  # noqa: B018
+            pids.extend([kernel.connection.pid, *processes.children_of(kernel.connection.pid)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await leave()
     await processes.gone(*pids)
 
 

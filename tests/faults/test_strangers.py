@@ -299,8 +299,10 @@ print("heard" if socket.poll(1000) else "silence")
 """
         other = await anyio.to_thread.run_sync(
             lambda: subprocess.run(
-                ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", source]
-                + [kernel.connection.endpoint, kernel.connection_file],
+                [
+                    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+                    *(sys.executable, "-c", source, kernel.connection.endpoint, kernel.connection_file),
+                ],
                 capture_output=True,
                 text=True,
                 cwd="/",

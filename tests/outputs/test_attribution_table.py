@@ -222,9 +222,13 @@ SOURCES = {
     ),
     # Beneath Python
     "`os.write(1, …)` in a cell": Source("os.write(1, b'from')\nlet()\nos.write(1, b' a\\n')", "main"),
-    "`os.write(1, …)` in a thread or task": Source(
+    "`os.write(1, …)` in a thread": Source(
         "def write():\n    wait()\n    os.write(1, b'from a\\n')\n    tell()\n"
         "threading.Thread(target=write).start()"
+    ),
+    "`os.write(1, …)` in a task": Source(
+        "await may.wait()\nos.write(1, b'from a\\n')\nhas.set()",
+        "tasks",
     ),
     "C code in a cell": Source(
         "ctypes.CDLL(None).write(1, b'from', 4)\nlet()\nctypes.CDLL(None).printf(b' %s\\n', b'a')", "main"

@@ -156,6 +156,30 @@ cw.output.replace_at_index("first", 0)
     assert (out(kernel), plain(kernel)) == ("kept\n", ["'first'", "'two'"])
 
 
+async def test_children_inherit_a_descriptor_that_points_elsewhere(kernel):
+    source = """
+import os, subprocess, sys, tempfile
+file = tempfile.TemporaryFile()
+saved = os.dup(1)
+os.dup2(file.fileno(), 1)
+print("python")
+os.system("echo system")
+subprocess.run("echo child; echo error >&2", shell=True)
+subprocess.run(["echo", "given"], stdout=sys.stdout)
+if os.fork() == 0:
+    os.write(1, b"forked\\n")
+    os._exit(0)
+os.wait()
+os.dup2(saved, 1)
+subprocess.run(["echo", "back"])
+file.seek(0)
+file.read()
+"""
+    await kernel.run({"a": source})
+    assert plain(kernel) == [repr(b"system\nchild\ngiven\nforked\n")]
+    assert (out(kernel), out(kernel, stream="stderr")) == ("python\nback\n", "error\n")
+
+
 PLAIN = """
 import asyncio, threading
 import cellwire as cw

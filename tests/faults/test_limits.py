@@ -1,0 +1,141 @@
+"""Every bound can be reached: the user sees it, and everything else goes on as if nothing were."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+import pytest
+from cellwire.protocol import KernelClient, Limits, RequestError, connect, launch_kernel
+from cellwire.protocol import messages as m
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def limited(**bounds) -> AsyncIterator[KernelClient]:
+    """A kernel with these limits, which has to be in order when the test is done with it."""
+    async with launch_kernel(limits=Limits(**bounds)) as kernel:
+        await kernel.run({"other": "x = 1\nprint('kept')\nx"})
+        yield kernel
+        finished = await kernel.run({"later": "x + 1"})
+        assert finished.status == "ok"
+        cells = kernel.notebook.cells
+        assert cells["later"].outputs[0].data["text/plain"] == "2"
+        assert (cells["other"].outputs[0].data["text/plain"], cells["other"].console.text()) == (
+            "1",
+            "kept\n",
+        )
+        async with connect(kernel.connection_file) as fresh:
+            assert msgspec.msgpack.encode(fresh.notebook) == msgspec.msgpack.encode(kernel.notebook)
+
+
+async def test_the_limits_in_force_are_told_to_every_frontend(bare):
+    async with limited(items=7, drain_seconds=0.5) as kernel:
+        welcome = await bare(kernel.connection).ask(m.Hello)
+        assert welcome.limits == Limits(items=7, drain_seconds=0.5)
+
+
+async def test_an_item_that_is_too_large_says_so_in_its_place():
+    async with limited(item_bytes=10_000) as kernel:
+        source = "import cellwire as cw\nhandle = cw.output.append('x' * 20_000)\ncw.output.append('small')"
+        await kernel.run({"a": f"{source}\n'y' * 20_000"})
+        texts = [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs]
+        assert ["item_bytes" in text for text in texts] == [True, False, True]
+        assert "20," in texts[0]
+        await kernel.run({"b": "handle.replace('fits')"})
+        assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == "'fits'"
+
+
+async def test_more_items_than_allowed_end_in_one_that_says_so():
+    async with limited(items=100) as kernel:
+        await kernel.run(
+            {"a": "import cellwire as cw\nfor i in range(1000): cw.output.append(i)\nprint('end')"}
+        )
+        cell = kernel.notebook.cells["a"]
+        assert [item.data["text/plain"] for item in cell.outputs[:100]] == [str(i) for i in range(100)]
+        assert (len(cell.outputs), "limits.items" in cell.outputs[100].data["text/plain"]) == (101, True)
+        assert (cell.status, cell.console.text()) == ("ok", "end\n")
+
+
+async def test_a_console_past_its_bound_keeps_its_end_and_says_how_much_is_gone():
+    async with limited(console_chars=10_000) as kernel:
+        await kernel.run({"a": "for i in range(10_000): print(i)"})
+        console = kernel.notebook.cells["a"].console
+        whole = "".join(f"{i}\n" for i in range(10_000))
+        assert console.dropped > 0
+        assert console.text() == whole[console.dropped :]
+        assert len(console.text()) <= 10_000
+
+
+async def test_a_small_ring_and_a_small_window_cost_no_event(wait):
+    async with limited(ring_bytes=4096, window_bytes=8192, batch_bytes=2048) as kernel:
+        async with connect(kernel.connection_file) as other:
+            source = "import cellwire as cw\nfor i in range(5000): cw.output.append(i)\n'z' * 100_000"
+            await kernel.run({"a": source})
+            await wait.caught_up(other, kernel.seq)
+            assert msgspec.msgpack.encode(other.notebook) == msgspec.msgpack.encode(kernel.notebook)
+        assert len(kernel.notebook.cells["a"].outputs) == 5001
+        assert (await kernel.statistics()).ring_bytes < 4096 + 110_000
+
+
+async def test_a_request_that_is_too_large_is_refused_with_the_bound():
+    async with limited(request_bytes=100_000) as kernel:
+        with pytest.raises(RequestError) as refused:
+            await kernel.run({"a": "#" * 200_000})
+        assert (refused.value.code, "100000" in refused.value.message) == ("too_large", True)
+        assert "a" not in kernel.notebook.cells
+
+
+async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_later(wait):
+    async with limited(queued_runs=10) as kernel:
+        blocked = {"a": "import threading\ngate = threading.Event()\ngate.wait()"}
+        await kernel.run(blocked, wait=False)
+        for number in range(9):
+            await kernel.run({f"q{number}": "1"}, wait=False)
+        with pytest.raises(RequestError) as refused:
+            await kernel.run({"q10": "1"}, wait=False)
+        assert (refused.value.code, "wait" in refused.value.hint) == ("busy", True)
+        assert (await kernel.statistics()).queued_runs == 10
+        await wait.until(
+            kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].status == "running"
+        )
+        await kernel.interrupt()
+        with anyio.fail_after(20):
+            assert (await kernel.run({"a": "1"})).status == "ok"
+
+
+async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel, wait):
+    await kernel.run({"a": "print('begun', flush=True)\nsum(iter(int, 1))"}, wait=False)
+    await wait.until(
+        kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.text() != ""
+    )
+    asking = bare(kernel.connection)
+    assert isinstance(await asking.ask(m.Hello), m.Welcome)
+    ids = [asking.post(m.Variables) for _ in range(400)]
+    refused = await asking.reply(ids[-1])
+    assert refused.code == "busy"
+    assert await kernel.ping() < 5
+    await kernel.restart_runner()
+    answers = [await asking.reply(id) for id in ids[:1]]
+    assert answers[0].code == "runner_unavailable"
+    await wait.until(kernel, lambda notebook: notebook.runner.condition == "ready")
+    assert (await kernel.run({"a": "1"})).status == "ok"
+
+
+async def test_a_frontend_that_asks_and_reads_nothing_is_dropped_and_costs_nothing(kernel, bare, wait):
+    deaf = bare(kernel.connection, rcvhwm=1)
+    assert isinstance(await deaf.ask(m.Hello), m.Welcome)
+    before = (await kernel.statistics()).memory
+    for _ in range(30_000):
+        deaf.post(m.Statistics)
+    with anyio.fail_after(30):
+        assert await kernel.ping() < 20
+        assert (await kernel.run({"a": "1"})).status == "ok"
+
+    async def dropped() -> bool:
+        statistics = await kernel.statistics()
+        return statistics.stuck == 1 and len(statistics.sessions) == 1
+
+    await wait.eventually(dropped)
+    assert (await kernel.statistics()).memory < before + 32 * 1024 * 1024
