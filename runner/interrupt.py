@@ -14,6 +14,7 @@ order of the statements below is what makes them sound, and no lock is needed.
 
 import _thread
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 from .context import current_execution
 
-#: Seconds after which an interrupt that was lost is repeated.
+#: Seconds after which an interrupt that was lost is repeated, at the least; five times that at the most.
 _MOMENT = 0.001
 
 
@@ -62,7 +63,8 @@ class Interrupts:
         """Strike once more in a moment: what was raised was lost where nothing can be, as in `__del__`."""
 
         def strike() -> None:
-            time.sleep(_MOMENT)
+            # Not always the same: what is in step with it would escape for ever.
+            time.sleep(_MOMENT * (1 + os.urandom(1)[0] / 64))
             if self.requested:
                 self._again = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -54,6 +54,7 @@ class Slow:
         time.sleep(0.002)
 while True:
     Slow()
+    time.sleep(0.001)
 """
     with anyio.fail_after(60):
         async with launch_kernel() as kernel:

@@ -24,7 +24,8 @@ DEATHS = {
     "a termination": ("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)", ["SIGTERM"]),
     "an exit": ("import os\nos._exit(7)", ["exit status 7"]),
     "an exit in a thread": (
-        "import os, threading\nthread = threading.Thread(target=os._exit, args=(7,))\nthread.start();thread.join()",
+        "import os, threading\nthread = threading.Thread(target=os._exit, args=(7,))\n"
+        "thread.start()\nthread.join()",
         ["exit status 7"],
     ),
     "a stack that overflows in C": (
