@@ -121,7 +121,7 @@ class Spinner:
         self.sent_at = self._throttle.clock()
         return self
 
-    def update(self, *, title: str | None = None, subtitle: str | None = None) -> None:
+    def update(self, title: str | None = None, subtitle: str | None = None) -> None:
         """Show another title or subtitle. After the end it does nothing."""
         with self._lock:
             if self._over:
@@ -217,7 +217,7 @@ class ProgressBar(Spinner, Generic[ValueT]):
         self._show_eta = show_eta
         self._complete = total == 0
 
-    def update(self, increment: float = 1, *, title: str | None = None, subtitle: str | None = None) -> None:
+    def update(self, increment: float = 1, title: str | None = None, subtitle: str | None = None) -> None:
         """Count `increment` more steps and show another title or subtitle. After the end it does nothing."""
         with self._lock:
             if self._over:

@@ -316,7 +316,7 @@ import cellwire as cw
 for n in cw.progress_bar(range(10), title="Counting"):
     print("line", n)
     if n == 3:
-        open("seen").read()
+        open("seen").readline()
 # %% fails
 1 / 0
 """
@@ -324,13 +324,13 @@ for n in cw.progress_bar(range(10), title="Counting"):
 
 def test_a_terminal_shows_progress_as_a_bar_that_moves_and_the_result_in_the_end(notebook: Path) -> None:
     notebook.write_text(PROGRESS)
-    seen = notebook.with_name("seen")
-    os.mkfifo(seen)
-    terminal = Terminal("run", notebook)
-    terminal.wait_for(r"Counting ━+╺━* 3/10")
-    # Signal 1: the bar has been seen on its way, and the cell waits for somebody to write that.
-    seen.write_text("")
-    assert terminal.wait() == 1
+    os.mkfifo(notebook.with_name("seen"))
+    with open(notebook.with_name("seen"), "r+b", buffering=0) as seen:
+        terminal = Terminal("run", notebook)
+        terminal.wait_for(r"Counting ━+╺━* 3/10")
+        # Signal 1: the bar has been seen on its way, and the cell goes on.
+        seen.write(b"yes\n")
+        assert terminal.wait() == 1
     settled = terminal.text[terminal.text.rindex("line 9") :]
     assert re.search(r"Counting ━{30} 10/10", settled)
     assert re.search(r"✗ fails +error .*ZeroDivisionError: division by zero", settled, re.DOTALL)

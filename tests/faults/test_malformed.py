@@ -111,7 +111,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
             expected: set[str] = set()
             due = 1
             for number in range(first, first + AT_ONCE):
-                frame = mutated(draw, f"{prefix}{number}")
+                frame = mutated(draw, f"{prefix}{number} {draw.getrandbits(64):x}")
                 stranger.send(frame)
                 if not is_acknowledgement(frame):
                     due += 1

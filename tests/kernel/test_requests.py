@@ -1,5 +1,6 @@
 """What frontends ask for, against a kernel process with a stand-in for its runner."""
 
+import os
 import random
 
 import msgspec
@@ -81,13 +82,17 @@ def test_an_unknown_cell_is_refused_and_named(frontend):
         assert "ghost" in error.message
 
 
-def test_a_cell_is_known_as_soon_as_the_run_that_submits_it_is_accepted(frontend):
-    first = frontend.run("time.sleep(0.05)", "slow")
-    frontend.ask(m.RunCells, [m.Cell("later", "1")])
-    queued = frontend.ask(m.DeleteCells, ["later"])
-    assert isinstance(queued, m.RunQueued)
-    assert frontend.finished(first) is None
-    frontend.finish(queued.run)
+def test_a_cell_is_known_as_soon_as_the_run_that_submits_it_is_accepted(frontend, tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    with open(tmp_path / "gate", "r+b", buffering=0) as gate:
+        first = frontend.run(f"open({str(tmp_path / 'gate')!r}).readline()", "slow")
+        frontend.ask(m.RunCells, [m.Cell("later", "1")])
+        queued = frontend.ask(m.DeleteCells, ["later"])
+        assert isinstance(queued, m.RunQueued)
+        assert frontend.finished(first) is None
+        # Signal 1: the run that deletes the cell has been accepted while the first one is in progress.
+        gate.write(b"go on\n")
+        frontend.finish(queued.run)
     assert "later" not in frontend.notebook.cells
 
 
