@@ -217,7 +217,9 @@ class ProgressBar(Spinner, Generic[ValueT]):
         self._show_eta = show_eta
         self._complete = total == 0
 
-    def update(self, increment: float = 1, title: str | None = None, subtitle: str | None = None) -> None:
+    def update(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, increment: float = 1, title: str | None = None, subtitle: str | None = None
+    ) -> None:
         """Count `increment` more steps and show another title or subtitle. After the end it does nothing."""
         with self._lock:
             if self._over:
