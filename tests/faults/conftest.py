@@ -142,12 +142,10 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = PATI
 
 async def until(client: KernelClient, condition: Callable[[Any], Any], seconds: float = PATIENCE) -> None:
     """Return when `condition` of the client's notebook holds."""
-    events = client.events()
+    events = client.events(buffer=10_000_000)
     with anyio.fail_after(seconds):
         while not condition(client.notebook):
-            await anyio.sleep(0)
-            if not condition(client.notebook):
-                await anext(events)
+            assert await events.receive(), "the kernel has ended"
 
 
 async def caught_up(client: KernelClient, seq: int, seconds: float = PATIENCE) -> None:

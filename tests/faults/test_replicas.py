@@ -58,7 +58,9 @@ async def test_three_frontends_hold_what_the_kernel_holds_whatever_befalls_them(
     transport, wait, follow, relay
 ):
     async with (
-        launch_kernel(transport=transport, limits=Limits(ring_bytes=2 * MEGABYTE)) as kernel,
+        launch_kernel(
+            transport=transport, limits=Limits(items=OPERATIONS, ring_bytes=2 * MEGABYTE)
+        ) as kernel,
         anyio.create_task_group() as tasks,
     ):
         way = relay(kernel)
@@ -78,6 +80,7 @@ async def test_three_frontends_hold_what_the_kernel_holds_whatever_befalls_them(
         while any(run.run == queued.run for run in kernel.notebook.runs):
             pings.append(await kernel.ping())
             await anyio.sleep(0)
+        await kernel.wait_idle()
         statistics = await kernel.statistics()
         silent.go_on()
 

@@ -21,7 +21,6 @@ import cellwire as cw
 for i in range({OPERATIONS}):
     cw.output.append(i)
 print("end")
-import os, signal
 """
 
 
@@ -35,7 +34,10 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport, wait)
             text = await wait.told(other)
             ends.append((other.seq, msgspec.msgpack.encode(other.notebook), text))
 
-    async with anyio.create_task_group() as tasks, launch_kernel(transport=transport) as kernel:
+    async with (
+        anyio.create_task_group() as tasks,
+        launch_kernel(transport=transport, limits=Limits(items=OPERATIONS)) as kernel,
+    ):
         for _ in range(3):
             await tasks.start(follow, kernel.connection_file)
         # The end is asked for while most of this is still on its way.
@@ -54,7 +56,7 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport, wait)
 
 
 async def test_a_stuck_frontend_delays_the_end_by_no_more_than_the_time_for_draining(follow, processes):
-    limits = Limits(window_bytes=64 * 1024, drain_seconds=1.0)
+    limits = Limits(items=OPERATIONS, window_bytes=64 * 1024, drain_seconds=1.0)
     async with launch_kernel(limits=limits) as kernel:
         stuck = follow(kernel)
         stuck.stop()
@@ -104,7 +106,7 @@ async def test_a_termination_is_a_shutdown_in_order(source, wait, processes):
 
 
 async def test_a_second_termination_ends_at_once(follow, processes):
-    limits = Limits(window_bytes=64 * 1024, drain_seconds=1000.0)
+    limits = Limits(items=OPERATIONS, window_bytes=64 * 1024, drain_seconds=1000.0)
     async with launch_kernel(limits=limits, detached=True) as kernel:
         stuck = follow(kernel)
         stuck.stop()
