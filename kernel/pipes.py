@@ -98,7 +98,8 @@ class Pipes:
         """Read what the runner has written so far; more than a pipe holds is left for later."""
         for pipe in self._marked:
             room = _DRAIN
-            while room > 0 and not pipe.waiting and (size := self._read_marked(pipe)):
+            # A read that does not fill its buffer has emptied the pipe.
+            while room > 0 and not pipe.waiting and (size := self._read_marked(pipe)) == _READ:
                 room -= size
 
     @property

@@ -44,7 +44,7 @@ from .threads import install_threads
 _CHUNK = 256 * 1024
 #: Seconds that a message may wait for the main thread, which takes it at half the cost: without a hand-over
 #: from thread to thread.
-_TURN = 0.001
+_TURN = 0.003
 _EXTENSIONS = "cellwire.hooks"
 
 
@@ -58,6 +58,8 @@ class Host:
         # Guards the reading end of the link: whoever takes bytes carries out what is in them, so that
         # instructions keep their order. Nothing is waited for under it.
         self._receiving = threading.Lock()
+        #: How often something was received.
+        self._received = 0
         #: Frames that came together with the first.
         self._early: list[bytes] = []
         configure = self._first()
@@ -162,8 +164,9 @@ class Host:
         incoming.register(self._connection, select.POLLIN)
         while True:
             incoming.poll()
+            before = self._received
             time.sleep(_TURN)
-            if incoming.poll(0):
+            if self._received == before and incoming.poll(0):
                 self._receive()
 
     def _receive(self) -> None:
@@ -171,6 +174,7 @@ class Host:
         try:
             with self._receiving:
                 data = self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
+                self._received += 1
                 if data:
                     self._follow(self._frames.feed(data))
                     return
