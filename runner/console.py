@@ -44,8 +44,10 @@ class Console:
     @protected
     def enter(self, execution: Execution | None) -> None:
         """Have what C code writes from here on belong to `execution`."""
+        cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
+        marker = encode_marker(self._nonce, Marker("cell", cell, run))
         for stream, emitter in self._emitters.items():
-            emitter.perform(partial(self._sinks[stream].enter, execution))
+            emitter.perform(partial(self._sinks[stream].enter, execution, marker))
 
     def mark(self, stream: Stream, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> None:
         """Put a marker of any kind but `cell` at this place of the stream."""
@@ -68,9 +70,9 @@ class _MarkedSink(PipeSink):
         #: Whose the text is that carries no marker of its own. Only steps of the emitter change it.
         self.owner: Execution | None = None
 
-    def enter(self, execution: Execution | None) -> bytes:
+    def enter(self, execution: Execution | None, marker: bytes) -> bytes:
         self.owner = execution
-        return self._marker(execution)
+        return marker
 
     def encode(self, *events: Any) -> bytes:
         if not events:

@@ -129,6 +129,8 @@ class Program:
     def _place(self, listed: list[str], change: Change) -> None:
         """Give new cells their place in the order."""
         order = self.graph.order
+        if len(listed) == 1 and listed[0] in order:
+            return
         new = [cell for cell in listed if cell not in order]
         old = [cell for cell in listed if cell in order]
         in_place = old == sorted(old, key=order.place)
