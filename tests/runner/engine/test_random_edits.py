@@ -44,7 +44,15 @@ class Notebooks(RuleBasedStateMachine):
         self.events: list[Any] = []
         self.replica = Notebook()
         self.engine = Engine(self._receive)
+        #: How many cells begin before an interrupt comes; below 0 none comes.
+        self.patience = -1
+        self.engine.hooks.pre_execution.append(self._interrupt_in_time)
         self.loop = asyncio.Runner()
+
+    def _interrupt_in_time(self, _: Any) -> None:
+        self.patience -= 1
+        if self.patience == -1:
+            self.engine.interrupt()
 
     def _receive(self, event: Any) -> None:
         self.events.append(event)
@@ -65,6 +73,17 @@ class Notebooks(RuleBasedStateMachine):
     @rule(cells=st.dictionaries(cell_ids, awaiting, min_size=1, max_size=4))
     def run_sources(self, cells: dict[str, str]) -> None:
         self._do(self.engine.run(cells))
+
+    @rule(cells=st.dictionaries(cell_ids, awaiting, min_size=1, max_size=4), patience=st.integers(0, 4))
+    def run_and_interrupt(self, cells: dict[str, str], patience: int) -> None:
+        self.patience = patience
+        self._do(self.engine.run(cells))
+        interrupted = {cell.id for cell in self.replica.cells.values() if cell.status == "interrupted"}
+        if self.patience < 0:
+            assert self.events[-1].status == "interrupted"
+            assert interrupted
+        assert all(self.replica.cells[cell].stale for cell in interrupted)
+        self.patience = -1
 
     @rule(cells=st.dictionaries(cell_ids, sources, min_size=1, max_size=4))
     def sync(self, cells: dict[str, str]) -> None:
