@@ -29,8 +29,8 @@ test: check
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp
-	$(BIN)/ruff format --check --quiet
-	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --no-cache --check --quiet
+	$(BIN)/ruff check --no-cache --quiet
 	$(BIN)/basedpyright
 
 smoke: $(VENV)/dev.stamp

@@ -35,7 +35,7 @@ def calls(book, action):
 
 @pytest.fixture(scope="module")
 def sizes():
-    return (100, 2_000)
+    return (100, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,35 @@ def test_a_request_costs_what_it_affects_and_not_the_notebook(make_book, action,
         costs.append(calls(book, lambda book=book: action(book.engine)))
         events = b"".join(msgspec.msgpack.encode(event) for event in book.events)
         assert len(events) <= 2048
+    assert costs[1] <= costs[0] * 1.1 + 20
+
+
+def test_registering_costs_the_same_for_each_cell(make_book):
+    small, large = make_book(), make_book()
+    few = calls(small, lambda: small.engine.sync(notebook(1_000)))
+    many = calls(large, lambda: large.engine.sync(notebook(10_000)))
+    assert many <= few * 11
+
+
+def test_an_edit_of_the_root_of_a_chain_costs_the_same_for_each_cell_below(make_book):
+    costs = []
+    for size in (100, 1_000):
+        book = make_book()
+        book.run({f"c{n}": f"y{n} = y{n - 1} + 1" if n else "y0 = 0" for n in range(size)})
+        costs.append(calls(book, lambda book=book: book.engine.run({"c0": "y0 = 1"})))
+        assert len(book.ran) == size
+    assert costs[1] <= costs[0] * 11
+
+
+def test_an_edit_in_the_middle_of_a_fan_costs_what_is_below_it(make_book):
+    costs = []
+    for bystanders in (100, 10_000):
+        book = make_book()
+        fan = {"root": "r = 1", "middle": "m = r"} | {f"leaf{n}": f"l{n} = m" for n in range(50)}
+        book.do(book.engine.sync(fan | {f"other{n}": f"o{n} = r" for n in range(bystanders)}))
+        book.run(["middle"])
+        costs.append(calls(book, lambda book=book: book.engine.run({"middle": "m = r + 1"})))
+        assert len(book.ran) == 51
     assert costs[1] <= costs[0] * 1.1 + 20
 
 
