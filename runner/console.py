@@ -44,20 +44,24 @@ class Console:
     @protected
     def enter(self, execution: Execution | None) -> None:
         """Have what C code writes from here on belong to `execution`."""
-        cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
-        marker = encode_marker(self._nonce, Marker("cell", cell, run))
+        marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
             emitter.perform(partial(self._sinks[stream].enter, execution, marker))
 
     def mark(self, stream: Stream, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> None:
         """Put a marker of any kind but `cell` at this place of the stream."""
-        cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
-        self._emitters[stream].emit(encode_marker(self._nonce, Marker(kind, cell, run, pipe)))
+        self._emitters[stream].emit(_marker(self._nonce, kind, execution, pipe))
 
     def clear(self, execution: Execution | None) -> None:
         """Empty what `execution` has written to either stream."""
         for stream in _DESCRIPTORS:
             self.mark(stream, "clear", execution)
+
+
+def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
+    """Return a marker about `execution`, as it is written."""
+    cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
+    return encode_marker(nonce, Marker(kind, cell, run, pipe))
 
 
 class _MarkedSink(PipeSink):
@@ -83,15 +87,12 @@ class _MarkedSink(PipeSink):
         execution, data = cast(_Text, event)
         if execution is self.owner:
             return data
-        return self._marker(execution) + data + self._marker(self.owner)
+        before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
+        return before + data + after
 
     def in_child(self) -> Sink:
         os.close(self._fd)
         return _UnmarkedSink(self._number)
-
-    def _marker(self, execution: Execution | None) -> bytes:
-        cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
-        return encode_marker(self._nonce, Marker("cell", cell, run))
 
 
 class _UnmarkedSink(PipeSink):
