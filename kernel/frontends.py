@@ -64,6 +64,9 @@ class Frontends:
         #: The newest event of the last pump, and since when newer ones are held; 0 if there are none.
         self._pumped = 0
         self._held_since = 0.0
+        # Whether somebody may be sent something although nothing has happened: a request came, an
+        # acknowledgement for instance, or the last pump has left something.
+        self._more = False
         #: Frontends dropped because they took nothing.
         self.stuck = 0
 
@@ -73,11 +76,13 @@ class Frontends:
         """Send and receive a bounded amount; return the seconds that the next turn may wait."""
         wait = self._may_hold()
         if not wait:
-            wait = 0.0 if self._pump() else float("inf")
+            self._more = self._pump()
+            wait = 0.0 if self._more else float("inf")
         for _ in range(_REQUESTS):
             if not cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN:
                 return wait
             wait = 0.0
+            self._more = True
             frames, role = self._receive_frames()
             self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
         return wait
@@ -158,6 +163,8 @@ class Frontends:
     def _may_hold(self) -> float:
         """Return the seconds that events which came since the last pump may still wait for company."""
         pending = self._record.log.last - self._pumped
+        if not (pending or self._more or self.blocked or self._farewells):
+            return float("inf")
         if not pending or self._record.urgent or pending > _TOGETHER:
             return 0.0
         now = time.monotonic()

@@ -1,6 +1,7 @@
 """What has happened and what follows from it: the log and the notebook, changed together.
 
-The kernel is the one place where events get their order. Items are kept as the bytes they came in: an
+The kernel is the one place where events get their order. They are logged first, so that they can be
+sent, and carried out when the notebook is looked at: nobody sees one without the other. Items are kept as the bytes they came in: an
 `OpaqueItem` refers to the memory of its encoded event, so state and log share it, and no mime bundle
 is decoded or encoded here.
 """
@@ -72,18 +73,33 @@ class Record:
     def __init__(self, epoch: str, ring_bytes: int) -> None:
         #: Names this kernel's numbering; `(epoch, log.last)` names the state of `notebook`.
         self.epoch = epoch
-        self.notebook = Notebook()
         self.log = Log(ring_bytes)
+        self._notebook = Notebook()
+        # Logged and not carried out yet, which is done when the notebook is next looked at.
+        self._behind: list[Any] = []
         #: Whether somebody may wait for an event that came since this was last set to `False`.
         self.urgent = False
 
+    @property
+    def notebook(self) -> Notebook:
+        """The state after the newest event of the log."""
+        self.catch_up()
+        return self._notebook
+
+    def catch_up(self) -> None:
+        """Carry out what was logged and has not been carried out yet."""
+        if self._behind:
+            for event in self._behind:
+                apply(self._notebook, event)
+            self._behind.clear()
+
     def add(self, event: Any) -> None:
-        """Carry out an event of the kernel's own and log it."""
+        """Log an event of the kernel's own and carry it out."""
         self.add_encoded(event, encode(event))
 
     def add_encoded(self, event: Any, encoded: bytes) -> None:
-        """Carry out an event that came in as `encoded` and log it as it came."""
-        apply(self.notebook, event)
+        """Log an event that came in as `encoded` and carry it out."""
         self.log.append(encoded)
+        self._behind.append(event)
         if type(event) not in _PATIENT:
             self.urgent = True

@@ -59,6 +59,8 @@ class RunnerLink:
         self.backlog = 0
         #: Whether the socket took less than it was given, so that it is watched for room.
         self._stalled = False
+        #: How often bytes have come.
+        self.reads = 0
         #: Frames that could not be read.
         self.malformed = 0
         loop.watch(connection.fileno(), self._readable)
@@ -96,6 +98,7 @@ class RunnerLink:
             self._loop.unwatch(self._socket.fileno())
             self._ended(str(error))
             return False
+        self.reads += 1
         # A read that completes no frame is inside a large one, which is cheap to take.
         self._size = _READ if frames else _READ_LARGE
         for frame in frames:

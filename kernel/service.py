@@ -103,6 +103,8 @@ class Service:
             more = self._endpoint.authenticator.turn()
         self._kernel.runner.turn()
         wait = self._frontends.turn()
+        # After what has happened is on its way.
+        self._kernel.record.catch_up()
         self._kernel.runner.watch()
         if self._draining and self._frontends.caught_up():
             self._loop.stop()

@@ -70,6 +70,8 @@ class Supervisor:
         self._process: RunnerProcess | None = None
         self._link: RunnerLink | None = None
         self._pipes: Pipes | None = None
+        # The read of the link after which the pipes have been read.
+        self._pipes_read_after = 0
         self._guardians: set[int] = set()
         self._generation = 0
         self._unanswered = 0
@@ -108,6 +110,7 @@ class Supervisor:
         nonce = b"\0" + os.urandom(15)
         self._link = RunnerLink(self._loop, process.link, receive=self._received, ended=self._link_ended)
         self._pipes = Pipes(self._loop, self._text, nonce, process.stdout, process.stderr)
+        self._pipes_read_after = 0
         self._link.send(self._owner.configuration(self._generation, nonce))
 
     def start(self) -> None:
@@ -141,9 +144,12 @@ class Supervisor:
             self._probing = self._loop.later(self._interval, self._probe)
 
     def read_pipes(self) -> None:
-        """Read what the runner has written to its console so far."""
-        if self._pipes is not None:
-            self._pipes.drain()
+        """Read what the runner had written to its console when it sent the frame that is looked at."""
+        if self._pipes is None or self._link is None or self._pipes_read_after == self._link.reads:
+            # Frames that came in one read were all sent before the pipes were read after it.
+            return
+        self._pipes_read_after = self._link.reads
+        self._pipes.drain()
 
     def turn(self) -> None:
         """See to console text that waits for something from the link."""
@@ -186,6 +192,8 @@ class Supervisor:
             descriptor = self._link.take_descriptor() if self._link is not None else None
             if descriptor is not None and self._pipes is not None:
                 self._pipes.open(frame, descriptor)
+                # What stands behind the mark that has waited for this can be read from here on.
+                self._pipes_read_after = 0
             return
         if isinstance(frame, RunnerStarted):
             self.ready = self._process is not None

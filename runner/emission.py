@@ -62,12 +62,12 @@ def _as_step(event: Any) -> _Step:
 
 
 class _Batch:
-    """Steps on their way, and how far they have come: decided and encoded, joined, written."""
+    """Steps and events on their way, and how far they have come: decided and encoded, joined, written."""
 
     __slots__ = ("counts", "encoded", "segments", "steps")
 
     def __init__(self) -> None:
-        self.steps: list[_Step] = []
+        self.steps: list[Any] = []
         #: What the first so many steps have become.
         self.encoded: list[Any] = []
         #: What is to be written, once all are encoded.
@@ -93,7 +93,7 @@ class Emitter:
     def emit(self, event: Any) -> None:
         """Send `event` after everything that has been emitted before."""
         if self._lock._is_owned():
-            self._deferred.append(_as_step(event))
+            self._deferred.append(event)
             return
         try:
             if self._batch is not None:
@@ -103,7 +103,7 @@ class Emitter:
                 if self._batch is None and not self._deferred:
                     self._send_alone(event)
                 else:
-                    self._deferred.append(_as_step(event))
+                    self._deferred.append(event)
                     self._drain()
             if self._deferred:
                 self.flush()
@@ -130,7 +130,7 @@ class Emitter:
 
     def defer(self, event: Any) -> None:
         """Send `event` together with what comes next; `flush` makes it come."""
-        self._deferred.append(_as_step(event))
+        self._deferred.append(event)
 
     def defer_step(self, step: Callable[[], Any]) -> None:
         """Have `step`, as in `perform`, decide in its turn what is sent together with what comes next."""
@@ -193,12 +193,14 @@ class Emitter:
                 batch = self._batch = _Batch()
             if batch.segments is None:
                 batch.steps.extend(map(_take, repeat(self._deferred, len(self._deferred))))
+                encode = self._sink.encode
                 for step in islice(batch.steps, len(batch.encoded), None):
-                    batch.encoded.append(self._decided(step))
+                    batch.encoded.append(self._decided(step) if type(step) is _Step else encode(step))
                 batch.segments = self._sink.join(batch.encoded)
             self._write(batch)
             for step in batch.steps:
-                step.sent = True
+                if type(step) is _Step:
+                    step.sent = True
             self._batch = None
 
     def _decided(self, step: _Step) -> Any:

@@ -16,10 +16,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
@@ -45,6 +44,8 @@ from .state_changes import StateChanges
 _OUTPUT_EVENTS = frozenset(
     {events.OutputAppended, events.OutputReplaced, events.OutputRemoved, events.OutputsCleared}
 )
+
+T = TypeVar("T")
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -135,8 +136,7 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with self._alone():
-            return await self._carry_out(run, request)
+        return await self._alone(lambda: self._carry_out(run, request))
 
     def restore(
         self,
@@ -291,12 +291,14 @@ class Engine:
             self._own_task = asyncio.get_running_loop().create_task(self._follow_when_idle())
 
     async def _follow_when_idle(self) -> None:
-        async with self._alone():
-            try:
-                await self._follow_states()
-            finally:
-                if self.interrupts.requested:
-                    self._drop_changes()
+        await self._alone(self._follow_undisturbed)
+
+    async def _follow_undisturbed(self) -> None:
+        try:
+            await self._follow_states()
+        finally:
+            if self.interrupts.requested:
+                self._drop_changes()
 
     async def _follow_states(self) -> None:
         """Run the readers of states that were set, until nothing is left to do."""
@@ -323,9 +325,8 @@ class Engine:
         """Be done with states that were set, leaving their readers stale."""
         self._stage.mark_stale(self._planner.no_run(0, Change(rebound=self._changes.take())).stale)
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Carry out one thing at a time; interrupts are for this one from here on."""
+    async def _alone(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` does, when nothing else is carried out; interrupts are for it from then on."""
         loop = asyncio.get_running_loop()
         if self._changes.loop is not loop:
             # A lock belongs to the loop on which tasks have waited for it.
@@ -339,7 +340,7 @@ class Engine:
             self._running = True
             self.interrupts.own_tasks.add(task)
             try:
-                yield
+                return await work()
             finally:
                 self._emitter.flush()
                 self.interrupts.own_tasks.discard(task)

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable
 
 import msgspec
@@ -81,7 +82,9 @@ class Host:
         )
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(report_where_it_belongs)
-        self._runs: asyncio.Queue[link.Execute] = asyncio.Queue()
+        self._runs: deque[link.Execute] = deque()
+        #: Done when there is a run to carry out; None while the main thread need not be told.
+        self._run_arrived: asyncio.Future[None] | None = None
         self._questions: queue.SimpleQueue[Question] | None = None
 
     def serve(self) -> None:
@@ -125,11 +128,21 @@ class Host:
 
     async def _carry_out_runs(self) -> None:
         while True:
-            execute = await self._runs.get()
-            # A handler that a cell has set is for that cell; with the default one an interrupt would
+            while not self._runs:
+                self._run_arrived = self._loop.create_future()
+                await self._run_arrived
+            execute = self._runs.popleft()
+            await self._engine.execute(execute.run, execute.request)
+            # A handler that a cell has set is for that run; with the default one an interrupt would
             # end the process.
             signal.signal(signal.SIGINT, self._interrupted)
-            await self._engine.execute(execute.run, execute.request)
+
+    def _add_run(self, execute: link.Execute) -> None:
+        """Have a run carried out; on the main thread."""
+        self._runs.append(execute)
+        if self._run_arrived is not None:
+            self._run_arrived.set_result(None)
+            self._run_arrived = None
 
     def _interrupted(self, _number: int, _frame: object) -> None:
         self._engine.handle_sigint()
@@ -190,9 +203,9 @@ class Host:
             match self._decode(frame):
                 case link.Execute() as execute:
                     if threading.current_thread() is threading.main_thread():
-                        self._runs.put_nowait(execute)
+                        self._add_run(execute)
                     else:
-                        self._loop.call_soon_threadsafe(self._runs.put_nowait, execute)
+                        self._loop.call_soon_threadsafe(self._add_run, execute)
                 case link.GiveUp(run=run):
                     self._engine.give_up(run)
                 case link.Answer(input=name, text=text):

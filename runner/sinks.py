@@ -110,6 +110,8 @@ class LinkSink:
     def join(self, entries: list[Any]) -> Sequence[Any]:
         if len(entries) == 1:
             return entries
+        if _FrameWithDescriptor not in map(type, entries):
+            return (b"".join(entries),)
         # The descriptor is to arrive with the first byte of its frame, so nothing is joined with that.
         segments: list[bytes] = []
         for special, group in groupby(entries, _has_descriptor):
