@@ -187,11 +187,13 @@ class KernelClient:
         return await self._ask(build, RunQueued)
 
     async def _finished(self, build: Callable[[str], m.Run]) -> RunFinished:
-        queued = await self._ask(build, RunQueued)
+        queued = await self._ask(build, RunQueued, to_the_end=True)
         return await self._session.run_finished(queued.run, queued.seq)
 
-    async def _ask(self, build: Callable[[str], m.Request], expected: type[ReplyT]) -> ReplyT:
-        reply = await self._session.ask(build)
+    async def _ask(
+        self, build: Callable[[str], m.Request], expected: type[ReplyT], *, to_the_end: bool = False
+    ) -> ReplyT:
+        reply = await self._session.ask(build, to_the_end=to_the_end)
         if not isinstance(reply, expected):
             raise ProtocolError(f"the kernel answers {type(reply).__name__} where {expected.__name__} is due")
         return reply

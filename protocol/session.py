@@ -33,6 +33,7 @@ from .messages import (
     Hello,
     Reply,
     Request,
+    RunQueued,
     Snapshot,
     Welcome,
 )
@@ -49,12 +50,15 @@ _encoder = msgspec.msgpack.Encoder()
 class _Question:
     """A request on its way: its bytes, for sending it again, and the place for its answer."""
 
-    __slots__ = ("answered", "frame", "reply")
+    __slots__ = ("answered", "frame", "reply", "to_the_end")
 
-    def __init__(self, frame: bytes) -> None:
+    def __init__(self, frame: bytes, to_the_end: bool) -> None:
         self.frame = frame
+        #: Set when there is what the caller waits for.
         self.answered = anyio.Event()
         self.reply: Reply | None = None
+        #: The caller waits for the end of the run that the answer names.
+        self.to_the_end = to_the_end
 
 
 class Session:
@@ -77,21 +81,24 @@ class Session:
         self._questions: dict[str, _Question] = {}
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
-        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        # Those whose reader has gone are dropped when a stream is asked for.
+        self._streams: list[weakref.ref[EventStream]] = []
         self._receiving: anyio.CancelScope | None = None
         self._dealer = Dealer(connection, keys)
 
     # What clients call
 
-    async def ask(self, build: Callable[[str], Request]) -> Reply:
+    async def ask(self, build: Callable[[str], Request], *, to_the_end: bool = False) -> Reply:
         """Send the request that `build` makes of a new id and return the kernel's answer.
+
+        An answer that is of use only at the end of its run may be returned then, `to_the_end`.
 
         Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
             the session ends.
         """
         self._raise_if_ended()
         id = self._new_id()
-        question = _Question(_encoder.encode(build(id)))
+        question = _Question(_encoder.encode(build(id)), to_the_end)
         limit = self.replica.limits.request_bytes
         if len(question.frame) > limit:
             raise RequestError(
@@ -104,6 +111,8 @@ class Session:
             await question.answered.wait()
         finally:
             del self._questions[id]
+            if isinstance(question.reply, RunQueued):
+                self._runs.pop(question.reply.run, None)
         reply = question.reply
         if reply is None:
             self._raise_if_ended()
@@ -144,7 +153,7 @@ class Session:
         stream = EventStream(bound)
         if self.ended is not None:
             stream.end(self._stream_error())
-        self._streams.add(stream)
+        self._streams = [weakref.ref(other) for other in (*self._read_streams(), stream)]
         return stream
 
     async def work(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -176,7 +185,7 @@ class Session:
             changed.set()
         for _, changed in self._conditions:
             changed.set()
-        for stream in list(self._streams):
+        for stream in self._read_streams():
             stream.end(self._stream_error())
         if self._receiving is not None:
             self._receiving.cancel()
@@ -214,8 +223,9 @@ class Session:
             self._dealer.send(_encoder.encode(Acknowledge(received)))
         if self._runs:
             self._release_runs(message, events)
-        for stream in list(self._streams):
-            stream.put(events)
+        if self._streams:
+            for stream in self._read_streams():
+                stream.put(events)
         self._check_conditions()
 
     def _take_reply(self, reply: Reply) -> None:
@@ -235,9 +245,20 @@ class Session:
             if not reply.id:
                 raise ProtocolError(f"the kernel does not understand this client: {reply.message}")
         question = self._questions.get(reply.id)
-        if question is not None:
-            question.reply = reply
+        if question is None:
+            return
+        question.reply = reply
+        if question.to_the_end and isinstance(reply, RunQueued) and not self._is_over(reply):
+            # Whoever asked is woken once, with the end.
+            self._runs[reply.run] = question.answered
+        else:
             question.answered.set()
+
+    def _is_over(self, queued: RunQueued) -> bool:
+        return self.replica.outcome(queued.run, queued.seq) is not None
+
+    def _read_streams(self) -> list[EventStream]:
+        return [stream for known in self._streams if (stream := known()) is not None]
 
     def _release_runs(self, message: Batch | Snapshot, events: list[Event]) -> None:
         if isinstance(message, Snapshot):
