@@ -29,8 +29,10 @@ _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of this size and more are handed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
-#: A plain number: arithmetic of enums costs more than asking the socket.
+#: Plain numbers: arithmetic of enums costs more than asking the socket.
 _POLLIN = int(zmq.POLLIN)
+_LAST = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 #: Seconds after which a socket that refused a message is tried again, should its signal have been missed.
 RETRY = 0.02
 
@@ -226,7 +228,7 @@ class Frontends:
         """
         try:
             # Only the first part can be refused: ZeroMQ takes a message whole or not at all.
-            self._socket.send(identity, zmq.SNDMORE | zmq.NOBLOCK)
+            self._socket.send(identity, _MORE)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -235,8 +237,8 @@ class Frontends:
             raise
         last = len(frames) - 1
         for index, frame in enumerate(frames):
-            more = zmq.SNDMORE if index < last else 0
-            self._socket.send(frame, zmq.NOBLOCK | more, copy=len(frame) < _WITHOUT_COPY)
+            flags = _MORE if index < last else _LAST
+            self._socket.send(frame, flags, copy=len(frame) < _WITHOUT_COPY)
         return True
 
     def _receive_frames(self) -> tuple[list[bytes], Role]:

@@ -98,9 +98,12 @@ class Pipes:
         """Read what the runner has written so far; more than a pipe holds is left for later."""
         for pipe in self._marked:
             room = _DRAIN
+            size = _READ
             # A read that does not fill its buffer has emptied the pipe.
-            while room > 0 and not pipe.waiting and (size := self._read_marked(pipe)) == _READ:
+            while room > 0 and not pipe.waiting and size == _READ:
+                size = self._read_marked(pipe)
                 room -= size
+            self._let_rest(pipe, size)
 
     @property
     def waiting(self) -> bool:
@@ -148,7 +151,11 @@ class Pipes:
 
     def _ready(self, pipe: _MarkedPipe) -> None:
         """Read a pipe that is watched."""
-        if 0 < self._read_marked(pipe) < _READ and not pipe.waiting:
+        self._let_rest(pipe, self._read_marked(pipe))
+
+    def _let_rest(self, pipe: _MarkedPipe, size: int) -> None:
+        """Do not watch a pipe for a moment if it has been emptied by a read of `size` bytes."""
+        if 0 < size < _READ and not pipe.waiting and pipe.resting is None:
             self._loop.unwatch(pipe.fd)
             pipe.resting = self._loop.later(_REST, lambda: self._rested(pipe))
 

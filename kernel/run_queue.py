@@ -54,7 +54,8 @@ class RunQueue:
         self._size += size
         self._waiting.append(QueuedRun(self._accepted, request, size))
         if isinstance(request, RunCells | SyncCells):
-            self._declared.update(cell.id for cell in request.cells)
+            for cell in request.cells:
+                self._declared[cell.id] += 1
         return self._accepted
 
     def begin(self) -> QueuedRun | None:
