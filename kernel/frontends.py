@@ -76,18 +76,17 @@ class Frontends:
 
     def turn(self) -> float:
         """Send and receive a bounded amount; return the seconds that the next turn may wait."""
-        wait = self._may_hold()
-        if not wait:
-            self._more = self._pump()
-            wait = 0.0 if self._more else float("inf")
         for _ in range(_REQUESTS):
+            wait = self._may_hold()
+            if not wait:
+                self._more = self._pump()
+                wait = 0.0 if self._more else float("inf")
             if not cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN:
                 return wait
-            wait = 0.0
             self._more = True
             frames, role = self._receive_frames()
             self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
-        return wait
+        return 0.0
 
     def reply(self, identity: bytes, message: Any) -> None:
         """Send a reply; whoever has not greeted gets it only if it can be sent at once."""

@@ -238,7 +238,8 @@ def _check_text(text: Any, what: str) -> None:
     """Check that `text` can be sent. Raises: TypeError or ValueError that begin with `what`."""
     if not isinstance(text, str):
         raise TypeError(f"{what} is a {type(text).__name__}; give a str")
-    try:
-        msgspec.msgpack.encode(text)
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{what} has a lone surrogate at {error.start}, which is no text") from error
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what} has a lone surrogate at {error.start}, which is no text") from error

@@ -21,6 +21,9 @@ import sys
 import threading
 import time
 import traceback
+
+# Not the one of `signal`, which looks for an enumeration's member.
+from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
 from collections.abc import Iterable
 
@@ -42,10 +45,12 @@ from .subprocesses import install_subprocesses
 from .threads import install_threads
 
 #: Bytes of one read from the link.
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 #: Seconds that a message may wait for the main thread, which takes it at half the cost: without a hand-over
 #: from thread to thread.
 _TURN = 0.003
+#: A plain number, for the same reason.
+_SIGINT = int(signal.SIGINT)
 _EXTENSIONS = "cellwire.hooks"
 
 
@@ -59,6 +64,8 @@ class Host:
         # Guards the reading end of the link: whoever takes bytes carries out what is in them, so that
         # instructions keep their order. Nothing is waited for under it.
         self._receiving = threading.Lock()
+        # Where bytes are received: a new place for each time would cost more than they do.
+        self._chunk = memoryview(bytearray(_CHUNK))
         #: How often something was received.
         self._received = 0
         #: Frames that came together with the first.
@@ -86,11 +93,13 @@ class Host:
         #: Done when there is a run to carry out; None while the main thread need not be told.
         self._run_arrived: asyncio.Future[None] | None = None
         self._questions: queue.SimpleQueue[Question] | None = None
+        # One object, to be found again.
+        self._handler = self._interrupted
 
     def serve(self) -> None:
         """Work until the kernel says `Stop`."""
         asyncio.set_event_loop(self._loop)
-        signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGINT, self._handler)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
         self._follow(self._early)
@@ -135,7 +144,8 @@ class Host:
             await self._engine.execute(execute.run, execute.request)
             # A handler that a cell has set is for that run; with the default one an interrupt would
             # end the process.
-            signal.signal(signal.SIGINT, self._interrupted)
+            if getsignal(_SIGINT) is not self._handler:
+                signal.signal(signal.SIGINT, self._handler)
 
     def _add_run(self, execute: link.Execute) -> None:
         """Have a run carried out; on the main thread."""
@@ -162,10 +172,10 @@ class Host:
     def _first(self) -> link.Configure:
         """Wait for the first instruction and return it."""
         while not self._early:
-            data = self._connection.recv(_CHUNK)
-            if not data:
+            size = self._connection.recv_into(self._chunk)
+            if not size:
                 raise SystemExit("the kernel has ended")
-            self._early += self._frames.feed(data)
+            self._early += self._frames.feed(self._chunk[:size])
         configure = self._decode(self._early.pop(0))
         if not isinstance(configure, link.Configure):
             raise SystemExit("the runner's first instruction has to be Configure")
@@ -186,10 +196,10 @@ class Host:
         """Take what the link holds and carry it out; in either thread."""
         try:
             with self._receiving:
-                data = self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
+                size = self._connection.recv_into(self._chunk, 0, socket.MSG_DONTWAIT)
                 self._received += 1
-                if data:
-                    self._follow(self._frames.feed(data))
+                if size:
+                    self._follow(self._frames.feed(self._chunk[:size]))
                     return
         except BlockingIOError:
             return  # the other thread was faster
