@@ -6,6 +6,7 @@ the runner emits goes into the record as the bytes it came in; only a few kinds 
 kernel itself. When a runner ends, what it can no longer say is said here: each of its runs is finished.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,17 @@ _QUESTIONS = 256
 #: Waiting runs may hold this many of the largest requests.
 _REQUESTS = 4
 
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+#: Seconds that the kernel does not sleep after it has handed a run to the runner, which most often has
+#: something to say within them; none where that would keep the runner from its only processor. A trivial
+#: cell's round trip on two processors takes 0.37 ms then, not 0.43; the kernel works 0.06 ms longer for it.
+_AWAKE = 0.0003 if _processors() > 1 else 0.0
+
 RESTARTED = "the runner was replaced on request"
 
 #: Takes the answer to a question, with the question's own number as its id.
@@ -46,6 +58,7 @@ class Kernel:
         start: Callable[[], RunnerProcess],
     ) -> None:
         limits = settings.limits
+        self._loop = loop
         self.record = Record(epoch, limits.ring_bytes)
         self.limits = limits
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
@@ -228,6 +241,8 @@ class Kernel:
         ready = self.runner.ready and not self._replacing
         if ready and (run := self.queue.begin()) is not None:
             self.runner.send(link.Execute(run.number, run.request))
+            if _AWAKE:
+                self._loop.stay_awake(_AWAKE)
 
     def _drop_waiting(self, reason: str) -> None:
         for number in self.queue.drop():

@@ -39,6 +39,7 @@ class Loop:
         self._watched: dict[int, tuple[Callback, Callback | None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
+        self._awake_until = 0.0
         self._running = True
 
     def watch(self, fd: int, callback: Callback) -> None:
@@ -65,6 +66,10 @@ class Loop:
         heapq.heappush(self._timers, (timer.due, next(self._count), timer))
         return timer
 
+    def stay_awake(self, seconds: float) -> None:
+        """Do not sleep for the next `seconds`: to wake a processor takes long, for whoever does that too."""
+        self._awake_until = time.monotonic() + seconds
+
     def stop(self) -> None:
         """Return from `run` after this round."""
         self._running = False
@@ -73,7 +78,7 @@ class Loop:
         """Go round until `stop`; `turn` returns the seconds that the next round may wait."""
         wait = 0.0
         while self._running:
-            for key, events in self._selector.select(self._timeout(wait)):
+            for key, events in self._ready(self._timeout(wait)):
                 # An earlier callback of this round may have ended or changed the watch.
                 readable, writable = key.data
                 if events & selectors.EVENT_READ and self._watched.get(key.fd) == key.data:
@@ -90,6 +95,19 @@ class Loop:
     def close(self) -> None:
         """Give the selector's descriptor back."""
         self._selector.close()
+
+    def _ready(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready within `timeout`."""
+        select = self._selector.select
+        now = time.monotonic()
+        if timeout != 0 and now < self._awake_until:
+            until = self._awake_until if timeout is None else min(self._awake_until, now + timeout)
+            while time.monotonic() < until:
+                if ready := select(0):
+                    return ready
+            if timeout is not None:
+                timeout -= until - now
+        return select(timeout)
 
     def _timeout(self, wait: float) -> float | None:
         while self._timers and self._timers[0][2].callback is None:

@@ -1,9 +1,9 @@
 """What has happened and what follows from it: the log and the notebook, changed together.
 
 The kernel is the one place where events get their order. They are logged first, so that they can be
-sent, and carried out when the notebook is looked at: nobody sees one without the other. Items are kept as the bytes they came in: an
-`OpaqueItem` refers to the memory of its encoded event, so state and log share it, and no mime bundle
-is decoded or encoded here.
+sent, and carried out when the notebook is looked at: nobody sees one without the other. Items are kept
+as the bytes they came in: an `OpaqueItem` refers to the memory of its encoded event, so state and log
+share it, and no mime bundle is decoded or encoded here.
 """
 
 from typing import Any

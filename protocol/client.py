@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, Literal, TypeVar, cast, overload
 
-import msgspec
-
 from . import messages as m
 from .connection import Connection
 from .errors import KernelDied, ProtocolError

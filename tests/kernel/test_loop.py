@@ -50,6 +50,29 @@ def test_a_cancelled_timer_does_not_fire(loop):
     assert fired == []
 
 
+def test_a_loop_that_stays_awake_hears_descriptors_and_timers(loop, pipe):
+    reading, writing = pipe
+    heard: list[str] = []
+    loop.watch(reading, lambda: (heard.append("descriptor"), loop.stop()))
+    loop.later(0.01, lambda: (heard.append("timer"), os.write(writing, b"x")))
+    loop.stay_awake(3600)
+    loop.run(forever)
+    assert heard == ["timer", "descriptor"]
+
+
+def test_a_loop_sleeps_when_it_has_been_awake_for_long_enough(loop, monkeypatch):
+    waits: list[float | None] = []
+    select = loop._selector.select
+    monkeypatch.setattr(loop._selector, "select", lambda timeout: (waits.append(timeout), select(timeout))[1])
+    loop.later(0.05, loop.stop)
+    loop.stay_awake(0.01)
+    loop.run(forever)
+    awake = waits.index(next(wait for wait in waits if wait))
+    assert awake > 1
+    assert not any(waits[:awake])
+    assert 0 < waits[awake] <= 0.04 + 0.001
+
+
 def test_what_an_earlier_callback_has_ended_is_not_called(loop, pipe):
     others = os.pipe()
     called: list[int] = []
