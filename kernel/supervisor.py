@@ -186,17 +186,16 @@ class Supervisor:
     def _received(self, frame: Any, encoded: bytes) -> None:
         if self._unanswered:
             self._sign_of_life()
-        kind = type(frame)
-        if kind is link.Alive:
+        if isinstance(frame, link.Alive):
             return
-        if kind is link.PipeOpened:
+        if isinstance(frame, link.PipeOpened):
             descriptor = self._link.take_descriptor() if self._link is not None else None
             if descriptor is not None and self._pipes is not None:
                 self._pipes.open(frame, descriptor)
                 # What stands behind the mark that has waited for this can be read from here on.
                 self._pipes_read_after = 0
             return
-        if kind is RunnerStarted:
+        if isinstance(frame, RunnerStarted):
             self.ready = self._process is not None
         self._owner.received(frame, encoded)
 
