@@ -94,6 +94,20 @@ def test_a_marker_says_whose_the_following_text_is(console: Console):
     assert console.record.notebook.console.text() == "none"
 
 
+def test_a_pipe_that_a_drain_has_emptied_rests_before_it_wakes_the_kernel_again(console: Console):
+    console.write(Marker("cell", "a", 1), b"one")
+    assert console.read() == "one"
+    out, err = console.pipes._marked
+    assert out.resting
+    assert out.fd not in console.loop._watched
+    assert err.fd in console.loop._watched, "there was nothing to read in it"
+    console.write(b"two")
+    console.loop.run(lambda: console.loop.stop() or float("inf") if not out.resting else float("inf"))
+    assert console.record.notebook.cells["a"].console.text() == "one", "not read before the rest is over"
+    console.turn()
+    assert console.record.notebook.cells["a"].console.text() == "onetwo"
+
+
 def test_each_stream_has_an_owner_of_its_own(console: Console):
     console.write(Marker("cell", "a", 1), b"out")
     console.write(Marker("cell", "b", 1), b"err", fd=console.err)

@@ -172,6 +172,36 @@ async def test_a_run_returns_when_its_end_and_all_before_it_are_in_the_copy(scri
         assert client.notebook.idle
 
 
+async def test_who_waits_for_the_end_of_a_run_is_not_woken_by_the_answer(scripted):
+    def accept(kernel: ScriptedKernel, request: Any) -> None:
+        kernel.send(m.RunQueued(request.id, 7, 1))
+        kernel.batch(e.RunAccepted(7))
+
+    async with scripted(accept) as (kernel, client):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.run, {"a": ""})
+            await kernel.received(m.RunCells)
+            await client.ping()
+            (question,) = client._session._questions.values()
+            assert question.reply == m.RunQueued(question.reply.id, 7, 1)
+            assert not question.answered.is_set()
+            tasks.cancel_scope.cancel()
+        assert not client._session._runs
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.run, {"a": ""})
+            await kernel.received(m.RunCells, 2)
+            kernel.batch(e.RunFinished(7))
+
+
+async def test_an_answer_may_come_after_the_end_of_its_run(scripted):
+    def finish_first(kernel: ScriptedKernel, request: Any) -> None:
+        kernel.batch(e.RunAccepted(1), e.RunFinished(1))
+        kernel.send(m.RunQueued(request.id, 1, 1))
+
+    async with scripted(finish_first) as (_, client):
+        assert await client.run({"a": ""}) == e.RunFinished(1)
+
+
 async def test_without_waiting_a_run_returns_its_number(scripted):
     def accept(kernel: ScriptedKernel, request: Any) -> None:
         kernel.send(m.RunQueued(request.id, 7, 1))

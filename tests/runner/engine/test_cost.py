@@ -1,9 +1,13 @@
 """What a request costs, counted in calls and bytes and not timed."""
 
+import asyncio
+import socket
 import sys
 
 import msgspec
 import pytest
+from cellwire.protocol.messages import Cell, RunCells
+from cellwire.runner.emission import Emitter, LinkSink
 from cellwire.runner.engine import Engine
 
 
@@ -14,7 +18,7 @@ def notebook(size):
     return cells
 
 
-def calls(book, action):
+async def counted(action):
     """Return how many functions, Python's and C's, `action` calls."""
     count = [0]
 
@@ -22,15 +26,17 @@ def calls(book, action):
         if event in ("call", "c_call"):
             count[0] += 1
 
-    async def counted():
-        sys.setprofile(profile)
-        try:
-            return await action()
-        finally:
-            sys.setprofile(None)
-
-    book.do(counted())
+    sys.setprofile(profile)
+    try:
+        await action()
+    finally:
+        sys.setprofile(None)
     return count[0]
+
+
+def calls(book, action):
+    """Return what `action` costs in `book`."""
+    return book.do(counted(action))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,28 @@ def test_an_edit_of_a_leaf_among_many_is_told_in_a_few_bytes(book):
     assert sum(len(msgspec.msgpack.encode(event)) for event in book.events) <= 1024
 
 
+def test_a_trivial_run_takes_few_calls_and_writes_to_the_link_twice():
+    writes = []
+
+    class Link(LinkSink):
+        def writing(self, segment, start):
+            writes.append(len(segment))
+            return super().writing(segment, start)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, asyncio.Runner() as runner:
+        engine = Engine(Emitter(Link(ours)), keep_outputs=False)
+        again = RunCells("", [Cell("a", "1 + 1")])
+        for run in (1, 2):
+            runner.run(engine.execute(run, again))
+        writes.clear()
+        count = runner.run(counted(lambda: engine.execute(3, again)))
+    # What is said before user code runs, and what is said after it: 252 calls and 317 bytes with Python 3.11.
+    assert len(writes) == 2
+    assert sum(writes) <= 400
+    assert count <= 270
+
+
 def test_the_engine_needs_no_library_but_msgspec():
     import subprocess
 
@@ -116,8 +144,6 @@ def test_the_engine_needs_no_library_but_msgspec():
 
 
 def test_only_what_is_asked_for_is_held_by_the_engine_without_outputs():
-    import asyncio
-
     engine = Engine(lambda event: None, keep_outputs=False)
     asyncio.run(engine.run({"a": "x = 1\nx"}))
     assert engine.notebook.cells["a"].outputs == []
