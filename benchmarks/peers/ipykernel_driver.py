@@ -19,6 +19,9 @@ from serving import serve
 
 from frontend import Frontend
 
+#: Requests that are sent before the first is finished, at most.
+AHEAD = 100
+
 IMAGE = "(lambda png: __import__('IPython.display').display.Image(data=png, format='png'))"
 
 
@@ -71,24 +74,35 @@ class IPythonFrontend(Frontend):
             request = self._client.execute(source)
             self._busy.add(request)
             self._unanswered.add(request)
+            # What is not read in time is dropped: each socket holds a thousand messages.
+            while self._iopub.poll(0) or len(self._busy) >= AHEAD:
+                self._take_output()
+            while self._shell.poll(0):
+                self._take_answer()
 
     async def finish(self) -> None:
         while self._busy:
-            message = self._receive(self._iopub)
-            kind, content = message["msg_type"], message["content"]
-            if kind == "status":
-                if content["execution_state"] == "idle":
-                    self._busy.discard(message["parent_header"]["msg_id"])
-            elif kind in ("execute_result", "display_data"):
-                self._items += 1
-                if self._watching:
-                    self.arrivals.append((time.perf_counter(), self._items - self._watched_from))
-            elif kind == "stream":
-                self._characters += len(content["text"])
-            elif kind == "error":
-                self._failure = f"{content['ename']}: {content['evalue']}"
+            self._take_output()
         while self._unanswered:
-            self._unanswered.discard(self._receive(self._shell)["parent_header"]["msg_id"])
+            self._take_answer()
+
+    def _take_answer(self) -> None:
+        self._unanswered.discard(self._receive(self._shell)["parent_header"]["msg_id"])
+
+    def _take_output(self) -> None:
+        message = self._receive(self._iopub)
+        kind, content = message["msg_type"], message["content"]
+        if kind == "status":
+            if content["execution_state"] == "idle":
+                self._busy.discard(message["parent_header"]["msg_id"])
+        elif kind in ("execute_result", "display_data"):
+            self._items += 1
+            if self._watching:
+                self.arrivals.append((time.perf_counter(), self._items - self._watched_from))
+        elif kind == "stream":
+            self._characters += len(content["text"])
+        elif kind == "error":
+            self._failure = f"{content['ename']}: {content['evalue']}"
 
     async def ping(self) -> None:
         session = self._client.session
