@@ -80,6 +80,7 @@ class Kernel:
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
+            e.InputRequested: self._input_requested,
             messages.Completions: self._answered,
             messages.Inspection: self._answered,
             messages.VariableList: self._answered,
@@ -147,7 +148,6 @@ class Kernel:
     def attendance(self, frontends: int) -> None:
         """Note how many frontends could answer a question of user code."""
         self._frontends = frontends
-        self.runner.send(link.Attendance(frontends))
 
     # How the kernel ends
 
@@ -292,8 +292,12 @@ class Kernel:
 
     def _runner_started(self, event: e.RunnerStarted, encoded: bytes) -> None:
         self.record.add_encoded(event, encoded)
-        self.runner.send(link.Attendance(self._frontends))
         self._next_run()
+
+    def _input_requested(self, event: e.InputRequested, encoded: bytes) -> None:
+        self.record.add_encoded(event, encoded)
+        if not self._frontends:
+            self.runner.send(link.Unanswerable(event.id))
 
     def _answered(self, answer: Any, encoded: bytes) -> None:
         answered = self._asked.pop(answer.id, None)

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from .descriptors import hand_down
 
-#: What runs a runner; the numbers of the link's and the trace file's descriptors are appended. With `-u`
-#: C's own streams have no buffer either, in which text would outlast its cell and not the process.
+#: What runs a runner; the descriptors of the two links and of the trace file are appended. With `-u` C's
+#: own streams have no buffer either, in which text would outlast its cell and not the process.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
 _GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
@@ -35,12 +35,13 @@ class RunnerProcess:
     """A process that has been started and not been waited for."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.link, linked = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout, out = _pipe()
         self.stderr, err = _pipe()
         self._trace = _unnamed_file()
         null = os.open(os.devnull, os.O_RDONLY)
-        inherited = (theirs.fileno(), self._trace)
+        inherited = (linked.fileno(), controlled.fileno(), self._trace)
         try:
             for fd in inherited:
                 os.set_inheritable(fd, True)
@@ -50,11 +51,13 @@ class RunnerProcess:
             self._close()
             raise
         finally:
-            theirs.close()
+            linked.close()
+            controlled.close()
             for fd in (null, out, err):
                 os.close(fd)
         os.set_inheritable(self._trace, False)
         self.link.setblocking(False)
+        self.control.setblocking(False)
         self._killed = False
         self._guardian, self._guarded = _guard(self.pid)
 
@@ -107,6 +110,7 @@ class RunnerProcess:
 
     def _close(self) -> None:
         self.link.close()
+        self.control.close()
         for fd in (self.stdout, self.stderr, self._trace):
             os.close(fd)
 

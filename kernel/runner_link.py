@@ -1,4 +1,4 @@
-"""The kernel's end of the link to one runner.
+"""The kernel's end of either link to one runner.
 
 Writing never blocks: what the socket does not take waits here until it does. Reading is done in
 pieces, so that a runner that emits without pause cannot keep the kernel from its other duties. The

@@ -69,6 +69,7 @@ class Supervisor:
         self._start = start
         self._process: RunnerProcess | None = None
         self._link: RunnerLink | None = None
+        self._control: RunnerLink | None = None
         self._pipes: Pipes | None = None
         # The read of the link after which the pipes have been read.
         self._pipes_read_after = 0
@@ -94,8 +95,8 @@ class Supervisor:
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the runner to read them."""
-        return self._link.backlog if self._link is not None else 0
+        """Bytes that wait for the runner's control thread to read them."""
+        return self._control.backlog if self._control is not None else 0
 
     @property
     def malformed(self) -> int:
@@ -108,7 +109,10 @@ class Supervisor:
         self._process = process
         self._cause = ""
         nonce = b"\0" + os.urandom(15)
-        self._link = RunnerLink(self._loop, process.link, receive=self._received, ended=self._link_ended)
+        self._link, self._control = (
+            RunnerLink(self._loop, end, receive=self._received, ended=self._link_ended)
+            for end in (process.link, process.control)
+        )
         self._pipes = Pipes(self._loop, self._text, nonce, process.stdout, process.stderr)
         self._pipes_read_after = 0
         self._link.send(self._owner.configuration(self._generation, nonce))
@@ -122,8 +126,8 @@ class Supervisor:
 
     def send(self, instruction: msgspec.Struct) -> None:
         """Send an instruction to the runner if there is one."""
-        if self._link is not None:
-            self._link.send(instruction)
+        if self._link is not None and self._control is not None:
+            (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
             self.watch()
 
     def interrupt(self) -> None:
@@ -215,7 +219,7 @@ class Supervisor:
 
     def _probe(self) -> None:
         self._probing = None
-        if self._link is None:
+        if self._control is None:
             return
         if not self._owner.busy() and self._unanswered < self._patience:
             return
@@ -223,7 +227,7 @@ class Supervisor:
             self._owner.responsive(False)
         self._unanswered += 1
         self._probes += 1
-        self._link.send(link.Probe(self._probes))
+        self._control.send(link.Probe(self._probes))
         self._probing = self._loop.later(self._interval, self._probe)
 
     def _clean_up(self, process: RunnerProcess) -> None:
@@ -231,13 +235,14 @@ class Supervisor:
         # From here on nothing more is sent to it.
         self._process = None
         self.ready = False
-        if self._link is not None and self._pipes is not None:
+        if self._link is not None and self._control is not None and self._pipes is not None:
             self._link.finish()
+            self._control.finish()
             self._pipes.finish()
             self._malformed += self._link.malformed
         if self._probing is not None:
             self._probing.cancel()
         self._text.forget()
         self._guardians.add(process.close())
-        self._link = self._pipes = self._probing = None
+        self._link = self._control = self._pipes = self._probing = None
         self._unanswered = 0

@@ -1,8 +1,11 @@
-"""What the kernel and the runner say to each other over their socket pair.
+"""What the kernel and the runner say to each other over their two socket pairs.
 
-A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. Kernel to runner: an
-`Instruction`. Runner to kernel: an event, the answer to a forwarded question, or a `Report`. Both
-ends are of one version and one machine, so this is no public protocol and may change freely.
+A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. Over the link go runs to the
+runner's main thread, and everything that the runner says: events, answers to forwarded questions, and
+`Report`s. Over the control link goes what has to get through while the main thread runs user code, to a
+thread of its own, which therefore is not woken by runs. Nothing on one of the two depends on what
+comes on the other. Both ends are of one version and one machine, so this is no public protocol and
+may change freely.
 """
 
 import struct
@@ -62,10 +65,10 @@ class Answer(_Tagged, frozen=True):
     text: str
 
 
-class Attendance(_Tagged, frozen=True):
-    """How many frontends could answer a question of user code."""
+class Unanswerable(_Tagged, frozen=True):
+    """No frontend was attached that could answer the question when it was asked."""
 
-    frontends: int
+    input: str
 
 
 class Probe(_Tagged, frozen=True):
@@ -78,9 +81,10 @@ class Stop(_Tagged, frozen=True):
     """End the process in order."""
 
 
-Instruction = (
-    Configure | Execute | GiveUp | Answer | Attendance | Probe | Stop | Complete | Inspect | Variables
-)
+#: Over the link, from the kernel.
+Instruction = Configure | Execute
+#: Over the control link.
+Control = GiveUp | Answer | Unanswerable | Probe | Stop | Complete | Inspect | Variables
 
 
 class Alive(_Tagged, frozen=True):

@@ -1,12 +1,11 @@
 """The process around the engine: the link, the signals and the life of the runner.
 
-The main thread runs an asyncio loop: runs are carried out there, and background tasks of cells
-live there between runs. It reads the link too, as long as it is not busy with user code; where it is, a
-second thread notices a moment later and does so, so that a probe, an answer to `input()` or the kernel's
-death still get through. A third thread, made when it is first needed, answers questions about names
-(completion may take seconds).
+The main thread runs an asyncio loop: it reads the link, runs are carried out there, and background tasks
+of cells live there between runs. A second thread reads the control link, so that a probe, an answer to
+`input()` or the kernel's death get through while the first is busy with user code. A third, made when it
+is first needed, answers questions about names (completion may take seconds).
 
-Everything that leaves goes through one `Emitter`. When the link ends the kernel is gone, and this
+Everything that leaves goes through one `Emitter`. When either link ends the kernel is gone, and this
 process group ends with it.
 """
 
@@ -14,18 +13,17 @@ import asyncio
 import faulthandler
 import os
 import queue
-import select
 import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 
 # Not the one of `signal`, which looks for an enumeration's member.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
 from collections.abc import Iterable
+from typing import NoReturn
 
 import msgspec
 
@@ -44,11 +42,8 @@ from .stray_errors import report_where_it_belongs
 from .subprocesses import install_subprocesses
 from .threads import install_threads
 
-#: Bytes of one read from the link.
+#: Bytes of one read from a link.
 _CHUNK = 64 * 1024
-#: Seconds that a message may wait for the main thread, which takes it at half the cost: without a hand-over
-#: from thread to thread.
-_TURN = 0.003
 #: A plain number, for the same reason.
 _SIGINT = int(signal.SIGINT)
 _EXTENSIONS = "cellwire.hooks"
@@ -57,17 +52,13 @@ _EXTENSIONS = "cellwire.hooks"
 class Host:
     """Carries out the kernel's instructions in this process."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, control: socket.socket) -> None:
         self._connection = connection
+        self._control = control
         self._decode = msgspec.msgpack.Decoder(link.Instruction).decode
         self._frames = link.FrameReader()
-        # Guards the reading end of the link: whoever takes bytes carries out what is in them, so that
-        # instructions keep their order. Nothing is waited for under it.
-        self._receiving = threading.Lock()
         # Where bytes are received: a new place for each time would cost more than they do.
         self._chunk = memoryview(bytearray(_CHUNK))
-        #: How often something was received.
-        self._received = 0
         #: Frames that came together with the first.
         self._early: list[bytes] = []
         configure = self._first()
@@ -102,9 +93,9 @@ class Host:
         signal.signal(signal.SIGINT, self._handler)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
-        self._follow(self._early)
+        self._add_runs(self._early)
         self._loop.add_reader(self._connection.fileno(), self._receive)
-        threading.Thread(target=self._relieve, name="cellwire link", daemon=True).start()
+        threading.Thread(target=self._follow_control, name="cellwire control", daemon=True).start()
         runs = self._loop.create_task(self._carry_out_runs())
         while not runs.done():
             try:
@@ -147,13 +138,6 @@ class Host:
             if getsignal(_SIGINT) is not self._handler:
                 signal.signal(signal.SIGINT, self._handler)
 
-    def _add_run(self, execute: link.Execute) -> None:
-        """Have a run carried out; on the main thread."""
-        self._runs.append(execute)
-        if self._run_arrived is not None:
-            self._run_arrived.set_result(None)
-            self._run_arrived = None
-
     def _interrupted(self, _number: int, _frame: object) -> None:
         self._engine.handle_sigint()
 
@@ -181,55 +165,55 @@ class Host:
             raise SystemExit("the runner's first instruction has to be Configure")
         return configure
 
-    def _relieve(self) -> None:
-        """Receive in the place of the main thread whenever that is busy."""
-        incoming = select.poll()
-        incoming.register(self._connection, select.POLLIN)
-        while True:
-            incoming.poll()
-            before = self._received
-            time.sleep(_TURN)
-            if self._received == before and incoming.poll(0):
-                self._receive()
-
     def _receive(self) -> None:
-        """Take what the link holds and carry it out; in either thread."""
+        """Take what the link holds."""
         try:
-            with self._receiving:
-                size = self._connection.recv_into(self._chunk, 0, socket.MSG_DONTWAIT)
-                self._received += 1
-                if size:
-                    self._follow(self._frames.feed(self._chunk[:size]))
-                    return
+            if size := self._connection.recv_into(self._chunk, 0, socket.MSG_DONTWAIT):
+                self._add_runs(self._frames.feed(self._chunk[:size]))
+                return
         except BlockingIOError:
-            return  # the other thread was faster
+            return  # nothing is there after all
         except Exception:
             traceback.print_exc()
-        # Without the link there is no kernel.
-        os.killpg(0, signal.SIGKILL)
+        _end()
 
-    def _follow(self, frames: Iterable[bytes]) -> None:
+    def _add_runs(self, frames: Iterable[bytes]) -> None:
+        """Have runs carried out."""
         for frame in frames:
-            match self._decode(frame):
-                case link.Execute() as execute:
-                    if threading.current_thread() is threading.main_thread():
-                        self._add_run(execute)
-                    else:
-                        self._loop.call_soon_threadsafe(self._add_run, execute)
-                case link.GiveUp(run=run):
-                    self._engine.give_up(run)
-                case link.Answer(input=name, text=text):
-                    self._inputs.answer(name, text)
-                case link.Attendance(frontends=frontends):
-                    self._inputs.attendance(frontends)
-                case link.Probe(number=number):
-                    self._emitter.emit(link.Alive(number))
-                case Complete() | Inspect() | Variables() as question:
-                    self._ask(question)
-                case link.Stop():
-                    self._loop.call_soon_threadsafe(self._stop)
-                case _:
-                    raise ProtocolError("the kernel configures a runner only once")
+            execute = self._decode(frame)
+            if isinstance(execute, link.Configure):
+                raise ProtocolError("the kernel configures a runner only once")
+            self._runs.append(execute)
+        if self._runs and self._run_arrived is not None:
+            self._run_arrived.set_result(None)
+            self._run_arrived = None
+
+    def _follow_control(self) -> None:
+        """Carry out what comes over the control link; in a thread of its own."""
+        decode = msgspec.msgpack.Decoder(link.Control).decode
+        frames = link.FrameReader()
+        try:
+            while data := self._control.recv(_CHUNK):
+                for frame in frames.feed(data):
+                    self._carry_out(decode(frame))
+        except Exception:
+            traceback.print_exc()
+        _end()
+
+    def _carry_out(self, control: link.Control) -> None:
+        match control:
+            case link.GiveUp(run=run):
+                self._engine.give_up(run)
+            case link.Answer(input=name, text=text):
+                self._inputs.answer(name, text)
+            case link.Unanswerable(input=name):
+                self._inputs.refuse(name)
+            case link.Probe(number=number):
+                self._emitter.emit(link.Alive(number))
+            case link.Stop():
+                self._loop.call_soon_threadsafe(self._stop)
+            case Complete() | Inspect() | Variables() as question:
+                self._ask(question)
 
     def _stop(self) -> None:
         for task in asyncio.all_tasks(self._loop):
@@ -288,9 +272,17 @@ def _offers_extension(path: str) -> bool:
     return False
 
 
-def serve(link_fd: int, trace_fd: int) -> None:
+def _end() -> NoReturn:
+    """End this process and all that it has started: without a link there is no kernel."""
+    os.killpg(0, signal.SIGKILL)
+    raise AssertionError("SIGKILL has not ended this process")
+
+
+def serve(link_fd: int, control_fd: int, trace_fd: int) -> None:
     """Be a runner on these inherited descriptors."""
     faulthandler.enable(file=trace_fd, all_threads=True)
-    for fd in (link_fd, trace_fd):
+    for fd in (link_fd, control_fd, trace_fd):
         os.set_inheritable(fd, False)
-    Host(socket.socket(fileno=link_fd)).serve()
+    control = socket.socket(fileno=control_fd)
+    os.register_at_fork(after_in_child=control.close)
+    Host(socket.socket(fileno=link_fd), control).serve()

@@ -3,8 +3,8 @@
 A question is an event; the kernel gives the first answer to the host, whose reader thread hands it over
 with `Inputs.answer`, and the others learn from `InputClosed` that it is settled. Asking is possible from
 every thread, several at a time, and waits in the thread that asks: an interrupt ends it on the main
-thread, the end of its cell's run on any other. With no frontend attached a question could never be
-answered and raises `InputUnavailable`; one already asked goes on waiting if the last frontend leaves, as
+thread, the end of its cell's run on any other. With no frontend attached, which the kernel knows, a
+question raises `InputUnavailable`; one already asked goes on waiting if the last frontend leaves, as
 whoever attaches next finds it in the notebook's state.
 """
 
@@ -33,8 +33,9 @@ class _Question:
     """One question that is open."""
 
     def __init__(self) -> None:
-        self.text = ""
-        self.answered = threading.Event()
+        #: None if nobody could answer.
+        self.text: str | None = None
+        self.settled = threading.Event()
 
 
 class Inputs:
@@ -42,7 +43,6 @@ class Inputs:
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._frontends = 0
         self._pid = os.getpid()
         self._numbers = count(1)
         # Single operations on the dictionary are atomic; nothing needs more than one.
@@ -56,8 +56,6 @@ class Inputs:
         """
         if os.getpid() != self._pid:
             raise InputUnavailable("a child process cannot ask for input: ask in the cell itself")
-        if not self._frontends:
-            raise InputUnavailable("input() needs an attached frontend, and there is none")
         execution = current_execution.get()
         sys.stdout.flush()
         # The process id makes ids of an earlier runner's questions different from these.
@@ -65,9 +63,11 @@ class Inputs:
         question = self._open[name] = _Question()
         try:
             self._emit(InputRequested(name, execution.cell if execution else "", str(prompt), password))
-            while not question.answered.wait(_LOOK):
+            while not question.settled.wait(_LOOK):
                 if execution is not None and execution.over:
                     raise InputUnavailable("the run of the cell that asks for input is over")
+            if question.text is None:
+                raise InputUnavailable("input() needs an attached frontend, and there is none")
             return question.text
         finally:
             self._open.pop(name, None)
@@ -79,12 +79,14 @@ class Inputs:
         if question is None:
             return False
         question.text = text.removesuffix("\n")
-        question.answered.set()
+        question.settled.set()
         return True
 
-    def attendance(self, frontends: int) -> None:
-        """Note how many frontends could answer."""
-        self._frontends = frontends
+    def refuse(self, name: str) -> None:
+        """Tell whoever waits for an answer to the question `name` that nobody could give one."""
+        question = self._open.pop(name, None)
+        if question is not None:
+            question.settled.set()
 
 
 class Questioner(io.TextIOBase):

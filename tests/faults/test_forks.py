@@ -15,7 +15,8 @@ MODULE = """
 import os
 
 def work(number):
-    print(f"work {number}", flush=True)
+    # One write, even with PYTHONUNBUFFERED: workers of a fork server share its pipe.
+    print(f"work {number}\\n", end="", flush=True)
     return number * number, os.getpid()
 """
 

@@ -7,6 +7,7 @@ For faults and timings that the real one goes out of its way to avoid. A cell's 
 import array
 import faulthandler
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -22,13 +23,12 @@ encode = msgspec.msgpack.encode
 
 
 class StandIn:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, control: socket.socket) -> None:
         self.connection = connection
-        self.reader = link.FrameReader()
+        self.control = control
         self.configuration: link.Configure
         self.lock = threading.Lock()
         self.stopped = False
-        self.frontends = 0
 
     def emit(self, *events: object) -> None:
         data = b"".join(link.frame(encode(event)) for event in events)
@@ -45,11 +45,18 @@ class StandIn:
         os.write(fd, markers.encode_marker(self.configuration.nonce, marker))
 
     def serve(self) -> None:
-        while not self.stopped and (data := self.connection.recv(65536)):
-            for frame in self.reader.feed(data):
-                self.carry_out(msgspec.msgpack.decode(frame, type=link.Instruction))
+        selector = selectors.DefaultSelector()
+        for end in (self.connection, self.control):
+            selector.register(end, selectors.EVENT_READ, link.FrameReader())
+        while not self.stopped:
+            for key, _ in selector.select():
+                data = os.read(key.fd, 65536)
+                if not data:
+                    return
+                for frame in key.data.feed(data):
+                    self.carry_out(msgspec.msgpack.decode(frame, type=link.Instruction | link.Control))
 
-    def carry_out(self, instruction: link.Instruction) -> None:
+    def carry_out(self, instruction: link.Instruction | link.Control) -> None:
         match instruction:
             case link.Configure(generation=generation):
                 self.configuration = instruction
@@ -68,8 +75,6 @@ class StandIn:
                 self.emit(link.Alive(number))
             case messages.Complete(id=id):
                 self.emit(messages.Completions(id, [messages.Completion("stand-in")]))
-            case link.Attendance(frontends=frontends):
-                self.frontends = frontends
             case link.Stop():
                 self.stopped = True
             case _:
@@ -93,8 +98,8 @@ class StandIn:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    faulthandler.enable(int(sys.argv[2]))
-    stand_in = StandIn(socket.socket(fileno=int(sys.argv[1])))
+    faulthandler.enable(int(sys.argv[3]))
+    stand_in = StandIn(*(socket.socket(fileno=int(fd)) for fd in sys.argv[1:3]))
     try:
         stand_in.serve()
     except KeyboardInterrupt:

@@ -1,10 +1,13 @@
 """Delivery: several frontends at one kernel process, whatever their pace."""
 
+import os
+import select
 import time
 
 import msgspec
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol import link
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
 
@@ -150,10 +153,28 @@ def test_coming_and_going_leaves_nothing_behind(launch, attach):
     assert counters.stuck == 0
 
 
-def test_the_runner_is_told_how_many_could_answer_a_question(launch, attach):
+def test_a_question_is_refused_while_no_frontend_is_attached(launch, attach, tmp_path):
     kernel = launch()
     frontend = attach(kernel)
-    frontend.finish(frontend.run("1"))
-    attach(kernel)
-    frontend.finish(frontend.run("write(str(runner.frontends))", "count"))
-    assert frontend.notebook.cells["count"].console.text() == "2"
+    refused = tmp_path / "refused"
+    os.mkfifo(refused)
+    frontend.run(
+        "import select\n"
+        "emit(e.InputRequested('early', cell, ''))\n"
+        "for number in range(100_000):\n"
+        "    emit(e.InputRequested(str(number), cell, ''))\n"
+        "    if select.select([runner.control], [], [], 0.001)[0]: break\n"
+        "frame = next(link.FrameReader().feed(runner.control.recv(65536)))\n"
+        f"open({str(refused)!r}, 'wb').write(frame)\n"
+    )
+    frontend.until(lambda: frontend.notebook.inputs)
+    frontend.close()
+    fd = os.open(refused, os.O_RDONLY | os.O_NONBLOCK)
+    assert select.select([fd], [], [], 20)[0], "the cell is not told"
+    told = msgspec.msgpack.decode(os.read(fd, 1000), type=link.Control)
+    os.close(fd)
+    assert isinstance(told, link.Unanswerable)
+    late = attach(kernel)
+    late.until(lambda: "a" in late.notebook.cells and late.notebook.idle)
+    asked = {question.id for question in late.notebook.inputs}
+    assert {"early", told.input} <= asked, "what is asked stays open, for whoever comes"

@@ -63,7 +63,7 @@ def close(process: RunnerProcess) -> None:
     os.waitpid(process.close(), 0)
 
 
-def test_the_process_has_a_link_two_console_pipes_and_no_other_descriptor(start):
+def test_the_process_has_two_links_two_console_pipes_and_no_other_descriptor(start):
     process = start(
         "import os, socket, sys\n"
         "link = socket.socket(fileno=int(sys.argv[1]))\n"
@@ -77,8 +77,8 @@ def test_the_process_has_a_link_two_console_pipes_and_no_other_descriptor(start)
     assert process.link.recv(100) == b"link"
     word, *theirs = read(process.stdout).split()
     assert word == b"out"
-    # The link, the trace, and the descriptor that lists the directory.
-    assert len({int(fd) for fd in theirs} - ours) == 3
+    # The two links, the trace, and the descriptor that lists the directory.
+    assert len({int(fd) for fd in theirs} - ours) == 4
     assert read(process.stderr) == b"err"
     close(process)
 
@@ -123,7 +123,7 @@ def test_killing_ends_the_children_too(start, wait_until_gone):
 def test_the_trace_of_a_crash_is_part_of_the_reason(start):
     process = start(
         "import faulthandler, os, signal, sys\n"
-        "faulthandler.enable(int(sys.argv[2]))\n"
+        "faulthandler.enable(int(sys.argv[3]))\n"
         "def crash(): os.kill(os.getpid(), signal.SIGSEGV)\n"
         "crash()\n"
     )

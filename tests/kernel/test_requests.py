@@ -124,7 +124,7 @@ def test_questions_are_answered_by_the_runner_with_the_frontends_own_id(frontend
 
 
 def test_questions_of_a_runner_that_dies_are_answered_with_an_error(frontend):
-    run = frontend.run("while b'Complete' not in runner.connection.recv(65536): pass\nos._exit(3)")
+    run = frontend.run("while b'Complete' not in runner.control.recv(65536): pass\nos._exit(3)")
     frontend.until(lambda: frontend.of(e.CellStarted))
     id = frontend.post(m.Complete, "x", 1)
     assert frontend.answer(id).code == "runner_unavailable"
@@ -135,8 +135,8 @@ def test_the_first_answer_to_an_input_counts(kernel, frontend, attach):
     other = attach(kernel)
     run = frontend.run(
         "emit(e.InputRequested('q1', cell, 'name? '))\n"
-        "answer = next(frame for frame in map(lambda f: msgspec.msgpack.decode(f, type=link.Instruction),"
-        " iter(lambda: next(runner.reader.feed(runner.connection.recv(65536))), None))"
+        "answer = next(frame for frame in map(lambda f: msgspec.msgpack.decode(f, type=link.Control),"
+        " iter(lambda: next(link.FrameReader().feed(runner.control.recv(65536))), None))"
         " if isinstance(frame, link.Answer))\n"
         "write(answer.text)"
     )

@@ -147,7 +147,7 @@ def test_writing_never_waits_for_the_runner(ends):
     def all_there() -> bool:
         try:
             for frame in reader.feed(ends.theirs.recv(1 << 20)):
-                taken.append(msgspec.msgpack.decode(frame, type=link.Instruction))
+                taken.append(msgspec.msgpack.decode(frame, type=link.Control))
         except BlockingIOError:
             pass
         return len(taken) == 50

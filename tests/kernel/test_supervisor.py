@@ -31,7 +31,7 @@ def test_a_death_finishes_every_run_and_keeps_every_output(frontend):
     frontend.finish(good)
     running = frontend.run(
         "write('last words')\n"
-        "while b'Complete' not in runner.connection.recv(65536): pass\n"
+        "while b'Complete' not in runner.control.recv(65536): pass\n"
         "os.kill(os.getpid(), signal.SIGSEGV)\n",
         "bad",
     )
@@ -72,6 +72,7 @@ def test_nothing_written_before_a_death_is_missing(frontend):
         ("os.abort()", "SIGABRT"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "memory"),
         ("runner.connection.close(); time.sleep(60)", "closed its link"),
+        ("runner.control.close(); time.sleep(60)", "closed its link"),
         ("os.write(runner.connection.fileno(), b'\\xff' * 100); time.sleep(60)", "claims"),
     ],
 )

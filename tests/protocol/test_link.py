@@ -56,7 +56,7 @@ def test_a_length_that_no_frame_has_is_refused_before_anything_is_kept():
         link.Execute(1, m.RunCells("r", [m.Cell("a", "1")])),
         link.Execute(2, m.SetMode("r", "lazy")),
         link.Answer("i1", "text"),
-        link.Attendance(2),
+        link.Unanswerable("1-1"),
         link.Probe(7),
         link.Stop(),
         m.Complete("q", "os.", 3),
@@ -67,7 +67,7 @@ def test_a_length_that_no_frame_has_is_refused_before_anything_is_kept():
 )
 def test_an_instruction_arrives_as_it_was_sent(instruction):
     encoded = msgspec.msgpack.encode(instruction)
-    assert msgspec.msgpack.decode(encoded, type=link.Instruction) == instruction
+    assert msgspec.msgpack.decode(encoded, type=link.Instruction | link.Control) == instruction
 
 
 def test_a_report_arrives_as_it_was_sent():

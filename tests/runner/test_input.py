@@ -49,9 +49,7 @@ def frontend() -> Frontend:
 
 @pytest.fixture
 def inputs(frontend: Frontend) -> Inputs:
-    inputs = Inputs(frontend.receive)
-    inputs.attendance(1)
-    return inputs
+    return Inputs(frontend.receive)
 
 
 @pytest.fixture
@@ -63,9 +61,7 @@ def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[I
     monkeypatch.setattr(sys, "stdin", sys.stdin)
     monkeypatch.setattr(getpass, "getpass", getpass.getpass)
     monkeypatch.setattr(pdb.Pdb, "__init__", pdb.Pdb.__init__)
-    inputs = install_input(frontend.receive)
-    inputs.attendance(1)
-    return inputs
+    return install_input(frontend.receive)
 
 
 @pytest.mark.usefixtures("cell")
@@ -110,23 +106,15 @@ def test_questions_of_several_threads_are_answered_in_any_order(frontend: Fronte
 
 
 def test_without_a_frontend_asking_is_an_error_that_says_so(inputs: Inputs, frontend: Frontend) -> None:
-    inputs.attendance(0)
+    thread = threading.Thread(target=lambda: inputs.refuse(frontend.next_question().id))
+    thread.start()
     with pytest.raises(EOFError, match="needs an attached frontend"):
         inputs.ask()
-    assert frontend.events == []
-
-
-def test_a_question_outlives_the_last_frontend(inputs: Inputs, frontend: Frontend) -> None:
-    def reply() -> None:
-        question = frontend.next_question()
-        inputs.attendance(0)
-        inputs.attendance(1)
-        inputs.answer(question.id, "late")
-
-    thread = threading.Thread(target=reply)
-    thread.start()
-    assert inputs.ask() == "late"
     thread.join(WAIT)
+    asked, closed = frontend.events
+    assert closed == InputClosed(asked.id)
+    inputs.refuse(asked.id)
+    assert inputs.answer(asked.id, "too late") is False
 
 
 def test_a_thread_stops_asking_when_its_run_is_over(
@@ -164,7 +152,6 @@ def test_an_interrupt_ends_the_wait_and_closes_the_question() -> None:
             if isinstance(event, InputRequested):
                 threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         inputs = Inputs(receive)
-        inputs.attendance(1)
         try:
             inputs.ask()
         except KeyboardInterrupt:
