@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 
-# Not the one of `signal`, which looks for an enumeration's member.
+# Not the one of `signal`, for the reason given at `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ from .threads import install_threads
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
-#: A plain number, for the same reason.
+#: A plain number: to look for an enumeration's member would cost more than all else that is done with it.
 _SIGINT = int(signal.SIGINT)
 _EXTENSIONS = "cellwire.hooks"
 
