@@ -76,17 +76,17 @@ class Frontends:
 
     def turn(self) -> float:
         """Send and receive a bounded amount; return the seconds that the next turn may wait."""
-        for _ in range(_REQUESTS):
-            wait = self._may_hold()
-            if not wait:
-                self._more = self._pump()
-                wait = 0.0 if self._more else float("inf")
-            if not cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN:
-                return wait
+        received = 0
+        while received < _REQUESTS and self._readable():
+            received += 1
             self._more = True
             frames, role = self._receive_frames()
             self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
-        return 0.0
+        wait = self._may_hold()
+        if not wait:
+            self._more = self._pump()
+            wait = 0.0 if self._more or self._readable() else float("inf")
+        return wait if received < _REQUESTS else 0.0
 
     def reply(self, identity: bytes, message: Any) -> None:
         """Send a reply; whoever has not greeted gets it only if it can be sent at once."""
@@ -239,6 +239,9 @@ class Frontends:
             flags = _MORE if index < last else _LAST
             self._socket.send(frame, flags, copy=len(frame) < _WITHOUT_COPY)
         return True
+
+    def _readable(self) -> bool:
+        return bool(cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     def _receive_frames(self) -> tuple[list[bytes], Role]:
         """Return the message that is there and the role of the connection that it came over."""
