@@ -1,13 +1,12 @@
 """What a request costs, counted in calls and bytes and not timed."""
 
 import asyncio
-import socket
+import json
+import subprocess
 import sys
 
 import msgspec
 import pytest
-from cellwire.protocol.messages import Cell, RunCells
-from cellwire.runner.emission import Emitter, LinkSink
 from cellwire.runner.engine import Engine
 
 
@@ -108,31 +107,53 @@ def test_an_edit_of_a_leaf_among_many_is_told_in_a_few_bytes(book):
     assert sum(len(msgspec.msgpack.encode(event)) for event in book.events) <= 1024
 
 
-def test_a_trivial_run_takes_few_calls_and_writes_to_the_link_twice():
-    writes = []
+TRIVIAL_RUN = """
+import asyncio, json, socket, sys
+from cellwire.protocol.messages import Cell, RunCells
+from cellwire.runner.emission import Emitter, LinkSink
+from cellwire.runner.engine import Engine
 
-    class Link(LinkSink):
-        def writing(self, segment, start):
-            writes.append(len(segment))
-            return super().writing(segment, start)
+writes, calls = [], []
 
+class Link(LinkSink):
+    def writing(self, segment, start):
+        writes.append(len(segment))
+        return super().writing(segment, start)
+
+def profile(frame, event, argument):
+    if event in ("call", "c_call"):
+        calls.append(argument)
+
+async def main():
     ours, theirs = socket.socketpair()
-    with ours, theirs, asyncio.Runner() as runner:
-        engine = Engine(Emitter(Link(ours)), keep_outputs=False)
-        again = RunCells("", [Cell("a", "1 + 1")])
-        for run in (1, 2):
-            runner.run(engine.execute(run, again))
-        writes.clear()
-        count = runner.run(counted(lambda: engine.execute(3, again)))
-    # What is said before user code runs, and what is said after it: 252 calls and 317 bytes with Python 3.11.
+    engine = Engine(Emitter(Link(ours)), keep_outputs=False)
+    again = RunCells("", [Cell("a", "1 + 1")])
+    await engine.execute(1, again)
+    await engine.execute(2, again)
+    writes.clear()
+    sys.setprofile(profile)
+    await engine.execute(3, again)
+    sys.setprofile(None)
+
+asyncio.run(main())
+print(json.dumps([len(calls), writes]))
+"""
+
+
+def test_a_trivial_run_takes_few_calls_and_writes_to_the_link_twice():
+    # In a process of its own: what other tests have imported, matplotlib for one, is looked at too.
+    done = subprocess.run(
+        [sys.executable, "-c", TRIVIAL_RUN], check=True, capture_output=True, text=True, timeout=60
+    )
+    calls, writes = json.loads(done.stdout)
+    # What is said before user code runs, and what is said after it: 81 and 156 bytes.
     assert len(writes) == 2
-    assert sum(writes) <= 400
-    assert count <= 270
+    assert sum(writes) <= 260
+    # 258 with Python 3.11, fewer with newer ones.
+    assert calls <= 270
 
 
 def test_the_engine_needs_no_library_but_msgspec():
-    import subprocess
-
     program = (
         "import asyncio, sys\n"
         "from cellwire.runner.engine import Engine\n"
