@@ -171,11 +171,6 @@ class Engine:
 
     # Interrupts
 
-    @property
-    def executing(self) -> bool:
-        """Whether this thread is inside user code."""
-        return self.interrupts.open
-
     def interrupt(self) -> None:
         """End the run in progress; does nothing if there is none.
 

@@ -3,7 +3,7 @@
 Nothing is stored but two indexes, name to definers and name to readers, and the notebook's order. Edges
 follow from them when somebody asks, so there is no second truth to keep up to date, and the cost of a
 change is the number of names in the cell that changed. No query looks at cells that it does not return
-or follow, `conflicts` and `cycles` included; `steps` counts what was looked at.
+or follow; `steps` counts what was looked at.
 
 A name may have several definers. Each reader then follows one of them: the one it was bound to with
 `bind`, or else the nearest above it, or else the first. A cell that reads its own name before defining
@@ -14,10 +14,9 @@ from collections.abc import Collection, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-from .cycles import cycles_near
-from .order import NotebookOrder, merge_order
+from .order import NotebookOrder
 
-__all__ = ["Graph", "Names", "merge_order"]
+__all__ = ["Graph", "Names"]
 
 
 class Names(Protocol):
@@ -95,10 +94,6 @@ class Graph:
             if len(self._definers.get(name, ())) < 2:
                 self._shared.discard(name)
 
-    def set_order(self, cells: Iterable[str]) -> None:
-        """Replace the notebook's order; cells of the graph that it lacks stand at the end."""
-        self.order = NotebookOrder((*cells, *self._cells))
-
     def bind(self, reader: str, name: str, definer: str) -> None:
         """Let `reader` follow this definer of `name` for as long as it defines it."""
         self._bindings.setdefault(reader, {})[name] = definer
@@ -132,10 +127,6 @@ class Graph:
         self.steps += len(others)
         above = [other for other in others if place(other) < place(reader)]
         return above[-1] if above else others[0]
-
-    def conflicts(self) -> dict[str, list[str]]:
-        """Return the names that several cells define, with those cells in order."""
-        return {name: sorted(self._definers[name], key=self.order.place) for name in sorted(self._shared)}
 
     # Edges
 
@@ -180,24 +171,6 @@ class Graph:
         found.discard(cell)
         return found
 
-    def ancestors(self, cells: Iterable[str]) -> set[str]:
-        """Return the cells that any of `cells` depends on, however far up."""
-        return self._reach(cells, upwards=True)
-
-    def descendants(self, cells: Iterable[str]) -> set[str]:
-        """Return the cells that depend on any of `cells`, however far down."""
-        return self._reach(cells, upwards=False)
-
-    def _reach(self, cells: Iterable[str], upwards: bool) -> set[str]:
-        found: set[str] = set()
-        todo = list(cells)
-        while todo:
-            cell = todo.pop()
-            new = (self.parents(cell) if upwards else self.children(cell)) - found
-            found |= new
-            todo += new
-        return found
-
     # Order
 
     def topological(self, cells: Iterable[str]) -> list[str]:
@@ -233,10 +206,6 @@ class Graph:
                 if not waits[later]:
                     heappush(ready, (place(later), later))
         return order
-
-    def cycles(self) -> list[list[str]]:
-        """Return the groups of cells that depend on each other, each in notebook order."""
-        return [sorted(group, key=self.order.place) for group in cycles_near(self._cells, self.children)]
 
     def _indexes(self, names: Names) -> tuple[tuple[dict[str, set[str]], Collection[str]], ...]:
         return (

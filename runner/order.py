@@ -112,10 +112,3 @@ class NotebookOrder:
             run.add(last)
             last = before[last]
         return run
-
-
-def merge_order(order: Iterable[str], listed: Iterable[str]) -> list[str]:
-    """Return `order` with the cells of `listed` where that list wants them (see `NotebookOrder.merge`)."""
-    merged = NotebookOrder(order)
-    merged.merge(listed)
-    return list(merged)

@@ -1,7 +1,7 @@
 """Where cells stand in the notebook."""
 
 import pytest
-from cellwire.runner.order import NotebookOrder, merge_order
+from cellwire.runner.order import NotebookOrder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +30,9 @@ from hypothesis import strategies as st
     ],
 )
 def test_a_list_of_cells_moves_as_few_as_possible(order: str, listed: str, merged: str) -> None:
-    assert "".join(merge_order(order, listed)) == merged
+    places = NotebookOrder(order)
+    places.merge(listed)
+    assert "".join(places) == merged
 
 
 def test_merging_says_whether_anything_changed() -> None:
