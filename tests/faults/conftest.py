@@ -1,7 +1,6 @@
 """Real kernels, frontends and strangers, and what tests of faults ask about processes.
 
-Every test has a time limit of its own: a wait that goes wrong ends as a failure with a stack, whatever
-it waits for. Nothing here waits for time to pass, and only processes that a test has started are ended.
+Nothing here waits for time to pass, and only processes that a test has started are ended.
 """
 
 import os
@@ -23,32 +22,13 @@ from cellwire.protocol import Connection, KernelClient, KernelDied, connect, lau
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import KeyPair
 
-#: Seconds that a test may take, unless it is marked `soak`.
-TIME_LIMIT = int(os.environ.get("CELLWIRE_TIME_LIMIT", 60))
-SOAK_LIMIT = 3600
-#: Seconds within which whatever a test waits for happens, on any machine.
-PATIENCE = TIME_LIMIT // 3
+#: Seconds within which whatever a test waits for happens, on any machine; more where it is given more time.
+PATIENCE = int(os.environ.get("CELLWIRE_TIME_LIMIT", 60)) // 3
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
-    """End a test that hangs."""
-
-    def over(number: int, frame: object) -> None:
-        raise TimeoutError("the test has taken too long")
-
-    before = signal.signal(signal.SIGALRM, over)
-    limit = SOAK_LIMIT if request.node.get_closest_marker("soak") else TIME_LIMIT
-    # Again and again, since what is left after the test may hang too.
-    signal.setitimer(signal.ITIMER_REAL, limit, 15)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A real kernel, what a test asks it to run, and what a test waits for."""
 
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -9,9 +8,6 @@ import msgspec
 import pytest
 from cellwire.protocol import KernelClient, connect, launch_kernel
 
-#: Seconds that a test may take, unless it is marked `soak`.
-TIME_LIMIT = 100
-SOAK_LIMIT = 1800
 #: Seconds within which whatever a test waits for happens, on any machine.
 PATIENCE = 30
 
@@ -19,20 +15,6 @@ PATIENCE = 30
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
-    """End a test that hangs."""
-
-    def over(number: int, frame: object) -> None:
-        raise TimeoutError("the test has taken too long")
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(SOAK_LIMIT if request.node.get_closest_marker("soak") else TIME_LIMIT)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")
