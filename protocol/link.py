@@ -43,6 +43,8 @@ class Configure(_Tagged, frozen=True):
     cells: list[CellDeclared] = []
     disabled: list[str] = []
     redefine: Redefine = "error"
+    #: Seconds that the main thread does not sleep after a run: the next one may be on its way.
+    awake_seconds: float = 0.0
 
 
 class Execute(_Tagged, frozen=True):

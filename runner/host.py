@@ -63,6 +63,8 @@ class Host:
         self._early: list[bytes] = []
         configure = self._first()
         self._generation = configure.generation
+        self._awake_seconds = configure.awake_seconds
+        self._awake_until = 0.0
         self._emitter = Emitter(LinkSink(connection))
         self._engine = Engine(
             self._emitter,
@@ -137,6 +139,13 @@ class Host:
             # end the process.
             if getsignal(_SIGINT) is not self._handler:
                 signal.signal(signal.SIGINT, self._handler)
+            self._awake_until = self._loop.time() + self._awake_seconds
+            self._stay_awake()
+
+    def _stay_awake(self) -> None:
+        """Have the loop go round without sleeping for a moment, or until the next run is there."""
+        if not self._runs and self._loop.time() < self._awake_until:
+            self._loop.call_soon(self._stay_awake)
 
     def _interrupted(self, _number: int, _frame: object) -> None:
         self._engine.handle_sigint()
