@@ -1,5 +1,6 @@
 """Edges, orders and costs of the graph of cells."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +19,12 @@ def graph_of(**sources: str) -> Graph:
     return graph
 
 
-def below(graph: Graph, start: str) -> set[str]:
-    """Return the cells that depend on `start`, however far down."""
+def reach(edges: Callable[[str], set[str]], start: str) -> set[str]:
+    """Return the cells that `edges` leads to from `start`, over however many others."""
     found: set[str] = set()
     todo = [start]
     while todo:
-        new = graph.children(todo.pop()) - found
+        new = edges(todo.pop()) - found
         found |= new
         todo += new
     return found
@@ -39,7 +40,8 @@ def test_a_cell_depends_on_those_that_define_what_it_reads() -> None:
     assert graph.parents("c") == {"a", "b"}
     assert graph.children("a") == {"b", "c"}
     assert graph.parents("d") == graph.children("d") == set()
-    assert below(graph, "a") == {"b", "c"}
+    assert reach(graph.parents, "c") == {"a", "b"}
+    assert reach(graph.children, "a") == {"b", "c"}
     assert graph.definers("x") == {"a"}
     assert graph.readers("x") == {"b", "c"}
     assert (graph.definers("w"), graph.readers("w")) == (set(), {"c"})
@@ -111,6 +113,18 @@ def test_cells_on_a_cycle_are_found_and_everything_gets_an_order_all_the_same() 
 # Names with several definers
 
 
+def test_a_cell_reads_its_own_name_from_others_for_as_long_as_there_are_others() -> None:
+    graph = graph_of(a="x = y = 1", b="x = x + 1", c="y = y + 1", d="x = 4")
+    assert (graph.readers("x"), graph.readers("y")) == ({"b"}, {"c"})
+    graph.set_cell("a", analyze("y = 1"))
+    assert (graph.readers("x"), graph.readers("y")) == ({"b"}, {"c"})
+    assert (graph.parents("b"), graph.children("d")) == ({"d"}, {"b"})
+    graph.remove_cell("d")
+    graph.remove_cell("a")
+    assert (graph.definers("x"), graph.definers("y")) == ({"b"}, {"c"})
+    assert (graph.readers("x"), graph.readers("y")) == (set(), set())
+
+
 def test_a_reader_follows_the_definer_it_is_bound_to_or_the_nearest_above_it() -> None:
     graph = graph_of(r="x", a="x = 1", b="x = 2", s="x", c="x = 3", t="x")
     assert [graph.definer_for(reader, "x") for reader in "rst"] == ["a", "b", "c"]
@@ -130,7 +144,7 @@ def test_a_reader_follows_the_definer_it_is_bound_to_or_the_nearest_above_it() -
 def test_a_name_that_a_cell_rereads_comes_from_the_definer_above() -> None:
     graph = graph_of(a="df = load()", b="df = df.dropna()", c="df", d="df = df.head()", e="df")
     assert [sorted(graph.parents(cell)) for cell in "abcde"] == [[], ["a"], ["b"], ["b"], ["d"]]
-    assert below(graph, "a") == set("bcde")
+    assert reach(graph.children, "a") == set("bcde")
     graph.bind("b", "df", "b")
     assert (graph.parents("b"), graph.definer_for("b", "df")) == (set(), None)
 
@@ -163,7 +177,7 @@ def cost(graph: Graph, step: Any) -> int:
 def edit_leaf(graph: Graph) -> None:
     leaf = f"c{len(graph) - 2}"
     graph.set_cell(leaf, Analysis(frozenset({"leaf"}), frozenset({"np", "x5"})))
-    assert below(graph, leaf) == set()
+    assert reach(graph.children, leaf) == set()
     assert graph.topological([leaf]) == [leaf]
     assert graph.parents(leaf) == {"imports", "c5"}
 
@@ -183,8 +197,8 @@ def test_an_edit_costs_the_same_in_a_notebook_of_any_size(step: Any) -> None:
 def test_a_change_costs_what_it_affects() -> None:
     graph = wide(1_000)
     affected = [f"c{number}" for number in range(900, 1_000)]
-    assert below(graph, "c900") == set(affected[1:])
-    assert cost(graph, lambda graph: below(graph, "c900")) <= 2 * len(affected)
+    assert reach(graph.children, "c900") == set(affected[1:])
+    assert cost(graph, lambda graph: reach(graph.children, "c900")) <= 2 * len(affected)
     assert cost(graph, lambda graph: graph.topological(affected)) <= 3 * len(affected)
 
 
@@ -226,12 +240,18 @@ def test_after_any_changes_the_graph_is_what_the_definitions_say(
     for cell, analysis in cells.items():
         fresh.set_cell(cell, analysis)
     edges = {(parent, child) for child in cells for parent in graph.parents(child)}
-    assert edges == {(parent, child) for parent in cells for child in fresh.children(parent)}
+    for same in (graph, fresh):
+        assert edges == {(parent, child) for parent in cells for child in same.children(parent)}
 
     definers = {
         name: [cell for cell in order if cell in cells and name in cells[cell].defs] for name in "uvwxyz"
     }
-    assert {name: graph.definers(name) for name in definers} == {n: set(d) for n, d in definers.items()}
+    for name, several in definers.items():
+        assert graph.definers(name) == set(several)
+        readers = {cell for cell, analysis in cells.items() if name in analysis.refs}
+        if len(several) > 1:
+            readers |= {cell for cell, analysis in cells.items() if name in analysis.rereads}
+        assert graph.readers(name) == readers
     for parent, child in edges:
         assert cells[parent].defs & (cells[child].refs | cells[child].rereads)
     for child, analysis in cells.items():
@@ -250,4 +270,4 @@ def test_after_any_changes_the_graph_is_what_the_definitions_say(
             for first, second in pairwise(found):
                 assert order.index(first) < order.index(second) or first in before[second]
     for cell in cells:
-        assert (cell in groups) == (cell in below(graph, cell))
+        assert (cell in groups) == (cell in reach(graph.children, cell))
