@@ -244,8 +244,7 @@ class Kernel:
         ready = self.runner.ready and not self._replacing
         if ready and (run := self.queue.begin()) is not None:
             self.runner.send(link.Execute(run.number, run.request))
-            if _AWAKE:
-                self._loop.stay_awake(_AWAKE)
+            self._loop.stay_awake(_AWAKE)
 
     def _drop_waiting(self, reason: str) -> None:
         for number in self.queue.drop():

@@ -223,9 +223,8 @@ class Session:
             self._dealer.send(_encoder.encode(Acknowledge(received)))
         if self._runs:
             self._release_runs(message, events)
-        if self._streams:
-            for stream in self._read_streams():
-                stream.put(events)
+        for stream in self._read_streams():
+            stream.put(events)
         self._check_conditions()
 
     def _take_reply(self, reply: Reply) -> None:

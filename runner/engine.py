@@ -283,12 +283,9 @@ class Engine:
     def _awake(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._changes and not self._running:
-            self._own_task = asyncio.get_running_loop().create_task(self._follow_when_idle())
+            self._own_task = asyncio.get_running_loop().create_task(self._alone(self._follow_when_idle))
 
     async def _follow_when_idle(self) -> None:
-        await self._alone(self._follow_undisturbed)
-
-    async def _follow_undisturbed(self) -> None:
         try:
             await self._follow_states()
         finally:

@@ -1,6 +1,6 @@
 """`input()`, `getpass()`, `sys.stdin.readline()` and `breakpoint()` in a cell: a question to the frontends.
 
-A question is an event; the kernel gives the first answer to the host, whose reader thread hands it over
+A question is an event; the kernel gives the first answer to the host, whose control thread hands it over
 with `Inputs.answer`, and the others learn from `InputClosed` that it is settled. Asking is possible from
 every thread, several at a time, and waits in the thread that asks: an interrupt ends it on the main
 thread, the end of its cell's run on any other. With no frontend attached, which the kernel knows, a

@@ -64,13 +64,12 @@ class Planner(NamedTuple):
     ) -> tuple[dict[str, None], dict[str, None]]:
         """Return what runs and what is stale: `roots`, everything downstream, and stale ancestors of it."""
         blocked = self.blocked()
-        works = self.program.works
         cells: dict[str, None] = {}
         stale: dict[str, None] = {}
         todo = list(roots)
         while todo:
             cell = todo.pop()
-            if cell in cells or cell in stale or not works(cell):
+            if cell in cells or cell in stale or not self.program.works(cell):
                 continue
             if cell in blocked:
                 stale[cell] = None
