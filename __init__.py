@@ -6,19 +6,24 @@ The names below are loaded when they are first used, so importing the package, o
 
 from importlib import import_module
 
+from .version import __version__ as __version__
+
 # As in typing, whose import would cost more than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .runner.capture import capture_stderr, capture_stdout, redirect_stderr, redirect_stdout
-    from .runner.formatting import register_formatter
-    from .runner.notebook_api import cell_id, output, running_in_kernel
-    from .runner.state import state
-    from .runner.status import progress_bar, spinner
-    from .runner.stop import stop
-    from .runner.threads import Thread, current_thread, detached
-    from .runner.values import html, md, mime
-
-__version__ = "0.1.0"
+    from .runner.api.output import cell_id, output, running_in_kernel
+    from .runner.api.progress import progress_bar, spinner
+    from .runner.api.state import state
+    from .runner.api.stop import stop
+    from .runner.api.values import html, md, mime
+    from .runner.attribution.redirection import (
+        capture_stderr,
+        capture_stdout,
+        redirect_stderr,
+        redirect_stdout,
+    )
+    from .runner.attribution.threads import Thread, current_thread, detached
+    from .runner.output.formatting import register_formatter
 
 __all__ = [
     "Thread",
@@ -42,24 +47,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Thread": "threads",
-    "capture_stderr": "capture",
-    "capture_stdout": "capture",
-    "cell_id": "notebook_api",
-    "current_thread": "threads",
-    "detached": "threads",
-    "html": "values",
-    "md": "values",
-    "mime": "values",
-    "output": "notebook_api",
-    "progress_bar": "status",
-    "redirect_stderr": "capture",
-    "redirect_stdout": "capture",
-    "register_formatter": "formatting",
-    "running_in_kernel": "notebook_api",
-    "spinner": "status",
-    "state": "state",
-    "stop": "stop",
+    "Thread": "attribution.threads",
+    "capture_stderr": "attribution.redirection",
+    "capture_stdout": "attribution.redirection",
+    "cell_id": "api.output",
+    "current_thread": "attribution.threads",
+    "detached": "attribution.threads",
+    "html": "api.values",
+    "md": "api.values",
+    "mime": "api.values",
+    "output": "api.output",
+    "progress_bar": "api.progress",
+    "redirect_stderr": "attribution.redirection",
+    "redirect_stdout": "attribution.redirection",
+    "register_formatter": "output.formatting",
+    "running_in_kernel": "api.output",
+    "spinner": "api.progress",
+    "state": "api.state",
+    "stop": "api.stop",
 }
 
 

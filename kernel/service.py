@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from .. import __version__
 from ..protocol.connection import Settings
 from ..protocol.events import KernelClosing
+from ..version import __version__
 from .descriptors import allow_many
 from .diagnostics import report
 from .endpoint import Endpoint

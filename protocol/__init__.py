@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import KernelClient
+    from .client.event_stream import EventStream
+    from .client.kernel_client import KernelClient
+    from .client.launch import connect, launch_kernel
     from .connection import Connection, Settings, read_connection_file
     from .errors import (
         AuthenticationError,
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
         ProtocolError,
         RequestError,
     )
-    from .event_stream import EventStream
-    from .launch import connect, launch_kernel
     from .limits import Limits
     from .messages import Cell
     from .notebook import CellError, CellState, Console, Item, Notebook
@@ -35,10 +35,10 @@ _HOMES = {
     "Connection": "connection",
     "ConnectionFileError": "errors",
     "Console": "notebook",
-    "EventStream": "event_stream",
+    "EventStream": "client.event_stream",
     "EventsLost": "errors",
     "Item": "notebook",
-    "KernelClient": "client",
+    "KernelClient": "client.kernel_client",
     "KernelDied": "errors",
     "Limits": "limits",
     "Notebook": "notebook",
@@ -46,8 +46,8 @@ _HOMES = {
     "ProtocolError": "errors",
     "RequestError": "errors",
     "Settings": "connection",
-    "connect": "launch",
-    "launch_kernel": "launch",
+    "connect": "client.launch",
+    "launch_kernel": "client.launch",
     "read_connection_file": "connection",
 }
 

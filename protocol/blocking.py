@@ -15,11 +15,11 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from . import client as aio
-from . import launch
-from .client import Cells
+from .client import kernel_client as aio
+from .client import launch
+from .client.event_stream import EventStream
+from .client.kernel_client import Cells
 from .connection import Connection
-from .event_stream import EventStream
 from .events import Event, RunFinished
 from .limits import Limits
 from .messages import Completions, Inspection, KernelStatistics, Role, RunQueued, Variable

@@ -11,16 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from . import events as e
-from .notebook import (
-    CellState,
-    Console,
-    ConsoleChunk,
-    Notebook,
-    PendingInput,
-    RunnerState,
-    RunState,
-    Stream,
-)
+from .notebook import CellState, Console, ConsoleChunk, Notebook, PendingInput, RunnerState, RunState, Stream
 
 #: Adjacent text of one stream is joined up to this many characters, so that a character at a time
 #: costs neither an object each nor a copy of everything before it.

@@ -26,20 +26,20 @@ from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Notebook, Redefine
 from ..protocol.reducer import apply
-from . import errors
-from .conduct import Conductor
-from .disabled import Disabled
-from .emission import CallbackSink, Emitter
-from .execute import Executor
-from .hooks import CellReport, Hooks, call_hooks
-from .interrupt import Interrupts
-from .namespace import Namespace
-from .output_list import OutputList
-from .plan import Plan, Planner
-from .program import Change, Program
-from .stage import Stage
-from .state import state_listener
-from .state_changes import StateChanges
+from .api.state import state_listener
+from .dataflow.disabled import Disabled
+from .dataflow.plan import Plan, Planner
+from .dataflow.program import Change, Program
+from .execution import cell_errors as errors
+from .execution.executor import Executor
+from .execution.hooks import CellReport, Hooks, call_hooks
+from .execution.interrupts import Interrupts
+from .execution.lifecycle import Stage
+from .execution.namespace import Namespace
+from .execution.scheduler import Conductor
+from .execution.state_updates import StateChanges
+from .output.emitter import CallbackSink, Emitter
+from .output.output_list import OutputList
 
 _OUTPUT_EVENTS = frozenset(
     {events.OutputAppended, events.OutputReplaced, events.OutputRemoved, events.OutputsCleared}

@@ -23,6 +23,7 @@ import traceback
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -31,16 +32,17 @@ from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
 from ..protocol.messages import Complete, Error, Inspect, Question, Variables
-from .console import install_console
-from .displays import install_displays
-from .emission import Emitter, LinkSink
+from .api.output import enter_kernel
+from .attribution.console import install_console
+from .attribution.input import Inputs, install_input
+from .attribution.subprocesses import install_subprocesses
+from .attribution.task_errors import report_where_it_belongs
+from .attribution.threads import install_threads
 from .engine import Engine
-from .figures import install_figures
-from .input import Inputs, install_input
-from .notebook_api import enter_kernel
-from .stray_errors import report_where_it_belongs
-from .subprocesses import install_subprocesses
-from .threads import install_threads
+from .execution.hooks import protected
+from .integrations.figures import install_figures
+from .integrations.ipython_display import install_displays
+from .output.emitter import Emitter, LinkSink
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
@@ -120,7 +122,8 @@ class Host:
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
-        self._engine.hooks.pre_execution.append(console.enter)
+        # A marker that an interrupt tore apart would give the cell's text to another one.
+        self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, leave_in_child)
         _load_extensions(self._engine)
         # The interpreter was started without the working directory on its path, so that no module of the
@@ -237,7 +240,7 @@ class Host:
         self._questions.put(question)
 
     def _answer(self) -> None:
-        from .questions import answer
+        from .introspection import answer
 
         assert self._questions is not None
         while True:

@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 import pytest
-from cellwire.notebook_files import load
+from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol import launch_kernel
-from cellwire.protocol.client import KernelClient
+from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.events import RunFinished
 from cellwire.protocol.notebook import CellState
 
@@ -242,7 +242,7 @@ FILES = sorted(path.name for path in NOTEBOOKS.iterdir() if path.suffix in (".py
 @pytest.mark.parametrize("name", FILES)
 def test_every_notebook_runs_on_the_command_line(name: str) -> None:
     notebook = load(NOTEBOOKS / name)
-    command = [sys.executable, "-m", "cellwire.cli", "run", str(NOTEBOOKS / name), "--json"]
+    command = [sys.executable, "-m", "cellwire.frontends.cli.main", "run", str(NOTEBOOKS / name), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert (done.returncode, done.stderr) == (0, "")
     events = [json.loads(line) for line in done.stdout.splitlines()]

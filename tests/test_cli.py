@@ -21,7 +21,7 @@ import pytest
 from cellwire.protocol import launch_kernel
 
 TIME_LIMIT = 60.0
-COMMAND = [sys.executable, "-m", "cellwire.cli"]
+COMMAND = [sys.executable, "-m", "cellwire.frontends.cli.main"]
 ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -239,7 +239,7 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_process_behind(notebook: P
 def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) -> None:
     notebook.write_text(STUBBORN)
     impatient = (
-        "from cellwire import cli, frontend\nfrontend.GRACE_SECONDS = 0.5\nraise SystemExit(cli.main())"
+        "from cellwire.frontends.cli import main, run\nrun.GRACE_SECONDS = 0.5\nraise SystemExit(main.main())"
     )
     command = [sys.executable, "-c", impatient, "run", str(notebook), "--timeout", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)

@@ -20,9 +20,9 @@ from cellwire.protocol import (
     blocking,
     connect,
     launch_kernel,
-    session,
 )
 from cellwire.protocol import events as e
+from cellwire.protocol.client import session
 from cellwire.protocol.messages import Cell
 from cellwire.protocol.notebook import Notebook
 

@@ -9,18 +9,41 @@ import venv
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ["kernel", "protocol", "runner"]
+PACKAGES = ["frontends", "kernel", "protocol", "runner"]
 #: All modules of the package, by their path in it.
 SOURCES = {
     str(path.relative_to(ROOT)): path
-    for folder in [".", *PACKAGES]
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for path in sorted(
+        [*ROOT.glob("*.py"), *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]
+    )
 }
+#: What each room may import, besides itself and what `EVERYBODY` may. A file can be a room of its own.
+#: docs/architecture.md says what the rooms are.
+ARROWS = {
+    "runner.host": "engine execution introspection integrations api attribution output",
+    "runner.engine": "execution dataflow api output",
+    "runner.execution": "integrations api dataflow analysis attribution output",
+    "runner.integrations": "api attribution output",
+    "runner.api": "attribution output",
+    "runner.dataflow": "analysis",
+    "runner.introspection": "analysis",
+    "runner.attribution": "output",
+    "runner.analysis": "",
+    "runner.output": "",
+    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
+    "frontends.notebook_files": "",
+    "kernel": "",
+    "protocol.client": "",
+    "protocol": "",
+}
+#: The kernel and the runner know nothing of the client, so `protocol` alone is what all may import.
+EVERYBODY = {"protocol", "version"}
 
 
 def imports(path: Path) -> Iterator[tuple[str, ast.Import | ast.ImportFrom]]:
@@ -42,7 +65,13 @@ def imported_from(path: Path, package: str) -> list[str]:
 
 
 def test_the_sources_are_found() -> None:
-    assert {"cli.py", "protocol/events.py", "runner/engine.py", "kernel/log.py"} <= SOURCES.keys()
+    assert {
+        "version.py",
+        "frontends/cli/main.py",
+        "protocol/events.py",
+        "runner/engine.py",
+        "kernel/log.py",
+    } <= SOURCES.keys()
 
 
 def test_every_module_says_what_it_is() -> None:
@@ -87,25 +116,74 @@ def test_imports_inside_the_package_are_relative() -> None:
     assert absolute == []
 
 
-@pytest.mark.parametrize(
-    ("importer", "never"),
-    [("protocol", "kernel"), ("protocol", "runner"), ("kernel", "runner")],
-)
-def test_one_part_never_imports_the_other(importer: str, never: str) -> None:
-    found = {str(p): imported_from(p, f"cellwire.{never}") for p in (ROOT / importer).glob("*.py")}
-    assert len(found) > 3
-    assert not any(found.values()), found
+def room(module: str) -> str:
+    """Return the room of a module of the package, both dotted: the longest name that begins it."""
+    path = module.removeprefix("cellwire.")
+    named = [name for name in ARROWS if f"{path}.".startswith(f"{name}.")]
+    return max(named, key=len, default=path.split(".")[0])
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the modules of the package, as paths in it, that `path` imports: also inside functions."""
+    found: set[str] = set()
+    for name, _ in imports(path):
+        # A name of a module, a module of a package, or a name that a package hands on.
+        while name.startswith("cellwire."):
+            stem = name.removeprefix("cellwire.").replace(".", "/")
+            module = next((file for file in (f"{stem}.py", f"{stem}/__init__.py") if file in SOURCES), None)
+            if module is not None:
+                found.add(module)
+                break
+            name = name.rpartition(".")[0]
+    return found
+
+
+#: Faces hand on the names of other rooms, lazily; `__main__` starts a process.
+FACES = {"__init__.py", "protocol/__init__.py", "protocol/blocking.py", "runner/__main__.py"}
+
+
+def test_rooms_import_only_what_the_table_of_arrows_allows() -> None:
+    forbidden: list[str] = []
+    arrows = 0
+    for name, path in SOURCES.items():
+        if name in FACES:
+            continue
+        here = room(dotted(name))
+        near = here.rpartition(".")[0]
+        allowed = {here, *EVERYBODY}
+        for word in ARROWS.get(here, "").split():
+            allowed |= {word, f"{near}.{word}"}
+        for module in imported_modules(path):
+            arrows += 1
+            if room(dotted(module)) not in allowed:
+                forbidden.append(f"{name} -> {module}")
+    assert arrows > 200
+    assert forbidden == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {name: imported_modules(path) - {name} for name, path in SOURCES.items()}
+    for face in FACES:
+        graph[face] = set()
+    TopologicalSorter(graph).prepare()
+
+
+def dotted(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+RUNNER_MODULES = [
+    f"cellwire.{dotted(name)}" for name in SOURCES if name.startswith("runner/") and "__main__" not in name
+]
 
 
 def test_the_runner_imports_neither_zmq_nor_the_kernel_nor_a_module_that_does() -> None:
     """By what is written, and by what is loaded in a process that imports every module of it."""
-    for path in (ROOT / "runner").glob("*.py"):
+    for path in (ROOT / "runner").rglob("*.py"):
         assert not imported_from(path, "zmq"), path
-        assert not imported_from(path, "cellwire.kernel"), path
-    modules = [f"cellwire.runner.{path.stem}" for path in (ROOT / "runner").glob("[!_]*.py")]
     code = f"""
 import importlib, sys
-for name in {["cellwire.runner", *modules]!r}:
+for name in {RUNNER_MODULES!r}:
     importlib.import_module(name)
 sys.stdout.write(", ".join(name for name in sys.modules if name.startswith(("zmq", "cellwire.kernel"))))
 """
@@ -115,12 +193,11 @@ sys.stdout.write(", ".join(name for name in sys.modules if name.startswith(("zmq
 
 def test_the_runner_has_all_that_it_needs_before_the_files_of_users_are_on_the_path() -> None:
     """What it loads later on could be a file of the user's that has the name of a library."""
-    modules = [f"cellwire.runner.{path.stem}" for path in (ROOT / "runner").glob("[!_]*.py")]
     code = f"""
 import importlib, sys
 import cellwire.runner.host
 before = set(sys.modules)
-for name in {modules!r}:
+for name in {RUNNER_MODULES!r}:
     importlib.import_module(name)
 sys.stdout.write(", ".join(name for name in set(sys.modules) - before if not name.startswith("cellwire")))
 """
@@ -156,7 +233,7 @@ def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> N
     python = tmp_path / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel]
     subprocess.run(pip, check=True, timeout=300)
-    for name in (*PACKAGES, "cli", "zmq", "msgspec", "anyio", "html", "json"):
+    for name in (*PACKAGES, "version", "zmq", "msgspec", "anyio", "html", "json"):
         (tmp_path / f"{name}.py").write_text("own = True\n")
     (tmp_path / "notebook.py").write_text(
         "# %% a\nimport protocol, runner, zmq, anyio, html, cellwire as cw\n"

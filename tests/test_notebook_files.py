@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cellwire.notebook_files import NotebookFile, load
+from cellwire.frontends.notebook_files.load import NotebookFile, load
 from cellwire.protocol.errors import NotebookFileError
 
 
@@ -247,7 +247,7 @@ def test_reading_a_file_never_runs_it(tmp_path: Path) -> None:
     trap = "open('trap', 'w')\nraise SystemExit(9)\n"
     (tmp_path / "m.py").write_text(trap + MARIMO)
     (tmp_path / "p.py").write_text("# %%\n" + trap)
-    code = "from cellwire.notebook_files import load; load('m.py'); load('p.py')"
+    code = "from cellwire.frontends.notebook_files.load import load; load('m.py'); load('p.py')"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
     assert not (tmp_path / "trap").exists()
 

@@ -57,7 +57,7 @@ def test_importing_the_package_loads_nothing_else() -> None:
         print(sorted(name for name in sys.modules if name.startswith("cellwire.runner")))
     """)
     assert result.stderr == ""
-    assert result.stdout == "['cellwire']\n[]\n"
+    assert result.stdout == "['cellwire', 'cellwire.version']\n[]\n"
 
 
 def test_every_name_works_in_a_plain_python_process() -> None:

@@ -4,11 +4,11 @@ import io
 from typing import Any
 
 import pytest
-from cellwire.plain import PlainSurface
+from cellwire.frontends.cli.plain import PlainSurface
+from cellwire.frontends.cli.transcript import Transcript, overwritten
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellError, Item, Notebook
 from cellwire.protocol.reducer import apply
-from cellwire.transcript import Transcript, overwritten
 
 DECLARED = e.GraphChanged([e.CellDeclared("a"), e.CellDeclared("b"), e.CellDeclared("c")])
 

@@ -14,11 +14,10 @@ from functools import partial
 from typing import Any, Self
 
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
-from cellwire.protocol.dealer import Dealer
+from cellwire.protocol.client.dealer import Dealer
+from frontend import Frontend
 from measuring import measure_with
 from serving import serve
-
-from frontend import Frontend
 
 #: How often an attached process looks whether it has everything, and how often items are counted.
 GLANCE_SECONDS = 0.002

@@ -12,12 +12,11 @@ import time
 from functools import partial
 from typing import Any, Self
 
+from frontend import Frontend
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from measuring import measure_with
 from serving import serve
-
-from frontend import Frontend
 
 #: Requests that are sent before the first is finished, at most.
 AHEAD = 100

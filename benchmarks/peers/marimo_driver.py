@@ -15,6 +15,7 @@ import time
 from functools import partial
 from typing import Any, Self
 
+from frontend import Frontend
 from marimo._ast.app_config import _AppConfig
 from marimo._config.config import DEFAULT_CONFIG
 from marimo._ipc.queue_manager import QueueManager
@@ -25,8 +26,6 @@ from marimo._messaging.serde import deserialize_kernel_message
 from marimo._runtime.commands import AppMetadata, ExecuteCellsCommand, StopKernelCommand
 from measuring import measure_with
 from serving import serve
-
-from frontend import Frontend
 
 
 class MarimoFrontend(Frontend):

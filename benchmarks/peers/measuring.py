@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from memory import memory_of
-
 from frontend import Frontend
+from memory import memory_of
 
 Figures = dict[str, Any]
 clock = time.perf_counter

@@ -34,7 +34,7 @@ async def value(client: KernelClient, expression: str) -> Any:
 CHANGES = """
 import random, threading
 import cellwire as cw
-from cellwire.runner.context import current_execution
+from cellwire.runner.attribution.context import current_execution
 the_list = current_execution.get().outputs
 def change(number):
     draw = random.Random(number)

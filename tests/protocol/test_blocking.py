@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cellwire.protocol import blocking
-from cellwire.protocol.client import KernelClient
+from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.errors import ConnectionFileError, KernelDied
 from cellwire.protocol.events import KernelClosing
 

@@ -11,7 +11,8 @@ import zmq
 from anyio import wait_all_tasks_blocked
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
-from cellwire.protocol.client import KernelClient
+from cellwire.protocol.client.kernel_client import KernelClient
+from cellwire.protocol.client.launch import connect
 from cellwire.protocol.connection import Connection, KeyPair
 from cellwire.protocol.errors import (
     AuthenticationError,
@@ -20,7 +21,6 @@ from cellwire.protocol.errors import (
     ProtocolError,
     RequestError,
 )
-from cellwire.protocol.launch import connect
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import CellState
 

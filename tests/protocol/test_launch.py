@@ -13,10 +13,10 @@ import anyio
 import msgspec
 import pytest
 import zmq
-from cellwire.protocol import launch
+from cellwire.protocol.client import launch
+from cellwire.protocol.client.launch import connect, launch_kernel
 from cellwire.protocol.connection import KeyPair
 from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied, RequestError
-from cellwire.protocol.launch import connect, launch_kernel
 from cellwire.protocol.limits import Limits
 
 pytestmark = pytest.mark.anyio

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol.client.replica import ACKNOWLEDGE_BYTES, REMEMBERED_RUNS, Gap, Replica
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.messages import Batch, Snapshot, Welcome
 from cellwire.protocol.notebook import CellState
-from cellwire.protocol.replica import ACKNOWLEDGE_BYTES, REMEMBERED_RUNS, Gap, Replica
 from hypothesis import given
 from hypothesis import strategies as st
 

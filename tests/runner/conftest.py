@@ -8,9 +8,9 @@ from cellwire.protocol.events import CellDeclared, CellStarted, GraphChanged
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import Item, Notebook
 from cellwire.protocol.reducer import apply
-from cellwire.runner.context import Execution, current_execution
-from cellwire.runner.emission import CallbackSink, Emitter
-from cellwire.runner.output_list import OutputList
+from cellwire.runner.attribution.context import Execution, current_execution
+from cellwire.runner.output.emitter import CallbackSink, Emitter
+from cellwire.runner.output.output_list import OutputList
 
 
 class RunningCell:

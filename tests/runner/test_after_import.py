@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cellwire.runner.after_import import after_import
+from cellwire.runner.attribution.after_import import after_import
 
 
 @pytest.fixture

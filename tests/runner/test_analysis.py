@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cellwire.runner.analysis import Analysis, AnalysisError, analyze
+from cellwire.runner.analysis.analysis import Analysis, AnalysisError, analyze
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "cases" / "analysis.json").read_text("utf-8")

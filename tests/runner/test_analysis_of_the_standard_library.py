@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from cellwire.runner.analysis import AnalysisError, analyze
-from cellwire.runner.names import is_private
+from cellwire.runner.analysis.analysis import AnalysisError, analyze
+from cellwire.runner.analysis.names import is_private
 
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 #: Modules of every age, written by many hands; every second one of them.

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from cellwire.runner.capture import (
+from cellwire.runner.api.output import output
+from cellwire.runner.attribution.redirection import (
     capture_stderr,
     capture_stdout,
     redirect_stderr,
@@ -19,7 +20,6 @@ from cellwire.runner.capture import (
     redirection,
     seal_redirected,
 )
-from cellwire.runner.notebook_api import output
 
 WAIT = 10
 
@@ -251,7 +251,7 @@ def test_streams_that_ask_for_themselves_are_not_wrapped(monkeypatch: pytest.Mon
 def test_captures_that_end_out_of_order_leave_the_stream_as_it_was() -> None:
     program = """
         import sys
-        from cellwire.runner.capture import capture_stdout
+        from cellwire.runner.attribution.redirection import capture_stdout
         original = sys.stdout
         a, b = capture_stdout(), capture_stdout()
         def one(text): print("b"); return text
@@ -277,7 +277,7 @@ def test_plain_threads_and_pool_workers_of_a_runner_are_captured_where_they_were
         import threading
         from concurrent.futures import ThreadPoolExecutor
         import cellwire as cw
-        from cellwire.runner.threads import install_threads
+        from cellwire.runner.attribution.threads import install_threads
         install_threads()
         def in_thread(text):
             thread = threading.Thread(target=print, args=(text,))

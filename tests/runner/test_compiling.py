@@ -10,9 +10,9 @@ import typing
 from typing import Any
 
 import pytest
-from cellwire.runner.analysis import AnalysisError, analyze
-from cellwire.runner.compiling import CompiledCell, cell_filename, compile_cell, unmangle
-from cellwire.runner.names import is_mangled, is_private, mangle
+from cellwire.runner.analysis.analysis import AnalysisError, analyze
+from cellwire.runner.analysis.compiler import CompiledCell, cell_filename, compile_cell, unmangle
+from cellwire.runner.analysis.names import is_mangled, is_private, mangle
 
 
 def execute(compiled: CompiledCell, namespace: dict[str, Any]) -> Any:

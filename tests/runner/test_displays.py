@@ -4,7 +4,7 @@ from typing import Any
 import IPython.core.display_functions as functions
 import IPython.display
 import pytest
-from cellwire.runner import displays
+from cellwire.runner.integrations import ipython_display
 
 NAMES = ("display", "publish_display_data", "clear_output")
 
@@ -13,7 +13,7 @@ NAMES = ("display", "publish_display_data", "clear_output")
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.setattr(functions, name, getattr(functions, name))
-    displays.install_displays()
+    ipython_display.install_displays()
     # What `from IPython.display import …` finds where that is imported after the installation.
     for name in NAMES:
         monkeypatch.setattr(IPython.display, name, getattr(functions, name))

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from cellwire.protocol import link
 from cellwire.protocol.events import Event, OutputsCleared, RunAccepted
-from cellwire.runner.emission import CallbackSink, Emitter, LinkSink
-from cellwire.runner.sinks import WithDescriptor
+from cellwire.runner.output.emitter import CallbackSink, Emitter, LinkSink
+from cellwire.runner.output.sinks import WithDescriptor
 
 _decode = msgspec.msgpack.Decoder(Event | link.Report).decode
 

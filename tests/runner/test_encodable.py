@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from cellwire.protocol.events import OutputsCleared
-from cellwire.runner.encodable import encode, encode_bundle, plain, shown
+from cellwire.runner.output.encoding import encode, encode_bundle, plain, shown
 
 
 class Odd:

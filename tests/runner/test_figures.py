@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import plotly.graph_objects
 import plotly.io._renderers
 import pytest
-from cellwire.runner.context import NO_VALUE
-from cellwire.runner.figures import capture_figures, install_figures
+from cellwire.runner.attribution.context import NO_VALUE
+from cellwire.runner.integrations.figures import capture_figures, install_figures
 
 
 @pytest.fixture(autouse=True)
@@ -146,10 +146,10 @@ def test_installing_before_matplotlib_is_imported_works_and_imports_nothing() ->
     program = """
         import os, sys
         os.environ.pop("MPLBACKEND", None)
-        from cellwire.runner import figures
-        from cellwire.runner.context import current_execution, Execution
-        from cellwire.runner.emission import CallbackSink, Emitter
-        from cellwire.runner.output_list import OutputList
+        from cellwire.runner.integrations import figures
+        from cellwire.runner.attribution.context import current_execution, Execution
+        from cellwire.runner.output.emitter import CallbackSink, Emitter
+        from cellwire.runner.output.output_list import OutputList
         from cellwire.protocol.limits import Limits
         events = []
         execution = Execution("a", 1, OutputList(Emitter(CallbackSink(events.append)), "a", 1, Limits()))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy
 import pytest
-from cellwire.runner import formatting
-from cellwire.runner.encodable import encode_bundle
-from cellwire.runner.formatting import format_value, plain_data, register_formatter
+from cellwire.runner.output import formatting
+from cellwire.runner.output.encoding import encode_bundle
+from cellwire.runner.output.formatting import format_value, plain_data, register_formatter
 
 
 @pytest.fixture(autouse=True)

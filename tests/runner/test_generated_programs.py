@@ -11,9 +11,9 @@ from types import CodeType
 from typing import Any, TypeVar
 
 import pytest
-from cellwire.runner.analysis import AnalysisError
-from cellwire.runner.compiling import CompiledCell, compile_cell
-from cellwire.runner.names import is_mangled, is_private, mangle, unmangle
+from cellwire.runner.analysis.analysis import AnalysisError
+from cellwire.runner.analysis.compiler import CompiledCell, compile_cell
+from cellwire.runner.analysis.names import is_mangled, is_private, mangle, unmangle
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from cellwire.runner.analysis import Analysis, analyze
-from cellwire.runner.cycles import cycles_near
-from cellwire.runner.graph import Graph
+from cellwire.runner.analysis.analysis import Analysis, analyze
+from cellwire.runner.dataflow.cycles import cycles_near
+from cellwire.runner.dataflow.graph import Graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import InputClosed, InputRequested
-from cellwire.runner.input import Inputs, InputUnavailable, install_input
+from cellwire.runner.attribution.input import Inputs, InputUnavailable, install_input
 
 WAIT = 10
 
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_the_wait_and_closes_the_question() -> None:
     program = """
         import os, signal
         from cellwire.protocol.events import InputClosed, InputRequested
-        from cellwire.runner.input import Inputs
+        from cellwire.runner.attribution.input import Inputs
         import threading
         events = []
         def receive(event):

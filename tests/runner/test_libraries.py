@@ -15,9 +15,9 @@ import polars
 import pytest
 import rich.table
 import sympy
-from cellwire.runner.encodable import encode_bundle
-from cellwire.runner.formatting import format_value
-from cellwire.runner.libraries import figure_of
+from cellwire.runner.output.encoding import encode_bundle
+from cellwire.runner.output.formatters import figure_of
+from cellwire.runner.output.formatting import format_value
 from matplotlib.figure import Figure
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -156,10 +156,13 @@ def test_numpy_values_have_their_repr() -> None:
 def test_formatting_imports_no_library() -> None:
     program = """
         import sys
-        from cellwire.runner import after_import, capture, displays, figures, formatting, input, libraries
-        from cellwire.runner import notebook_api, questions, status, throttle, values
+        from cellwire.runner import introspection
+        from cellwire.runner.api import output, progress, throttle, values
+        from cellwire.runner.attribution import after_import, input, redirection
+        from cellwire.runner.integrations import figures, ipython_display
+        from cellwire.runner.output import formatters, formatting
         figures.install_figures()
-        displays.install_displays()
+        ipython_display.install_displays()
         input.install_input(print)
         class Value:
             def __rich__(self): return ""

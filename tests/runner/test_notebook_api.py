@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import OutputsCleared
-from cellwire.runner.notebook_api import cell_id, output, running_in_kernel
-from cellwire.runner.values import html, md
+from cellwire.runner.api.output import cell_id, output, running_in_kernel
+from cellwire.runner.api.values import html, md
 
 
 def test_appended_values_are_items_in_order(cell: Any) -> None:

@@ -1,7 +1,7 @@
 """Where cells stand in the notebook."""
 
 import pytest
-from cellwire.runner.order import NotebookOrder
+from cellwire.runner.dataflow.order import NotebookOrder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

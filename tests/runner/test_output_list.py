@@ -11,8 +11,8 @@ from cellwire.protocol.events import CellDeclared, CellStarted, GraphChanged
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import Item, Notebook
 from cellwire.protocol.reducer import apply
-from cellwire.runner.emission import CallbackSink, Emitter
-from cellwire.runner.output_list import OutputList
+from cellwire.runner.output.emitter import CallbackSink, Emitter
+from cellwire.runner.output.output_list import OutputList
 
 
 class Listed:

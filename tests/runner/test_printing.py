@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from cellwire.runner.printing import print_at_once
+from cellwire.runner.attribution.printing import print_at_once
 
 _print = builtins.print
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from cellwire.protocol.messages import Complete, Inspect, Variables
 from cellwire.protocol.notebook import CellState, Notebook
-from cellwire.runner import questions
-from cellwire.runner.names import mangle
-from cellwire.runner.questions import complete, inspect, short_text, variables
+from cellwire.runner import introspection
+from cellwire.runner.analysis.names import mangle
+from cellwire.runner.introspection import complete, inspect, short_text, variables
 
 
 class Trap:
@@ -23,7 +23,7 @@ class Trap:
 
 @pytest.fixture(params=["jedi", "plain"])
 def with_and_without_jedi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    questions._jedi.cache_clear()
+    introspection._jedi.cache_clear()
     if request.param == "plain":
         monkeypatch.setitem(sys.modules, "jedi", None)
 
@@ -75,7 +75,7 @@ def test_a_private_name_is_completed_in_its_own_cell_only() -> None:
 def test_without_jedi_kinds_are_told_and_underscores_wait_to_be_typed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    questions._jedi.cache_clear()
+    introspection._jedi.cache_clear()
     monkeypatch.setitem(sys.modules, "jedi", None)
     names = {"kind_class": Trap, "kind_module": sys, "kind_function": texts, "kind_value": 1}
     answer = complete(Complete("q", "kind_", 5), names)
@@ -150,4 +150,4 @@ def test_short_text_is_short_whatever_the_value() -> None:
 
 def test_answer_finds_the_function_for_each_question() -> None:
     for question in (Complete("1"), Inspect("2"), Variables("3")):
-        assert questions.answer(question, {}, Notebook()).id == question.id
+        assert introspection.answer(question, {}, Notebook()).id == question.id

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import OutputAppended, OutputReplaced
-from cellwire.runner import status
-from cellwire.runner.notebook_api import output
-from cellwire.runner.status import MIME, Progress, progress_bar, progress_data, spinner
-from cellwire.runner.throttle import Throttle
+from cellwire.runner.api import progress
+from cellwire.runner.api.output import output
+from cellwire.runner.api.progress import MIME, Progress, progress_bar, progress_data, spinner
+from cellwire.runner.api.throttle import Throttle
 
 WAIT = 10
 
@@ -29,7 +29,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the clock of all widgets, which stands still and sends nothing by itself."""
     clock = Clock()
-    monkeypatch.setattr(status, "_throttle", Throttle(clock, 1.0, threaded=False))
+    monkeypatch.setattr(progress, "_throttle", Throttle(clock, 1.0, threaded=False))
     return clock
 
 
@@ -57,7 +57,7 @@ def test_updates_are_throttled_and_the_last_one_comes_by_itself(cell: Any, clock
         bar.update()
     assert [state["current"] for state in states(cell)] == [0]
     clock.now += 1
-    status._throttle.send_due()
+    progress._throttle.send_due()
     assert [state["current"] for state in states(cell)] == [0, 500]
 
 
@@ -86,7 +86,7 @@ def test_leaving_the_block_sends_the_last_state(cell: Any, clock: Clock) -> None
     }
     bar.update()
     clock.now += 5
-    status._throttle.send_due()
+    progress._throttle.send_due()
     assert states(cell)[-1]["current"] == 4
 
 
@@ -126,7 +126,7 @@ def test_a_widget_can_remove_itself(cell: Any, clock: Clock) -> None:
         spin.update(title="Still loading")
         assert len(cell.outputs) == 2
     clock.now += 5
-    status._throttle.send_due()
+    progress._throttle.send_due()
     assert cell.texts == ["'before'"]
 
 

@@ -1,7 +1,7 @@
 import math
 import threading
 
-from cellwire.runner.throttle import Throttle
+from cellwire.runner.api.throttle import Throttle
 
 WAIT = 10
 

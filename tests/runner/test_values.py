@@ -1,5 +1,5 @@
-from cellwire.runner.formatting import format_value
-from cellwire.runner.values import html, md, mime
+from cellwire.runner.api.values import html, md, mime
+from cellwire.runner.output.formatting import format_value
 
 
 def test_markdown_keeps_its_text_without_the_common_indentation() -> None:

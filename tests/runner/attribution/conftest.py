@@ -30,12 +30,12 @@ PRELUDE = f"""
 import os, socket, sys
 from contextlib import contextmanager
 from cellwire.protocol.limits import Limits
-from cellwire.runner.console import clear_console, install_console
-from cellwire.runner.context import Execution, current_execution
-from cellwire.runner.emission import Emitter, LinkSink
-from cellwire.runner.output_list import OutputList
-from cellwire.runner.subprocesses import install_subprocesses
-from cellwire.runner.threads import current_thread, detached, install_threads, Thread
+from cellwire.runner.attribution.console import clear_console, install_console
+from cellwire.runner.attribution.context import Execution, current_execution
+from cellwire.runner.output.emitter import Emitter, LinkSink
+from cellwire.runner.output.output_list import OutputList
+from cellwire.runner.attribution.subprocesses import install_subprocesses
+from cellwire.runner.attribution.threads import current_thread, detached, install_threads, Thread
 
 _emitter = Emitter(LinkSink(socket.socket(fileno=int(sys.argv[1]))))
 _console = install_console({NONCE!r})

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cellwire.runner.emission import CallbackSink, Emitter
-from cellwire.runner.streams import ConsoleStream
+from cellwire.runner.attribution.streams import ConsoleStream
+from cellwire.runner.output.emitter import CallbackSink, Emitter
 
 
 class Fixture:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from cellwire.runner.context import Execution, current_execution
-from cellwire.runner.threads import Thread, current_thread, detached
+from cellwire.runner.attribution.context import Execution, current_execution
+from cellwire.runner.attribution.threads import Thread, current_thread, detached
 
 Console = Callable[[str], Any]
 

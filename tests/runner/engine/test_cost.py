@@ -110,7 +110,7 @@ def test_an_edit_of_a_leaf_among_many_is_told_in_a_few_bytes(book):
 TRIVIAL_RUN = """
 import asyncio, json, socket, sys
 from cellwire.protocol.messages import Cell, RunCells
-from cellwire.runner.emission import Emitter, LinkSink
+from cellwire.runner.output.emitter import Emitter, LinkSink
 from cellwire.runner.engine import Engine
 
 writes, calls = [], []

@@ -109,11 +109,9 @@ def test_cancelled_error_is_an_error_like_any_other(book):
 
 
 def test_stop_ends_a_cell_quietly_with_its_output(book):
-    source = (
-        "from cellwire.runner.stop import stop\ntry:\n  stop(True, 'enough')\nexcept Exception: pass\nx = 1"
-    )
+    source = "from cellwire import stop\ntry:\n  stop(True, 'enough')\nexcept Exception: pass\nx = 1"
     finished = book.run(
-        {"a": source, "b": "x", "c": "from cellwire.runner.stop import stop as halt\nhalt([])\n5"}
+        {"a": source, "b": "x", "c": "from cellwire.runner.api.stop import stop as halt\nhalt([])\n5"}
     )
     assert finished == e.RunFinished(1)
     assert book.statuses == {"a": "stopped", "b": "cancelled", "c": "ok"}
@@ -122,7 +120,7 @@ def test_stop_ends_a_cell_quietly_with_its_output(book):
 
 
 def test_partial_results_stay_beside_the_error(book):
-    source = "from cellwire.runner.notebook_api import output\noutput.append('part')\n1 / 0"
+    source = "from cellwire.runner.api.output import output\noutput.append('part')\n1 / 0"
     book.run({"a": source})
     assert book.texts("a")[0] == "'part'"
     error = book["a"].outputs[1].data["application/vnd.cellwire.error+json"]

@@ -1,7 +1,7 @@
 from cellwire.protocol import events as e
-from cellwire.runner.context import NO_VALUE
-from cellwire.runner.hooks import Hooks
-from cellwire.runner.plan import Plan
+from cellwire.runner.attribution.context import NO_VALUE
+from cellwire.runner.dataflow.plan import Plan
+from cellwire.runner.execution.hooks import Hooks
 
 
 def test_hooks_are_called_in_order_around_runs_and_cells(make_book):
@@ -86,7 +86,7 @@ def test_preparation_hooks_get_the_plan(book):
 
 
 def test_hooks_run_in_the_context_of_their_cell(book):
-    from cellwire.runner.context import current_execution
+    from cellwire.runner.attribution.context import current_execution
 
     cells = []
     book.engine.hooks.post_execution.append(lambda execution: cells.append(current_execution.get().cell))

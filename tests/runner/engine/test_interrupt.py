@@ -161,7 +161,7 @@ def test_an_interrupt_waits_while_our_own_code_is_protected(book):
 
 def test_an_interrupt_between_cells_drops_those_that_follow(book):
     book.engine.hooks.post_execution.append(
-        __import__("cellwire.runner.hooks", fromlist=["protected"]).protected(
+        __import__("cellwire.runner.execution.hooks", fromlist=["protected"]).protected(
             lambda execution: os.kill(os.getpid(), signal.SIGINT)
         )
     )
@@ -170,7 +170,7 @@ def test_an_interrupt_between_cells_drops_those_that_follow(book):
 
 
 def test_threads_of_an_interrupted_cell_see_that_it_is_over(book):
-    here = "from cellwire.runner.context import current_execution\nme = current_execution.get()\n"
+    here = "from cellwire.runner.attribution.context import current_execution\nme = current_execution.get()\n"
     book.run({"k": KILL, "a": here + "interrupt()"})
     assert book.globals["me"].over is True
     assert book.globals["me"].retired is False

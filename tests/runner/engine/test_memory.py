@@ -57,7 +57,7 @@ def test_an_exception_with_its_traceback_and_frames_is_not_kept(book, watched, p
 
 
 def test_the_output_of_stop_is_not_kept(book, watched):
-    book.run({"t": THING, "a": "from cellwire.runner.stop import stop\nstop(True, watch(Thing()))"})
+    book.run({"t": THING, "a": "from cellwire.runner.api.stop import stop\nstop(True, watch(Thing()))"})
     assert dead(watched)
 
 
@@ -93,7 +93,9 @@ def test_a_syntax_error_frees_what_the_cell_had(book, watched):
 
 
 def test_the_executions_of_old_runs_are_freed(book, watched):
-    source = "from cellwire.runner.context import current_execution\nwatch(current_execution.get());"
+    source = (
+        "from cellwire.runner.attribution.context import current_execution\nwatch(current_execution.get());"
+    )
     book.run({"a": source})
     assert not dead(watched)
     book.run({"a": "1"})
@@ -104,7 +106,7 @@ def test_a_value_that_a_state_held_is_freed_when_it_is_set(book, watched):
     book.run(
         {
             "t": THING,
-            "s": "from cellwire.runner.state import state\nget, set_ = state(watch(Thing()))",
+            "s": "from cellwire.runner.api.state import state\nget, set_ = state(watch(Thing()))",
             "r": "get()",
         }
     )
@@ -114,7 +116,12 @@ def test_a_value_that_a_state_held_is_freed_when_it_is_set(book, watched):
 
 
 def test_a_late_writer_finds_its_list_retired(book):
-    book.run({"a": "from cellwire.runner.context import current_execution\nme = current_execution.get()"})
+    book.run(
+        {
+            "a": "from cellwire.runner.attribution.context import current_execution as current\n"
+            "me = current.get()"
+        }
+    )
     late = book.globals["me"]
     book.run({"a": "1"})
     assert (late.over, late.retired) == (True, True)

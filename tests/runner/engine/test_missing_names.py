@@ -20,7 +20,7 @@ def test_the_definer_has_failed(book):
 
 
 def test_the_definer_was_stopped(book):
-    book.run({"a": "from cellwire.runner.stop import stop\nstop(True)\nx = 1", "b": "x"})
+    book.run({"a": "from cellwire.runner.api.stop import stop\nstop(True)\nx = 1", "b": "x"})
     book.run(["b"])
     assert "it stopped before" in message(book, "b")
 

@@ -94,9 +94,7 @@ def test_system_exit_after_an_await_is_the_cells_error(book):
 
 
 def test_stop_after_an_await(book):
-    source = (
-        "import asyncio\nfrom cellwire.runner.stop import stop\nawait asyncio.sleep(0)\nstop(True, 4)\nx = 1"
-    )
+    source = "import asyncio\nfrom cellwire import stop\nawait asyncio.sleep(0)\nstop(True, 4)\nx = 1"
     book.run({"a": source, "b": "x"})
     assert book.statuses == {"a": "stopped", "b": "cancelled"}
     assert book.texts("a") == ["4"]
@@ -104,7 +102,7 @@ def test_stop_after_an_await(book):
 
 def test_each_task_of_a_cell_carries_its_execution(book):
     source = (
-        "import asyncio\nfrom cellwire.runner.context import current_execution\n"
+        "import asyncio\nfrom cellwire.runner.attribution.context import current_execution\n"
         "async def who(): return current_execution.get().cell\n"
     )
     book.run(
@@ -121,7 +119,7 @@ def test_a_background_task_keeps_running_between_runs_and_writes_to_its_cell(boo
     book.run(
         {
             "s": gates("g", "done"),
-            "a": "from cellwire.runner.notebook_api import output\n"
+            "a": "from cellwire.runner.api.output import output\n"
             "async def later():\n    await g.wait()\n    output.append('late')\n    done.set()\n"
             "task = asyncio.create_task(later())\nawait asyncio.sleep(0)",
         }

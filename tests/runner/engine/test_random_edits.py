@@ -9,7 +9,7 @@ import msgspec
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import Notebook
 from cellwire.protocol.reducer import apply
-from cellwire.runner.analysis import AnalysisError, analyze
+from cellwire.runner.analysis.analysis import AnalysisError, analyze
 from cellwire.runner.engine import Engine
 from hypothesis import settings
 from hypothesis import strategies as st

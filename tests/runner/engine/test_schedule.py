@@ -1,4 +1,4 @@
-from cellwire.runner.schedule import Schedule
+from cellwire.runner.dataflow.schedule import Schedule
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,9 +3,9 @@ import threading
 
 import pytest
 from cellwire.protocol import events as e
-from cellwire.runner.state import state
+from cellwire.runner.api.state import state
 
-STATE = {"s": "from cellwire.runner.state import state\nget, set_ = state(0)"}
+STATE = {"s": "from cellwire.runner.api.state import state\nget, set_ = state(0)"}
 
 
 def runs(book):
@@ -37,7 +37,7 @@ def test_what_a_state_causes_may_cause_more_until_nothing_is_left_to_do(book):
 def test_the_cell_that_sets_does_not_run_again_unless_it_wants_to(book):
     book.run(STATE | {"w": "set_(get() + 1)"})
     assert book.ran == ["s", "w"]
-    loops = "from cellwire.runner.state import state\nget, set_ = state(0, allow_self_loops=True)"
+    loops = "from cellwire.runner.api.state import state\nget, set_ = state(0, allow_self_loops=True)"
     book.run({"s": loops, "w": "if get() < 3: set_(get() + 1)\nget()"})
     assert book.texts("w") == ["3"]
     assert [run for run, _ in runs(book)] == [2, -1, -2, -3]
@@ -51,7 +51,7 @@ def test_setting_an_equal_value_runs_nothing(book):
 
 def test_always_runs_readers_whatever_is_set(book):
     book.run(
-        {"s": "from cellwire.runner.state import state\nget, set_ = state(0, always=True)", "r": "get()"}
+        {"s": "from cellwire.runner.api.state import state\nget, set_ = state(0, always=True)", "r": "get()"}
     )
     book.run({"w": "set_(0)"})
     assert book.ran == ["w", "r"]
@@ -70,7 +70,7 @@ def test_comparison_that_gives_no_plain_bool_counts_as_identity():
 
         __hash__ = None
 
-    from cellwire.runner.state import _equal
+    from cellwire.runner.api.state import _equal
 
     odd, angry = Odd(), Angry()
     assert _equal(odd, odd)
@@ -162,7 +162,7 @@ def test_a_request_waits_for_a_run_that_a_thread_has_started(book):
 
 
 def test_an_interrupt_ends_a_state_that_never_settles(book):
-    loops = "from cellwire.runner.state import state\nget, set_ = state(0, allow_self_loops=True)"
+    loops = "from cellwire.runner.api.state import state\nget, set_ = state(0, allow_self_loops=True)"
     hits = []
 
     def stop_it(execution):

@@ -1,0 +1,1 @@
+"""Everything that is a frontend, or speaks for one."""

@@ -1,0 +1,189 @@
+"""The surface for a terminal, by `rich`: what is settled scrolls by, what can still change stays below.
+
+Lines, items of cells that have ended and their outcomes go into the terminal's scroll-back. Below it the
+cells that run are drawn anew some ten times a second, each with the line that it is in the middle of, the
+items that it has so far, and progress items as bars. What is settled between two refreshes is printed in one
+go: a cell that writes 100,000 lines costs the terminal's time, not ours.
+"""
+
+import time
+from itertools import groupby
+from operator import itemgetter
+from textwrap import indent
+from typing import Any, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ...protocol.notebook import Item, Stream
+from .plain import PROGRESS_MIME, details, plain_text, progress_count, summary
+from .transcript import Block, overwritten
+
+#: Lines of one item that is shown while it can still change.
+LIVE_LINES = 6
+_MARKS = {
+    "ok": ("✓", "green"),
+    "error": ("✗", "bold red"),
+    "stopped": ("■", "yellow"),
+    "interrupted": ("■", "yellow"),
+    "cancelled": ("○", "yellow"),
+}
+
+
+class TerminalSurface:
+    """Draws blocks on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        #: Settled and not printed yet. A block stands for its headline, which depends on how far it is.
+        self._settled: list[RenderableType | Block] = []
+        #: Blocks whose headline was printed while they ran: their outcome gets a line of its own.
+        self._announced: set[Block] = set()
+        #: Kept between refreshes, so that it goes round.
+        self._spinner = Spinner("dots", style="cyan")
+
+    def begin(self, block: Block) -> None:
+        self._settled.append(block)
+
+    def write(self, block: Block) -> None:
+        for stream, lines in groupby(block.lines, key=itemgetter(0)):
+            self._settled.append(_text("\n".join(line for _, line in lines), stream))
+
+    def end(self, block: Block, items: list[Item]) -> None:
+        self._settled += [_indented(drawn(item)) for item in items]
+        if block.error is not None:
+            failed = block.outcome == "error"
+            text = details(block.error) if failed else summary(block.error)
+            self._settled.append(
+                Padding(Text.from_ansi(text, style="red" if failed else "dim"), (0, 0, 0, 2))
+            )
+        if block in self._announced:
+            self._announced.discard(block)
+            self._settled.append(Text.assemble("  ", _outcome(block)))
+
+    def notice(self, text: str) -> None:
+        self._settled.append(Text(text, style="yellow"))
+
+    def refresh(self, waiting: list[tuple[Block, list[Item]]]) -> None:
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        # In this order what is printed is never seen above an older state of itself.
+        self._live.update(Group(*(self._running(block, items) for block, items in waiting)))
+        self._print_settled()
+        self._live.refresh()
+
+    def suspend(self) -> None:
+        """Print what is settled and take the rest off the screen until the next refresh."""
+        if self._live is not None:
+            self._live.update(Group())
+        self._print_settled()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def close(self) -> None:
+        self.suspend()
+
+    def _print_settled(self) -> None:
+        settled, self._settled = self._settled, []
+        if settled and isinstance(settled[-1], Block) and settled[-1].outcome is None:
+            # There is nothing to stand under this headline, and perhaps there never will be.
+            self._settled.append(settled.pop())
+        with self._console:  # one write for all
+            for part in settled:
+                if isinstance(part, Block):
+                    if part.outcome is None and not part.late:
+                        self._announced.add(part)
+                    self._console.print(_headline(part), soft_wrap=True)
+                else:
+                    self._console.print(part, soft_wrap=isinstance(part, Text))
+
+    def _running(self, block: Block, items: list[Item]) -> RenderableType:
+        """Draw a block that has not ended."""
+        head = Table.grid(padding=(0, 1))
+        elapsed = f"{time.time() - block.started:.1f} s" if block.started else ""
+        head.add_row(self._spinner, Text(block.name, style="bold"), Text(elapsed, style="dim"))
+        parts: list[RenderableType] = [] if block.late else [head]
+        parts += [_text(overwritten(line), stream) for stream, line in block.partial.items()]
+        room = max(self._console.height - 4, 4)
+        parts += [_indented(drawn(item, LIVE_LINES)) for item in items[-room:]]
+        return Group(*parts)
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2), expand=False)
+
+
+def _text(text: str, stream: Stream) -> Text:
+    """Return console text, indented, with the colors that it asks for."""
+    return Text.from_ansi(indent(text, "  "), style="" if stream == "stdout" else "red", no_wrap=True)
+
+
+def _headline(block: Block) -> Text:
+    name = Text(block.name, style="bold")
+    if block.outcome is None or block.outcome in ("idle", "running") or block.late:
+        return Text.assemble(("▸ ", "cyan"), name, (" (later)" if block.late and block.cell else "", "dim"))
+    mark, style = _MARKS[block.outcome]
+    return Text.assemble((f"{mark} ", style), name, "  ", _outcome(block, mark=False))
+
+
+def _outcome(block: Block, mark: bool = True) -> Text:
+    sign, style = _MARKS.get(block.outcome or "", ("", ""))
+    word = "" if block.outcome in ("ok", "idle", "running", None) else f"{block.outcome} "
+    time = block.duration
+    taken = "" if not time else f"{time * 1000:.0f} ms" if time < 1 else f"{time:.1f} s"
+    return Text.assemble((f"{sign} " if mark and sign else "", style), (word, style), (taken, "dim"))
+
+
+def drawn(item: Item, lines: int | None = None) -> RenderableType:
+    """Return what a terminal shows of an item, at most the last `lines` lines of a text."""
+    progress = item.data.get(PROGRESS_MIME)
+    if isinstance(progress, dict):
+        return _progress(cast("dict[str, Any]", progress))
+    if lines is None and isinstance(markdown := item.data.get("text/markdown"), str):
+        from rich.markdown import Markdown  # costs a tenth of a second, and most notebooks have none
+
+        return Markdown(markdown)
+    text = plain_text(item)
+    if lines is not None:
+        text = "\n".join(text.split("\n")[-lines:])
+    return Text.from_ansi(text)
+
+
+def _progress(state: dict[str, Any]) -> RenderableType:
+    """Draw a progress bar, or a spinner's texts where nothing is counted."""
+    failed, done = bool(state.get("failed")), bool(state.get("done"))
+    current, total = state.get("current"), state.get("total")
+    row: list[RenderableType] = [Text(str(state.get("title") or ""), style="bold")]
+    if current is not None:
+        color = "red" if failed else "green" if done else "cyan"
+        known = total is not None
+        row.append(
+            ProgressBar(
+                total=max(total, 1e-9) if known else None,
+                completed=current,
+                width=30,
+                pulse=not known and not done,
+                complete_style=color,
+                finished_style=color,
+            )
+        )
+        row.append(Text(progress_count(state), style=color))
+    numbers = [str(state.get("subtitle") or "")]
+    if (rate := state.get("rate")) is not None:
+        numbers.append(f"{rate:.3g}/s")
+    if (eta := state.get("eta")) is not None and not done:
+        numbers.append(f"{eta:.0f} s left")
+    row.append(Text(" · ".join(filter(None, numbers)), style="dim"))
+    if failed:
+        row.append(Text("failed", style="red"))
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(*row)
+    return grid

@@ -1,0 +1,1 @@
+"""Notebook files: which cells a file holds, read without running it."""

@@ -1,0 +1,253 @@
+"""Starting a kernel and attaching to one that runs: the two ways to a `KernelClient`.
+
+A launched kernel is a child process in a session of its own, so that Ctrl-C in the launcher's terminal
+does not reach it. Its settings go to its standard input, which then stays open: the end of it tells
+the kernel that its launcher is gone. Its standard error goes to a file without a name, which the error
+that is raised quotes when the kernel fails; what is in it at the end is passed on.
+
+Leaving the context ends the kernel however the context is left: asked first, then by SIGTERM, then by
+SIGKILL, each bounded in time. A `detached` kernel is left running.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import IO, Literal
+
+import anyio
+import anyio.abc
+import msgspec
+
+from ..connection import Connection, KeyPair, Settings, read_connection_file
+from ..errors import AuthenticationError, KernelDied
+from ..limits import Limits
+from ..messages import Shutdown
+from ..notebook import Redefine
+from .kernel_client import KernelClient
+from .session import Session
+
+#: Seconds that an ending kernel may take beyond its own drain time, and then again after SIGTERM.
+END_SECONDS = 2.0
+#: Bytes of the kernel's standard error that an exception quotes.
+QUOTED_BYTES = 4000
+
+
+@asynccontextmanager
+async def launch_kernel(
+    python: str | os.PathLike[str] = sys.executable,
+    cwd: str | os.PathLike[str] = ".",
+    env: Mapping[str, str] | None = None,
+    *,
+    transport: Literal["ipc", "tcp"] = "ipc",
+    connection_file: str | os.PathLike[str] = "",
+    detached: bool = False,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
+    redefine: Redefine = "error",
+    timeout: float = 60.0,
+) -> AsyncIterator[KernelClient]:
+    """Start a kernel with the interpreter `python` and be its frontend until the context is left.
+
+    `env` is the whole environment of the kernel, or None for the caller's. A `detached` kernel
+    outlives the context and the launcher; `connect` with its `connection_file` reaches it. With
+    `redefine="allow"` several cells may define a name.
+
+    Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
+        standard error; OSError if `python` cannot be started in `cwd`.
+    """
+    file = os.path.abspath(connection_file) if connection_file else ""
+    settings = Settings(transport, file, detached, limits, redefine, os.getpid())
+    with tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(
+            [os.fspath(python), "-P", "-m", "cellwire.kernel"],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            bufsize=0,
+        )
+        ready = False
+        try:
+            connection = await _started(process, settings, stderr, timeout)
+            async with _attached(connection, connection.client, timeout) as (session, tasks):
+                session.process_watched = True
+                tasks.start_soon(_watch, process, session, stderr)
+                ready = True
+                try:
+                    yield KernelClient(session)
+                finally:
+                    if not detached:
+                        session.post(Shutdown)
+                        await _end(process, limits.drain_seconds + END_SECONDS)
+        finally:
+            if detached and ready:
+                # Somebody has to take note of its end, or it stays a zombie as long as the launcher lives.
+                threading.Thread(target=process.wait, name="cellwire-detached", daemon=True).start()
+            else:
+                await _end(process, 0.0)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            if ready and (text := _tail(stderr)):
+                sys.stderr.write(text)
+
+
+@asynccontextmanager
+async def connect(
+    connection_file: str | os.PathLike[str], *, watch: bool = False, timeout: float = 10.0
+) -> AsyncIterator[KernelClient]:
+    """Attach to the kernel that wrote `connection_file`, until the context is left; it lives on.
+
+    The copy of the notebook is complete on entry. With `watch`, the kernel lets this frontend see
+    everything and change nothing (tcp only: on ipc there is one kind of frontend).
+
+    Raises: ConnectionFileError if the file is not one; AuthenticationError if it has no key for this,
+        or the kernel refuses it; KernelDied if no kernel answers within `timeout` seconds.
+    """
+    connection = read_connection_file(connection_file)
+    keys = connection.watcher if watch else connection.client
+    if keys is None and connection.server_key:
+        raise AuthenticationError(
+            f"the connection file {connection.file} has no key for this; "
+            + ("connect without watch" if watch else "connect with watch=True, or ask its owner for one")
+        )
+    if keys is None and watch:
+        raise ValueError("on ipc every frontend may control the kernel; connect without watch, or use tcp")
+    async with _attached(connection, keys, timeout) as (session, _):
+        yield KernelClient(session)
+
+
+@asynccontextmanager
+async def _attached(
+    connection: Connection, keys: KeyPair | None, timeout: float
+) -> AsyncIterator[tuple[Session, anyio.abc.TaskGroup]]:
+    """Hold a session whose replica is complete; what the body raises leaves unwrapped.
+
+    The session's own task is shielded: when the body is cancelled it still receives, so that the kernel
+    can end in order, and it ends with the context.
+    """
+    raised: BaseException | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            life = anyio.CancelScope(shield=True)
+            session = Session(connection, keys, f"python:{os.getpid()}")
+            tasks.start_soon(_work, session, life)
+            try:
+                with anyio.move_on_after(timeout):
+                    await session.until(lambda: session.welcome is not None)
+                if session.welcome is None:
+                    raise KernelDied(
+                        f"no kernel answers at {connection.endpoint} within {timeout:g} s. Is the process "
+                        f"{connection.pid} alive, and {connection.file} its newest connection file?"
+                    )
+                await session.until(lambda: session.replica.current)
+                yield session, tasks
+            except BaseException as error:
+                raised = error
+                raise
+            finally:
+                life.cancel()
+                tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if raised is None or group.exceptions != (raised,):
+            raise
+    if raised is not None:
+        raise raised
+
+
+async def _work(session: Session, life: anyio.CancelScope) -> None:
+    with life:
+        await session.work()
+
+
+async def _started(
+    process: subprocess.Popen[bytes], settings: Settings, stderr: IO[bytes], timeout: float
+) -> Connection:
+    """Tell the kernel how it is to be, and return how it is reached."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(msgspec.json.encode(settings) + b"\n")
+    line, ended = b"", False
+    with anyio.move_on_after(timeout):
+        while not line.endswith(b"\n") and not ended:
+            await anyio.wait_readable(process.stdout)
+            piece = os.read(process.stdout.fileno(), 65536)
+            line += piece
+            ended = not piece
+        if ended:
+            await _exit(process)
+    try:
+        return msgspec.json.decode(line, type=Connection)
+    except msgspec.DecodeError as error:
+        if process.returncode is not None:
+            what = f"the kernel process {_how(process)} before it was ready"
+        elif line.endswith(b"\n"):
+            what = f"the kernel process wrote {line[:200]!r} where its connection is due"
+        else:
+            what = f"the kernel process is not ready within {timeout:g} s"
+        raise KernelDied(what + _quoted(stderr)) from error
+
+
+async def _watch(process: subprocess.Popen[bytes], session: Session, stderr: IO[bytes]) -> None:
+    """End the session when the process has ended."""
+    await _exit(process)
+    await session.process_ended(f"the kernel process {_how(process)}{_quoted(stderr)}")
+
+
+async def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Return when the process has ended: by itself within `seconds`, or else by SIGTERM or SIGKILL."""
+    assert process.stdin is not None
+    process.stdin.close()
+    with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(seconds):
+            await _exit(process)
+        if process.poll() is None:
+            process.terminate()
+            with anyio.move_on_after(END_SECONDS):
+                await _exit(process)
+        if process.poll() is None:
+            process.kill()
+            await _exit(process)
+
+
+async def _exit(process: subprocess.Popen[bytes]) -> None:
+    """Return when the process has ended, and take note of its status."""
+    if hasattr(os, "pidfd_open") and process.poll() is None:
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            await anyio.wait_readable(descriptor)
+        finally:
+            os.close(descriptor)
+    # Elsewhere than on Linux there is nothing to wait for that every event loop knows.
+    while process.poll() is None:
+        await anyio.sleep(0.02)
+
+
+def _how(process: subprocess.Popen[bytes]) -> str:
+    status = process.returncode
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def _quoted(stderr: IO[bytes]) -> str:
+    """Return the part of an error's text that quotes the kernel's standard error, and what it means."""
+    text = _tail(stderr)
+    if not text:
+        return ""
+    hint = ""
+    if "No module named" in text and "cellwire" in text:
+        hint = "\nInstall cellwire for the interpreter that runs the kernel, or give another one as `python`."
+    return f". Its standard error:\n{text.rstrip()}{hint}"
+
+
+def _tail(stderr: IO[bytes]) -> str:
+    """Return the end of the file without moving the offset, which the kernel shares."""
+    size = os.fstat(stderr.fileno()).st_size
+    start = max(0, size - QUOTED_BYTES)
+    return os.pread(stderr.fileno(), QUOTED_BYTES, start).decode(errors="replace")

@@ -1,0 +1,135 @@
+"""A frontend's copy of the notebook: takes what the kernel sends, in order and without gaps.
+
+Pure: no sockets, no clocks. The kernel numbers events; `(epoch, seq)` names the state that this copy
+holds. A `Batch` continues it: what is known already (after a reconnect) is skipped, and a hole raises
+`Gap`, after which the session greets the kernel again from `(epoch, seq)`. A `Snapshot` is built
+aside and takes the place of the notebook with its last part, so that nobody sees half a notebook.
+
+The kernel sends only while less than its window is unacknowledged. Both ends count the bytes of
+`Batch` and `Snapshot` messages since the greeting: `opened` starts the count, `acknowledgement` says
+when the kernel is to be told.
+"""
+
+from collections.abc import Sequence
+
+from ..errors import CellwireError
+from ..events import Event, KernelClosing, RunFinished
+from ..limits import Limits
+from ..messages import Batch, Snapshot, Welcome
+from ..notebook import Notebook
+from ..reducer import apply
+
+#: The kernel is told about received bytes when this many are unacknowledged, or a quarter of a small window.
+ACKNOWLEDGE_BYTES = 64 * 1024
+#: Ends of runs that are remembered for requests whose answer comes after the end.
+REMEMBERED_RUNS = 4096
+
+
+class Gap(CellwireError):
+    """Raised when events are missing between the copy and what was received."""
+
+
+class Replica:
+    """The notebook as of `(epoch, seq)`, and how much of it the kernel has been told about."""
+
+    def __init__(self) -> None:
+        #: Replaced, not changed, when a snapshot arrives: look it up anew instead of keeping it.
+        self.notebook = Notebook()
+        self.epoch = ""
+        self.seq = 0
+        #: The newest event at the last greeting.
+        self.greeted_seq = 0
+        self.limits = Limits()
+        #: The kernel's reason, once it has said that it ends; `None` before.
+        self.closing: KernelClosing | None = None
+        self._building: Notebook | None = None
+        self._built: list[Event] = []
+        self._finished: dict[int, RunFinished] = {}
+        self._received = 0
+        self._acknowledged = 0
+
+    def opened(self, welcome: Welcome) -> None:
+        """Begin anew to count bytes, as the kernel does when it opens the cursor."""
+        self.greeted_seq = welcome.seq
+        self.limits = welcome.limits
+        self._building, self._built = None, []
+        self._received = self._acknowledged = 0
+
+    @property
+    def current(self) -> bool:
+        """Whether this holds everything that the kernel had when it was greeted."""
+        return bool(self.epoch) and self.seq >= self.greeted_seq
+
+    def take(self, message: Batch | Snapshot, further: Sequence[Event], size: int) -> list[Event]:
+        """Apply what `message`, `size` bytes long with its `further` events, brings; return it.
+
+        The parts of a snapshot return nothing until the last returns everything.
+
+        Raises: Gap if events between the copy and these are missing; nothing has been applied then.
+        """
+        self._received += size
+        events = [*message.events, *further] if further else message.events
+        if isinstance(message, Snapshot):
+            return self._take_snapshot(message, events)
+        return self._take_batch(message, events)
+
+    def acknowledgement(self) -> int | None:
+        """Return the number of received bytes if the kernel is to be told now."""
+        threshold = min(ACKNOWLEDGE_BYTES, self.limits.window_bytes // 4)
+        unacknowledged = self._received - self._acknowledged
+        if unacknowledged >= threshold or (self.closing and unacknowledged):
+            self._acknowledged = self._received
+            return self._received
+        return None
+
+    def outcome(self, run: int, accepted_seq: int) -> RunFinished | None:
+        """Return how `run`, accepted by the event `accepted_seq`, has ended; None if it has not.
+
+        Where a snapshot has skipped the end, it is read from the cells that have not been run since.
+        """
+        if run in self._finished:
+            return self._finished[run]
+        if not 0 < accepted_seq <= self.seq or any(
+            known.run == run for known in reversed(self.notebook.runs)
+        ):
+            return None
+        cells = [self.notebook.cells[id] for id in self.notebook.order]
+        failed = [cell.id for cell in cells if cell.run == run and cell.status == "error"]
+        interrupted = any(cell.run == run and cell.status == "interrupted" for cell in cells)
+        return RunFinished(run, "interrupted" if interrupted else "error" if failed else "ok", failed)
+
+    def _take_batch(self, batch: Batch, events: list[Event]) -> list[Event]:
+        if self._building is not None or batch.first_seq > self.seq + 1:
+            raise Gap(f"the copy holds event {self.seq}, and the next one received is {batch.first_seq}")
+        known = self.seq + 1 - batch.first_seq
+        if known:
+            events = events[known:]
+        notebook = self.notebook
+        for event in events:
+            apply(notebook, event)
+            self._note(event)
+        self.seq += len(events)
+        return events
+
+    def _take_snapshot(self, part: Snapshot, events: list[Event]) -> list[Event]:
+        if part.first:
+            self._building, self._built = Notebook(), []
+        if self._building is None:
+            raise Gap("a snapshot is received without its beginning")
+        for event in events:
+            apply(self._building, event)
+        self._built += events
+        if not part.last:
+            return []
+        self.notebook, self.epoch, self.seq = self._building, part.epoch, part.seq
+        built, self._built, self._building = self._built, [], None
+        return built
+
+    def _note(self, event: Event) -> None:
+        """Keep what is asked for after the event: ends of runs, and that the kernel closes."""
+        if type(event) is RunFinished:
+            self._finished[event.run] = event
+            if len(self._finished) > REMEMBERED_RUNS:
+                del self._finished[next(iter(self._finished))]
+        elif type(event) is KernelClosing:
+            self.closing = event

@@ -1,0 +1,369 @@
+"""A client's connection: one DEALER socket, one task that receives, and everybody who waits for something.
+
+The receiving task alone applies events, so the replica changes only while its readers await. A send may
+consume the signal that announces a message (see `dealer`), so the receiving task is woken if it did.
+
+Requests are kept until they are answered. The session greets the kernel on every new connection
+(ZeroMQ's monitor tells) and after a gap, from the state that the replica holds, and sends again what
+is unanswered; the kernel carries nothing out twice. A session ends once, with one error, and every
+waiter gets it; there is no way to begin anew but to connect again.
+"""
+
+import math
+import os
+import weakref
+from collections.abc import Callable
+
+import anyio
+import anyio.abc
+import msgspec
+import zmq
+
+from ..connection import Connection, KeyPair
+from ..errors import AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
+from ..events import Event, RunFinished
+from ..messages import (
+    PROTOCOL,
+    Acknowledge,
+    Batch,
+    Error,
+    FromKernel,
+    Hello,
+    Reply,
+    Request,
+    RunQueued,
+    Snapshot,
+    Welcome,
+)
+from .dealer import Dealer
+from .event_stream import EventStream
+from .replica import Gap, Replica
+
+#: Seconds that a lost connection may take to come back before the kernel counts as dead.
+GRACE_SECONDS = 1.0
+#: Messages taken before other tasks have their turn.
+BURST = 16
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class _Question:
+    """A request on its way: its bytes, for sending it again, and the place for its answer."""
+
+    __slots__ = ("answered", "frame", "reply", "to_the_end")
+
+    def __init__(self, frame: bytes, to_the_end: bool) -> None:
+        self.frame = frame
+        #: Set when there is what the caller waits for.
+        self.answered = anyio.Event()
+        self.reply: Reply | None = None
+        #: The caller waits for the end of the run that the answer names.
+        self.to_the_end = to_the_end
+
+
+class Session:
+    """One frontend at one kernel. Not thread-safe: all calls come from one event loop."""
+
+    def __init__(self, connection: Connection, keys: KeyPair | None, client: str) -> None:
+        self.connection = connection
+        #: Whether somebody will call `process_ended`: the end of the connection is not the end then.
+        self.process_watched = False
+        self.replica = Replica()
+        self.welcome: Welcome | None = None
+        #: Why nothing can be asked any more.
+        self.ended: CellwireError | None = None
+        self._client = client
+        self._name = os.urandom(6).hex()
+        self._requests = 0
+        self._hello = ""
+        self._greeted = False
+        self._connected = False
+        self._questions: dict[str, _Question] = {}
+        self._runs: dict[int, anyio.Event] = {}
+        self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
+        # Those whose reader has gone are dropped when a stream is asked for.
+        self._streams: list[weakref.ref[EventStream]] = []
+        self._receiving: anyio.CancelScope | None = None
+        self._dealer = Dealer(connection, keys)
+
+    # What clients call
+
+    async def ask(self, build: Callable[[str], Request], *, to_the_end: bool = False) -> Reply:
+        """Send the request that `build` makes of a new id and return the kernel's answer.
+
+        An answer that is of use only at the end of its run may be returned then, `to_the_end`.
+
+        Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
+            the session ends.
+        """
+        self._raise_if_ended()
+        id = self._new_id()
+        question = _Question(_encoder.encode(build(id)), to_the_end)
+        limit = self.replica.limits.request_bytes
+        if len(question.frame) > limit:
+            raise RequestError(
+                "too_large", f"the request has {len(question.frame)} bytes, and the kernel takes {limit}"
+            )
+        self._questions[id] = question
+        try:
+            if self._greeted:
+                self._dealer.send(question.frame)
+            await question.answered.wait()
+        finally:
+            del self._questions[id]
+            if isinstance(question.reply, RunQueued):
+                self._runs.pop(question.reply.run, None)
+        reply = question.reply
+        if reply is None:
+            self._raise_if_ended()
+            raise AssertionError("a question was released with neither an answer nor an end")
+        if isinstance(reply, Error):
+            raise RequestError(reply.code, reply.message, reply.hint)
+        return reply
+
+    def post(self, build: Callable[[str], Request]) -> None:
+        """Send a request whose answer nobody waits for; nothing happens if the kernel is not connected."""
+        if self._greeted:
+            self._dealer.send(_encoder.encode(build(self._new_id())))
+
+    async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
+        """Return how `run` has ended, once the replica holds its end."""
+        while (finished := self.replica.outcome(run, accepted_seq)) is None:
+            self._raise_if_ended()
+            changed = self._runs[run] = anyio.Event()
+            try:
+                await changed.wait()
+            finally:
+                self._runs.pop(run, None)
+        return finished
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when `condition` of the replica holds; it is looked at after each message."""
+        while not condition():
+            self._raise_if_ended()
+            entry = (condition, anyio.Event())
+            self._conditions.append(entry)
+            try:
+                await entry[1].wait()
+            finally:
+                self._conditions.remove(entry)
+
+    def stream(self, bound: int) -> EventStream:
+        """Return a stream of the events applied from here on; it is held by its reader alone."""
+        stream = EventStream(bound)
+        if self.ended is not None:
+            stream.end(self._stream_error())
+        self._streams = [weakref.ref(other) for other in (*self._read_streams(), stream)]
+        return stream
+
+    async def work(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Receive until the session has ended or this is cancelled; then close the sockets."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._follow_connection)
+                task_status.started()
+                try:
+                    with anyio.CancelScope() as self._receiving:
+                        if self.ended is None:
+                            await self._dealer.follow(self._take_messages)
+                except CellwireError as error:
+                    self.end(error)
+                tasks.cancel_scope.cancel()
+        finally:
+            self.end(KernelDied("this client is closed: its context has been left"))
+            self._dealer.close()
+
+    def end(self, error: CellwireError) -> None:
+        """End the session with `error`, for everybody who waits and for every later call."""
+        if self.ended is not None:
+            return
+        self.ended = error
+        self._greeted = False
+        for question in self._questions.values():
+            question.answered.set()
+        for changed in self._runs.values():
+            changed.set()
+        for _, changed in self._conditions:
+            changed.set()
+        for stream in self._read_streams():
+            stream.end(self._stream_error())
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    async def process_ended(self, how: str) -> None:
+        """End the session because the kernel's process has; `how` is part of the error's text."""
+        # What it has sent is all in our socket once ZeroMQ has seen the end of the connection.
+        with anyio.move_on_after(GRACE_SECONDS / 2):
+            await self.until(lambda: not self._connected)
+        self._end_after_the_last_message(how)
+
+    # Receiving
+
+    def _take_messages(self) -> bool:
+        """Take up to a burst of messages; return whether there may be more."""
+        for _ in range(BURST):
+            if self.ended is not None or not self._dealer.readable:
+                return False
+            self._take(*self._dealer.receive())
+        return True
+
+    def _take(self, message: FromKernel, further: list[Event], size: int) -> None:
+        if not isinstance(message, (Batch, Snapshot)):
+            self._take_reply(message)
+            return
+        # Between a greeting and its answer, what comes belongs to the session before: it may continue
+        # the replica or not, and nobody counts it.
+        try:
+            events = self.replica.take(message, further, size)
+        except Gap:
+            if self._greeted:
+                self._greet()
+            return
+        if self._greeted and (received := self.replica.acknowledgement()) is not None:
+            self._dealer.send(_encoder.encode(Acknowledge(received)))
+        if self._runs:
+            self._release_runs(message, events)
+        for stream in self._read_streams():
+            stream.put(events)
+        self._check_conditions()
+
+    def _take_reply(self, reply: Reply) -> None:
+        if isinstance(reply, Welcome):
+            if reply.id == self._hello:
+                self._open(reply)
+            return
+        if isinstance(reply, Error):
+            if reply.id == self._hello:
+                raise self._refusal(reply)
+            if reply.code == "not_greeted" or (not reply.id and reply.code == "busy"):
+                # The kernel does not know this frontend any more, which took nothing for too long or lost
+                # its connection. What is unanswered is sent again after the greeting.
+                if self._greeted:
+                    self._greet()
+                return
+            if not reply.id:
+                raise ProtocolError(f"the kernel does not understand this client: {reply.message}")
+        question = self._questions.get(reply.id)
+        if question is None:
+            return
+        question.reply = reply
+        if question.to_the_end and isinstance(reply, RunQueued) and not self._is_over(reply):
+            # Whoever asked is woken once, with the end.
+            self._runs[reply.run] = question.answered
+        else:
+            question.answered.set()
+
+    def _is_over(self, queued: RunQueued) -> bool:
+        return self.replica.outcome(queued.run, queued.seq) is not None
+
+    def _read_streams(self) -> list[EventStream]:
+        return [stream for known in self._streams if (stream := known()) is not None]
+
+    def _release_runs(self, message: Batch | Snapshot, events: list[Event]) -> None:
+        if isinstance(message, Snapshot):
+            for changed in self._runs.values():
+                changed.set()
+            return
+        for event in events:
+            if type(event) is RunFinished and event.run in self._runs:
+                self._runs[event.run].set()
+
+    def _check_conditions(self) -> None:
+        for condition, changed in self._conditions:
+            if condition():
+                changed.set()
+
+    # The connection
+
+    async def _follow_connection(self) -> None:
+        """Greet the kernel on each new connection; end the session when one is lost for good."""
+        deadline = math.inf
+        while self.ended is None:
+            with anyio.CancelScope(deadline=deadline) as waiting:
+                deadline = self._connection_changed(await self._dealer.connection_news(), deadline)
+            if waiting.cancelled_caught:
+                self._end_after_the_last_message(
+                    f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
+                    f"ended, or does not accept connections at {self.connection.endpoint} any more"
+                )
+
+    def _connection_changed(self, event: zmq.Event, deadline: float) -> float:
+        """Take one event of ZeroMQ's monitor; return when the kernel counts as dead."""
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._connected = True
+            self._greet()
+            return math.inf
+        if event == zmq.EVENT_DISCONNECTED:
+            self._connected = self._greeted = False
+            self._check_conditions()
+            if self.replica.closing is not None and not self.process_watched:
+                return -math.inf
+            return min(deadline, anyio.current_time() + GRACE_SECONDS)
+        if self.welcome is None:
+            self.end(
+                AuthenticationError(
+                    f"the kernel at {self.connection.endpoint} refuses the key, or is not the kernel that "
+                    f"the connection file {self.connection.file} names. Use the file of a kernel that runs"
+                )
+            )
+        return deadline
+
+    def _greet(self) -> None:
+        """Open the cursor from the state that is held; nothing else is sent until it is open."""
+        self._greeted = False
+        self._hello = self._new_id()
+        replica = self.replica
+        hello = Hello(self._hello, PROTOCOL, self._client, replica.epoch, replica.seq)
+        self._dealer.send(_encoder.encode(hello))
+
+    def _open(self, welcome: Welcome) -> None:
+        if welcome.protocol != PROTOCOL:
+            older = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
+            raise ProtocolError(
+                f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol} and this client "
+                f"{PROTOCOL}. Install a newer cellwire {older}"
+            )
+        if welcome.epoch != self.connection.epoch:
+            raise KernelDied(
+                f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
+                "one answers at its address. Connect with that kernel's own connection file"
+            )
+        self.replica.opened(welcome)
+        self.welcome = welcome
+        self._greeted = True
+        for question in list(self._questions.values()):
+            if question.reply is None:
+                self._dealer.send(question.frame)
+        self._check_conditions()
+
+    def _new_id(self) -> str:
+        self._requests += 1
+        return f"{self._name}-{self._requests}"
+
+    # Errors
+
+    def _raise_if_ended(self) -> None:
+        if self.ended is not None:
+            # A new one for each caller: a traceback shared by several tasks would tell about all of them.
+            raise type(self.ended)(*self.ended.args) from self.ended
+
+    def _stream_error(self) -> CellwireError | None:
+        """Return what readers of events get at the end: nothing, where the kernel has ended in order."""
+        return None if self.replica.closing is not None else self.ended
+
+    def _end_after_the_last_message(self, how: str) -> None:
+        try:
+            while self._take_messages():
+                pass
+        except CellwireError as error:
+            self.end(error)
+        closing = self.replica.closing
+        if closing is None:
+            self.end(KernelDied(how))
+        else:
+            self.end(KernelDied(f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"))
+
+    def _refusal(self, error: Error) -> CellwireError:
+        if error.code == "closing":
+            return KernelDied(f"the kernel is shutting down: {error.message}")
+        return ProtocolError(f"the kernel refuses the session: {error.message} ({error.code}). {error.hint}")

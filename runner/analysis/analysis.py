@@ -1,0 +1,183 @@
+"""What one cell defines, reads and deletes, found without running it.
+
+`analyze` is the whole of it for those who only want to know; `compiling` uses the same pieces and keeps
+the code. Whatever CPython's parser, symbol table or code generator rejects is an `AnalysisError`, so
+a cell that was analysed can be run.
+
+A name counts as read before its definition (`rereads`) if there is a path through the cell's statements
+on which the read comes first: `df = df.dropna()`, `n += 1`, a read after `if c: x = 1`. The bodies
+of functions do not count, as they run when somebody calls them; those of classes and comprehensions do.
+"""
+
+import ast
+import inspect
+import re
+import warnings
+from types import CodeType
+from typing import Any, Literal
+
+import msgspec
+
+from .statements import Survey, survey
+
+ErrorKind = Literal["SyntaxError", "ImportStar"]
+
+
+class AnalysisError(Exception):
+    """Raised when a cell cannot be run, whatever the others are."""
+
+    def __init__(self, kind: ErrorKind, message: str, line: int = 0, offset: int = 0, hint: str = "") -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        self.message = message
+        #: Where, both from 1; 0 if it is not known.
+        self.line = line
+        self.offset = offset
+        #: What to write instead; may be empty.
+        self.hint = hint
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """What a cell does with the names that all cells share."""
+
+    #: Names that the cell binds.
+    defs: frozenset[str] = frozenset()
+    #: Names that it reads, in any scope, and does not define; builtins among them.
+    refs: frozenset[str] = frozenset()
+    #: Names that it defines and maybe reads before that.
+    rereads: frozenset[str] = frozenset()
+    #: Names that it deletes and does not define; all of them are in `refs`.
+    deleted: frozenset[str] = frozenset()
+    #: Names of its own, which are in none of the others.
+    privates: frozenset[str] = frozenset()
+    #: It has an `await` of its own, or what amounts to one.
+    is_async: bool = False
+    #: It consists of imports.
+    import_only: bool = False
+    #: Each name that an import binds, with what is imported: an import that is new, gone or another
+    #: one is in the symmetric difference.
+    imports: frozenset[tuple[str, str]] = frozenset()
+
+
+def analyze(source: str) -> Analysis:
+    """Return what `source` does with names.
+
+    Raises: AnalysisError if Python rejects it, or if it has a star import.
+    """
+    tree = parse(source, "<cell>")
+    found = examine(tree)
+    return conclude(found, is_import_only(tree), is_async(generate(tree, "<cell>", "exec")))
+
+
+def parse(source: str, filename: str) -> ast.Module:
+    """Return the tree of `source`.
+
+    Raises: AnalysisError if it is no Python.
+    """
+    return _compile(source, filename, "exec", ast.PyCF_ONLY_AST)
+
+
+def generate(
+    tree: ast.Module | ast.Expression, filename: str, mode: Literal["exec", "eval"], flags: int = 0
+) -> CodeType:
+    """Return the code of `tree`.
+
+    Raises: AnalysisError if there is none.
+    """
+    return _compile(tree, filename, mode, flags)
+
+
+def examine(tree: ast.Module) -> Survey:
+    """Return the survey of `tree`.
+
+    Raises: AnalysisError if it is nested too deeply or has a star import.
+    """
+    try:
+        found = survey(tree)
+    except RecursionError:
+        raise too_deep() from None
+    if found.stars:
+        star = found.stars[0]
+        module = "." * star.level + (star.module or "")
+        raise AnalysisError(
+            "ImportStar",
+            f"`from {module} import *` hides which names the cell defines",
+            star.lineno,
+            star.col_offset + 1,
+            f"name them: `from {module} import first, second`"
+            + ("" if star.level else f", or `import {module}` and write `{module}.first`"),
+        )
+    return found
+
+
+def conclude(found: Survey, import_only: bool, is_async: bool) -> Analysis:
+    """Return the analysis that a survey amounts to."""
+    return Analysis(
+        frozenset(found.defs),
+        frozenset(found.refs),
+        frozenset(found.rereads),
+        frozenset(found.deleted),
+        frozenset(found.privates),
+        is_async,
+        import_only,
+        frozenset(found.imports),
+    )
+
+
+def is_import_only(tree: ast.Module) -> bool:
+    """Return whether `tree` consists of imports."""
+    for statement in tree.body:
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            return False
+    return bool(tree.body)
+
+
+def is_async(code: CodeType | None) -> bool:
+    """Return whether evaluating `code` gives an awaitable."""
+    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
+
+
+def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
+    _silence_warnings()
+    try:
+        return compile(source, filename, mode, flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except SyntaxError as error:
+        raise AnalysisError("SyntaxError", error.msg, error.lineno or 0, error.offset or 0) from None
+    except (RecursionError, MemoryError):
+        raise too_deep() from None
+    except UnicodeEncodeError as error:
+        line = error.object.count("\n", 0, error.start) + 1
+        surrogate = f"U+{ord(error.object[error.start]):04X}"
+        raise AnalysisError(
+            "SyntaxError",
+            f"the source contains {surrogate}, half of a surrogate pair, which is no character",
+            line,
+            error.start - error.object.rfind("\n", 0, error.start),
+            f"write it as the escape \\u{ord(error.object[error.start]):04x} within a string",
+        ) from None
+    except ValueError as error:
+        raise AnalysisError("SyntaxError", str(error)) from None
+
+
+def too_deep() -> AnalysisError:
+    """Return the error of a source that exhausts the stack of whoever looks at it."""
+    return AnalysisError(
+        "SyntaxError",
+        "the source is nested too deeply",
+        hint="give parts of the expression names of their own",
+    )
+
+
+#: Warnings about the source of a cell would be printed, or be errors if the user made them so, each
+#: time that it is looked at. `catch_warnings` is not for a process with threads: it would undo what
+#: they do to the filters meanwhile. The pattern is matched with the file name.
+_SILENCE = ("ignore", None, Warning, re.compile(r"<cell\b"), 0)
+
+
+def _silence_warnings() -> None:
+    """See to it that no other filter comes first."""
+    filters: list[Any] = warnings.filters  # pyright: ignore[reportAssignmentType]
+    if not filters or filters[0] is not _SILENCE:
+        if _SILENCE in filters:
+            filters.remove(_SILENCE)
+        filters.insert(0, _SILENCE)

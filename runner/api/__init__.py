@@ -1,0 +1,1 @@
+"""What a notebook calls; `import cellwire as cw` hands it on."""

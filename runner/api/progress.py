@@ -1,0 +1,344 @@
+"""`progress_bar` and `spinner`: one output item that tells how far something is.
+
+A widget is one item of the cell that makes it: appended at once, replaced as it changes, at most once per
+interval, its last state always. Any number of threads may update it, and the count is exact. An item carries
+`application/vnd.cellwire.progress+json` (the fields of `Progress`) beside `text/html` and `text/plain`.
+Without a kernel, a terminal gets a line that is redrawn on standard error, and anything else gets the
+widget's last state when it ends.
+
+No lock is held while a state is sent, as a `__del__` in the middle of an emission may update a widget
+that another thread is sending. Instead one thread at a time sends, and once more if another wanted to.
+"""
+
+import math
+import sys
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
+
+import msgspec
+
+from ..attribution.context import current_execution
+from ..attribution.redirection import seal_redirected
+from .throttle import Throttle
+
+MIME = "application/vnd.cellwire.progress+json"
+_CELLS = 24
+#: As html.escape does it. That module would be the user's own where a notebook has an `html.py` beside it.
+_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
+
+ValueT = TypeVar("ValueT")
+_throttle = Throttle()
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """The state of a widget, as frontends get it."""
+
+    title: str = ""
+    subtitle: str = ""
+    #: Steps done; None for a spinner.
+    current: float | None = None
+    #: Steps there are; None if that is not known.
+    total: float | None = None
+    #: Steps per second; None if it is not known or not to be shown.
+    rate: float | None = None
+    #: Seconds left; None likewise.
+    eta: float | None = None
+    #: Seconds since the start.
+    elapsed: float = 0.0
+    #: Over, or all steps done.
+    done: bool = False
+    #: Left by an exception.
+    failed: bool = False
+
+
+def progress_data(progress: Progress) -> dict[str, Any]:
+    """Return the mime bundle of a widget's state."""
+    numbers: list[str] = []
+    if progress.current is not None:
+        of = "" if progress.total is None else f"/{progress.total:.15g}"
+        numbers.append(f"{progress.current:.15g}{of}")
+    if progress.rate is not None:
+        numbers.append(f"{progress.rate:.3g}/s" if progress.rate < 1000 else f"{progress.rate:,.0f}/s")
+    if progress.eta is not None and not progress.done:
+        numbers.append(f"{progress.eta:.0f} s left")
+    if progress.failed:
+        numbers.append("failed")
+    elif progress.done and progress.current is None:
+        numbers.append("done")
+    details = " · ".join([*numbers, *filter(None, [progress.subtitle])])
+    share = None if progress.total is None else _share(progress)
+    bar = "" if share is None else f"[{'#' * int(share * _CELLS):-<{_CELLS}}]"
+    drawn = "" if progress.done and share is None else _html_bar(share)
+    title = f"<strong>{progress.title.translate(_ESCAPED)}</strong> " if progress.title else ""
+    shown = f"{title}{drawn} <span>{details.translate(_ESCAPED)}</span>"
+    return {
+        "text/plain": " ".join(filter(None, [progress.title, bar, details])) or "…",
+        "text/html": f'<div class="cellwire-progress">{shown}</div>',
+        MIME: msgspec.to_builtins(progress),
+    }
+
+
+def _share(progress: Progress) -> float:
+    if not progress.total:
+        return 1.0
+    return min(1.0, max(0.0, (progress.current or 0) / progress.total))
+
+
+def _html_bar(share: float | None) -> str:
+    return "<progress></progress>" if share is None else f'<progress max="1" value="{share:.4f}"></progress>'
+
+
+class Spinner:
+    """Something goes on, how long is unknown. A context manager, usable from any thread."""
+
+    def __init__(self, title: str, subtitle: str, remove_on_exit: bool, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._remove_on_exit = remove_on_exit
+        self._started = throttle.clock()
+        self.sent_at = -math.inf
+        # Guards the state below. Held for moments, and nothing is taken or sent under it.
+        self._lock = threading.RLock()
+        self._title = title
+        self._subtitle = subtitle
+        self._over = False
+        self._failed = False
+        #: Whether someone is sending, and whether to send (once more).
+        self._sending = False
+        self._wanted = False
+        self._place: Any = None
+
+    def show(self) -> Self:
+        """Append the widget to the outputs of the cell that this code belongs to; called once."""
+        execution = current_execution.get()
+        data = progress_data(self._progress())
+        if execution is None:
+            self._place = _Line(data)
+        else:
+            seal_redirected()
+            self._place = execution.outputs.append(data)
+        self.sent_at = self._throttle.clock()
+        return self
+
+    def update(self, title: str | None = None, subtitle: str | None = None) -> None:
+        """Show another title or subtitle. After the end it does nothing."""
+        with self._lock:
+            if self._over:
+                return
+            self._retitle(title, subtitle)
+        self._throttle.changed(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._end(failed=kind is not None and not issubclass(kind, GeneratorExit), left=kind is not None)
+        if self._remove_on_exit:
+            self._place.remove()
+        else:
+            self._throttle.send_now(self)
+        self._place_over()
+
+    def send(self) -> None:
+        """Show the newest state. The throttle calls it."""
+        mine = False
+        try:
+            with self._lock:
+                self._wanted = True
+                if self._sending:
+                    return
+                mine = True
+                self._sending = True
+            while mine:
+                with self._lock:
+                    self._wanted = False
+                    data = progress_data(self._progress())
+                self._place.replace(data)
+                with self._lock:
+                    if not self._wanted:
+                        self._sending = mine = False
+        finally:
+            if mine:
+                self._sending = False
+
+    def _place_over(self) -> None:
+        if isinstance(self._place, _Line):
+            self._place.end()
+
+    def _retitle(self, title: str | None, subtitle: str | None) -> None:
+        if title is not None:
+            self._title = title
+        if subtitle is not None:
+            self._subtitle = subtitle
+
+    def _end(self, *, failed: bool, left: bool) -> None:
+        """Take note of the end; `left` if it came early."""
+        self._over = True
+        self._failed = failed
+
+    def _progress(self) -> Progress:
+        return Progress(
+            self._title,
+            self._subtitle,
+            elapsed=self._throttle.clock() - self._started,
+            done=self._over and not self._failed,
+            failed=self._failed,
+        )
+
+
+class ProgressBar(Spinner, Generic[ValueT]):
+    """Steps done, of a number that may be known. Iterable where it was given something to iterate over."""
+
+    def __init__(
+        self,
+        values: Iterable[ValueT] | AsyncIterable[ValueT] | None,
+        total: float | None,
+        *,
+        title: str,
+        subtitle: str,
+        completion_title: str | None,
+        show_rate: bool,
+        show_eta: bool,
+        remove_on_exit: bool,
+        throttle: Throttle,
+    ) -> None:
+        super().__init__(title, subtitle, remove_on_exit, throttle)
+        self._values = values
+        self._total = total
+        self._current: float = 0
+        self._completion_title = completion_title
+        self._show_rate = show_rate
+        self._show_eta = show_eta
+        self._complete = total == 0
+
+    def update(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, increment: float = 1, title: str | None = None, subtitle: str | None = None
+    ) -> None:
+        """Count `increment` more steps and show another title or subtitle. After the end it does nothing."""
+        with self._lock:
+            if self._over:
+                return
+            self._current += increment
+            self._retitle(title, subtitle)
+            complete = self._total is not None and self._current >= self._total
+            newly, self._complete = complete and not self._complete, complete
+        if newly:
+            self._throttle.send_now(self)
+        else:
+            self._throttle.changed(self)
+
+    def __iter__(self) -> Iterator[ValueT]:
+        if not isinstance(self._values, Iterable):
+            raise TypeError("this progress bar has no iterable: give it one, or use `with`")
+        with self:
+            for value in self._values:
+                yield value
+                self.update()
+
+    async def __aiter__(self) -> AsyncIterator[ValueT]:
+        if not isinstance(self._values, AsyncIterable):
+            raise TypeError("this progress bar has no async iterable: use `for`, or `with`")
+        with self:
+            async for value in self._values:
+                yield value
+                self.update()
+
+    def _end(self, *, failed: bool, left: bool) -> None:
+        super()._end(failed=failed, left=left)
+        self._complete = self._complete or not left
+
+    def _progress(self) -> Progress:
+        elapsed = self._throttle.clock() - self._started
+        rate = self._current / elapsed if elapsed > 0 and self._current else None
+        eta = None
+        if rate and self._total is not None:
+            eta = max(0.0, self._total - self._current) / rate
+        done = self._complete and not self._failed
+        return Progress(
+            self._completion_title if done and self._completion_title is not None else self._title,
+            self._subtitle,
+            self._current,
+            self._total,
+            rate if self._show_rate else None,
+            eta if self._show_eta else None,
+            elapsed,
+            done,
+            self._failed,
+        )
+
+
+def progress_bar(
+    iterable_or_total: Iterable[ValueT] | AsyncIterable[ValueT] | float | None = None,
+    *,
+    title: str = "",
+    subtitle: str = "",
+    completion_title: str | None = None,
+    total: float | None = None,
+    show_rate: bool = True,
+    show_eta: bool = True,
+    remove_on_exit: bool = False,
+) -> ProgressBar[ValueT]:
+    """Return a progress bar: iterate over it, or use it as a context manager and call `update()`.
+
+    `total` is for iterables whose length is not known or not the number of steps.
+
+    Raises: TypeError if it is given neither an iterable nor a number.
+    """
+    values: Any = None
+    if isinstance(iterable_or_total, (Iterable, AsyncIterable)):
+        values = cast("Any", iterable_or_total)
+        if total is None and hasattr(values, "__len__"):
+            total = len(values)
+    elif iterable_or_total is not None:
+        try:
+            number: Any = iterable_or_total
+            total = number if isinstance(number, (int, float)) else float(number)
+        except (TypeError, ValueError):
+            kind: type = type(iterable_or_total)
+            raise TypeError(f"progress_bar needs an iterable or a number, not {kind.__name__}") from None
+    return ProgressBar(
+        values,
+        total,
+        title=title,
+        subtitle=subtitle,
+        completion_title=completion_title,
+        show_rate=show_rate,
+        show_eta=show_eta,
+        remove_on_exit=remove_on_exit,
+        throttle=_throttle,
+    ).show()
+
+
+def spinner(title: str = "", subtitle: str = "", remove_on_exit: bool = False) -> Spinner:
+    """Return a spinner: a context manager with `update(title=None, subtitle=None)`."""
+    return Spinner(title, subtitle, remove_on_exit, _throttle).show()
+
+
+class _Line:
+    """Where a widget is shown in a process without a kernel."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._text = ""
+        self.replace(data)
+
+    def replace(self, data: dict[str, Any], _metadata: None = None) -> None:
+        self._text = data["text/plain"]
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{self._text}")
+            sys.stderr.flush()
+
+    def remove(self) -> None:
+        self._text = ""
+        if self._terminal:
+            sys.stderr.write("\r\x1b[K")
+
+    def end(self) -> None:
+        if self._text:
+            sys.stderr.write("\n" if self._terminal else f"{self._text}\n")

@@ -1,0 +1,92 @@
+"""`cw.state`: a value whose readers run again when it is set.
+
+A state holds its value and tells the engine that made it when the value changes; it knows nothing of
+cells. The engine finds the readers: cells that read, by a global name, the getter itself. They run
+after the current run, so a setter never runs anything and returns at once, from any thread.
+
+Without an engine (a plain `python notebook.py`) a state is just a value.
+"""
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from ..attribution.context import current_execution
+
+T = TypeVar("T")
+
+
+class StateChange(NamedTuple):
+    """A state has been set to another value."""
+
+    getter: "Getter[Any]"
+    #: The cell that has set it and does not run again for that; empty where there is none.
+    setter: str
+
+
+#: Where states made in this context report their changes.
+state_listener: ContextVar[Callable[[StateChange], None] | None] = ContextVar("state_listener", default=None)
+
+
+class Getter(Generic[T]):
+    """Returns the value of a state when called."""
+
+    __slots__ = ("__weakref__", "_value")
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __call__(self) -> T:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<state: {self._value!r}>"
+
+
+class Setter(Generic[T]):
+    """Sets a state when called with a value, or with a function of the old value."""
+
+    __slots__ = ("__weakref__", "_allow_self_loops", "_always", "_getter", "_listener", "_lock")
+
+    def __init__(self, getter: Getter[T], *, allow_self_loops: bool, always: bool) -> None:
+        self._getter = getter
+        self._allow_self_loops = allow_self_loops
+        self._always = always
+        self._listener = state_listener.get()
+        # Guards the step from the old value to the new one, the user's function and comparison
+        # included: two threads that count up both count. Reentrant, since that function may set the
+        # same state. The engine is told after it, so no other lock is ever taken under it by us.
+        self._lock = threading.RLock()
+
+    def __call__(self, update: T | Callable[[T], T]) -> None:
+        with self._lock:
+            old = self._getter._value
+            new = cast("Callable[[T], T]", update)(old) if callable(update) else update
+            self._getter._value = new
+            changed = self._always or not _equal(old, new)
+        if changed and self._listener is not None:
+            execution = None if self._allow_self_loops else current_execution.get()
+            self._listener(StateChange(self._getter, execution.cell if execution else ""))
+
+    def __repr__(self) -> str:
+        return f"<setter of {self._getter!r}>"
+
+
+def state(value: T, *, allow_self_loops: bool = False, always: bool = False) -> tuple[Getter[T], Setter[T]]:
+    """Return the getter and the setter of a new state.
+
+    The cell that sets the state runs again only with `allow_self_loops`. Setting it to an equal value
+    runs nothing, unless `always`.
+    """
+    getter = Getter(value)
+    return getter, Setter(getter, allow_self_loops=allow_self_loops, always=always)
+
+
+def _equal(old: object, new: object) -> bool:
+    """Return `old == new` where that is a plain bool, and whether they are one object otherwise."""
+    try:
+        equal = old == new
+    except Exception:
+        return old is new
+    return equal if type(equal) is bool else old is new

@@ -1,0 +1,1 @@
+"""Which cell text, threads, tasks and child processes belong to."""

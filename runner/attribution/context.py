@@ -1,0 +1,81 @@
+"""Which run of which cell the code that is executing belongs to.
+
+An `Execution` is one run of one cell. The engine makes it, hooks receive it, and everything the cell
+starts carries it in the context variable `current_execution`: tasks by themselves, threads and pool
+workers through `threads.py`, child processes through `subprocesses.py`. The engine ends it (`end`:
+nothing more is expected of it) and retires it (`retire`: nothing more is accepted from it). It refers
+to no thread, task or process that it started: they refer to it.
+"""
+
+from contextvars import ContextVar
+from enum import Enum
+from typing import Final
+
+from ...protocol.notebook import Status
+from ..output.output_list import OutputList
+
+
+class Absent(Enum):
+    """The value of what has no value."""
+
+    NO_VALUE = "no value"
+
+
+#: The value of a cell that does not end in an expression, or whose expression has not been evaluated.
+NO_VALUE: Final = Absent.NO_VALUE
+
+
+class Execution:
+    """One run of one cell."""
+
+    __slots__ = (
+        "__weakref__",
+        "cell",
+        "error",
+        "outputs",
+        "over",
+        "retired",
+        "run",
+        "status",
+        "value",
+    )
+
+    def __init__(self, cell: str, run: int, outputs: OutputList) -> None:
+        self.cell = cell
+        self.run = run
+        self.outputs = outputs
+        #: The last expression's value while post-execution hooks run.
+        self.value: object = NO_VALUE
+        #: What the cell raised, while post-execution hooks run.
+        self.error: BaseException | None = None
+        #: Decided by the engine before post-execution hooks run.
+        self.status: Status = "running"
+        #: The run has ended early or is superseded: its threads should exit.
+        self.over = False
+        #: Nothing is accepted from this run any more.
+        self.retired = False
+
+    def __repr__(self) -> str:
+        return f"<Execution of {self.cell!r}, run {self.run}>"
+
+    def end(self) -> None:
+        """Tell the threads of this run that they should exit."""
+        self.over = True
+
+    def retire(self) -> None:
+        """End the run and drop whatever it still writes."""
+        self.over = True
+        self.retired = True
+        self.outputs.retire()
+
+
+#: The run that the executing code belongs to; None for what belongs to no cell.
+current_execution: ContextVar[Execution | None] = ContextVar("current_execution", default=None)
+
+#: Whether what is started here belongs to no cell although the code that starts it does.
+detaching: ContextVar[bool] = ContextVar("detaching", default=False)
+
+
+def starting_execution() -> Execution | None:
+    """Return the run that a thread or process started here belongs to."""
+    return None if detaching.get() else current_execution.get()

@@ -1,0 +1,210 @@
+"""`redirect_stdout/stderr` and `capture_stdout/stderr`: where the text of a context goes instead.
+
+A redirection belongs to the context that entered it and to what is started in there: tasks, plain
+threads, pool workers. It ends with its `with`; what a thread prints later goes where it would have gone
+before. The console's proxies ask `redirection(stream)` at each write; in a process without them
+(no kernel) the stream is wrapped while a redirection is open. Only text written through `sys.stdout`
+and `sys.stderr` is taken, not what child processes or C code write to the descriptors.
+
+Redirected text is line-buffered, as on a terminal, and has reached the kernel when `print` returns. It
+grows an item until that has `_ITEM_CHARS`, so a line costs the same however many came before.
+"""
+
+import io
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, TextIO
+
+from ...protocol.notebook import Stream
+from .context import current_execution
+
+_ITEM_CHARS = 1024
+
+
+class Taker(Protocol):
+    """What receives the text of a redirected stream."""
+
+    def write(self, text: str, /) -> Any: ...
+    def flush(self) -> None: ...
+
+
+class Redirection:
+    """One `with` block: what takes the text of a stream until the block is left."""
+
+    def __init__(self, taker: Taker, outer: "Redirection | None") -> None:
+        self.taker = taker
+        self.outer = outer
+        self.over = False
+
+
+#: The innermost redirection of each stream. Never changed in place, so threads share it by reference.
+redirections: ContextVar[dict[Stream, Redirection]] = ContextVar("redirections", default={})  # noqa: B039
+
+
+def redirection(stream: Stream) -> Taker | None:
+    """Return what takes the text that this context writes to `stream`; None if the stream itself does."""
+    found = redirections.get().get(stream)
+    while found is not None and found.over:
+        found = found.outer
+    return None if found is None else found.taker
+
+
+def seal_redirected() -> None:
+    """Send what is held back and let later text begin a new item: something else is about to be shown."""
+    for stream in redirections.get():
+        taker = redirection(stream)
+        if isinstance(taker, _IntoOutputs):
+            taker.seal()
+
+
+@contextmanager
+def capture_stdout() -> Iterator[io.StringIO]:
+    """Collect what is written to standard output; `getvalue()` of what is yielded returns it."""
+    with _redirected("stdout", io.StringIO()) as text:
+        yield text
+
+
+@contextmanager
+def capture_stderr() -> Iterator[io.StringIO]:
+    """Collect what is written to standard error; `getvalue()` of what is yielded returns it."""
+    with _redirected("stderr", io.StringIO()) as text:
+        yield text
+
+
+@contextmanager
+def redirect_stdout() -> Iterator[None]:
+    """Show what is written to standard output among the cell's outputs, at its place between them."""
+    with _into_outputs("stdout"):
+        yield
+
+
+@contextmanager
+def redirect_stderr() -> Iterator[None]:
+    """Show what is written to standard error among the cell's outputs, at its place between them."""
+    with _into_outputs("stderr"):
+        yield
+
+
+@contextmanager
+def _into_outputs(stream: Stream) -> Iterator[None]:
+    execution = current_execution.get()
+    if execution is None:
+        yield  # there is no output area: the stream is the place
+        return
+    taker = _IntoOutputs(execution.outputs, stream)
+    with _redirected(stream, taker):
+        try:
+            yield
+        finally:
+            taker.flush()
+
+
+@contextmanager
+def _redirected(stream: Stream, taker: Any) -> Iterator[Any]:
+    around = redirections.get()
+    entered = Redirection(taker, around.get(stream))
+    with _followed(stream):
+        token = redirections.set({**around, stream: entered})
+        try:
+            yield taker
+        finally:
+            entered.over = True
+            redirections.reset(token)
+
+
+class _IntoOutputs:
+    """Turns text into output items, each growing by whole lines."""
+
+    def __init__(self, outputs: Any, stream: Stream) -> None:
+        self._outputs = outputs
+        self._metadata = {"stream": stream}
+        # Guards the rest, and orders what is sent. Reentrant: a `__del__` may print in the middle.
+        self._lock = threading.RLock()
+        self._sending = False
+        self._waiting = ""
+        self._handle: Any = None
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            self._waiting += text
+            if "\n" in text or "\r" in text:
+                self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._sending:
+                return  # the flush that this one interrupts goes on until nothing waits
+            self._sending = True
+            try:
+                while self._waiting:
+                    self._send()
+            finally:
+                self._sending = False
+
+    def seal(self) -> None:
+        with self._lock:
+            self.flush()
+            self._handle = None
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, ""
+        if self._handle is None or len(self._text) >= _ITEM_CHARS:
+            self._text = waiting
+            self._handle = self._outputs.append({"text/plain": self._text}, self._metadata)
+        else:
+            self._text += waiting
+            self._handle.replace({"text/plain": self._text}, self._metadata)
+
+
+class _Follower:
+    """A standard stream of a process without a kernel, while a redirection is open."""
+
+    follows_redirection = True
+
+    def __init__(self, stream: Stream, original: TextIO) -> None:
+        self._stream: Stream = stream
+        self.original = original
+        self.users = 0
+
+    def write(self, text: str) -> int:
+        (redirection(self._stream) or self.original).write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        (redirection(self._stream) or self.original).flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+#: Guards the replacement of `sys.stdout` and `sys.stderr`. Nothing else happens under it.
+_following = threading.Lock()
+
+
+@contextmanager
+def _followed(stream: Stream) -> Iterator[None]:
+    """Make sure that the stream asks `redirection`: the console's proxies do so by themselves."""
+    with _following:
+        current: Any = getattr(sys, stream)
+        if not getattr(current, "follows_redirection", False):
+            current = _Follower(stream, current)
+            setattr(sys, stream, current)
+        if isinstance(current, _Follower):
+            current.users += 1
+    try:
+        yield
+    finally:
+        if isinstance(current, _Follower):
+            with _following:
+                current.users -= 1
+                if not current.users and getattr(sys, stream) is current:
+                    setattr(sys, stream, current.original)

@@ -1,0 +1,308 @@
+"""Child processes write to the cell that started them, however long they live.
+
+A child whose standard output or error would be this process's own gets a pipe of its own in its place,
+unless user code has pointed that descriptor elsewhere.
+The reading end travels to the kernel over the link; the writing end is the child's alone, so the pipe
+ends when the child and its children do. Markers in this process's own pipe give the child's text
+its place: after what was written before it started, and before what is written after it was waited for.
+
+`install_subprocesses(emitter, console) -> hook`, called once by the runner's host, does this for
+`subprocess.Popen` (and so for asyncio's processes and for `os.system`, which it carries out), `os.fork`,
+`os.posix_spawn` and multiprocessing. What C code starts inherits this process's pipe, whose text belongs to
+the cell that runs. Processes that serve several cells, as the workers of process pools do, write to
+the cell that started them. In the child of a fork nothing of this is left: descriptors 1 and 2 are
+its pipes, and what it starts inherits them.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial, wraps
+from itertools import count
+from operator import methodcaller
+from typing import Any, Self
+
+from ...protocol.link import PipeOpened
+from ...protocol.notebook import Stream
+from ..output.emitter import Emitter
+from ..output.sinks import WithDescriptor
+from .after_import import after_import
+from .console import Console
+from .context import Execution, starting_execution
+
+_NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
+_STREAMS: dict[int, Stream] = {number: stream for stream, number in _NUMBERS.items()}
+
+
+class ChildPipes:
+    """The writing ends of one child's pipes. They are closed here when the block is left."""
+
+    def __init__(self, execution: Execution | None) -> None:
+        self.execution = execution
+        #: By stream: what the pipe is called in markers, and its writing end.
+        self.numbers: dict[Stream, int] = {}
+        self.ends: dict[Stream, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self.ends:
+            os.close(self.ends.popitem()[1])
+
+    def become_standard(self) -> None:
+        """Make the pipes this process's descriptors 1 and 2."""
+        for stream, end in self.ends.items():
+            os.dup2(end, _NUMBERS[stream])
+
+
+class Children:
+    """The children of this process whose text the kernel reads from pipes of their own."""
+
+    def __init__(self, emitter: Emitter, console: Console) -> None:
+        self._emitter = emitter
+        self._console = console
+        self._numbers = count(1)
+        self._running: dict[int, ChildPipes] = {}
+        #: What descriptors 1 and 2 lead to as long as user code does not point them elsewhere.
+        self._own = {stream: _target(number) for stream, number in _NUMBERS.items()}
+        #: False in the child of a fork.
+        self.active = True
+
+    def open(self, *streams: Stream) -> ChildPipes:
+        """Return pipes for a child that is about to be started here; none if it is to inherit ours."""
+        execution = starting_execution()
+        pipes = ChildPipes(execution)
+        for stream in streams if self.active else ():
+            if _target(_NUMBERS[stream]) != self._own[stream]:
+                continue
+            number = next(self._numbers)
+            reading, pipes.ends[stream] = os.pipe()
+            cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
+            self._emitter.emit(WithDescriptor(PipeOpened(cell, run, stream, number), reading))
+            self._console.mark(stream, "pipe_opened", execution, number)
+            pipes.numbers[stream] = number
+        return pipes
+
+    def started(self, pid: int, pipes: ChildPipes) -> None:
+        """Take note that the pipes are those of the child `pid`."""
+        if pipes.numbers:
+            self._running[pid] = pipes
+
+    def ended(self, pid: int) -> None:
+        """Put all that the child has written before what is written here from this point on."""
+        pipes = self._running.pop(pid, None)
+        if pipes is not None:
+            for stream, number in pipes.numbers.items():
+                self._console.mark(stream, "pipe_drained", pipes.execution, number)
+
+    def forget(self) -> None:
+        """Leave everything to the parent: this is the child of a fork."""
+        self.active = False
+        self._running.clear()
+
+    def exit_forked(self, execution: Execution) -> None:
+        """End this process if it is the child of a fork, as if the cell had been a script."""
+        if self.active:
+            return
+        error, status = execution.error, 0
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            status = error.code or 0
+        elif error is not None:
+            traceback.print_exception(error)
+            status = 1
+        os._exit(status)
+
+
+def _target(descriptor: int) -> tuple[int, int] | None:
+    """Return the identity of what `descriptor` leads to; None if it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:
+    """Give every child that is started from here on pipes of its own. `emitter` leads to the kernel.
+
+    Returns the hook to be called first when the code of a cell has ended: in the child of a fork it ends
+    the process, since the runner around the cell is the parent's.
+    """
+    children = Children(emitter, console)
+    os.register_at_fork(after_in_child=children.forget)
+    _install_os(children)
+    after_import("subprocess", partial(_install_popen, children))
+    for launcher in ("popen_spawn_posix", "popen_forkserver"):
+        after_import(f"multiprocessing.{launcher}", partial(_install_launcher, children))
+    after_import("multiprocessing.process", partial(_install_process, children))
+    return children.exit_forked
+
+
+def _install_os(children: Children) -> None:
+    fork, system = os.fork, os.system
+
+    @wraps(fork)
+    def forking() -> int:
+        with children.open("stdout", "stderr") as pipes:
+            pid = fork()
+            if pid == 0:
+                pipes.become_standard()
+            else:
+                children.started(pid, pipes)
+            return pid
+
+    @wraps(system)
+    def calling_system(command: Any) -> int:
+        if not children.active:
+            return system(command)
+        import subprocess
+
+        # Ends the command when it is interrupted, which C's function would ignore.
+        code = subprocess.call(os.fsencode(command), shell=True, close_fds=False)
+        return code << 8 if code >= 0 else -code
+
+    _replace(forking)
+    _replace(calling_system)
+    for name in ("posix_spawn", "posix_spawnp"):
+        if hasattr(os, name):
+            _replace(_spawning(children, getattr(os, name)))
+    for name in ("wait", "wait3", "wait4", "waitpid"):
+        _replace(_waiting(children, getattr(os, name)))
+
+
+def _replace(function: Callable[..., Any]) -> None:
+    """Put `function` in the place of the one that it wraps, where pickle looks for it too."""
+    for module in (os, sys.modules[function.__module__]):
+        setattr(module, function.__name__, function)
+
+
+def _spawning(children: Children, original: Callable[..., int]) -> Callable[..., int]:
+    @wraps(original)
+    def spawn(path: Any, argv: Any, env: Any, /, *, file_actions: Any = (), **options: Any) -> int:
+        with children.open("stdout", "stderr") as pipes:
+            # The caller's own actions come last, so they win.
+            ours = [(os.POSIX_SPAWN_DUP2, end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            pid = original(path, argv, env, file_actions=[*ours, *(file_actions or ())], **options)
+            children.started(pid, pipes)
+            return pid
+
+    return spawn
+
+
+def _waiting(children: Children, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def wait(*args: Any) -> Any:
+        result = original(*args)
+        children.ended(result[0])
+        return result
+
+    return wait
+
+
+def _install_popen(children: Children, module: Any) -> None:
+    popen: Any = module.Popen
+    initialize, wait, poll = popen.__init__, popen.wait, popen.poll
+
+    @wraps(initialize)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        # After `args, bufsize, executable, stdin` either may stand in its position too.
+        given: dict[Stream, Any] = {
+            "stdout": kwargs.pop("stdout", None),
+            "stderr": kwargs.pop("stderr", None),
+        }
+        given.update(zip(_NUMBERS, args[4:6], strict=False))
+        wanted: dict[Stream, Stream | None] = {s: _inherited(s, value) for s, value in given.items()}
+        with children.open(*filter(None, set(wanted.values()))) as pipes:
+            for stream, target in wanted.items():
+                given[stream] = pipes.ends.get(target, given[stream]) if target else given[stream]
+            if len(args) > 4:
+                rest = (given["stdout"], given["stderr"], *args[6:])
+                initialize(self, *args[:4], *rest, **kwargs)
+            else:
+                initialize(self, *args, **given, **kwargs)
+            children.started(self.pid, pipes)
+
+    def ended(self: Any) -> None:
+        if self.returncode is not None:
+            children.ended(self.pid)
+
+    @wraps(wait)
+    def waiting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = wait(self, *args, **kwargs)
+        ended(self)
+        return result
+
+    @wraps(poll)
+    def polling(self: Any) -> Any:
+        result = poll(self)
+        ended(self)
+        return result
+
+    popen.__init__, popen.wait, popen.poll = __init__, waiting, polling
+
+
+def _inherited(stream: Stream, given: Any) -> Stream | None:
+    """Return which stream of ours a child is to write to when Popen is given this for its `stream`."""
+    if given is None:
+        return stream
+    return _STREAMS.get(given if isinstance(given, int) else given.fileno())
+
+
+# Multiprocessing by fork is served by `os.fork`. The other children get a description of themselves as a
+# pickle; ours makes two pipes their standard ones as soon as it is read, with nothing but the standard
+# library. (What they print before that belongs to the cell that runs.)
+
+
+class _Standard:
+    """In the child: `os.dup2(end, number)`."""
+
+    def __init__(self, end: int, number: int) -> None:
+        self._end = end
+        self._number = number
+
+    def __reduce__(self) -> Any:
+        return os.dup2, (_Passed(self._end), self._number)
+
+
+class _Passed:
+    """In the child: the number that the descriptor `end` has there."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def __reduce__(self) -> Any:
+        from multiprocessing.reduction import DupFd
+
+        return methodcaller("detach"), (DupFd(self._end),)
+
+
+def _install_launcher(children: Children, module: Any) -> None:
+    original = module.Popen._launch
+
+    @wraps(original)
+    def _launch(self: Any, process_obj: Any) -> None:
+        with children.open("stdout", "stderr") as pipes:
+            ends = [_Standard(end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            process_obj._cellwire_ends = ends
+            try:
+                original(self, process_obj)
+            finally:
+                del process_obj._cellwire_ends
+            children.started(self.pid, pipes)
+
+    module.Popen._launch = _launch
+
+
+def _install_process(children: Children, module: Any) -> None:
+    original = module.BaseProcess.join
+
+    @wraps(original)
+    def join(self: Any, timeout: float | None = None) -> None:
+        original(self, timeout)
+        # A child of the fork server is not ours to wait for.
+        if self.exitcode is not None:
+            children.ended(self.pid)
+
+    module.BaseProcess.join = join

@@ -1,0 +1,132 @@
+"""How the code of one cell is run, and what comes of it.
+
+A cell without a top-level `await` is run right here, on the calling thread, in a context that lasts as
+long as the engine: what a cell sets in a context variable, the decimal context for one, is seen by later
+cells as in any module. A cell with one is a task of its own in a copy of that context; its steps are
+passed through `_steps`, which opens the gate for interrupts around each of them.
+
+Whatever user code raises becomes the outcome of its cell. Neither value nor exception is kept
+beyond the post-execution hooks: frames of this module hold them only in the execution.
+"""
+
+import asyncio
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any, cast
+
+from ..analysis.compiler import CompiledCell
+from ..api.stop import CellStopped
+from ..attribution.context import NO_VALUE, Execution, current_execution
+from .hooks import Hooks, call_hooks
+from .interrupts import Interrupts
+
+
+class Executor:
+    """Runs cells in the namespace `globals`."""
+
+    def __init__(self, globals: dict[str, Any], hooks: Hooks, interrupts: Interrupts) -> None:
+        self._globals = globals
+        self._hooks = hooks
+        self._interrupts = interrupts
+
+    def run(self, execution: Execution, code: CompiledCell) -> None:
+        """Run a cell that does not await; its outcome is in `execution.status`."""
+        interrupts = self._interrupts
+        token = current_execution.set(execution)
+        call_hooks(self._hooks.pre_execution, execution, interrupts)
+        try:
+            # The gate opens first: an interrupt is either seen here or raised by the signal handler.
+            interrupts.open = True
+            if interrupts.requested:
+                raise KeyboardInterrupt
+            if code.body is not None:
+                exec(code.body, self._globals)
+            if code.value is not None:
+                execution.value = eval(code.value, self._globals)
+            interrupts.open = False
+        except BaseException as error:
+            interrupts.open = False
+            execution.error = error
+        self._conclude(execution)
+        current_execution.reset(token)
+
+    async def run_async(self, execution: Execution, code: CompiledCell) -> None:
+        """Run a cell that awaits, in a task of its own; its outcome is in `execution.status`."""
+        current_execution.set(execution)
+        call_hooks(self._hooks.pre_execution, execution, self._interrupts)
+        try:
+            execution.value = await _steps(_awaited(code, self._globals), self._interrupts)
+        except BaseException as error:
+            execution.error = error
+        self._conclude(execution)
+
+    def _conclude(self, execution: Execution) -> None:
+        """Decide the status, call the hooks and let go of what the cell has left."""
+        error = execution.error
+        if error is None:
+            execution.status = "ok"
+        elif isinstance(error, CellStopped):
+            execution.status = "stopped"
+            execution.value = error.output
+            execution.error = None
+        elif self._interrupts.requested and isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+            execution.status = "interrupted"
+        else:
+            execution.status = "error"
+        del error
+        call_hooks(self._hooks.post_execution, execution, self._interrupts)
+        execution.value = NO_VALUE
+        execution.error = None
+
+
+async def _awaited(code: CompiledCell, globals: dict[str, Any]) -> object:
+    """Run a cell and return its value."""
+    if code.body is not None:
+        awaitable: Any = eval(code.body, globals)
+        if code.body_is_async:
+            await awaitable
+    if code.value is None:
+        return NO_VALUE
+    value: Any = eval(code.value, globals)
+    return await value if code.value_is_async else value
+
+
+@types.coroutine
+def _steps(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Generator[Any, Any, object]:
+    """Await `coroutine`, with the gate for interrupts open while it executes.
+
+    After a second interrupt it is abandoned where it waits, whatever it does with a cancellation.
+    """
+    step: Any = coroutine.send
+    argument: Any = None
+    while True:
+        try:
+            interrupts.open = True
+            waited = step(argument)
+            interrupts.open = False
+        except StopIteration as end:
+            interrupts.open = False
+            return cast("object", end.value)
+        except BaseException:
+            interrupts.open = False
+            raise
+        try:
+            argument = yield waited
+            step = coroutine.send
+        except BaseException as error:
+            if interrupts.requested > 1:
+                _abandon(coroutine, interrupts)
+                raise
+            argument = error
+            step = coroutine.throw
+        waited = None
+
+
+def _abandon(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> None:
+    """End `coroutine` without waiting for anything it still wants to wait for."""
+    try:
+        interrupts.open = True
+        coroutine.close()
+        interrupts.open = False
+    except BaseException:
+        interrupts.open = False

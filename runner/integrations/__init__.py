@@ -1,0 +1,1 @@
+"""What is done for a library if the user imports it."""

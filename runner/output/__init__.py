@@ -1,0 +1,1 @@
+"""How an output item leaves the process."""

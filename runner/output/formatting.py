@@ -1,0 +1,210 @@
+"""From a value to a mime bundle: what a frontend can show of it.
+
+`format_value` asks, in this order, `_repr_mimebundle_`, the other `_repr_*_` methods and the registered
+formatters (those of `libraries` last); whoever gives a mime type first wins it. `text/plain` is always
+there. A formatter that raises costs its own mime types only; its traceback goes to standard error.
+
+The result holds what msgpack and JSON have in common, plus bytes for images: numpy scalars, dates,
+sets and the like are turned into plain numbers, text and lists here, once. Text is not shortened
+here, however long: `limits.item_bytes` bounds an item, whatever it is made of.
+
+Formatting runs user code, so no lock may be held around it.
+"""
+
+import base64
+import binascii
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, cast
+
+from .formatters import formatter_for
+
+#: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
+Data = dict[str, Any]
+Metadata = dict[str, Any]
+#: Returns a bundle, a pair of bundle and metadata, or None to say nothing.
+Formatter = Callable[[Any], Data | tuple[Data, Metadata] | None]
+
+#: Methods that give one mime type each.
+_METHODS = {
+    "_repr_html_": "text/html",
+    "_repr_markdown_": "text/markdown",
+    "_repr_svg_": "image/svg+xml",
+    "_repr_png_": "image/png",
+    "_repr_jpeg_": "image/jpeg",
+    "_repr_pdf_": "application/pdf",
+    "_repr_latex_": "text/latex",
+    "_repr_json_": "application/json",
+    "_repr_javascript_": "application/javascript",
+}
+_BINARY = {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp"}
+#: No class defines it, so a value that has it answers to every name and its answers mean nothing.
+_CANARY = "_repr_cellwire_canary_"
+
+#: Classes whose values have no such methods, or, as modules, have them for another purpose.
+_UNASKED: frozenset[type] = frozenset(
+    {str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType}
+)
+
+_formatters: dict[type | str, Formatter] = {}
+
+
+def register_formatter(of: type | str, formatter: Formatter) -> None:
+    """Have values of class `of`, and of its subclasses, formatted by `formatter` too.
+
+    A string means `module.qualified_name` and does not import the module. The most derived class that
+    is registered counts; registering a class again replaces its formatter.
+    """
+    _formatters[of] = formatter
+
+
+def format_value(value: object) -> tuple[Data, Metadata]:
+    """Return the mime bundle of `value` and its metadata. No `Exception` leaves it."""
+    data: Data = {}
+    metadata: Metadata = {}
+    kind = type(value)
+    if kind not in _UNASKED and not isinstance(value, type) and _method(value, _CANARY) is None:
+        _ask_methods(value, data, metadata)
+    for formatter in (_registered(kind), formatter_for(value)):
+        if formatter is not None:
+            _guard(lambda formatter=formatter: _merge(formatter(value), data, metadata))
+    if "text/plain" not in data:
+        data["text/plain"] = plain_text(value)
+    return data, metadata
+
+
+def plain_text(value: object) -> str:
+    """Return `repr(value)`, or a text that says why there is none."""
+    try:
+        return _encodable(repr(value))
+    except Exception as error:
+        _report()
+        return f"<{type(value).__qualname__} object; its repr raised {type(error).__name__}>"
+
+
+def plain_data(value: Any) -> Any:
+    """Return `value` as JSON-like data: None, bool, int, float, str, bytes, list and dict, no subclasses.
+
+    Raises: RecursionError if `value` contains itself.
+    """
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return _encodable(str(value))
+    if isinstance(value, int):
+        return int(value) if -(1 << 63) <= value < 1 << 64 else str(int(value))
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(cast("bytes", value))
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {_encodable(str(key)): plain_data(item) for key, item in items}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain_data(item) for item in cast("Iterable[Any]", value)]
+    # numpy's scalars and arrays, and what follows their example: one call gives Python's own types.
+    tolist: Any = getattr(cast("type[Any]", type(value)), "tolist", None)
+    return _encodable(str(value)) if tolist is None else plain_data(tolist(value))
+
+
+def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:
+    """Add what `_repr_mimebundle_` and the other `_repr_*_` methods of `value` say of it."""
+    bundle = _method(value, "_repr_mimebundle_")
+    if bundle is not None:
+        _guard(lambda: _merge(_call_bundle(bundle), data, metadata))
+    for name, mime in _METHODS.items():
+        # One raster image is enough: JPEG is asked for only where there is no PNG.
+        if mime in data or (mime == "image/jpeg" and "image/png" in data):
+            continue
+        method = _method(value, name)
+        if method is not None:
+            _guard(lambda method=method, mime=mime: _merge(_tagged(method(), mime), data, metadata))
+
+
+def _method(value: object, name: str) -> Callable[..., Any] | None:
+    try:
+        method = getattr(value, name, None)
+    except Exception:
+        return None  # a property or a `__getattr__` that fails says that there is none
+    return method if callable(method) else None
+
+
+def _call_bundle(method: Callable[..., Any]) -> Any:
+    """Call `_repr_mimebundle_` with the arguments that IPython gives it, if it takes them."""
+    try:
+        inspect.signature(method).bind(include=None, exclude=None)
+    except (TypeError, ValueError):
+        return method()
+    return method(include=None, exclude=None)
+
+
+def _tagged(result: Any, mime: str) -> Any:
+    """Return what a `_repr_*_` method gave, data or a pair of data and metadata, as a bundle."""
+    if isinstance(result, tuple):
+        content, about = cast("tuple[Any, Any]", result)
+        return {mime: content}, {mime: about} if about else {}
+    return {mime: result}
+
+
+def _merge(result: Any, data: Data, metadata: Metadata) -> None:
+    """Take over the mime types of `result` that are not there yet, and what is said about them."""
+    about: Metadata = {}
+    if isinstance(result, tuple):
+        result, about = cast("tuple[Any, Any]", result)
+        about = about or {}
+    bundle = cast("Data", result or {})
+    for mime, content in bundle.items():
+        if content is not None and mime not in data:
+            data[str(mime)] = _content(str(mime), content)
+            if mime in about:
+                metadata[str(mime)] = plain_data(about[mime])
+    for key in about.keys() - bundle.keys():
+        metadata.setdefault(str(key), plain_data(about[key]))
+
+
+def _content(mime: str, content: Any) -> Any:
+    """Return `content` as the mime type wants it: bytes for images, text for text."""
+    if mime in _BINARY and isinstance(content, str):
+        try:
+            return base64.b64decode(content)
+        except (binascii.Error, ValueError):
+            return _encodable(content)
+    if mime.startswith("text/") or mime == "image/svg+xml":
+        if isinstance(content, (bytes, bytearray)):
+            return content.decode("utf-8", "replace")
+        return _encodable(str(content))
+    return plain_data(content)
+
+
+def _encodable(text: str) -> str:
+    """Return `text` with lone surrogates, which UTF-8 does not have, written as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _registered(kind: type) -> Formatter | None:
+    """Return the formatter that a user registered for `kind` or the nearest class above it."""
+    if _formatters:
+        for base in kind.__mro__:
+            formatter = _formatters.get(base) or _formatters.get(f"{base.__module__}.{base.__qualname__}")
+            if formatter is not None:
+                return formatter
+    return None
+
+
+def _guard(step: Callable[[], None]) -> None:
+    """Carry out `step`; an exception is reported and costs only what `step` would have added."""
+    try:
+        step()
+    except Exception:
+        _report()
+
+
+def _report() -> None:
+    sys.stderr.write(traceback.format_exc())

@@ -1,0 +1,199 @@
+"""The output items of one run of one cell, shared by everything that the cell started.
+
+What is held here is only the order of the items' ids: their content is encoded once, on the way in,
+and lives in the replicas. Every change is one step of the emitter's queue, decided and sent in that
+order, so the list here and the list in each replica go through the same states whichever threads
+change it. Steps may be interrupted by a signal handler that raises and are carried out again, so
+each changes the order by one idempotent call.
+
+A retired list changes no more. Two bounds are visible where they are reached: an item larger than
+`item_bytes` becomes an item that says so, and so does the first item beyond `items`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count, islice
+from typing import Any
+
+import msgspec
+
+from ...protocol.events import OutputAppended, OutputRemoved, OutputReplaced, OutputsCleared
+from ...protocol.limits import Limits
+from .emitter import Emitter
+from .encoding import encode_bundle
+
+_NOTHING = msgspec.Raw(b"\x80")
+
+#: A mime bundle and its metadata, encoded.
+_Content = tuple[msgspec.Raw, msgspec.Raw]
+
+
+class EncodedItem(msgspec.Struct, frozen=True, gc=False):
+    """An `Item` on its way out: the same bytes when encoded."""
+
+    id: int
+    data: msgspec.Raw
+    metadata: msgspec.Raw
+
+
+class OutputList:
+    """The items of run `run` of cell `cell`, in order."""
+
+    def __init__(self, emitter: Emitter, cell: str, run: int, limits: Limits) -> None:
+        self.cell = cell
+        self.run = run
+        self._emitter = emitter
+        self._limits = limits
+        self._ids = count()
+        # The ids in order. The value tells the one item that says that there are too many.
+        self._order: dict[int, bool] = {}
+        self._retired = False
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def append(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
+        """Add an item at the end and return its handle."""
+        place = _Place()
+        self._change(partial(self._append, place, self._content(data, metadata)))
+        return Handle(self, place)
+
+    def append_soon(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        """Add an item at the end; it is sent with the emitter's next event."""
+        if not self._retired:
+            self._emitter.defer_step(partial(self._append, _Place(), self._content(data, metadata)))
+
+    def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
+        """Make this item the only one and return its handle."""
+        place = _Place()
+        self._change(partial(self._replace_all, place, self._content(data, metadata)))
+        return Handle(self, place)
+
+    def replace_at_index(
+        self, index: int, data: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> "Handle":
+        """Put an item in the place of the one at `index`; an index equal to the length appends.
+
+        An item that is replaced keeps its id and its handles. Called from `__del__` or a signal handler
+        in the middle of an emission, it is carried out after that, and is dropped if there is no such
+        index by then.
+
+        Raises: IndexError if `index` is out of range.
+        """
+        new, found = _Place(), _Place()
+        self._change(partial(self._replace_at_index, index, new, found, self._content(data, metadata)))
+        return Handle(self, new if found.id < 0 else found)
+
+    def clear(self) -> None:
+        """Remove every item."""
+        self._change(self._clear)
+
+    def retire(self) -> None:
+        """Drop every later change."""
+        self._retired = True
+
+    def _change(self, step: Callable[[], Any]) -> None:
+        if not self._retired:
+            self._emitter.perform(step)
+
+    def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
+        """Return an item's bundle and metadata as they are sent."""
+        content = msgspec.Raw(encode_bundle(data))
+        details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
+        size = len(content) + len(details)
+        if size > self._limits.item_bytes:
+            return _notice(
+                f"[output of {size:,} bytes left out: limits.item_bytes is {self._limits.item_bytes:,}]"
+            )
+        return content, details
+
+    def _append(self, place: "_Place", content: _Content) -> OutputAppended[EncodedItem] | None:
+        if self._retired:
+            return None
+        if place.id < 0:
+            place.id = next(self._ids)
+        surplus = self._order.get(place.id)
+        if surplus is None:
+            if len(self._order) > self._limits.items:
+                return None
+            surplus = self._order[place.id] = len(self._order) == self._limits.items
+        if surplus:
+            content = _notice(f"[further outputs left out: limits.items is {self._limits.items:,}]")
+        return OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
+
+    def _replace_all(self, place: "_Place", content: _Content) -> list[Any]:
+        if self._retired:
+            return []
+        if place.id < 0:
+            place.id = next(self._ids)
+        self._order = {place.id: False}
+        appended = OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
+        return [OutputsCleared(self.cell, self.run), appended]
+
+    def _replace_at_index(self, index: int, new: "_Place", found: "_Place", content: _Content) -> Any:
+        length = len(self._order)
+        if found.id >= 0:
+            return self._replace(found, content)
+        if new.id >= 0 or index == length:
+            return self._append(new, content)
+        if not -length <= index < length:
+            return IndexError(f"no output at index {index}: the list has {length}")
+        # From the nearer end: recent items change most.
+        index %= length
+        near_end = index > length // 2
+        ids = (
+            islice(reversed(self._order), length - 1 - index, None)
+            if near_end
+            else islice(self._order, index, None)
+        )
+        found.id = next(ids)
+        return self._replace(found, content)
+
+    def _replace(self, place: "_Place", content: _Content) -> OutputReplaced[EncodedItem] | None:
+        if self._retired or place.id not in self._order:
+            return None
+        return OutputReplaced(self.cell, self.run, EncodedItem(place.id, *content))
+
+    def _remove(self, place: "_Place") -> OutputRemoved | None:
+        if self._retired:
+            return None
+        self._order.pop(place.id, None)
+        return OutputRemoved(self.cell, self.run, place.id)
+
+    def _clear(self) -> OutputsCleared | None:
+        if self._retired:
+            return None
+        self._order = {}
+        return OutputsCleared(self.cell, self.run)
+
+
+class Handle:
+    """One item of a list, for whoever appended it. Does nothing once the item or its list is gone."""
+
+    __slots__ = ("_list", "_place")
+
+    def __init__(self, list: OutputList, place: "_Place") -> None:
+        self._list = list
+        self._place = place
+
+    def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        """Give the item a new content; its place is kept."""
+        content = self._list._content(data, metadata)
+        self._list._change(partial(self._list._replace, self._place, content))
+
+    def remove(self) -> None:
+        """Take the item out of the list."""
+        self._list._change(partial(self._list._remove, self._place))
+
+
+class _Place:
+    """The id of an item, which the step that appends it gives: ids grow in the order of the list."""
+
+    __slots__ = ("id",)
+
+    def __init__(self) -> None:
+        self.id = -1
+
+
+def _notice(text: str) -> _Content:
+    return msgspec.Raw(encode_bundle({"text/plain": text})), _NOTHING
