@@ -14,7 +14,7 @@ from cellwire.protocol.notebook import CellError, CellState, Item
 
 
 def _store() -> ModuleType:
-    path = Path(__file__).parent.parent / "corpus" / "store.py"
+    path = Path(__file__).parent / "corpus" / "store.py"
     spec = importlib.util.spec_from_file_location("cellwire_corpus_store", path)
     assert spec is not None
     assert spec.loader is not None
@@ -68,7 +68,7 @@ def test_every_message_is_in_the_corpus():
         for union, kind in store.UNIONS.items()
         for member in store.members(kind)
     } - {(union, name) for union, name, _ in CORPUS}
-    assert not missing, "add them: python tests/corpus/store.py"
+    assert not missing, "add them: python tests/protocol/corpus/store.py"
 
 
 @named

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cellwire.protocol import launch_kernel
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "hooks.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "hooks.md"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from cellwire.protocol import KernelClient
 
 pytestmark = pytest.mark.anyio
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "outputs.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "outputs.md"
 
 #: What the second column of the table says, and the cell whose text it is here.
 PLACES = {

@@ -10,7 +10,7 @@ import pytest
 from cellwire.runner.analysis.analysis import Analysis, AnalysisError, analyze
 
 CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "cases" / "analysis.json").read_text("utf-8")
+    (Path(__file__).parent / "cases" / "analysis.json").read_text("utf-8")
 )
 #: What is iterated over is evaluated outside the comprehension, so the lambda reads the global `x`; the
 #: corpus says that it reads nothing. The rule, "scoping is CPython's, exactly", is what holds.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "docs" / "node"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 

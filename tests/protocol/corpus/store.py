@@ -1,6 +1,6 @@
 """Adds to the corpus a sample of each message that is not in it yet; never changes what is there.
 
-    python tests/corpus/store.py
+    python tests/protocol/corpus/store.py
 
 A line holds the union that a message belongs to, its name, and its bytes in hexadecimal. Every field of
 a sample differs from its default, so all of them are on the wire, in the order of the class.
