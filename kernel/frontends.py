@@ -4,7 +4,7 @@ A ROUTER that never blocks: it is mandatory, so a message for someone who has le
 of being lost, and a full pipe is `Again` instead of a wait. Its descriptor is edge-triggered for both
 directions at once, so a turn ends only after a receive that found nothing and no send after it.
 
-Roles come with each message from the authentication of its connection, never from the session: an
+Roles come with each message from the authentication of its connection, never from the frontend: an
 identity can be taken over by somebody else, a connection cannot.
 """
 
@@ -18,8 +18,8 @@ import zmq
 from ..protocol.limits import Limits
 from ..protocol.messages import Error, Role
 from .diagnostics import report
-from .record import Record, encode
-from .session import Departed, Session
+from .frontend import Frontend, FrontendGone
+from .store import Store, encode
 
 #: Requests taken and messages of events sent to each frontend in one turn.
 _REQUESTS = 64
@@ -41,12 +41,12 @@ Receive = Callable[[bytes, Role, bytes], None]
 
 
 class Frontends:
-    """Receives requests, and keeps every session supplied from the log."""
+    """Receives requests, and keeps every frontend supplied from the log."""
 
     def __init__(
         self,
         socket: "zmq.Socket[bytes]",
-        record: Record,
+        store: Store,
         limits: Limits,
         *,
         authenticated: bool,
@@ -54,12 +54,12 @@ class Frontends:
         attendance: Callable[[int], None],
     ) -> None:
         self._socket = socket
-        self._record = record
+        self._store = store
         self._limits = limits
         self._authenticated = authenticated
         self._receive = receive
         self._attendance = attendance
-        self._sessions: dict[bytes, Session] = {}
+        self._frontends: dict[bytes, Frontend] = {}
         #: What frontends that were dropped are still to be told: their connections may be full.
         self._farewells: dict[bytes, bytes] = {}
         self._present = 0
@@ -94,79 +94,79 @@ class Frontends:
 
     def reply_encoded(self, identity: bytes, message: bytes) -> None:
         """Send a reply that is encoded already."""
-        session = self._sessions.get(identity)
+        frontend = self._frontends.get(identity)
         try:
-            if session is None:
+            if frontend is None:
                 self._send(identity, (message,))
-            elif not session.reply((message,)):
-                self._drop_stuck(session, "it reads no replies")
-        except Departed:
+            elif not frontend.reply((message,)):
+                self._drop_stuck(frontend, "it reads no replies")
+        except FrontendGone:
             self._remove(identity)
 
     # Sessions
 
-    def session(self, identity: bytes) -> Session | None:
-        """Return the session of a frontend that has greeted."""
-        return self._sessions.get(identity)
+    def frontend(self, identity: bytes) -> Frontend | None:
+        """Return the frontend of a frontend that has greeted."""
+        return self._frontends.get(identity)
 
-    def open(self, identity: bytes, role: Role, client: str) -> Session:
-        """Return the session of a frontend that greets, which has to be opened at its cursor."""
+    def open(self, identity: bytes, role: Role, client: str) -> Frontend:
+        """Return the frontend of a frontend that greets, which has to be opened at its cursor."""
         # Everybody who has left without a word is found now, so that coming and going costs nothing.
         self.probe()
         self._farewells.pop(identity, None)
-        session = self._sessions.get(identity)
-        if session is None or session.role != role:
-            session = Session(identity, role, client, self._limits, self._send)
-            self._sessions[identity] = session
+        frontend = self._frontends.get(identity)
+        if frontend is None or frontend.role != role:
+            frontend = Frontend(identity, role, client, self._limits, self._send)
+            self._frontends[identity] = frontend
             self._count()
-        session.client = client
-        return session
+        frontend.client = client
+        return frontend
 
-    def sessions(self) -> Sequence[Session]:
+    def sessions(self) -> Sequence[Frontend]:
         """Return all sessions."""
-        return list(self._sessions.values())
+        return list(self._frontends.values())
 
     def probe(self) -> None:
         """Remove the sessions of frontends that have left."""
-        for session in self.sessions():
+        for frontend in self.sessions():
             try:
-                session.probe(self._record)
-            except Departed:
-                self._remove(session.identity)
+                frontend.probe(self._store)
+            except FrontendGone:
+                self._remove(frontend.identity)
 
     def acknowledged(self) -> int:
         """Return how many bytes all frontends together have acknowledged."""
-        return sum(session.acknowledged for session in self._sessions.values())
+        return sum(frontend.acknowledged for frontend in self._frontends.values())
 
     def caught_up(self) -> bool:
         """Whether every frontend has acknowledged everything."""
-        seq = self._record.log.last
-        return all(session.caught_up(seq) for session in self._sessions.values())
+        seq = self._store.log.last
+        return all(frontend.caught_up(seq) for frontend in self._frontends.values())
 
     @property
     def blocked(self) -> bool:
         """Whether the socket has refused a message that is to be tried again after `RETRY` seconds."""
-        return any(session.blocked for session in self._sessions.values())
+        return any(frontend.blocked for frontend in self._frontends.values())
 
     @property
     def waiting(self) -> bool:
         """Whether some frontend has to take or acknowledge something before it can be sent more."""
-        return any(session.full_since is not None for session in self._sessions.values())
+        return any(frontend.full_since is not None for frontend in self._frontends.values())
 
     def drop_stuck(self) -> None:
         """Drop the frontends that have had a full window and acknowledged nothing for too long."""
         limit = self._limits.stuck_seconds
         latest = time.monotonic() - limit
-        for session in self.sessions():
-            if session.full_since is not None and session.full_since <= latest:
-                self._drop_stuck(session, f"it has acknowledged nothing for {limit:g} seconds")
+        for frontend in self.sessions():
+            if frontend.full_since is not None and frontend.full_since <= latest:
+                self._drop_stuck(frontend, f"it has acknowledged nothing for {limit:g} seconds")
 
     def _may_hold(self) -> float:
         """Return the seconds that events which came since the last pump may still wait for company."""
-        pending = self._record.log.last - self._pumped
+        pending = self._store.log.last - self._pumped
         if not (pending or self._more or self.blocked or self._farewells):
             return float("inf")
-        if not pending or self._record.urgent or pending > _TOGETHER:
+        if not pending or self._store.urgent or pending > _TOGETHER:
             return 0.0
         now = time.monotonic()
         self._held_since = self._held_since or now
@@ -175,45 +175,45 @@ class Frontends:
     def _pump(self) -> bool:
         more = False
         now = time.monotonic()
-        self._pumped = self._record.log.last
-        self._record.urgent = False
+        self._pumped = self._store.log.last
+        self._store.urgent = False
         self._held_since = 0.0
         departed: list[bytes] = []
-        for session in self._sessions.values():
+        for frontend in self._frontends.values():
             try:
-                if session.pump(self._record, _MESSAGES, now):
+                if frontend.pump(self._store, _MESSAGES, now):
                     more = True
-            except Departed:
-                departed.append(session.identity)
+            except FrontendGone:
+                departed.append(frontend.identity)
         for identity in departed:
             self._remove(identity)
         for identity in list(self._farewells):
             self._bid_farewell(identity)
         return more
 
-    def _drop_stuck(self, session: Session, reason: str) -> None:
+    def _drop_stuck(self, frontend: Frontend, reason: str) -> None:
         self.stuck += 1
-        report(f"a frontend ({session.client or 'unnamed'}) is dropped: {reason}")
-        self._remove(session.identity)
+        report(f"a frontend ({frontend.client or 'unnamed'}) is dropped: {reason}")
+        self._remove(frontend.identity)
         farewell = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
-        self._farewells[session.identity] = encode(farewell)
-        self._bid_farewell(session.identity)
+        self._farewells[frontend.identity] = encode(farewell)
+        self._bid_farewell(frontend.identity)
 
     def _bid_farewell(self, identity: bytes) -> None:
         """Tell a frontend that it was dropped, if its connection takes that at this time."""
         try:
             told = self._send(identity, (self._farewells[identity],))
-        except Departed:
+        except FrontendGone:
             told = True
         if told:
             del self._farewells[identity]
 
     def _remove(self, identity: bytes) -> None:
-        if self._sessions.pop(identity, None) is not None:
+        if self._frontends.pop(identity, None) is not None:
             self._count()
 
     def _count(self) -> None:
-        present = sum(session.role == "control" for session in self._sessions.values())
+        present = sum(frontend.role == "control" for frontend in self._frontends.values())
         if present != self._present:
             self._present = present
             self._attendance(present)
@@ -223,7 +223,7 @@ class Frontends:
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Hand a message to the socket; `False` if its pipe is full.
 
-        Raises: Departed if nobody of that identity is connected.
+        Raises: FrontendGone if nobody of that identity is connected.
         """
         try:
             # Only the first part can be refused: ZeroMQ takes a message whole or not at all.
@@ -232,7 +232,7 @@ class Frontends:
             return False
         except zmq.ZMQError as error:
             if error.errno == errno.EHOSTUNREACH:
-                raise Departed from None
+                raise FrontendGone from None
             raise
         last = len(frames) - 1
         for index, frame in enumerate(frames):

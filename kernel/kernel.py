@@ -18,11 +18,11 @@ from ..protocol import link, messages
 from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
 from ..protocol.notebook import CellError, Redefine, Status
-from .console import ConsoleText
+from .console_router import ConsoleRouter
 from .loop import Loop
 from .process import RunnerProcess
-from .record import Record
 from .run_queue import RunQueue
+from .store import Store
 from .supervisor import Supervisor
 
 #: Questions that may wait for the runner, and bytes that may.
@@ -61,10 +61,10 @@ class Kernel:
     ) -> None:
         limits = settings.limits
         self._loop = loop
-        self.record = Record(epoch, limits.ring_bytes)
+        self.store = Store(epoch, limits.ring_bytes)
         self.limits = limits
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
-        self._text = ConsoleText(self.record, self.queue, limits)
+        self._text = ConsoleRouter(self.store, self.queue, limits)
         #: The runner process and its connections.
         self.runner = Supervisor(loop, self, self._text, limits, start)
         #: Why no run is accepted any more; empty while runs are.
@@ -102,7 +102,7 @@ class Kernel:
         if not self.queue.has_room(size):
             raise RequestError("busy", "too many runs are waiting", "wait for runs to finish")
         run = self.queue.accept(request, size)
-        self.record.add(e.RunAccepted(run))
+        self.store.add(e.RunAccepted(run))
         self._next_run()
         return run
 
@@ -127,14 +127,14 @@ class Kernel:
 
         Raises: RequestError if nobody waits for it.
         """
-        if not any(pending.id == question for pending in self.record.notebook.inputs):
+        if not any(pending.id == question for pending in self.store.notebook.inputs):
             raise RequestError(
                 "unknown_input", "nobody waits for this input", "another frontend may have been first"
             )
-        self.record.add(e.InputClosed(question))
+        self.store.add(e.InputClosed(question))
         self.runner.send(link.Answer(question, text))
 
-    def ask(self, question: messages.Question, answered: Answered) -> None:
+    def ask(self, question: messages.Introspection, answered: Answered) -> None:
         """Ask the runner; `answered` is called once, with an `Error` if the runner ends before.
 
         Raises: RequestError if it cannot be asked.
@@ -159,7 +159,7 @@ class Kernel:
         self._drop_waiting(f"the kernel ends: {reason}")
         if self.runner.ready:
             self._interrupt_runner()
-            self.runner.send(link.Stop())
+            self.runner.send(link.Exit())
         elif self.runner.alive:
             self.runner.kill()
         elif self.on_runner_ended is not None:
@@ -168,7 +168,7 @@ class Kernel:
     def _interrupt_runner(self) -> None:
         # First by name, since a signal may overtake the run that it is meant for.
         if self.queue.in_progress is not None:
-            self.runner.send(link.GiveUp(self.queue.in_progress.number))
+            self.runner.send(link.InterruptThrough(self.queue.in_progress.number))
         self.runner.interrupt()
 
     # What the runner reports
@@ -177,13 +177,13 @@ class Kernel:
         """Take an event or an answer of the runner."""
         rule = self._rules.get(type(frame))  # pyright: ignore[reportUnknownArgumentType]
         if rule is None:
-            self.record.add_encoded(frame, encoded)
+            self.store.add_encoded(frame, encoded)
         else:
             rule(frame, encoded)
 
     def configuration(self, generation: int, nonce: bytes) -> link.Configure:
         """Return what a new runner is to know: the sources and settings that the notebook has."""
-        notebook = self.record.notebook
+        notebook = self.store.notebook
         cells = [notebook.cells[cell_id] for cell_id in notebook.order if cell_id in notebook.cells]
         return link.Configure(
             generation=generation,
@@ -211,7 +211,7 @@ class Kernel:
             self._abandon("error", "RunnerDied", sentence)
             if not self._replacing:
                 self._drop_waiting(f"{sentence}, before this run began")
-        self.record.add(e.RunnerDied(reason))
+        self.store.add(e.RunnerDied(reason))
         if self.closing:
             if self.on_runner_ended is not None:
                 self.on_runner_ended()
@@ -221,20 +221,20 @@ class Kernel:
 
     def responsive(self, responsive: bool) -> None:
         """Tell frontends that the runner responds no longer, or does again."""
-        self.record.add(e.RunnerChanged("ready" if responsive else "unresponsive"))
+        self.store.add(e.RunnerChanged("ready" if responsive else "unresponsive"))
 
     def busy(self) -> bool:
         """Whether the runner has something to do."""
-        return bool(self.record.notebook.runs or self._asked)
+        return bool(self.store.notebook.runs or self._asked)
 
     # Steps
 
     def _start(self) -> None:
-        self.record.add(e.RunnerChanged("starting"))
+        self.store.add(e.RunnerChanged("starting"))
         try:
             self.runner.start()
         except OSError as error:
-            self.record.add(e.RunnerDied(f"the runner could not be started: {error.strerror}"))
+            self.store.add(e.RunnerDied(f"the runner could not be started: {error.strerror}"))
 
     def _require_runner(self) -> None:
         if not self.runner.alive:
@@ -248,58 +248,58 @@ class Kernel:
 
     def _drop_waiting(self, reason: str) -> None:
         for number in self.queue.drop():
-            self.record.add(e.RunFinished(number, "dropped", reason=reason))
+            self.store.add(e.RunFinished(number, "dropped", reason=reason))
 
     def _abandon(self, status: Status, kind: str, reason: str) -> None:
         """Finish the cells and runs of a runner that has ended; all that has ever run is stale."""
-        notebook = self.record.notebook
+        notebook = self.store.notebook
         running = [cell for cell in notebook.cells.values() if cell.status == "running"]
         for cell in running:
             duration = max(0.0, time.time() - cell.started)
             error = CellError(kind, reason)
-            self.record.add(e.CellFinished(cell.id, cell.run, status, duration, error))
+            self.store.add(e.CellFinished(cell.id, cell.run, status, duration, error))
         stale = [cell.id for cell in notebook.cells.values() if cell.run and not cell.stale]
         if stale:
-            self.record.add(e.CellsMarked(stale))
+            self.store.add(e.CellsMarked(stale))
         current = self.queue.in_progress
         for run in [run.run for run in notebook.runs]:
             # The runner's own, and the one that it had been told to carry out.
             if run < 0 or (current is not None and run == current.number):
                 failed = [cell.id for cell in running if cell.run == run]
                 outcome = "error" if status == "error" else "interrupted"
-                self.record.add(e.RunFinished(run, outcome, failed, reason))
+                self.store.add(e.RunFinished(run, outcome, failed, reason))
                 self.queue.finish(run)
 
     # Rules for events that concern the kernel itself
 
     def _cell_started(self, event: e.CellStarted, encoded: bytes) -> None:
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
         self._text.started(event.cell, event.run)
 
     def _cell_finished(self, event: e.CellFinished, encoded: bytes) -> None:
         # What the cell has printed stands in the log before its end does.
         self.runner.read_pipes()
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
 
     def _cells_deleted(self, event: e.CellsDeleted, encoded: bytes) -> None:
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
         self._text.deleted(event.cells)
 
     def _run_finished(self, event: e.RunFinished, encoded: bytes) -> None:
         self.runner.read_pipes()
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
         self.queue.finish(event.run)
         self._text.finished(event.run)
         self._next_run()
 
     def _runner_started(self, event: e.RunnerStarted, encoded: bytes) -> None:
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
         self._next_run()
 
     def _input_requested(self, event: e.InputRequested, encoded: bytes) -> None:
-        self.record.add_encoded(event, encoded)
+        self.store.add_encoded(event, encoded)
         if not self._frontends:
-            self.runner.send(link.Unanswerable(event.id))
+            self.runner.send(link.NoFrontend(event.id))
 
     def _answered(self, answer: Any, encoded: bytes) -> None:
         answered = self._asked.pop(answer.id, None)

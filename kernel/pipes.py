@@ -20,7 +20,7 @@ from ..protocol.errors import ProtocolError
 from ..protocol.link import PipeOpened
 from ..protocol.markers import MarkedReader, Marker
 from ..protocol.notebook import Stream
-from .console import ConsoleText
+from .console_router import ConsoleRouter
 from .diagnostics import report
 from .loop import Loop, Timer
 
@@ -83,7 +83,7 @@ class _ChildPipe(_Pipe):
 class Pipes:
     """All pipes of one runner."""
 
-    def __init__(self, loop: Loop, text: ConsoleText, nonce: bytes, stdout: int, stderr: int) -> None:
+    def __init__(self, loop: Loop, text: ConsoleRouter, nonce: bytes, stdout: int, stderr: int) -> None:
         self._loop = loop
         self._text = text
         self._marked = (_MarkedPipe(stdout, "stdout", nonce), _MarkedPipe(stderr, "stderr", nonce))

@@ -19,7 +19,7 @@ from ..protocol.limits import Limits
 from .diagnostics import report, resident_memory
 from .frontends import Frontends
 from .kernel import Kernel
-from .record import encode
+from .store import encode
 
 #: Answers kept for requests that are repeated.
 _ANSWERS = 4096
@@ -51,7 +51,7 @@ _WATCHING = m.Hello | m.Ping | m.Statistics | m.Acknowledge
 #: What is answered before `Hello`.
 _UNGREETED = m.Hello | m.Ping
 #: What may be carried out again when it is repeated.
-_REPEATABLE = m.Hello | m.Ping | m.Statistics | m.Question
+_REPEATABLE = m.Hello | m.Ping | m.Statistics | m.Introspection
 
 
 class Requests:
@@ -77,7 +77,7 @@ class Requests:
             m.RestartRunner: self._restart_runner,
             m.Shutdown: self._shutdown,
             **dict.fromkeys(get_args(m.Run), self._run),
-            **dict.fromkeys(get_args(m.Question), self._ask),
+            **dict.fromkeys(get_args(m.Introspection), self._ask),
         }
 
     def attach(self, frontends: Frontends) -> None:
@@ -92,9 +92,9 @@ class Requests:
             self._answer_malformed(identity, frame, error)
             return
         if type(request) is m.Acknowledge:
-            session = self._frontends.session(identity)
-            if session is not None:
-                session.acknowledge(request.received)
+            frontend = self._frontends.frontend(identity)
+            if frontend is not None:
+                frontend.acknowledge(request.received)
             return
         repeatable = isinstance(request, _REPEATABLE)
         known = None if repeatable else self._answers.get(request.id)
@@ -155,7 +155,7 @@ class Requests:
             raise RequestError("invalid", "the id of the request is too long", "use a short one")
         if role != "control" and not isinstance(request, _WATCHING):
             raise RequestError("forbidden", "this key may watch and not run", "connect with the client's key")
-        if not isinstance(request, _UNGREETED) and self._frontends.session(identity) is None:
+        if not isinstance(request, _UNGREETED) and self._frontends.frontend(identity) is None:
             raise RequestError("not_greeted", "there is no session", "send Hello first")
         if not fresh:
             raise RequestError(
@@ -169,13 +169,13 @@ class Requests:
                 f"this kernel speaks version {m.PROTOCOL} of the protocol, not {request.protocol}",
                 "use a frontend of the same version",
             )
-        session = self._frontends.open(identity, role, request.client[:_ID])
-        record = self._kernel.record
-        session.open(record, request.epoch, request.seq)
+        frontend = self._frontends.open(identity, role, request.client[:_ID])
+        store = self._kernel.store
+        frontend.open(store, request.epoch, request.seq)
         return m.Welcome(
             id=request.id,
-            epoch=record.epoch,
-            seq=record.log.last,
+            epoch=store.epoch,
+            seq=store.log.last,
             role=role,
             version=self._version,
             limits=self._limits,
@@ -193,10 +193,10 @@ class Requests:
                 raise RequestError("invalid", "a cell is given twice", "give each cell once")
         elif isinstance(request, m.DeleteCells | m.ConfigureCells):
             for cell in request.cells:
-                if cell not in self._kernel.record.notebook.cells and not self._kernel.queue.declares(cell):
+                if cell not in self._kernel.store.notebook.cells and not self._kernel.queue.declares(cell):
                     raise RequestError("unknown_cell", f"there is no cell {cell[:_ID]!r}", "submit it first")
         run = self._kernel.submit(request, size)
-        return m.RunQueued(request.id, run, self._kernel.record.log.last)
+        return m.RunQueued(request.id, run, self._kernel.store.log.last)
 
     def _interrupt(self, identity: bytes, role: m.Role, request: m.Interrupt, size: int) -> Any:
         self._kernel.interrupt()
@@ -206,7 +206,7 @@ class Requests:
         self._kernel.provide_input(request.input, request.text)
         return m.Done(request.id)
 
-    def _ask(self, identity: bytes, role: m.Role, request: m.Question, size: int) -> Any:
+    def _ask(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
         def answered(answer: Any) -> None:
             self._frontends.reply(identity, msgspec.structs.replace(answer, id=request.id))
 
@@ -214,21 +214,21 @@ class Requests:
         return _LATER
 
     def _ping(self, identity: bytes, role: m.Role, request: m.Ping, size: int) -> Any:
-        return m.Pong(request.id, self._kernel.record.log.last)
+        return m.Pong(request.id, self._kernel.store.log.last)
 
     def _statistics(self, identity: bytes, role: m.Role, request: m.Statistics, size: int) -> Any:
         self._frontends.probe()
-        record = self._kernel.record
-        log = record.log.statistics()
+        store = self._kernel.store
+        log = store.log.statistics()
         return m.KernelStatistics(
             id=request.id,
-            epoch=record.epoch,
-            seq=record.log.last,
+            epoch=store.epoch,
+            seq=store.log.last,
             pid=os.getpid(),
             memory=resident_memory(),
             ring_bytes=log.size,
             ring_events=log.events,
-            sessions=[session.statistics(record.log.last) for session in self._frontends.sessions()],
+            sessions=[frontend.statistics(store.log.last) for frontend in self._frontends.sessions()],
             malformed=self._malformed + self._kernel.runner.malformed,
             refused=self._refused,
             stuck=self._frontends.stuck,

@@ -21,7 +21,7 @@ from ..protocol.errors import ProtocolError
 from ..protocol.messages import Completions, Error, Inspection, VariableList
 from .diagnostics import report
 from .loop import Loop
-from .record import RunnerEvent, encode
+from .store import RunnerEvent, encode
 
 #: Bytes of one read. The cost of a turn is the number of events in it, not their size.
 _READ = 32 * 1024

@@ -38,7 +38,7 @@ _STALLED_SECONDS = 0.2
 _LOOK = 1.0
 
 
-class Service:
+class KernelProcess:
     """Everything in one kernel process."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Service:
         requests = Requests(self._kernel, limits, __version__, self.shut_down)
         self._frontends = Frontends(
             self._endpoint.socket,
-            self._kernel.record,
+            self._kernel.store,
             limits,
             authenticated=self._endpoint.authenticator is not None,
             receive=requests.receive,
@@ -104,7 +104,7 @@ class Service:
         self._kernel.runner.turn()
         wait = self._frontends.turn()
         # After what has happened is on its way.
-        self._kernel.record.catch_up()
+        self._kernel.store.apply_pending()
         self._kernel.runner.watch()
         if self._draining and self._frontends.caught_up():
             self._loop.stop()
@@ -124,7 +124,7 @@ class Service:
     def _close_log(self) -> None:
         if self._draining:
             return
-        self._kernel.record.add(KernelClosing(self._kernel.closing))
+        self._kernel.store.add(KernelClosing(self._kernel.closing))
         self._draining = True
         self._drain_start = time.monotonic()
         self._drain()
@@ -219,7 +219,7 @@ def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess
     """Be a kernel with the settings in `line` until it is shut down; return the exit status."""
     try:
         settings = msgspec.json.decode(line, type=Settings)
-        service = Service(settings, process, start)
+        service = KernelProcess(settings, process, start)
     except (msgspec.DecodeError, OSError) as error:
         kind = "the settings cannot be read" if isinstance(error, msgspec.DecodeError) else "cannot start"
         report(f"{kind}: {error}")

@@ -12,7 +12,7 @@ import msgspec
 
 from ..protocol import events as e
 from ..protocol.notebook import CellState, Console, Notebook
-from .record import encode
+from .store import encode
 
 
 class Snapshot:

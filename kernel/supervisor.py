@@ -16,7 +16,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.events import RunnerStarted
 from ..protocol.limits import Limits
-from .console import ConsoleText
+from .console_router import ConsoleRouter
 from .loop import Loop, Timer
 from .pipes import Pipes
 from .process import RunnerProcess
@@ -28,7 +28,7 @@ _PROBE = 1.0
 _GRACE = 0.5
 
 
-class Owner(Protocol):
+class SupervisorListener(Protocol):
     """What the supervisor reports to."""
 
     def received(self, frame: Any, encoded: bytes) -> None:
@@ -58,8 +58,8 @@ class Supervisor:
     def __init__(
         self,
         loop: Loop,
-        owner: Owner,
-        text: ConsoleText,
+        owner: SupervisorListener,
+        text: ConsoleRouter,
         limits: Limits,
         start: Callable[[], RunnerProcess],
     ) -> None:

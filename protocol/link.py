@@ -54,7 +54,7 @@ class Execute(_Tagged, frozen=True):
     request: Run
 
 
-class GiveUp(_Tagged, frozen=True):
+class InterruptThrough(_Tagged, frozen=True):
     """Runs up to this number are interrupted, begun or not; SIGINT, which may overtake them, follows."""
 
     run: int
@@ -67,7 +67,7 @@ class Answer(_Tagged, frozen=True):
     text: str
 
 
-class Unanswerable(_Tagged, frozen=True):
+class NoFrontend(_Tagged, frozen=True):
     """No frontend was attached that could answer the question when it was asked."""
 
     input: str
@@ -79,14 +79,14 @@ class Probe(_Tagged, frozen=True):
     number: int
 
 
-class Stop(_Tagged, frozen=True):
+class Exit(_Tagged, frozen=True):
     """End the process in order."""
 
 
 #: Over the link, from the kernel.
 Instruction = Configure | Execute
 #: Over the control link.
-Control = GiveUp | Answer | Unanswerable | Probe | Stop | Complete | Inspect | Variables
+Control = InterruptThrough | Answer | NoFrontend | Probe | Exit | Complete | Inspect | Variables
 
 
 class Alive(_Tagged, frozen=True):

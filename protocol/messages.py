@@ -154,11 +154,11 @@ class Shutdown(_Request, frozen=True):
 
 
 Run = RunCells | RunStale | SyncCells | DeleteCells | ConfigureCells | SetMode
-Question = Complete | Inspect | Variables
+Introspection = Complete | Inspect | Variables
 Request = (
     Hello
     | Run
-    | Question
+    | Introspection
     | Interrupt
     | ProvideInput
     | Acknowledge

@@ -192,7 +192,7 @@ class Engine:
 
     handle_sigint = interrupt
 
-    def give_up(self, run: int) -> None:
+    def interrupt_through(self, run: int) -> None:
         """Interrupt the runs up to number `run`, also those that are yet to come; from any thread.
 
         For who sends SIGINT from outside, before it: the signal may come before the run that it is for.
@@ -207,7 +207,7 @@ class Engine:
         failed: list[str] = []
         reason = ""
         cancelled: asyncio.CancelledError | None = None
-        # In this order: `give_up` does the two in the other one, so one of them sees the other.
+        # In this order: `interrupt_through` does the two in the other one, so one of them sees the other.
         self._run = run
         if 0 < run <= self.interrupts.through:
             self.interrupts.requested = 1

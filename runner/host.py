@@ -31,12 +31,12 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Error, Inspect, Question, Variables
+from ..protocol.messages import Complete, Error, Inspect, Introspection, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.input import Inputs, install_input
 from .attribution.subprocesses import install_subprocesses
-from .attribution.task_errors import report_where_it_belongs
+from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
@@ -83,16 +83,16 @@ class Host:
             last_own_run=configure.last_own_run,
         )
         self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(report_where_it_belongs)
+        self._loop.set_exception_handler(report_in_task_context)
         self._runs: deque[link.Execute] = deque()
         #: Done when there is a run to carry out; None while the main thread need not be told.
         self._run_arrived: asyncio.Future[None] | None = None
-        self._questions: queue.SimpleQueue[Question] | None = None
+        self._questions: queue.SimpleQueue[Introspection] | None = None
         # One object, to be found again.
         self._handler = self._interrupted
 
     def serve(self) -> None:
-        """Work until the kernel says `Stop`."""
+        """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
         signal.signal(signal.SIGINT, self._handler)
         sys.unraisablehook = self._unraisable
@@ -214,15 +214,15 @@ class Host:
 
     def _carry_out(self, control: link.Control) -> None:
         match control:
-            case link.GiveUp(run=run):
-                self._engine.give_up(run)
+            case link.InterruptThrough(run=run):
+                self._engine.interrupt_through(run)
             case link.Answer(input=name, text=text):
                 self._inputs.answer(name, text)
-            case link.Unanswerable(input=name):
+            case link.NoFrontend(input=name):
                 self._inputs.refuse(name)
             case link.Probe(number=number):
                 self._emitter.emit(link.Alive(number))
-            case link.Stop():
+            case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
             case Complete() | Inspect() | Variables() as question:
                 self._ask(question)
@@ -233,7 +233,7 @@ class Host:
 
     # The thread that answers questions
 
-    def _ask(self, question: Question) -> None:
+    def _ask(self, question: Introspection) -> None:
         if self._questions is None:
             self._questions = queue.SimpleQueue()
             threading.Thread(target=self._answer, name="cellwire questions", daemon=True).start()

@@ -22,7 +22,7 @@ from ..protocol.messages import (
     Completions,
     Inspect,
     Inspection,
-    Question,
+    Introspection,
     Variable,
     VariableList,
     Variables,
@@ -47,7 +47,7 @@ _MISSING = object()
 
 
 def answer(
-    question: Question, names: dict[str, Any], notebook: Notebook
+    question: Introspection, names: dict[str, Any], notebook: Notebook
 ) -> Completions | Inspection | VariableList:
     """Return the answer to `question`."""
     match question:

@@ -10,8 +10,8 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from .definite_binding import UNREACHABLE, join
 from .expressions import ExpressionWalk, parameters_of
-from .flow import UNREACHABLE, join
 from .names import class_private, is_private
 from .scopes import Certain, Use
 

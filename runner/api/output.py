@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from ..attribution.context import current_execution
-from ..attribution.redirection import seal_redirected
+from ..attribution.redirection import begin_new_item
 from ..output.formatting import Data, Metadata, format_value
 
 _in_kernel = False
@@ -63,7 +63,7 @@ class Output:
         execution = current_execution.get()
         if execution is None:
             return OutputHandle(_Printed(data))
-        seal_redirected()
+        begin_new_item()
         return OutputHandle(execution.outputs.append(data, metadata))
 
     def replace(self, value: object) -> None:
@@ -75,7 +75,7 @@ class Output:
             _Printed(format_value(value)[0])
         else:
             data, metadata = format_value(value)
-            seal_redirected()
+            begin_new_item()
             execution.outputs.replace(data, metadata)
 
     def replace_at_index(self, value: object, index: int) -> None:
@@ -88,14 +88,14 @@ class Output:
         if execution is None:
             _Printed(data)
         else:
-            seal_redirected()
+            begin_new_item()
             execution.outputs.replace_at_index(index, data, metadata)
 
     def clear(self) -> None:
         """Empty the list, at once."""
         execution = current_execution.get()
         if execution is not None:
-            seal_redirected()
+            begin_new_item()
             execution.outputs.clear()
 
     def clear_console(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import msgspec
 
 from ..attribution.context import current_execution
-from ..attribution.redirection import seal_redirected
+from ..attribution.redirection import begin_new_item
 from .throttle import Throttle
 
 MIME = "application/vnd.cellwire.progress+json"
@@ -116,7 +116,7 @@ class Spinner:
         if execution is None:
             self._place = _Line(data)
         else:
-            seal_redirected()
+            begin_new_item()
             self._place = execution.outputs.append(data)
         self.sent_at = self._throttle.clock()
         return self

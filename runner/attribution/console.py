@@ -44,7 +44,7 @@ class Console:
         """Have what C code writes from here on belong to `execution`."""
         marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
-            emitter.perform(partial(self._sinks[stream].enter, execution, marker))
+            emitter.emit_step(partial(self._sinks[stream].enter, execution, marker))
 
     def mark(self, stream: Stream, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> None:
         """Put a marker of any kind but `cell` at this place of the stream."""

@@ -52,7 +52,7 @@ def redirection(stream: Stream) -> Taker | None:
     return None if found is None else found.taker
 
 
-def seal_redirected() -> None:
+def begin_new_item() -> None:
     """Send what is held back and let later text begin a new item: something else is about to be shown."""
     for stream in redirections.get():
         taker = redirection(stream)

@@ -26,7 +26,7 @@ from typing import Any, Self
 from ...protocol.link import PipeOpened
 from ...protocol.notebook import Stream
 from ..output.emitter import Emitter
-from ..output.sinks import WithDescriptor
+from ..output.sinks import EventWithDescriptor
 from .after_import import after_import
 from .console import Console
 from .context import Execution, starting_execution
@@ -80,7 +80,7 @@ class Children:
             number = next(self._numbers)
             reading, pipes.ends[stream] = os.pipe()
             cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
-            self._emitter.emit(WithDescriptor(PipeOpened(cell, run, stream, number), reading))
+            self._emitter.emit(EventWithDescriptor(PipeOpened(cell, run, stream, number), reading))
             self._console.mark(stream, "pipe_opened", execution, number)
             pipes.numbers[stream] = number
         return pipes

@@ -11,7 +11,7 @@ from contextvars import Context
 from typing import Any
 
 
-def report_where_it_belongs(loop: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:
+def report_in_task_context(loop: asyncio.AbstractEventLoop, details: dict[str, Any]) -> None:
     """Report as asyncio does, in the context of what it is about. An exception handler for a loop."""
     about = details.get("task") or details.get("future") or details.get("handle")
     # Python 3.11 has no name for the context of either.

@@ -16,7 +16,7 @@ from ...protocol.notebook import Notebook
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
 from ..dataflow.program import Program
-from ..dataflow.schedule import Schedule
+from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
 from .executor import Executor
 from .interrupts import Interrupts
@@ -64,7 +64,7 @@ class Conductor:
             turn = time.monotonic()
             while done < len(order) and not self._interrupts.requested:
                 if self._program.compiled[order[done]].analysis.is_async:
-                    schedule = Schedule(order[done:], self._program.graph.predecessors)
+                    schedule = ReadyCells(order[done:], self._program.graph.predecessors)
                     done = len(order)
                     await self._overlapping(schedule)
                     break
@@ -90,7 +90,7 @@ class Conductor:
             self._context.run(self._executor.run, execution, self._program.compiled[cell])
             self._ended(execution)
 
-    async def _overlapping(self, schedule: Schedule) -> None:
+    async def _overlapping(self, schedule: ReadyCells) -> None:
         """Carry out `schedule`; cells that await run beside the others."""
         interrupts = self._interrupts
         progress = asyncio.Event()

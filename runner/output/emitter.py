@@ -1,7 +1,7 @@
 """Events on their way out of this process, in one order, whoever emits them and whatever interrupts it.
 
 One lock gives the order: what is decided, encoded and written under it is one step, so list order is
-wire order. When `emit` or `perform` returns, the bytes are in the operating system and survive this
+wire order. When `emit` or `emit_step` returns, the bytes are in the operating system and survive this
 process. A thread that finds another one emitting leaves its event to it, and looks until it is sent.
 
 Three things may happen between any two bytecodes, and none of them blocks, loses or repeats anything:
@@ -115,7 +115,7 @@ class Emitter:
             self.flush()
             raise
 
-    def perform(self, step: Callable[[], Any]) -> None:
+    def emit_step(self, step: Callable[[], Any]) -> None:
         """Call `step` when it is its turn and send the event or the list of events it returns.
 
         It may be called again if a signal handler raises in the middle of it: it must decide from state
@@ -133,7 +133,7 @@ class Emitter:
         self._deferred.append(event)
 
     def defer_step(self, step: Callable[[], Any]) -> None:
-        """Have `step`, as in `perform`, decide in its turn what is sent together with what comes next."""
+        """Have `step`, as in `emit_step`, decide in its turn what is sent together with what comes next."""
         self._deferred.append(_Step(step))
 
     def flush(self) -> None:

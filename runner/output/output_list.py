@@ -94,7 +94,7 @@ class OutputList:
 
     def _change(self, step: Callable[[], Any]) -> None:
         if not self._retired:
-            self._emitter.perform(step)
+            self._emitter.emit_step(step)
 
     def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
         """Return an item's bundle and metadata as they are sent."""

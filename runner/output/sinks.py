@@ -52,7 +52,7 @@ class Sink(Protocol):
         ...
 
 
-class WithDescriptor:
+class EventWithDescriptor:
     """An event that a file descriptor travels with over the link; it is closed here when that is done."""
 
     __slots__ = ("descriptor", "event")
@@ -102,7 +102,7 @@ class LinkSink:
 
     def encode(self, *events: Any) -> bytes:
         if len(events) == 1:
-            if type(events[0]) is WithDescriptor:
+            if type(events[0]) is EventWithDescriptor:
                 return _FrameWithDescriptor(link.frame(encodable.encode(events[0].event)), events[0])
             return link.frame(encodable.encode(events[0]))
         return b"".join([link.frame(encodable.encode(event)) for event in events])
@@ -143,9 +143,9 @@ class LinkSink:
 class _FrameWithDescriptor(bytes):
     """The frame of an event with a descriptor, which stays open as long as this is there."""
 
-    source: WithDescriptor
+    source: EventWithDescriptor
 
-    def __new__(cls, frame: bytes, source: WithDescriptor) -> Self:
+    def __new__(cls, frame: bytes, source: EventWithDescriptor) -> Self:
         self = super().__new__(cls, frame)
         self.source = source
         return self

@@ -144,7 +144,7 @@ class Frontend:
         if self.acknowledging:
             self.send(m.Acknowledge(self.received))
 
-    def catch_up(self) -> None:
+    def apply_pending(self) -> None:
         """Receive until everything is there that the kernel has at this moment."""
         seq = self.ask(m.Ping).seq
         self.until(lambda: self.seq >= seq)
@@ -152,7 +152,7 @@ class Frontend:
     def settle(self) -> None:
         """Receive until no run is waiting or in progress, and everything is there."""
         self.until_answer(m.Statistics, lambda answer: not answer.queued_runs)
-        self.catch_up()
+        self.apply_pending()
 
     def take_what_is_there(self) -> None:
         """Receive until nothing is there, without waiting."""

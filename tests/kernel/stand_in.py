@@ -75,7 +75,7 @@ class StandIn:
                 self.emit(link.Alive(number))
             case messages.Complete(id=id):
                 self.emit(messages.Completions(id, [messages.Completion("stand-in")]))
-            case link.Stop():
+            case link.Exit():
                 self.stopped = True
             case _:
                 pass

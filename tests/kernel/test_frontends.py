@@ -47,7 +47,7 @@ def test_all_replicas_are_equal_however_late_they_join_or_slow_they_are(launch, 
     slow.acknowledging = True
     slow.send(m.Acknowledge(slow.received))
     for frontend in (steady, slow, *joining):
-        frontend.catch_up()
+        frontend.apply_pending()
     copies = {canonical(frontend.notebook) for frontend in (steady, slow, *joining)}
     assert len(copies) == 1
     assert len(steady.notebook.cells["a"].outputs) == 18_000
@@ -109,7 +109,7 @@ def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_can_come_back(
     assert stuck.ask(m.RunStale).code == "not_greeted"
     stuck.acknowledging = True
     assert isinstance(stuck.greet_again(), m.Welcome)
-    stuck.catch_up()
+    stuck.apply_pending()
     assert canonical(stuck.notebook) == canonical(steady.notebook)
 
 
@@ -173,7 +173,7 @@ def test_a_question_is_refused_while_no_frontend_is_attached(launch, attach, tmp
     assert select.select([fd], [], [], 20)[0], "the cell is not told"
     told = msgspec.msgpack.decode(os.read(fd, 1000), type=link.Control)
     os.close(fd)
-    assert isinstance(told, link.Unanswerable)
+    assert isinstance(told, link.NoFrontend)
     late = attach(kernel)
     late.until(lambda: "a" in late.notebook.cells and late.notebook.idle)
     asked = {question.id for question in late.notebook.inputs}

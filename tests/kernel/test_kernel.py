@@ -67,7 +67,7 @@ def test_sixteen_threads_leave_every_replica_equal(kernel, frontend, attach):
     late.send(m.Acknowledge(late.received))
     latest = attach(kernel)
     for replica in (frontend, late, latest):
-        replica.catch_up()
+        replica.apply_pending()
     assert canonical(frontend.notebook) == canonical(late.notebook) == canonical(latest.notebook)
     assert len(frontend.notebook.cells["a"].outputs) == 16 * 900
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cellwire.kernel.console import ConsoleText
+from cellwire.kernel.console_router import ConsoleRouter
 from cellwire.kernel.loop import Loop
 from cellwire.kernel.pipes import Pipes
-from cellwire.kernel.record import Record
 from cellwire.kernel.run_queue import RunQueue
+from cellwire.kernel.store import Store
 from cellwire.protocol import events as e
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.link import PipeOpened
@@ -23,19 +23,19 @@ class Console:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.record = Record("epoch", 1 << 20)
+        self.store = Store("epoch", 1 << 20)
         queue = RunQueue(10, 10)
         queue.accept(RunStale("1"), 1)
         queue.begin()
-        self.record.add(e.GraphChanged([e.CellDeclared("a"), e.CellDeclared("b")]))
+        self.store.add(e.GraphChanged([e.CellDeclared("a"), e.CellDeclared("b")]))
         for cell in "ab":
-            self.record.add(e.CellStarted(cell, 1))
+            self.store.add(e.CellStarted(cell, 1))
         ends = [os.pipe() for _ in range(2)]
         for reading, _ in ends:
             os.set_blocking(reading, False)
         (out, self.out), (err, self.err) = ends
         self.reading = (out, err)
-        self.pipes = Pipes(self.loop, ConsoleText(self.record, queue, Limits()), NONCE, out, err)
+        self.pipes = Pipes(self.loop, ConsoleRouter(self.store, queue, Limits()), NONCE, out, err)
         self.children: list[int] = []
 
     def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:
@@ -51,7 +51,7 @@ class Console:
 
     def read(self, cell: str = "a") -> str:
         self.pipes.drain()
-        return self.record.notebook.cells[cell].console.text()
+        return self.store.notebook.cells[cell].console.text()
 
     def turn(self) -> None:
         """Go round the loop for what is ready, until no pipe rests."""
@@ -84,14 +84,14 @@ def console() -> Iterator[Console]:
 def test_text_before_any_marker_belongs_to_no_cell(console: Console):
     console.write(b"starting")
     console.pipes.drain()
-    assert console.record.notebook.console.text() == "starting"
+    assert console.store.notebook.console.text() == "starting"
 
 
 def test_a_marker_says_whose_the_following_text_is(console: Console):
     console.write(Marker("cell", "a", 1), b"one", Marker("cell", "b", 1), b"two", Marker("cell"), b"none")
     assert console.read("a") == "one"
     assert console.read("b") == "two"
-    assert console.record.notebook.console.text() == "none"
+    assert console.store.notebook.console.text() == "none"
 
 
 def test_a_pipe_that_a_drain_has_emptied_rests_before_it_wakes_the_kernel_again(console: Console):
@@ -103,9 +103,9 @@ def test_a_pipe_that_a_drain_has_emptied_rests_before_it_wakes_the_kernel_again(
     assert err.fd in console.loop._watched, "there was nothing to read in it"
     console.write(b"two")
     console.loop.run(lambda: console.loop.stop() or float("inf") if not out.resting else float("inf"))
-    assert console.record.notebook.cells["a"].console.text() == "one", "not read before the rest is over"
+    assert console.store.notebook.cells["a"].console.text() == "one", "not read before the rest is over"
     console.turn()
-    assert console.record.notebook.cells["a"].console.text() == "onetwo"
+    assert console.store.notebook.cells["a"].console.text() == "onetwo"
 
 
 def test_each_stream_has_an_owner_of_its_own(console: Console):
@@ -117,10 +117,10 @@ def test_each_stream_has_an_owner_of_its_own(console: Console):
 
 
 def test_pieces_of_one_run_in_one_read_become_one_event(console: Console):
-    seq = console.record.log.last
+    seq = console.store.log.last
     console.write(*[Marker("cell", "a", 1), b"line\n"] * 100)
     assert console.read("a") == "line\n" * 100
-    assert console.record.log.last == seq + 1
+    assert console.store.log.last == seq + 1
 
 
 def test_a_character_cut_by_a_read_waits_for_its_rest(console: Console):
@@ -141,7 +141,7 @@ def test_what_is_left_at_the_end_is_passed_on(console: Console):
     console.write(Marker("cell", "a", 1), b"last words " + "€".encode()[:2])
     os.close(console.out)
     console.pipes.finish()
-    assert console.record.notebook.cells["a"].console.text() == "last words �"
+    assert console.store.notebook.cells["a"].console.text() == "last words �"
 
 
 def test_a_clear_marker_empties_the_stream(console: Console):
@@ -246,7 +246,7 @@ def test_childrens_pipes_are_emptied_and_closed_at_the_end(console: Console):
     child = console.child(1)
     os.write(child, b"never marked")
     console.pipes.finish()
-    assert console.record.notebook.cells["a"].console.text() == "never marked"
+    assert console.store.notebook.cells["a"].console.text() == "never marked"
     assert not console.pipes._children
 
 

@@ -4,8 +4,8 @@ import tracemalloc
 from typing import Any
 
 import msgspec
-from cellwire.kernel.record import OpaqueItem, Record, RunnerEvent, encode
 from cellwire.kernel.snapshot import Snapshot
+from cellwire.kernel.store import OpaqueItem, RunnerEvent, Store, encode
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellError, Item, Notebook
 from cellwire.protocol.reducer import apply
@@ -13,13 +13,13 @@ from cellwire.protocol.reducer import apply
 decode_event = msgspec.msgpack.Decoder(e.Event).decode
 
 
-def record(*events: Any) -> Record:
-    made = Record("epoch", 1 << 20)
+def record(*events: Any) -> Store:
+    made = Store("epoch", 1 << 20)
     add(made, *events)
     return made
 
 
-def add(made: Record, *events: Any) -> None:
+def add(made: Store, *events: Any) -> None:
     """Add events as they come from a runner or, if they are the kernel's own, as the kernel does."""
     for event in events:
         encoded = encode(event)

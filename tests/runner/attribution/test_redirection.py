@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from cellwire.runner.api.output import output
 from cellwire.runner.attribution.redirection import (
+    begin_new_item,
     capture_stderr,
     capture_stdout,
     redirect_stderr,
     redirect_stdout,
     redirection,
-    seal_redirected,
 )
 
 WAIT = 10
@@ -244,7 +244,7 @@ def test_streams_that_ask_for_themselves_are_not_wrapped(monkeypatch: pytest.Mon
         assert sys.stdout is proxy
         print("taken")
     print("kept")
-    seal_redirected()
+    begin_new_item()
     assert (text.getvalue(), proxy.getvalue()) == ("taken\n", "kept\n")
 
 

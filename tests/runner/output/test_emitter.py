@@ -11,7 +11,7 @@ import pytest
 from cellwire.protocol import link
 from cellwire.protocol.events import Event, OutputsCleared, RunAccepted
 from cellwire.runner.output.emitter import CallbackSink, Emitter, LinkSink
-from cellwire.runner.output.sinks import WithDescriptor
+from cellwire.runner.output.sinks import EventWithDescriptor
 
 _decode = msgspec.msgpack.Decoder(Event | link.Report).decode
 
@@ -61,21 +61,21 @@ def test_what_is_emitted_in_the_middle_of_an_emission_follows_it() -> None:
         received.append(event.run)
         if event.run in (1, 2):
             emitter.emit(RunAccepted(event.run * 10))
-            emitter.perform(lambda: [RunAccepted(event.run * 10 + 1), RunAccepted(event.run * 10 + 2)])
+            emitter.emit_step(lambda: [RunAccepted(event.run * 10 + 1), RunAccepted(event.run * 10 + 2)])
             assert received[-1] == event.run
 
     emitter = Emitter(CallbackSink(receive))
     emitter.emit(RunAccepted(1))
-    emitter.perform(lambda: RunAccepted(2))
+    emitter.emit_step(lambda: RunAccepted(2))
     assert received == [1, 10, 11, 12, 2, 20, 21, 22]
 
 
 def test_a_step_sends_what_it_returns_as_one() -> None:
     received: list[Any] = []
     emitter = Emitter(CallbackSink(received.append))
-    emitter.perform(lambda: None)
-    emitter.perform(list)
-    emitter.perform(lambda: [RunAccepted(1), RunAccepted(2)])
+    emitter.emit_step(lambda: None)
+    emitter.emit_step(list)
+    emitter.emit_step(lambda: [RunAccepted(1), RunAccepted(2)])
     assert received == [RunAccepted(1), RunAccepted(2)]
 
 
@@ -83,7 +83,7 @@ def test_a_step_refuses_by_returning_an_exception() -> None:
     received: list[Any] = []
     emitter = Emitter(CallbackSink(received.append))
     with pytest.raises(IndexError, match="no such place"):
-        emitter.perform(lambda: IndexError("no such place"))
+        emitter.emit_step(lambda: IndexError("no such place"))
     emitter.emit(RunAccepted(1))
     assert received == [RunAccepted(1)]
 
@@ -118,7 +118,7 @@ def test_a_step_that_is_interrupted_is_carried_out_in_its_place_and_once() -> No
         return RunAccepted(1)
 
     with pytest.raises(KeyboardInterrupt):
-        emitter.perform(step)
+        emitter.emit_step(step)
     assert (received, len(calls)) == ([1, 2], 2)
 
 
@@ -130,7 +130,7 @@ def test_a_step_that_always_raises_is_given_up() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        emitter.perform(step)
+        emitter.emit_step(step)
     failures = 0
     while not received:
         assert failures < 200
@@ -180,7 +180,7 @@ def test_a_refusal_reaches_the_thread_whose_step_it_is() -> None:
 
     def refuse() -> None:
         try:
-            emitter.perform(lambda: IndexError("mine"))
+            emitter.emit_step(lambda: IndexError("mine"))
         except IndexError as error:
             refused.append(str(error))
 
@@ -231,10 +231,10 @@ def test_a_descriptor_arrives_with_the_first_byte_of_its_frame_and_is_closed_her
 
     def receive(_event: Any) -> None:
         ends.emitter.emit(RunAccepted(1))
-        ends.emitter.emit(WithDescriptor(opened, reading))
+        ends.emitter.emit(EventWithDescriptor(opened, reading))
         ends.emitter.emit(RunAccepted(2))
 
-    ends.emitter.perform(lambda: receive(None))
+    ends.emitter.emit_step(lambda: receive(None))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(reading)
     first = link.frame(msgspec.msgpack.encode(RunAccepted(1)))
@@ -264,7 +264,7 @@ def test_an_operating_system_error_that_a_signal_handler_raises_is_not_mistaken(
         raise error
 
     with pytest.raises(OSError):
-        ends.emitter.perform(step)
+        ends.emitter.emit_step(step)
 
 
 def test_text_that_is_not_unicode_is_escaped(ends: Ends) -> None:
@@ -282,7 +282,7 @@ def test_nothing_is_kept_of_what_was_sent(ends: Ends) -> None:
 
     for _ in range(50):
         emitted(lambda: ends.emitter.emit(RunAccepted(1)))
-        emitted(lambda: ends.emitter.perform(lambda: RunAccepted(1)))
+        emitted(lambda: ends.emitter.emit_step(lambda: RunAccepted(1)))
     assert len(ends.received()) == sent
     assert not ends.emitter._deferred
     assert ends.emitter._batch is None

@@ -1,9 +1,9 @@
 """Whose console text is, when its time has come, and how much of it is kept."""
 
 import pytest
-from cellwire.kernel.console import ConsoleText
-from cellwire.kernel.record import Record
+from cellwire.kernel.console_router import ConsoleRouter
 from cellwire.kernel.run_queue import RunQueue
+from cellwire.kernel.store import Store
 from cellwire.protocol import events as e
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.messages import RunStale
@@ -13,15 +13,15 @@ class Desk:
     """Console text over a record in which cell `a` is known and run 1 is in progress."""
 
     def __init__(self, cap: int = 10_000) -> None:
-        self.record = Record("epoch", 1 << 20)
+        self.store = Store("epoch", 1 << 20)
         self.queue = RunQueue(10, 10)
         self.queue.accept(RunStale("1"), 1)
         self.queue.begin()
-        self.record.add(e.GraphChanged([e.CellDeclared("a")]))
-        self.text = ConsoleText(self.record, self.queue, Limits(console_chars=cap))
+        self.store.add(e.GraphChanged([e.CellDeclared("a")]))
+        self.text = ConsoleRouter(self.store, self.queue, Limits(console_chars=cap))
 
     def start(self, cell: str = "a", run: int = 1) -> None:
-        self.record.add(e.CellStarted(cell, run))
+        self.store.add(e.CellStarted(cell, run))
         self.text.started(cell, run)
 
     def finish(self, run: int) -> None:
@@ -29,7 +29,7 @@ class Desk:
         self.text.finished(run)
 
     def read(self, cell: str = "a") -> str:
-        return self.record.notebook.cells[cell].console.text()
+        return self.store.notebook.cells[cell].console.text()
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def desk() -> Desk:
 
 def test_text_of_the_current_run_is_logged(desk: Desk):
     desk.start()
-    seq = desk.record.log.last
+    seq = desk.store.log.last
     desk.text.write("a", 1, "stdout", "hello")
     assert desk.read() == "hello"
-    assert desk.record.log.last == seq + 1
+    assert desk.store.log.last == seq + 1
 
 
 def test_text_that_belongs_to_no_cell_is_the_notebooks(desk: Desk):
     desk.text.write("", 7, "stderr", "lost")
-    assert desk.record.notebook.console.text("stderr") == "lost"
+    assert desk.store.notebook.console.text("stderr") == "lost"
 
 
 def test_text_that_comes_before_its_run_has_started_is_held_until_then(desk: Desk):
@@ -61,7 +61,7 @@ def test_text_that_comes_before_its_run_has_started_is_held_until_then(desk: Des
 
 def test_text_of_a_cell_that_is_not_declared_yet_is_held(desk: Desk):
     desk.text.write("b", 1, "stdout", "early")
-    desk.record.add(e.GraphChanged([e.CellDeclared("b")]))
+    desk.store.add(e.GraphChanged([e.CellDeclared("b")]))
     desk.start("b")
     assert desk.read("b") == "early"
 
@@ -72,9 +72,9 @@ def test_text_of_a_run_that_is_over_is_not_logged(desk: Desk):
     desk.queue.accept(RunStale("2"), 1)
     desk.queue.begin()
     desk.start(run=2)
-    seq = desk.record.log.last
+    seq = desk.store.log.last
     desk.text.write("a", 1, "stdout", "late")
-    assert desk.record.log.last == seq
+    assert desk.store.log.last == seq
     assert not desk.text._held
 
 
@@ -114,7 +114,7 @@ def test_the_oldest_text_goes_when_the_cap_is_reached_and_is_counted():
     desk.start()
     for number in range(500):
         desk.text.write("a", 1, "stdout", f"{number:09d}\n")
-    console = desk.record.notebook.cells["a"].console
+    console = desk.store.notebook.cells["a"].console
     kept = console.text()
     assert 900 <= len(kept) <= 1000
     assert len(kept) + console.dropped == 5000
@@ -145,6 +145,6 @@ def test_many_small_chunks_are_trimmed_like_many_characters():
     for _ in range(1000):
         desk.text.write("a", 1, "stdout", "o")
         desk.text.write("a", 1, "stderr", "e")
-    console = desk.record.notebook.cells["a"].console
+    console = desk.store.notebook.cells["a"].console
     assert len(console.chunks) <= 100
     assert len(console.text()) + console.dropped == 2000

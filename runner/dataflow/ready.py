@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 
-class Schedule:
+class ReadyCells:
     """The cells of a plan that have not had their turn."""
 
     def __init__(self, order: Sequence[str], predecessors: Callable[[str], Iterable[str]]) -> None:

@@ -67,7 +67,7 @@ _PATIENT = frozenset(
 encode = msgspec.msgpack.Encoder().encode
 
 
-class Record:
+class Store:
     """The kernel's notebook, and the log that led to it."""
 
     def __init__(self, epoch: str, ring_bytes: int) -> None:
@@ -83,10 +83,10 @@ class Record:
     @property
     def notebook(self) -> Notebook:
         """The state after the newest event of the log."""
-        self.catch_up()
+        self.apply_pending()
         return self._notebook
 
-    def catch_up(self) -> None:
+    def apply_pending(self) -> None:
         """Carry out what was logged and has not been carried out yet."""
         if self._behind:
             for event in self._behind:

@@ -1,10 +1,10 @@
-from cellwire.runner.dataflow.schedule import Schedule
+from cellwire.runner.dataflow.ready import ReadyCells
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def schedule(**before):
-    return Schedule(list(before), lambda cell: before[cell])
+    return ReadyCells(list(before), lambda cell: before[cell])
 
 
 def test_what_waits_for_nothing_comes_in_order():
@@ -37,7 +37,7 @@ def test_everything_has_its_turn_once_and_after_all_that_it_waits_for(data):
     size = data.draw(st.integers(1, 8))
     cells = [str(n) for n in range(size)]
     before = {cell: data.draw(st.sets(st.sampled_from(cells))) for cell in cells}
-    plan = Schedule(cells, before.__getitem__)
+    plan = ReadyCells(cells, before.__getitem__)
     running, done = [], []
     while len(plan) or running:
         cell = plan.next()

@@ -9,8 +9,8 @@ notebook's included, has a cap; the oldest text is trimmed from the log's reader
 from ..protocol import events as e
 from ..protocol.limits import Limits
 from ..protocol.notebook import Console, Stream
-from .record import Record
 from .run_queue import RunQueue
+from .store import Store
 
 #: When the cap is reached this fraction of it is trimmed at once, to trim seldom.
 _SLACK = 16
@@ -22,11 +22,11 @@ _PIECE = 64 * 1024
 _Run = tuple[str, int]
 
 
-class ConsoleText:
+class ConsoleRouter:
     """Decides what becomes of text that has been read, and logs it."""
 
-    def __init__(self, record: Record, queue: RunQueue, limits: Limits) -> None:
-        self._record = record
+    def __init__(self, store: Store, queue: RunQueue, limits: Limits) -> None:
+        self._store = store
         self._queue = queue
         self._cap = limits.console_chars
         self._chunks = max(16, self._cap // _CHARS_PER_CHUNK)
@@ -37,7 +37,7 @@ class ConsoleText:
     def write(self, cell: str, run: int, stream: Stream, text: str) -> None:
         """Log text of a run, or hold it."""
         if not cell:
-            self._log("", 0, self._record.notebook.console, stream, text)
+            self._log("", 0, self._store.notebook.console, stream, text)
         elif (console := self._current(cell, run)) is not None:
             self._log(cell, run, console, stream, text)
         else:
@@ -51,7 +51,7 @@ class ConsoleText:
         if console is None:
             self._hold(cell, run, stream, None)
         elif any(chunk.stream == stream for chunk in console.chunks):
-            self._record.add(e.ConsoleCleared(cell, run, stream))
+            self._store.add(e.ConsoleCleared(cell, run, stream))
             self._sizes[cell] = (run, sum(len(chunk.text) for chunk in console.chunks))
 
     def started(self, cell: str, run: int) -> None:
@@ -79,7 +79,7 @@ class ConsoleText:
             self._sizes.pop(cell, None)
 
     def _current(self, cell: str, run: int) -> Console | None:
-        state = self._record.notebook.cells.get(cell)
+        state = self._store.notebook.cells.get(cell)
         return state.console if state is not None and state.run == run else None
 
     def _hold(self, cell: str, run: int, stream: Stream, text: str | None) -> None:
@@ -100,11 +100,11 @@ class ConsoleText:
             size = 0
         for start in range(0, len(text), _PIECE):
             piece = text[start : start + _PIECE]
-            self._record.add(e.ConsoleWritten(cell, run, stream, piece))
+            self._store.add(e.ConsoleWritten(cell, run, stream, piece))
             size += len(piece)
             excess = self._excess(console, size)
             if excess:
-                self._record.add(e.ConsoleTrimmed(cell, run, excess))
+                self._store.add(e.ConsoleTrimmed(cell, run, excess))
                 size -= excess
         self._sizes[cell] = (run, size)
 

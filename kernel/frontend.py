@@ -3,7 +3,7 @@
 Pure over the function that sends. Three things go out, in this order: replies, what the socket
 refused before, and then events while fewer bytes than the window are unacknowledged. Where the cursor
 stands before the log's first event the state is sent as a snapshot and the cursor set behind it; a
-frontend that is new, slow or back again is the same case. A session holds no event of its own but one
+frontend that is new, slow or back again is the same case. A frontend holds no event of its own but one
 message that the socket has refused, so it costs at most a window and its replies.
 """
 
@@ -13,22 +13,22 @@ from collections.abc import Callable, Sequence
 from ..protocol.limits import Limits
 from ..protocol.messages import Role, SessionStatistics
 from . import framing
-from .record import Record
 from .snapshot import Snapshot
+from .store import Store
 
 #: Hands one message to the socket; `False` if it cannot take it.
-#: Raises: Departed if the frontend is gone.
+#: Raises: FrontendGone if the frontend is gone.
 Send = Callable[[bytes, Sequence[bytes]], bool]
 
 #: Replies that may wait for a frontend that reads nothing.
 _REPLIES = 1024
 
 
-class Departed(Exception):
+class FrontendGone(Exception):
     """Raised when a frontend has closed its connection."""
 
 
-class Session:
+class Frontend:
     """What the kernel knows of one frontend."""
 
     def __init__(self, identity: bytes, role: Role, client: str, limits: Limits, send: Send) -> None:
@@ -57,14 +57,14 @@ class Session:
         """How many bytes of events have been sent and not been acknowledged."""
         return self._sent - self.acknowledged
 
-    def open(self, record: Record, epoch: str, seq: int) -> None:
+    def open(self, store: Store, epoch: str, seq: int) -> None:
         """Begin anew for a frontend that holds the state `(epoch, seq)`.
 
         What happens from here on reaches it as events, even if it is sent the present state first.
         """
-        known = epoch == record.epoch and record.log.first - 1 <= seq <= record.log.last
-        self._cursor = (seq if known else record.log.last) + 1
-        self._snapshot = None if known else self._take_snapshot(record)
+        known = epoch == store.epoch and store.log.first - 1 <= seq <= store.log.last
+        self._cursor = (seq if known else store.log.last) + 1
+        self._snapshot = None if known else self._take_snapshot(store)
         self._refused = None
         self._sent = self._required = self.acknowledged = 0
         self.full_since = None
@@ -72,7 +72,7 @@ class Session:
     def reply(self, frames: Sequence[bytes]) -> bool:
         """Send a reply ahead of events. Returns `False` if too many are waiting.
 
-        Raises: Departed if the frontend is gone.
+        Raises: FrontendGone if the frontend is gone.
         """
         if self._replies or not self._send(self.identity, frames):
             self._replies.append(frames)
@@ -85,10 +85,10 @@ class Session:
             self.acknowledged = received
             self.full_since = None
 
-    def pump(self, record: Record, messages: int, now: float) -> bool:
+    def pump(self, store: Store, messages: int, now: float) -> bool:
         """Send what may be sent, at most `messages` of events; return whether there is more to send now.
 
-        Raises: Departed if the frontend is gone.
+        Raises: FrontendGone if the frontend is gone.
         """
         if self.blocked:
             if not self._flush():
@@ -96,19 +96,19 @@ class Session:
                 return False
             self.full_since = None
         for _ in range(messages):
-            if self._snapshot is None and self._cursor > record.log.last:
+            if self._snapshot is None and self._cursor > store.log.last:
                 return False
             if self.unacknowledged >= self._limits.window_bytes:
                 self._wait(now)
                 return False
-            if not self._send_events(self._advance(record)):
+            if not self._send_events(self._advance(store)):
                 return False
-        return self._snapshot is not None or self._cursor <= record.log.last
+        return self._snapshot is not None or self._cursor <= store.log.last
 
-    def probe(self, record: Record) -> None:
+    def probe(self, store: Store) -> None:
         """Send a message without events, to find out whether the frontend is still there.
 
-        Raises: Departed if it is not.
+        Raises: FrontendGone if it is not.
         """
         snapshot, limit = self._snapshot, self._limits.batch_bytes
         if self.blocked or (snapshot is not None and snapshot.fresh):
@@ -117,7 +117,7 @@ class Session:
         if snapshot is None:
             self._send_events(framing.batch(self._cursor, (), limit))
         else:
-            self._send_events(framing.snapshot(record.epoch, snapshot.seq, False, False, (), limit))
+            self._send_events(framing.snapshot(store.epoch, snapshot.seq, False, False, (), limit))
         self._required = required
 
     def caught_up(self, seq: int) -> bool:
@@ -139,31 +139,31 @@ class Session:
             snapshots=self._snapshots,
         )
 
-    def _advance(self, record: Record) -> Sequence[bytes]:
+    def _advance(self, store: Store) -> Sequence[bytes]:
         """Return the frames of the next message of events and move the cursor behind them."""
         limit = self._limits.batch_bytes
-        if self._snapshot is None and self._cursor >= record.log.first:
-            events = record.log.read(self._cursor, limit)
+        if self._snapshot is None and self._cursor >= store.log.first:
+            events = store.log.read(self._cursor, limit)
             frames = framing.batch(self._cursor, events, limit)
             self._cursor += len(events)
             return frames
         if self._snapshot is None:
-            self._snapshot = self._take_snapshot(record)
+            self._snapshot = self._take_snapshot(store)
         snapshot = self._snapshot
         fresh = snapshot.fresh
         events = snapshot.read(limit)
         self._cursor = snapshot.seq + 1
         if snapshot.exhausted:
             self._snapshot = None
-        return framing.snapshot(record.epoch, snapshot.seq, fresh, snapshot.exhausted, events, limit)
+        return framing.snapshot(store.epoch, snapshot.seq, fresh, snapshot.exhausted, events, limit)
 
     def _wait(self, now: float) -> None:
         if self.full_since is None:
             self.full_since = now
 
-    def _take_snapshot(self, record: Record) -> Snapshot:
+    def _take_snapshot(self, store: Store) -> Snapshot:
         self._snapshots += 1
-        return Snapshot(record.notebook, record.log.last)
+        return Snapshot(store.notebook, store.log.last)
 
     def _send_events(self, frames: Sequence[bytes]) -> bool:
         self._sent += sum(map(len, frames))
