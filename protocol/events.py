@@ -13,7 +13,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from .notebook import CellError, CellState, Item, Mode, RunnerCondition, Status, Stream
+from .notebook import CellError, CellState, Item, Mode, RunnerCondition, StaleReason, Status, Stream
 
 #: How the holder of a copy keeps an item: decoded (`Item`), or only its id and the bytes (the kernel).
 ItemT = TypeVar("ItemT")
@@ -89,6 +89,9 @@ class CellsMarked(_Event, frozen=True):
 
     cells: list[str]
     stale: bool = True
+    #: Why they do not run, if that is not just that they have to run again, and what that is about.
+    reason: StaleReason = ""
+    because: list[str] = []
 
 
 class CellsConfigured(_Event, frozen=True):

@@ -33,3 +33,6 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     unresponsive_seconds: float = 3.0
     #: Seconds that a shutdown waits for frontends to acknowledge.
     drain_seconds: float = 2.0
+    #: Versions of one name that are kept beside the one in use, 0 for no bound; a cell whose version was
+    #: dropped runs again when a reader needs it.
+    versions: int = 100

@@ -11,8 +11,12 @@ import msgspec
 
 Stream = Literal["stdout", "stderr"]
 Mode = Literal["autorun", "lazy"]
-#: Whether several cells may define a name: no, or the newest definition counts.
-Redefine = Literal["error", "allow"]
+#: Whether several cells may define a name: no; yes, and each cell reads the nearest definition above it; yes,
+#: and the name has the value that was set last.
+Redefine = Literal["error", "allow", "live"]
+#: Why a stale cell does not run: it only has to run again, a cell that it depends on is disabled, or several
+#: cells define a name that it reads.
+StaleReason = Literal["", "disabled", "contested"]
 Status = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
 RunnerCondition = Literal["starting", "ready", "unresponsive", "dead"]
 
@@ -42,6 +46,11 @@ class CellError(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: str = ""
     #: The other cells that this names: the cause of a cancellation, the other definers, the cycle.
     cells: list[str] = []
+    #: Where in the cell's source it is, all from 1, the end behind the last character; 0 for what is not known.
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
 
 
 class ConsoleChunk(msgspec.Struct):
@@ -86,6 +95,9 @@ class CellState(msgspec.Struct):
     #: Names that the cell defines and names that it reads, both sorted.
     defs: list[str] = []
     refs: list[str] = []
+    stale_reason: StaleReason = ""
+    #: What `stale_reason` is about: the disabled cell, or the names.
+    stale_because: list[str] = []
 
 
 class RunState(msgspec.Struct):

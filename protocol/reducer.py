@@ -83,6 +83,13 @@ def _reset(cell: CellState, run: int) -> None:
     cell.duration = 0.0
 
 
+def _freshen(cell: CellState) -> None:
+    """Take all that was said of staleness off `cell`."""
+    cell.stale = False
+    cell.stale_reason = ""
+    cell.stale_because = []
+
+
 def _place(items: list[Any], item_id: int) -> int | None:
     """Return the index of an item; ids grow in order of creation and a replacement keeps its place."""
     index = bisect_left(items, item_id, key=_item_id)
@@ -124,7 +131,7 @@ def _cell_started(notebook: Notebook, event: e.CellStarted) -> None:
     if cell is not None:
         _reset(cell, event.run)
         cell.status = "running"
-        cell.stale = False
+        _freshen(cell)
         cell.started = event.at
 
 
@@ -149,6 +156,8 @@ def _cells_marked(notebook: Notebook, event: e.CellsMarked) -> None:
         cell = notebook.cells.get(cell_id)
         if cell is not None:
             cell.stale = event.stale
+            cell.stale_reason = event.reason
+            cell.stale_because = list(event.because)
 
 
 def _cells_configured(notebook: Notebook, event: e.CellsConfigured) -> None:

@@ -1,13 +1,13 @@
 """The reactive engine: takes sources, runs cells and what depends on them, and says so in events.
 
-It holds the program (sources and graph), the namespace, and a replica of the notebook that changes by
-nothing but the events it emits. `program.py` says what a request changes, `plan.py` what then runs,
-`conduct.py` and `execute.py` how, `stage.py` what is left of it; here they are put in sequence. It
-knows no sockets and no processes, so it works inside `asyncio.run` as well as in the runner process.
+`program.py` says what a request changes, `plan.py` what then runs, `scheduler.py` and `executor.py` how,
+`lifecycle.py` what is left of it, and the `Recorder` holds what frontends see; here they are put in
+sequence. The engine knows no sockets and no processes, so it works inside `asyncio.run` as well as in the
+runner process.
 
-Runs are carried out one after the other, on one thread, that of the event loop. Runs that setters of
-states cause are numbered -1, -2, … and come before the end of the run that caused them; if nothing
-runs they start by themselves, as long as the loop does.
+Runs follow each other on one thread, that of the event loop. Runs that setters of states cause are
+numbered -1, -2, … and come before the end of the run that caused them; if nothing runs they start by
+themselves, as long as the loop runs.
 """
 
 import asyncio
@@ -16,36 +16,31 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
-from ..protocol.notebook import CellState, Mode, Notebook, Redefine
-from ..protocol.reducer import apply
+from ..protocol.notebook import CellState, Mode, Redefine
 from .api.state import state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
-from .execution import cell_errors as errors
+from .execution import cell_errors
+from .execution.cell_hooks import CellReport
 from .execution.executor import Executor
-from .execution.hooks import CellReport, Hooks, call_hooks
+from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
-from .execution.lifecycle import Stage
+from .execution.lifecycle import CellLifecycle
 from .execution.namespace import Namespace
-from .execution.scheduler import Conductor
-from .execution.state_updates import StateChanges
-from .output.emitter import CallbackSink, Emitter
-from .output.output_list import OutputList
-
-_OUTPUT_EVENTS = frozenset(
-    {events.OutputAppended, events.OutputReplaced, events.OutputRemoved, events.OutputsCleared}
-)
-
-T = TypeVar("T")
+from .execution.recorder import Recorder
+from .execution.scheduler import Scheduler
+from .execution.state_updates import PendingUpdates
+from .output.emitter import Emitter
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -64,45 +59,43 @@ class Engine:
         redefine: Redefine = "error",
         register_main: bool = False,
     ) -> None:
+        self._recorder = Recorder(emit, keep_outputs)
         #: What frontends see of the notebook.
-        self.notebook = Notebook()
+        self.notebook = self._recorder.notebook
         self.interrupts = Interrupts()
         #: What happens around runs and cells; the engine's own hooks are put before those given.
         self.hooks = Hooks() if hooks is None else hooks
-        self._listener = None if isinstance(emit, Emitter) else emit
-        self._keep_outputs = keep_outputs
-        self._emitter = emit if isinstance(emit, Emitter) else Emitter(CallbackSink(self._deliver))
-        self._namespace = Namespace(register_main)
+        limits = limits or Limits()
+        self._program = Program(redefine)
+        self._namespace = Namespace(self._program, register_main, limits.versions)
         #: The global names of the cells.
         self.globals = self._namespace.globals
-        self._program = Program(redefine)
         self._disabled = Disabled(self._program)
-        self._planner = Planner(self._program, self.notebook, self._disabled.blocked)
-        self._changes = StateChanges(self._program, self._namespace, self._awake)
+        self._planner = Planner(
+            self._program, self.notebook, self._disabled.inactive, self._namespace.has_version
+        )
+        self._updates = PendingUpdates(self._program, self._namespace, self._on_state_set)
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
-        self._context.run(state_listener.set, self._changes.note)
-        explain = partial(errors.explanation, self.globals, self._program, self.notebook)
-        CellReport(self._emit, self._emitter.flush, explain).install(self.hooks)
-        new_outputs = partial(OutputList, self._emitter, limits=limits or Limits())
-        self._stage = Stage(
+        self._context.run(state_listener.set, self._updates.add)
+        explain = partial(cell_errors.explanation, self.globals, self._program, self.notebook)
+        CellReport(self._recorder, explain).install(self.hooks)
+        self._lifecycle = CellLifecycle(
+            self._recorder, self._program, self._namespace, self._disabled, self._updates, limits
+        )
+        self._scheduler = Scheduler(
+            self._recorder,
+            self._lifecycle,
             self._program,
             self._namespace,
-            self.notebook,
-            self._disabled,
-            self._changes,
-            self._emit,
-            self._emitter.flush,
-            new_outputs,
-        )
-        executor = Executor(self.globals, self.hooks, self.interrupts)
-        self._conductor = Conductor(
-            self._stage, self._program, self.notebook, executor, self.interrupts, self._context
+            Executor(self.globals, self.hooks, self.interrupts),
+            self.interrupts,
+            self._context,
         )
         self._last_run = 0
         self._last_own_run = 0
         self._running = False
-        # The run that was asked for and is being carried out; 0 if there is none.
+        # The run that was asked for and is in progress; 0 if there is none.
         self._run = 0
         # Guards what is between `_running` being set and reset: one run, or what states have caused.
         self._turn = asyncio.Lock()
@@ -136,7 +129,8 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        return await self._alone(lambda: self._carry_out(run, request))
+        async with self._exclusive():
+            return await self._run_request(run, request)
 
     def restore(
         self,
@@ -151,7 +145,7 @@ class Engine:
         Nothing is emitted: the replicas know it.
         """
         self._last_own_run = last_own_run
-        faults = self._program.faults
+        errors = self._program.errors
         declared = self._program.declare([Cell(cell.id, cell.source) for cell in cells]).declared
         self._program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
@@ -160,7 +154,7 @@ class Engine:
                 new.source,
                 old.revision,
                 stale=True,
-                error=faults.get(new.id),
+                error=errors.get(new.id),
                 defs=new.defs,
                 refs=new.refs,
             )
@@ -182,13 +176,13 @@ class Engine:
         Raises: KeyboardInterrupt or CancelledError, into the user code that is being executed.
         """
         if self.interrupts.is_repetition():
-            if self.interrupts.requested:
-                self.interrupts.strike()
+            if self.interrupts.count:
+                self.interrupts.raise_here()
             return
-        if self._running and self._changes.loop is not None:
-            self.interrupts.requested += 1
-            self._changes.loop.call_soon_threadsafe(self._conductor.cancel)
-        self.interrupts.strike()
+        if self._running and self._updates.loop is not None:
+            self.interrupts.count += 1
+            self._updates.loop.call_soon_threadsafe(self._scheduler.cancel)
+        self.interrupts.raise_here()
 
     handle_sigint = interrupt
 
@@ -197,34 +191,34 @@ class Engine:
 
         For who sends SIGINT from outside, before it: the signal may come before the run that it is for.
         """
-        self.interrupts.through = run
-        if 0 < self._run <= run and not self.interrupts.requested:
+        self.interrupts.interrupted_through = run
+        if 0 < self._run <= run and not self.interrupts.count:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    # Carrying out
+    # Runs
 
-    async def _carry_out(self, run: int, request: messages.Run) -> RunFinished:
+    async def _run_request(self, run: int, request: messages.Run) -> RunFinished:
         failed: list[str] = []
         reason = ""
         cancelled: asyncio.CancelledError | None = None
         # In this order: `interrupt_through` does the two in the other one, so one of them sees the other.
         self._run = run
-        if 0 < run <= self.interrupts.through:
-            self.interrupts.requested = 1
+        if 0 < run <= self.interrupts.interrupted_through:
+            self.interrupts.count = 1
         try:
-            plan = self._prepare(run, request, failed)
-            failed += await self._perform(plan)
-            await self._follow_states()
+            plan, failed = self._prepare(run, request)
+            failed += await self._run_plan(plan)
+            await self._run_state_readers()
         except asyncio.CancelledError as error:
-            self.interrupts.requested = self.interrupts.requested or 1
+            self.interrupts.count = self.interrupts.count or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
         except Exception:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
             reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
             sys.stderr.write(reason)
-        if self.interrupts.requested:
-            self._drop_changes()
+        if self.interrupts.count:
+            self._discard_state_updates()
             reason = reason or "interrupted"
         self._run = 0
         finished = RunFinished(run, self._status(failed or reason), failed, reason)
@@ -234,107 +228,121 @@ class Engine:
         return finished
 
     def _status(self, failed: object) -> RunStatus:
-        return "interrupted" if self.interrupts.requested else "error" if failed else "ok"
+        return "interrupted" if self.interrupts.count else "error" if failed else "ok"
 
     def _finish(self, finished: RunFinished) -> None:
-        self._emit(finished)
-        self._emitter.flush()
+        self._recorder.emit(finished)
+        self._recorder.flush()
         call_hooks(self.hooks.on_finish, finished, self.interrupts)
 
-    async def _perform(self, plan: Plan) -> list[str]:
+    async def _run_plan(self, plan: Plan) -> list[str]:
         """Carry out `plan` and return the cells that failed."""
         if self.hooks.preparation:
-            self._emitter.flush()
+            self._recorder.flush()
             call_hooks(self.hooks.preparation, plan, self.interrupts)
-        self._stage.mark_stale(plan.stale)
+        self._lifecycle.mark_stale(plan.stale)
         if not plan.cells:
+            self._namespace.rest()
             return []
-        self._emit(events.RunPlanned(plan.run, plan.cells))
-        return await self._conductor.carry_out(plan)
+        self._recorder.emit(events.RunPlanned(plan.run, plan.cells))
+        return await self._scheduler.run(plan)
 
-    def _prepare(self, run: int, request: messages.Run, failed: list[str]) -> Plan:
-        """Make the changes that `request` asks for and return what is to be run; fill in `failed`."""
-        planner = self._planner
+    def _prepare(self, run: int, request: messages.Run) -> tuple[Plan, list[str]]:
+        """Make the changes that `request` asks for; return what is to be run, and the cells with an error."""
+        planner, program, lifecycle = self._planner, self._program, self._lifecycle
         match request:
             case messages.RunCells(cells=cells):
                 requested = list(dict.fromkeys(cell.id for cell in cells))
-                change = self._stage.take_over(run, self._program.declare(cells), failed, requested)
-                return planner.run(run, requested, change)
+                change = program.declare(cells)
+                failed = lifecycle.apply_change(run, change, requested)
+                return planner.run(run, requested, change), failed
             case messages.SyncCells(cells=cells):
-                return planner.no_run(run, self._stage.take_over(run, self._program.declare(cells), failed))
+                change = program.declare(cells)
+                failed = lifecycle.apply_change(run, change)
+                return planner.no_run(run, change), failed
             case messages.DeleteCells(cells=ids):
-                return planner.run(run, (), self._stage.take_over(run, self._program.delete(ids), failed))
+                change = program.delete(ids)
+                failed = lifecycle.apply_change(run, change)
+                return planner.run(run, (), change), failed
             case messages.RunStale():
                 stale = [cell for cell in self.notebook.order if self.notebook.cells[cell].stale]
-                self._stage.tell_faults(run, stale, failed)
-                return planner.run(run, stale)
+                failed = lifecycle.report_errors(run, stale)
+                return planner.run(run, stale), failed
             case messages.ConfigureCells(cells=ids, disabled=disabled):
-                known = [cell for cell in ids if cell in self._program]
-                changed = self._disabled.change(known, disabled)
-                if changed:
-                    self._emit(events.CellsConfigured(changed, disabled))
-                autorun = self.notebook.mode == "autorun" and not disabled
-                return planner.run(run, planner.stale_below(changed) if autorun else ())
+                return self._configure(run, [cell for cell in ids if cell in program], disabled), []
             case messages.SetMode(mode=mode):
                 if mode != self.notebook.mode:
-                    self._emit(events.ModeChanged(mode))
-                return Plan(run)
+                    self._recorder.emit(events.ModeChanged(mode))
+                return Plan(run), []
 
-    def _awake(self) -> None:
+    def _configure(self, run: int, cells: Sequence[str], disabled: bool) -> Plan:
+        before = set(self._disabled.inactive())
+        changed = self._disabled.change(cells, disabled)
+        if changed:
+            self._recorder.emit(events.CellsConfigured(changed, disabled))
+        autorun = self.notebook.mode == "autorun" and not disabled
+        plan = self._planner.run(run, self._planner.stale_below(changed) if autorun else ())
+        # Those that stay stale may be so for another reason.
+        waiting = before.union(self._disabled.inactive()).difference(plan.cells)
+        plan.stale += [cell for cell in waiting if self.notebook.cells[cell].stale and cell not in plan.stale]
+        return plan
+
+    # States
+
+    def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
-        if self._changes and not self._running:
-            self._own_task = asyncio.get_running_loop().create_task(self._alone(self._follow_when_idle))
+        if self._updates and not self._running:
+            self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
 
-    async def _follow_when_idle(self) -> None:
-        try:
-            await self._follow_states()
-        finally:
-            if self.interrupts.requested:
-                self._drop_changes()
+    async def _run_state_readers_when_idle(self) -> None:
+        async with self._exclusive():
+            try:
+                await self._run_state_readers()
+            finally:
+                if self.interrupts.count:
+                    self._discard_state_updates()
 
-    async def _follow_states(self) -> None:
+    async def _run_state_readers(self) -> None:
         """Run the readers of states that were set, until nothing is left to do."""
-        while self._changes and not self.interrupts.requested:
-            readers = self._changes.take()
-            if self.notebook.mode == "lazy":
-                self._stage.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
-                continue
-            plan = self._planner.run(self._last_own_run - 1, readers)
+        while self._updates and not self.interrupts.count:
+            plan = self._planner.run_readers(self._last_own_run - 1, self._updates.drain())
             if plan.cells:
                 self._last_own_run = plan.run
             failed: list[str] = []
             try:
-                failed = await self._perform(plan)
+                failed = await self._run_plan(plan)
             except asyncio.CancelledError:
-                self.interrupts.requested = self.interrupts.requested or 1
+                self.interrupts.count = self.interrupts.count or 1
                 raise
             finally:
                 if plan.cells:
-                    reason = "interrupted" if self.interrupts.requested else ""
+                    reason = "interrupted" if self.interrupts.count else ""
                     self._finish(RunFinished(plan.run, self._status(failed), failed, reason))
 
-    def _drop_changes(self) -> None:
-        """Be done with states that were set, leaving their readers stale."""
-        self._stage.mark_stale(self._planner.no_run(0, Change(rebound=self._changes.take())).stale)
+    def _discard_state_updates(self) -> None:
+        """Forget states that were set, leaving their readers stale."""
+        readers = set(self._updates.drain())
+        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
 
-    async def _alone(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what `work` does, when nothing else is carried out; interrupts are for it from then on."""
+    @asynccontextmanager
+    async def _exclusive(self) -> AsyncIterator[None]:
+        """Hold the turn: nothing else runs meanwhile, and interrupts are for what does."""
         loop = asyncio.get_running_loop()
-        if self._changes.loop is not loop:
+        if self._updates.loop is not loop:
             # A lock belongs to the loop on which tasks have waited for it.
-            self._changes.loop = loop
+            self._updates.loop = loop
             self._turn = asyncio.Lock()
         task = asyncio.current_task()
         assert task is not None
         async with self._turn:
             # In this sequence: a signal counts as soon as something runs, and is not forgotten.
-            self.interrupts.requested = 0
+            self.interrupts.count = 0
             self._running = True
             self.interrupts.own_tasks.add(task)
             try:
-                return await work()
+                yield
             finally:
-                self._emitter.flush()
+                self._recorder.flush()
                 self.interrupts.own_tasks.discard(task)
                 self._running = False
 
@@ -353,18 +361,3 @@ class Engine:
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
         return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
-
-    def _emit(self, event: Any) -> None:
-        """Say `event`; it may wait for the `flush` that comes before user code and before every `await`."""
-        if self._listener is None:
-            apply(self.notebook, event)
-            self._emitter.defer(event)
-        else:
-            self._emitter.emit(event)
-
-    def _deliver(self, event: Any) -> None:
-        """Hand over an event to whom it is for; output events of all threads come by here too."""
-        if self._keep_outputs or type(event) not in _OUTPUT_EVENTS:
-            apply(self.notebook, event)
-        if self._listener is not None:
-            self._listener(event)

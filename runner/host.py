@@ -156,12 +156,12 @@ class Host:
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """See to an exception that cannot be raised where it occurred."""
         try:
-            if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.requested:
-                self._engine.interrupts.strike_again()
+            if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.count:
+                self._engine.interrupts.raise_later()
             else:
                 sys.__unraisablehook__(failure)
         except KeyboardInterrupt:
-            self._engine.interrupts.strike_again()
+            self._engine.interrupts.raise_later()
 
     # The link
 

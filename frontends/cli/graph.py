@@ -59,14 +59,14 @@ def analyze_notebook(notebook: NotebookFile) -> Drawing:
         names = declared[cell.id]
         title = notebook.titles.get(cell.id, "")
         missing = [ref for ref in names.refs if not (program.graph.definers(ref) or hasattr(builtins, ref))]
-        nodes.append(Node(cell.id, title, names.defs, names.refs, missing, program.faults.get(cell.id)))
+        nodes.append(Node(cell.id, title, names.defs, names.refs, missing, program.errors.get(cell.id)))
         if cell.id in program.graph:
             parents = set(program.graph.parents(cell.id))
             for parent in (other.id for other in notebook.cells if other.id in parents):
                 shared = set(names.refs) & set(declared[parent].defs)
                 edges.append(Edge(parent, cell.id, sorted(shared)))
-    sound = [cell.id for cell in notebook.cells if cell.id not in program.faults]
-    return Drawing(nodes, edges, list(program.graph.topological(sound)))
+    sound = [cell.id for cell in notebook.cells if cell.id not in program.errors]
+    return Drawing(nodes, edges, list(program.sequence.topological(sound)))
 
 
 def draw(drawing: Drawing, form: Literal["text", "dot", "json"]) -> str:

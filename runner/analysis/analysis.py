@@ -12,13 +12,14 @@ of functions do not count, as they run when somebody calls them; those of classe
 import ast
 import inspect
 import re
+import traceback
 import warnings
 from types import CodeType
 from typing import Any, Literal
 
 import msgspec
 
-from .statements import Survey, survey
+from .statements import NameUsage, find_usage
 
 ErrorKind = Literal["SyntaxError", "ImportStar"]
 
@@ -26,15 +27,29 @@ ErrorKind = Literal["SyntaxError", "ImportStar"]
 class AnalysisError(Exception):
     """Raised when a cell cannot be run, whatever the others are."""
 
-    def __init__(self, kind: ErrorKind, message: str, line: int = 0, offset: int = 0, hint: str = "") -> None:
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        line: int = 0,
+        offset: int = 0,
+        hint: str = "",
+        end_line: int = 0,
+        end_offset: int = 0,
+        excerpt: str = "",
+    ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.message = message
-        #: Where, both from 1; 0 if it is not known.
+        #: Where, all from 1; 0 for what is not known. The end is behind the last character.
         self.line = line
         self.offset = offset
+        self.end_line = end_line
+        self.end_offset = end_offset
         #: What to write instead; may be empty.
         self.hint = hint
+        #: The line and a caret below it, as Python shows them; may be empty.
+        self.excerpt = excerpt
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -44,7 +59,7 @@ class Analysis(msgspec.Struct, frozen=True):
     defs: frozenset[str] = frozenset()
     #: Names that it reads, in any scope, and does not define; builtins among them.
     refs: frozenset[str] = frozenset()
-    #: Names that it defines and maybe reads before that.
+    #: Names that it defines and may read before that.
     rereads: frozenset[str] = frozenset()
     #: Names that it deletes and does not define; all of them are in `refs`.
     deleted: frozenset[str] = frozenset()
@@ -57,6 +72,15 @@ class Analysis(msgspec.Struct, frozen=True):
     #: Each name that an import binds, with what is imported: an import that is new, gone or another
     #: one is in the symmetric difference.
     imports: frozenset[tuple[str, str]] = frozenset()
+    #: Names in `refs` that it reads while it runs.
+    immediate: frozenset[str] = frozenset()
+    #: Names in `refs` that only the bodies of its functions read. What is in neither of the two is never
+    #: evaluated: annotations of local variables, and all under `from __future__ import annotations`.
+    deferred: frozenset[str] = frozenset()
+    #: Names that the bodies of its functions read, its own definitions among them.
+    function_reads: frozenset[str] = frozenset()
+    #: Names in `defs` that one of its functions reads which exists before the name is certainly bound.
+    late_rereads: frozenset[str] = frozenset()
 
 
 def analyze(source: str) -> Analysis:
@@ -65,8 +89,8 @@ def analyze(source: str) -> Analysis:
     Raises: AnalysisError if Python rejects it, or if it has a star import.
     """
     tree = parse(source, "<cell>")
-    found = examine(tree)
-    return conclude(found, is_import_only(tree), is_async(generate(tree, "<cell>", "exec")))
+    found = find_names(tree)
+    return to_analysis(found, is_import_only(tree), is_async(compile_tree(tree, "<cell>", "exec")))
 
 
 def parse(source: str, filename: str) -> ast.Module:
@@ -77,7 +101,7 @@ def parse(source: str, filename: str) -> ast.Module:
     return _compile(source, filename, "exec", ast.PyCF_ONLY_AST)
 
 
-def generate(
+def compile_tree(
     tree: ast.Module | ast.Expression, filename: str, mode: Literal["exec", "eval"], flags: int = 0
 ) -> CodeType:
     """Return the code of `tree`.
@@ -87,13 +111,13 @@ def generate(
     return _compile(tree, filename, mode, flags)
 
 
-def examine(tree: ast.Module) -> Survey:
-    """Return the survey of `tree`.
+def find_names(tree: ast.Module) -> NameUsage:
+    """Return what `tree` does with names.
 
     Raises: AnalysisError if it is nested too deeply or has a star import.
     """
     try:
-        found = survey(tree)
+        found = find_usage(tree)
     except RecursionError:
         raise too_deep() from None
     if found.stars:
@@ -110,8 +134,8 @@ def examine(tree: ast.Module) -> Survey:
     return found
 
 
-def conclude(found: Survey, import_only: bool, is_async: bool) -> Analysis:
-    """Return the analysis that a survey amounts to."""
+def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis:
+    """Return `found` as an analysis."""
     return Analysis(
         frozenset(found.defs),
         frozenset(found.refs),
@@ -121,6 +145,10 @@ def conclude(found: Survey, import_only: bool, is_async: bool) -> Analysis:
         is_async,
         import_only,
         frozenset(found.imports),
+        frozenset(found.immediate),
+        frozenset(found.deferred),
+        frozenset(found.function_reads),
+        frozenset(found.late_rereads),
     )
 
 
@@ -142,7 +170,15 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
     try:
         return compile(source, filename, mode, flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError as error:
-        raise AnalysisError("SyntaxError", error.msg, error.lineno or 0, error.offset or 0) from None
+        raise AnalysisError(
+            "SyntaxError",
+            error.msg,
+            error.lineno or 0,
+            max(error.offset or 0, 0),
+            end_line=error.end_lineno or 0,
+            end_offset=max(error.end_offset or 0, 0),
+            excerpt="".join(traceback.format_exception_only(error)),
+        ) from None
     except (RecursionError, MemoryError):
         raise too_deep() from None
     except UnicodeEncodeError as error:

@@ -19,7 +19,16 @@ from typing import Any
 
 import msgspec
 
-from .analysis import Analysis, conclude, examine, generate, is_async, is_import_only, parse, too_deep
+from .analysis import (
+    Analysis,
+    compile_tree,
+    find_names,
+    is_async,
+    is_import_only,
+    parse,
+    to_analysis,
+    too_deep,
+)
 from .names import mangle, unmangle
 from .scopes import Use
 
@@ -84,18 +93,18 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     """
     filename = filename or cell_filename(cell)
     tree = parse(source, filename)
-    found = examine(tree)
+    found = find_names(tree)
     imports_only = is_import_only(tree)
     statements = tree.body
     has_value = bool(statements) and not _ends_with_semicolon(source, statements[-1])
-    own = found.own or found.own_or_class
+    own = found.private_uses or found.private_uses_in_class
     if own:
         # Some errors are not there any more under other names, and the messages should have the written ones.
-        generate(tree, filename, "exec")
-        _rename(tree, found.own, cell)
-        if found.own_or_class:
+        compile_tree(tree, filename, "exec")
+        _rename(tree, found.private_uses, cell)
+        if found.private_uses_in_class:
             try:
-                ast.fix_missing_locations(_ClassReads(found.own_or_class, cell).visit(tree))
+                ast.fix_missing_locations(_ClassReads(found.private_uses_in_class, cell).visit(tree))
             except RecursionError:
                 raise too_deep() from None
     trailing = None
@@ -105,11 +114,13 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     if statements and _is_text(statements[0]):
         # A docstring would be bound to `__doc__`, which all cells share.
         del statements[0]
-    body = generate(tree, filename, "exec") if statements else None
+    body = compile_tree(tree, filename, "exec") if statements else None
     future = body.co_flags & _FUTURE_FLAGS if body else 0
-    value = generate(trailing, filename, "eval", future) if trailing else None
-    analysis = conclude(found, imports_only, is_async(body) or is_async(value))
-    private = frozenset([mangle(use.name, cell) for use in (*found.own, *found.own_or_class)])
+    value = compile_tree(trailing, filename, "eval", future) if trailing else None
+    analysis = to_analysis(found, imports_only, is_async(body) or is_async(value))
+    private = frozenset(
+        [mangle(use.name, cell) for use in (*found.private_uses, *found.private_uses_in_class)]
+    )
     return CompiledCell(cell, filename, analysis, body, value, private)
 
 

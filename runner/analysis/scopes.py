@@ -6,8 +6,8 @@ stands in the handler that binds it, which name has to be written anew because i
 read comes before the first binding. The tests compare the two over the standard library.
 
 Each scope collects the uses of names in it. When it is left, those that it binds are settled and the
-others move to the scope that Python looks in next; what arrives at the module is the result. Beside
-that, the names that are certainly bound at this point are known for each scope (see `flow`).
+others move to the scope that Python looks in next; what arrives at the module is the result. The walk
+also knows, for each scope, which names are certainly bound at its current point (see `definite_binding`).
 """
 
 import ast
@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from .names import class_private, is_private
 
 Action = Literal["load", "store", "annotate", "delete", "declare"]
+When = Literal["now", "later", "never"]
 #: What executes apart from its surroundings has a scope; only a class lets its own be seen by nobody else.
 Kind = Literal["module", "class", "function", "comprehension", "annotation"]
 #: What a class provides to the functions in it.
@@ -30,8 +31,10 @@ class Use(NamedTuple):
     action: Action
     #: What to change in order to rename: a name, definition, alias, handler, pattern, or statement.
     node: ast.AST
-    #: It is executed together with the cell, and maybe before the name is bound at module level.
-    early: bool
+    #: When it is executed: together with the cell, when a function is called, or not at all.
+    when: When
+    #: Whenever it is executed, the name is bound at module level by then.
+    certain: bool
     #: It is in a class body, and maybe executed before the name is bound there.
     unbound: bool
     #: It is in an `except ... as name` of module level.
@@ -86,6 +89,8 @@ class Scopes:
         self.class_reads: list[Use] = []
         #: Every addition to a flow, so that those of code which maybe does not run can be undone.
         self.trail: list[tuple[Scope, str]] = []
+        #: The walk is in an annotation that Python compiles and never evaluates.
+        self.unevaluated = False
 
     def enter(self, kind: Kind, class_name: str | None = None) -> None:
         outer = self.scope
@@ -131,9 +136,8 @@ class Scopes:
                 name,
                 action,
                 node,
-                not scope.deferred
-                and name not in self.module.flow
-                and not (name in scope.globals and name in scope.flow),
+                "never" if self.unevaluated else "later" if scope.deferred else "now",
+                name in self.module.flow or (name in scope.globals and name in scope.flow),
                 self._unbound_in_class(name, scope),
                 name in self.handlers,
             )

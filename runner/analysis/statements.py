@@ -1,9 +1,9 @@
 """What the code of one cell does with the names of module level: one walk over its tree.
 
-The walk visits the code in the order of execution and tells `scopes` which names it meets, and `flow`
-which paths there are. A name is certainly bound where every path binds it: a path is what the statements
-spell out. An exception may leave a `try` body anywhere, a loop may run no round, an operand after
-`and` may not be looked at; `with` swallows nothing, and the body of a function runs at an unknown time.
+The walk visits the code in the order of execution and tells `scopes` which names it meets, and
+`definite_binding` which paths there are. A name is certainly bound where every path binds it; a path is what
+the statements spell out. An exception may leave a `try` body anywhere, a loop may run no round, an operand
+after `and` may be skipped; `with` swallows nothing, and the body of a function runs at an unknown time.
 """
 
 import ast
@@ -16,21 +16,29 @@ from .names import class_private, is_private
 from .scopes import Certain, Use
 
 
-class Survey(NamedTuple):
+class NameUsage(NamedTuple):
     """What a cell does with names of module level."""
 
     defs: set[str]
     refs: set[str]
-    #: Names in `defs` that are maybe read, or deleted, before they are bound.
+    #: Names in `refs` that are read, or deleted, while the cell runs.
+    immediate: set[str]
+    #: Names in `refs` that only bodies of functions read.
+    deferred: set[str]
+    #: Names in `defs` that may be read, or deleted, before they are bound.
     rereads: set[str]
+    #: Names that bodies of functions read, the cell's own definitions among them.
+    function_reads: set[str]
+    #: Names in `defs` that a function reads which exists before they are bound.
+    late_rereads: set[str]
     deleted: set[str]
     privates: set[str]
     #: Each public name that an import binds, with what is imported.
     imports: set[tuple[str, str]]
-    #: Uses of names that are the cell's own.
-    own: list[Use]
-    #: Likewise, but reads of a class body instead if the name is bound there by then.
-    own_or_class: list[Use]
+    #: Uses of names that are private to the cell.
+    private_uses: list[Use]
+    #: Likewise, but in a class body, which comes first if it has bound the name by then.
+    private_uses_in_class: list[Use]
     #: `from m import *` at module level.
     stars: list[ast.ImportFrom]
 
@@ -41,6 +49,8 @@ class _Walk(ExpressionWalk):
         #: For each loop around this point, what is bound where it is left by `break`.
         self.breaks: list[list[set[str]]] = []
         self.imports: dict[str, set[str]] = {}
+        #: `from __future__ import annotations` holds, which keeps annotations as text.
+        self.postponed = False
         self.stars: list[ast.ImportFrom] = []
 
     def block(self, statements: Iterable[ast.stmt]) -> None:
@@ -79,7 +89,15 @@ class _Walk(ExpressionWalk):
         elif node.simple:
             # Without a value the name is the scope's and yet not bound.
             self.use(node.target.id, "annotate", node.target)
-        self.expression(node.annotation)
+        # Python evaluates no annotation of a local variable.
+        self.annotation(node.annotation, self.scope.kind == "function")
+
+    def annotation(self, node: ast.expr | None, never: bool = False) -> None:
+        """Walk over an annotation; it is not evaluated if `never`, or if the cell postpones them all."""
+        before = self.unevaluated
+        self.unevaluated = before or never or self.postponed
+        self.expression(node)
+        self.unevaluated = before
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -88,6 +106,8 @@ class _Walk(ExpressionWalk):
                 if self.scope is self.module and isinstance(node, ast.ImportFrom):
                     self.stars.append(node)
                 continue
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level:
+                self.postponed |= alias.name == "annotations"
             name = alias.asname or alias.name.partition(".")[0]
             hidden = isinstance(node, ast.Import) and not alias.asname and "." in alias.name
             self.use(name, "store", node if hidden else alias)
@@ -227,8 +247,8 @@ class _Walk(ExpressionWalk):
         generic = self.type_parameters(node)
         arguments: ast.arguments = node.args
         for argument in parameters_of(arguments):
-            self.expression(argument.annotation)
-        self.expression(node.returns)
+            self.annotation(argument.annotation)
+        self.annotation(node.returns)
         self.enter("function")
         self.parameters(arguments)
         self.block(node.body)
@@ -306,7 +326,7 @@ if hasattr(ast, "TypeAlias"):
     _RULES[ast.TypeAlias] = _Walk.type_alias  # pyright: ignore
 
 
-def survey(tree: ast.Module) -> Survey:
+def find_usage(tree: ast.Module) -> NameUsage:
     """Return what `tree` does with names of module level.
 
     Raises: RecursionError if it is nested too deeply.
@@ -314,42 +334,68 @@ def survey(tree: ast.Module) -> Survey:
     walk = _Walk()
     walk.block(tree.body)
     imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
-    result = Survey(set(), set(), set(), set(), set(), imports, [], [], walk.stars)
+    defs: set[str] = set()
+    refs: set[str] = set()
+    deleted: set[str] = set()
+    privates: set[str] = set()
+    private_uses: list[Use] = []
+    private_uses_in_class: list[Use] = []
+    # Names that are read or deleted now, those among them that may not be bound by then; the same for later.
+    now: set[str] = set()
     early: set[str] = set()
+    later: set[str] = set()
+    exposed: set[str] = set()
     declared: list[Use] = []
     handled: list[tuple[list[Use], Use]] = []
     module = walk.module
-    for uses, own in (
-        (module.uses, result.own),
-        (module.nested, result.own),
-        (walk.class_reads, result.own_or_class),
+    for uses, private in (
+        (module.uses, private_uses),
+        (module.nested, private_uses),
+        (walk.class_reads, private_uses_in_class),
     ):
         for use in uses:
             name, action = use.name, use.action
             if action == "declare":
                 declared.append(use)
             elif is_private(name):
-                result.privates.add(name)
-                own.append(use)
+                privates.add(name)
+                private.append(use)
             elif use.handler:
-                handled.append((own, use))
+                handled.append((private, use))
             elif action == "load" or action == "delete":
-                result.refs.add(name)
+                refs.add(name)
                 if action == "delete":
-                    result.deleted.add(name)
-                if use.early:
-                    early.add(name)
+                    deleted.add(name)
+                if use.when == "now":
+                    now.add(name)
+                    if not use.certain:
+                        early.add(name)
+                elif use.when == "later":
+                    later.add(name)
+                    if not use.certain:
+                        exposed.add(name)
             else:
-                result.defs.add(name)
-    result.refs.difference_update(result.defs)
-    result.deleted.difference_update(result.defs)
-    result.rereads.update(early & result.defs)
-    # The name of a handler is the cell's own, unless the cell defines it elsewhere as well: then
+                defs.add(name)
+    # The name of a handler is private to the cell, unless the cell defines it elsewhere as well: then
     # Python's deleting it at the end of the handler is what is meant.
-    own_names = set(result.privates)
-    for own, use in handled:
-        if use.name not in result.defs:
-            own.append(use)
+    own_names = set(privates)
+    for private, use in handled:
+        if use.name not in defs:
+            private.append(use)
             own_names.add(use.name)
-    result.own.extend(use for use in declared if use.name in own_names)
-    return result
+    private_uses.extend(use for use in declared if use.name in own_names)
+    return NameUsage(
+        defs,
+        refs - defs,
+        now - defs,
+        later - now - defs,
+        early & defs,
+        later,
+        exposed & defs,
+        deleted - defs,
+        privates,
+        imports,
+        private_uses,
+        private_uses_in_class,
+        walk.stars,
+    )

@@ -1,33 +1,47 @@
 """Which cell depends on which: pure data, no kernel in sight.
 
-Nothing is stored but two indexes, name to definers and name to readers, and the notebook's order. Edges
-follow from them when somebody asks, so there is no second truth to keep up to date, and the cost of a
-change is the number of names in the cell that changed. No query looks at cells that it does not return
-or follow; `steps` counts what was looked at.
+The graph stores which cells make (define or delete) each name and which read it, both in notebook order.
+Edges follow from that when they are asked for, so there is no second truth to keep up to date, and the
+cost of a change is the number of names in the cell that changed. `steps` counts the cells looked at.
 
-A name may have several definers. Each reader then follows one of them: the one it was bound to with
-`bind`, or else the nearest above it, or else the first. A cell that reads its own name before defining
-it is such a reader too. Whether several definers are an error is for the caller to say.
+A read is bound to the nearest maker above its cell. If there is none, and the name is no builtin, it is
+bound to the nearest definer below. A cell that may read its own name before defining it (a reread) is
+bound to the nearest maker above only. Dependence follows all bindings. The order of cells follows those
+of immediate reads, and those of deferred reads where they contradict nothing (see `sequence.py`).
+
+With `redefine="live"` the order of cells means nothing: a name with one definer is read from there, a
+name with several is bound to none of them.
 """
 
+import builtins
+from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
-from heapq import heapify, heappop, heappush
 from typing import Protocol
 
+from ...protocol.notebook import Redefine
+from .carried_reads import CarriedReads
 from .order import NotebookOrder
 
 __all__ = ["Graph", "Names"]
 
+_BUILTINS = frozenset(vars(builtins))
+
 
 class Names(Protocol):
-    """What the graph has to know about a cell; an `Analysis` is one."""
+    """What the graph has to know about a cell; an `Analysis` is one and explains them."""
 
     @property
     def defs(self) -> Collection[str]: ...
     @property
-    def refs(self) -> Collection[str]: ...
+    def immediate(self) -> Collection[str]: ...
+    @property
+    def deferred(self) -> Collection[str]: ...
     @property
     def rereads(self) -> Collection[str]: ...
+    @property
+    def late_rereads(self) -> Collection[str]: ...
+    @property
+    def function_reads(self) -> Collection[str]: ...
     @property
     def deleted(self) -> Collection[str]: ...
 
@@ -35,17 +49,24 @@ class Names(Protocol):
 class Graph:
     """Cells and the names between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, redefine: Redefine = "error") -> None:
+        self.redefine = redefine
         self.order = NotebookOrder()
-        #: Links between a cell and a name that were looked at so far.
+        #: Cells that were looked at so far.
         self.steps = 0
+        #: Names that several cells make, so that which one is meant depends on the reader's place.
+        self.shared: set[str] = set()
+        #: Names that a cell reads with no maker above it. Without any, each edge leads downwards.
+        self.upward: set[str] = set()
+        #: Cells that depend on each other, where that is no error: they do not follow each other.
+        self.tied: dict[str, frozenset[str]] = {}
         self._cells: dict[str, Names] = {}
-        self._definers: dict[str, set[str]] = {}
-        self._readers: dict[str, set[str]] = {}
-        self._rereaders: dict[str, set[str]] = {}
-        # Names with several definers.
-        self._shared: set[str] = set()
-        self._bindings: dict[str, dict[str, str]] = {}
+        # For each name the cells, in notebook order.
+        self._makers: dict[str, list[str]] = {}
+        self._readers: dict[str, list[str]] = {}
+        self._rereaders: dict[str, list[str]] = {}
+        self._function_readers: dict[str, list[str]] = {}
+        self._carried = CarriedReads(self)
 
     def __contains__(self, cell: str) -> bool:
         return cell in self._cells
@@ -60,156 +81,265 @@ class Graph:
 
     def set_cell(self, cell: str, names: Names) -> None:
         """Add `cell`, at the end if the order does not have it, or give it other names."""
-        bindings = self._bindings.get(cell)
         if cell in self._cells:
             self.remove_cell(cell)
         if cell not in self.order:
             self.order.append(cell)
-        if bindings:
-            self._bindings[cell] = bindings
         self._cells[cell] = names
-        for index, used in self._indexes(names):
-            for name in used:
-                self.steps += 1
-                index.setdefault(name, set()).add(cell)
-        for name in names.defs:
-            if len(self._definers[name]) > 1:
-                self._shared.add(name)
+        self._enter(cell)
 
     def remove_cell(self, cell: str) -> None:
         """Take `cell` out; it keeps its place in the order.
 
         Raises: KeyError if it is not in the graph.
         """
-        names = self._cells.pop(cell)
-        self._bindings.pop(cell, None)
-        for index, used in self._indexes(names):
+        self._leave(cell)
+        del self._cells[cell]
+
+    def move(self, listed: Iterable[str]) -> bool:
+        """Take over an order of some cells, as `NotebookOrder.merge`; return whether anything changed."""
+        listed = list(listed)
+        moving = [cell for cell in self.order.moving(listed) if cell in self._cells]
+        for cell in moving:
+            self._leave(cell)
+        changed = self.order.merge(listed)
+        for cell in moving:
+            self._enter(cell)
+        return changed
+
+    def _enter(self, cell: str) -> None:
+        place = self.order.place
+        for index, used in self._indexes(self._cells[cell]):
+            for name in used:
+                self.steps += 1
+                cells = index.setdefault(name, [])
+                if cells and place(cell) < place(cells[-1]):
+                    insort(cells, cell, key=place)
+                else:
+                    cells.append(cell)
+        self._note(self._cells[cell])
+
+    def _leave(self, cell: str) -> None:
+        for index, used in self._indexes(self._cells[cell]):
             for name in used:
                 self.steps += 1
                 cells = index[name]
-                cells.remove(cell)
+                del cells[self._above(cells, cell)]
                 if not cells:
                     del index[name]
-        for name in names.defs:
-            if len(self._definers.get(name, ())) < 2:
-                self._shared.discard(name)
+        self._note(self._cells[cell])
 
-    def bind(self, reader: str, name: str, definer: str) -> None:
-        """Let `reader` follow this definer of `name` for as long as it defines it."""
-        self._bindings.setdefault(reader, {})[name] = definer
+    def _note(self, names: Names) -> None:
+        """Bring up to date what is known about the names of a cell that came, went or changed its place."""
+        self._carried.forget()
+        for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
+            makers, readers = self._makers.get(name, ()), self._readers.get(name, ())
+            _put(self.shared, name, len(makers) > 1)
+            _put(self.upward, name, self.redefine != "live" and self._is_upward(name, makers, readers))
+            floats = name in self._function_readers and (name in self.shared or name in self.upward)
+            _put(self._carried.names, name, floats and self.redefine != "live")
+
+    def _is_upward(self, name: str, makers: Collection[str], readers: Collection[str]) -> bool:
+        if not makers or not readers or name in _BUILTINS:
+            return False
+        place = self.order.place
+        return place(next(iter(readers))) <= place(next(iter(makers)))
 
     # Names
 
-    def definers(self, name: str) -> set[str]:
-        """Return the cells that define `name`."""
-        return set(self._definers.get(name, ()))
+    def definers(self, name: str) -> list[str]:
+        """Return the cells that define `name`, in notebook order."""
+        return [cell for cell in self._makers.get(name, ()) if name in self._cells[cell].defs]
 
-    def readers(self, name: str) -> set[str]:
+    def makers(self, name: str) -> list[str]:
+        """Return the cells that define or delete `name`, in notebook order."""
+        return list(self._makers.get(name, ()))
+
+    def readers(self, name: str) -> list[str]:
         """Return the cells that read `name` from another cell, or would if one defined it."""
-        readers = set(self._readers.get(name, ()))
-        if name in self._shared:
-            readers.update(self._rereaders.get(name, ()))
-        return readers
+        readers = self._readers.get(name, [])
+        return [*readers, *self._rereaders.get(name, ())] if name in self.shared else readers
 
-    def definer_for(self, reader: str, name: str) -> str | None:
-        """Return the cell that `reader` has `name` from; None if there is none, or it is `reader` itself."""
-        definers = self._definers.get(name)
-        if definers is None:
+    def function_readers(self, name: str) -> list[str]:
+        """Return the cells whose functions read `name`, definers of it among them."""
+        return self._function_readers.get(name, [])
+
+    def is_contested(self, name: str) -> bool:
+        """Return whether several cells define `name` and one of them, or another one, reads it."""
+        return name in self.shared and (name in self._readers or name in self._rereaders)
+
+    def names_of(self, cell: str) -> Names:
+        """Return what `cell` does with names.
+
+        Raises: KeyError if it is not in the graph.
+        """
+        return self._cells[cell]
+
+    def reads(self, cell: str) -> Iterator[str]:
+        """Return the names that `cell` may read while it runs, by itself or through functions; some twice."""
+        names = self._cells[cell]
+        for used in (names.immediate, names.deferred, names.rereads, names.late_rereads, self.carried(cell)):
+            yield from used
+
+    def versions_at(self, cell: str, name: str) -> list[str]:
+        """Return the makers of the versions of `name` that `cell` may find, the one it should find last."""
+        makers = self._makers[name]
+        index = self._above(makers, cell)
+        if index:
+            return makers[:index]
+        names = self._cells[cell]
+        below = self.binding(cell, name) if name in names.immediate else None
+        return [] if below is None else [below]
+
+    def binding(self, reader: str, name: str) -> str | None:
+        """Return the cell that `reader` has `name` from: one that defines it, or has deleted it above.
+
+        None if there is no such cell, or it is `reader` itself.
+        """
+        makers = self._makers.get(name)
+        if makers is None:
             return None
-        bound = self._bindings.get(reader, {}).get(name)
-        if bound is not None and bound in definers:
-            return bound if bound != reader else None
-        if len(definers) == 1:
-            (only,) = definers
-            return only if only != reader else None
-        place = self.order.place
-        others = sorted(definers - {reader}, key=place)
-        self.steps += len(others)
-        above = [other for other in others if place(other) < place(reader)]
-        return above[-1] if above else others[0]
+        if self.redefine == "live":
+            return makers[0] if len(makers) == 1 and makers[0] != reader else None
+        self.steps += 1
+        index = self._above(makers, reader)
+        if index:
+            return makers[index - 1]
+        names = self._cells[reader]
+        if name in _BUILTINS or name in names.defs:
+            return None
+        return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
+
+    def readers_of(self, cell: str, name: str) -> list[str]:
+        """Return the cells that are bound to `cell` for `name`, which it defines or deletes."""
+        makers = self._makers[name]
+        readers = self._readers.get(name, [])
+        if self.redefine == "live":
+            if len(makers) > 1:
+                return []
+            return [reader for reader in readers if reader != cell]
+        index = self._above(makers, cell)
+        start = self._above(readers, cell) if index or name in _BUILTINS else 0
+        end = len(readers)
+        bound: list[str] = []
+        if index + 1 < len(makers):
+            following = makers[index + 1]
+            end = self._above(readers, following)
+            # One that deletes the name reads it; one that defines it may read it before that.
+            if name in self._cells[following].deleted or following in self._rereaders.get(name, ()):
+                bound.append(following)
+        if not index and name in self._cells[cell].deleted:
+            start = self._above(readers, cell)
+        elif index and name not in _BUILTINS and all(name in self._cells[m].deleted for m in makers[:index]):
+            # The first definer: readers above all makers are bound to it.
+            bound += readers[: self._above(readers, makers[0])]
+            bound.append(makers[0])
+        bound += readers[start:end]
+        self.steps += len(bound)
+        return [reader for reader in dict.fromkeys(bound) if reader != cell]
 
     # Edges
 
     def parents(self, cell: str) -> set[str]:
-        """Return the cells that `cell` reads names of."""
+        """Return the cells that `cell` depends on."""
+        found = self.static_parents(cell).union(self._carried.bindings(cell).values())
+        return found - self.tied.get(cell, frozenset()) if self.tied else found
+
+    def static_parents(self, cell: str) -> set[str]:
+        """Return the cells that make a name which `cell` reads, as its own source says."""
         names = self._cells[cell]
-        self.steps += len(names.refs) + len(names.rereads)
-        found = {self.definer_for(cell, name) for used in (names.refs, names.rereads) for name in used}
-        return {parent for parent in found if parent is not None}
+        reads = (names.immediate, names.deferred, names.rereads, names.late_rereads)
+        return self._bindings(cell, reads)
 
     def children(self, cell: str) -> set[str]:
-        """Return the cells that read names of `cell`."""
+        """Return the cells that depend on `cell`."""
+        children = self.all_children(cell)
+        return children - self.tied.get(cell, frozenset()) if self.tied else children
+
+    def all_children(self, cell: str) -> set[str]:
+        """Return the cells that depend on `cell`, those that it depends on in return included."""
+        return self.static_children(cell).union(self._carried.children(cell))
+
+    def immediate_parents(self, cell: str) -> set[str]:
+        """Return the cells that `cell` reads a name of while it runs."""
+        names = self._cells[cell]
+        return self._bindings(cell, (names.immediate, names.rereads))
+
+    def immediate_children(self, cell: str) -> set[str]:
+        """Return the cells that read a name of `cell` while they run."""
         children: set[str] = set()
-        for name in self._cells[cell].defs:
-            readers = self.readers(name)
-            self.steps += len(readers)
-            if name in self._shared:
-                readers = {reader for reader in readers if self.definer_for(reader, name) == cell}
-            children |= readers
-        children.discard(cell)
+        for name, readers in self._bound(cell):
+            for reader in readers:
+                names = self._cells[reader]
+                if name in names.immediate or name in names.rereads:
+                    children.add(reader)
         return children
 
-    def predecessors(self, cell: str) -> set[str]:
-        """Return the cells that have to come before `cell`: its parents and those it would disturb.
+    def static_children(self, cell: str) -> set[str]:
+        """Return the cells that read a name of `cell` as their own sources say."""
+        return {reader for _, readers in self._bound(cell) for reader in readers}
 
-        A cell that deletes a name disturbs the other readers of it. A cell that defines a name anew
-        disturbs the definers above it and whoever follows those.
-        """
+    def deferred_bindings(self, cell: str) -> dict[str, str]:
+        """Return the makers of names that functions read which `cell` may call: its own, and others' functions."""
         names = self._cells[cell]
-        found = self.parents(cell)
-        for name in names.deleted:
-            readers = self.readers(name)
-            self.steps += len(readers)
-            found.update(reader for reader in readers if name not in self._cells[reader].deleted)
-        for name in self._shared.intersection(names.defs):
-            place = self.order.place
-            above = {other for other in self._definers[name] if place(other) < place(cell)}
-            readers = self.readers(name)
-            self.steps += len(readers)
-            found |= above
-            found.update(reader for reader in readers if self.definer_for(reader, name) in above)
-        found.discard(cell)
+        found = dict(self._carried.bindings(cell))
+        for name in (*names.deferred, *names.late_rereads):
+            maker = self.binding(cell, name)
+            if maker is not None:
+                found[name] = maker
         return found
 
-    # Order
+    def carried(self, cell: str) -> Collection[str]:
+        """Return the names that functions read which `cell` got from others, directly or not."""
+        return self._carried.bindings(cell)
 
-    def topological(self, cells: Iterable[str]) -> list[str]:
-        """Return `cells` so that each stands behind its predecessors among them, else in notebook order.
+    def carriers(self, name: str) -> Collection[str]:
+        """Return the cells that depend on `name` only through functions."""
+        return self._carried.carriers(name)
 
-        Where that cannot be, only parents count; on a cycle, only the notebook's order.
-        """
-        left = set(cells)
-        order: list[str] = []
-        for before in (self.predecessors, self.parents):
-            order += self._sorted(left, {cell: before(cell) & left for cell in left})
-            left.difference_update(order)
-            if not left:
-                return order
-        return order + sorted(left, key=self.order.place)
+    def is_needed(self, cell: str, name: str) -> bool:
+        """Return whether the version of `name` that `cell` makes is read, or that of the notebook's end."""
+        makers = self._makers.get(name, [])
+        if cell not in self._cells or name not in (*self._cells[cell].defs, *self._cells[cell].deleted):
+            return False
+        return makers[-1] == cell or name in self._carried.names or bool(self.readers_of(cell, name))
 
-    def _sorted(self, cells: Iterable[str], before: dict[str, set[str]]) -> list[str]:
-        """Sort `cells` by Kahn's algorithm; those that a cycle holds up are left out."""
-        place = self.order.place
-        waits = {cell: len(before[cell]) for cell in cells}
-        after: dict[str, list[str]] = {}
-        for cell, earlier in before.items():
-            for other in earlier:
-                after.setdefault(other, []).append(cell)
-        ready = [(place(cell), cell) for cell, count in waits.items() if not count]
-        heapify(ready)
-        order: list[str] = []
-        while ready:
-            _, cell = heappop(ready)
-            order.append(cell)
-            for later in after.get(cell, ()):
-                waits[later] -= 1
-                if not waits[later]:
-                    heappush(ready, (place(later), later))
-        return order
+    def _bindings(self, cell: str, reads: Iterable[Collection[str]]) -> set[str]:
+        found: set[str] = set()
+        for names in reads:
+            for name in names:
+                maker = self.binding(cell, name)
+                if maker is not None:
+                    found.add(maker)
+        return found
 
-    def _indexes(self, names: Names) -> tuple[tuple[dict[str, set[str]], Collection[str]], ...]:
-        return (
-            (self._definers, names.defs),
-            (self._readers, names.refs),
-            (self._rereaders, names.rereads),
-        )
+    def _bound(self, cell: str) -> Iterator[tuple[str, list[str]]]:
+        names = self._cells[cell]
+        for name in (*names.defs, *names.deleted):
+            if name in self._readers or name in self._rereaders:
+                yield name, self.readers_of(cell, name) if name in self._makers else []
+
+    def _above(self, cells: list[str], cell: str) -> int:
+        """Return how many of `cells`, which are in notebook order, stand above `cell`."""
+        return bisect_left(cells, self.order.place(cell), key=self.order.place)
+
+    def _indexes(self, names: Names) -> Iterator[tuple[dict[str, list[str]], Collection[str]]]:
+        yield self._makers, names.defs
+        if names.deleted and self.redefine != "live":
+            yield self._makers, names.deleted
+        yield self._readers, names.immediate
+        if names.deferred:
+            yield self._readers, names.deferred
+        if names.rereads:
+            yield self._rereaders, names.rereads
+        if names.late_rereads:
+            yield self._rereaders, [name for name in names.late_rereads if name not in names.rereads]
+        if names.function_reads:
+            yield self._function_readers, names.function_reads
+
+
+def _put(names: set[str], name: str, inside: bool) -> None:
+    if inside:
+        names.add(name)
+    else:
+        names.discard(name)

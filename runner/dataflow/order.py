@@ -91,6 +91,12 @@ class NotebookOrder:
                 index += 1
         return True
 
+    def moving(self, listed: Iterable[str]) -> list[str]:
+        """Return the cells, of those that are in the order, that `merge` would give another place."""
+        old = [cell for cell in dict.fromkeys(listed) if cell in self._places]
+        staying = self._longest_run(old)
+        return [cell for cell in old if cell not in staying]
+
     def _number(self) -> None:
         self._places = {cell: float(index) for index, cell in enumerate(self._cells)}
 

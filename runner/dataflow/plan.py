@@ -6,7 +6,7 @@ depends on a stale cell is stale itself, so a search stops at a cell that is not
 already is (downwards).
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -31,22 +31,40 @@ class Planner(NamedTuple):
     program: Program
     notebook: Notebook
     #: Returns the cells that do not run because they or cells that they depend on are disabled.
-    blocked: Callable[[], Collection[str]]
+    inactive: Callable[[], Collection[str]]
+    #: Returns whether the version of a name that a cell has made is still there.
+    has_version: Callable[[str, str], bool]
 
     def run(self, run: int, requested: Iterable[str], change: Change | None = None) -> Plan:
-        """Plan a run of `requested` cells, and of what `change` has healed or left without its definer."""
+        """Plan a run of `requested` cells, and of what `change` has healed or bound to another cell."""
         change = change or Change()
         wanted = [cell for cell in requested if self.program.works(cell)]
-        affected = [*change.rebound, *change.healed]
+        cells = self.notebook.cells
+        # A cell that was stale before shows nothing that the change could have made wrong.
+        affected = [*(cell for cell in change.rebound if not cells[cell].stale), *change.healed]
         if self.notebook.mode == "autorun":
-            return self._ordered(run, *self._everything_downstream([*wanted, *affected], change))
-        return self._ordered(run, *self._only_what_is_needed(wanted, affected, change))
+            return self._plan(run, self._downstream([*wanted, *affected], change))
+        following = [follower for cell in wanted for follower in self._followers(cell, change)]
+        outdated = self._outdated([*affected, *following], change)
+        return self._plan(run, wanted, outdated)
 
     def no_run(self, run: int, change: Change) -> Plan:
         """Plan what `change` makes stale, running nothing."""
-        changed = [cell.id for cell in change.declared]
-        stale = self._outdated([*changed, *change.rebound, *change.healed], change)
-        return self._ordered(run, (), stale)
+        changed = [cell.id for cell in change.declared if self._has_code(cell.id)]
+        return self._plan(run, (), self._outdated([*changed, *change.rebound, *change.healed], change))
+
+    def run_readers(self, run: int, readers: Mapping[str, Collection[str]]) -> Plan:
+        """Plan a run of cells and what depends on them: `readers` of states, each with the cells that set it.
+
+        A cell that has set a state does not run again for that, nor what only depends on it.
+        """
+        found: dict[str, None] = {}
+        for reader, setters in readers.items():
+            for setter in setters or ("",):
+                found.update(self._downstream([reader], Change(), without=setter))
+        if self.notebook.mode == "autorun":
+            return self._plan(run, found)
+        return self._plan(run, (), found)
 
     def stale_below(self, cells: Iterable[str]) -> list[str]:
         """Return the stale cells among `cells` and what depends on them."""
@@ -54,57 +72,26 @@ class Planner(NamedTuple):
         todo = list(cells)
         while todo:
             cell = todo.pop()
-            if cell not in found and self.notebook.cells[cell].stale:
+            if cell not in found and self.notebook.cells[cell].stale and self.program.works(cell):
                 found[cell] = None
-                todo += self._children(cell)
+                todo += self.program.graph.children(cell)
         return list(found)
 
-    def _everything_downstream(
-        self, roots: Iterable[str], change: Change
-    ) -> tuple[dict[str, None], dict[str, None]]:
-        """Return what runs and what is stale: `roots`, everything downstream, and stale ancestors of it."""
-        blocked = self.blocked()
-        cells: dict[str, None] = {}
-        stale: dict[str, None] = {}
+    def _downstream(self, roots: Iterable[str], change: Change, without: str = "") -> dict[str, None]:
+        """Return `roots` and everything that has to follow them, but not `without` and what follows that."""
+        found: dict[str, None] = {}
         todo = list(roots)
         while todo:
             cell = todo.pop()
-            if cell in cells or cell in stale or not self.program.works(cell):
-                continue
-            if cell in blocked:
-                stale[cell] = None
-            else:
-                cells[cell] = None
-                todo += self._stale_parents(cell)
-            todo += self._followers(cell, change)
-        return cells, stale
+            if cell not in found and cell != without and self.program.works(cell):
+                found[cell] = None
+                todo += self._followers(cell, change)
+        return found
 
-    def _only_what_is_needed(
-        self, requested: list[str], affected: list[str], change: Change
-    ) -> tuple[dict[str, None], dict[str, None]]:
-        """Return what runs, `requested` and its stale ancestors, and what is stale, the rest downstream."""
-        following = [follower for cell in requested for follower in self._followers(cell, change)]
-        outdated = self._outdated([*affected, *following], change)
-        blocked = self.blocked()
-        cells: dict[str, None] = {}
-        todo = list(requested)
-        while todo:
-            cell = todo.pop()
-            if cell in cells:
-                continue
-            if cell in blocked:
-                outdated[cell] = None
-            else:
-                cells[cell] = None
-                parents = self.program.graph.parents(cell)
-                todo += [parent for parent in parents if parent in outdated]
-                todo += self._stale_parents(cell)
-        return cells, {cell: None for cell in outdated if cell not in cells}
-
-    def _outdated(self, roots: list[str], change: Change) -> dict[str, None]:
+    def _outdated(self, roots: Iterable[str], change: Change) -> dict[str, None]:
         """Return those of `roots` that are not stale yet, and what depends on them."""
         found: dict[str, None] = {}
-        todo = roots
+        todo = list(roots)
         while todo:
             cell = todo.pop()
             if cell not in found and self.program.works(cell) and not self.notebook.cells[cell].stale:
@@ -112,25 +99,54 @@ class Planner(NamedTuple):
                 todo += self._followers(cell, change)
         return found
 
-    def _children(self, cell: str) -> Iterable[str]:
-        return [child for child in self.program.graph.children(cell) if self.program.works(child)]
+    def _plan(self, run: int, wanted: Iterable[str], outdated: Collection[str] = ()) -> Plan:
+        """Return the plan that runs `wanted` and the ancestors that they need; `outdated` cells are stale."""
+        states = self.notebook.cells
+        inactive = self.inactive()
+        stale = dict.fromkeys(outdated)
+        cells: dict[str, None] = {}
+        todo = list(wanted)
+        while todo:
+            cell = todo.pop()
+            if cell in cells:
+                continue
+            if cell in inactive:
+                stale[cell] = None
+                continue
+            cells[cell] = None
+            todo += [parent for parent in self.program.graph.parents(cell) if self._has_to_run(parent, stale)]
+            todo += self._without_version(cell)
+        order = self.program.sequence.topological(cells) if len(cells) > 1 else list(cells)
+        return Plan(run, order, [cell for cell in stale if cell not in cells and not states[cell].stale])
 
-    def _stale_parents(self, cell: str) -> list[str]:
-        program, cells = self.program, self.notebook.cells
-        return [
-            parent for parent in program.graph.parents(cell) if cells[parent].stale and program.works(parent)
-        ]
+    def _has_to_run(self, cell: str, outdated: Collection[str]) -> bool:
+        return self.program.works(cell) and (cell in outdated or self.notebook.cells[cell].stale)
+
+    def _without_version(self, reader: str) -> list[str]:
+        """Return the cells that ended well, but whose version of a name that `reader` needs was dropped."""
+        graph = self.program.graph
+        if not graph.shared or graph.redefine == "live":
+            return []
+        found: list[str] = []
+        for name in graph.reads(reader):
+            if name in graph.shared:
+                maker = graph.binding(reader, name)
+                if maker is not None and self.program.works(maker) and not self.has_version(name, maker):
+                    found.append(maker)
+        return found
+
+    def _has_code(self, cell: str) -> bool:
+        code = self.program.compiled.get(cell)
+        return code is None or code.body is not None or code.value is not None
 
     def _followers(self, cell: str, change: Change) -> Iterable[str]:
         """Return the cells that have to follow a run of `cell`."""
-        names = change.imported.get(cell)
+        graph = self.program.graph
         state = self.notebook.cells[cell]
-        if names is not None and state.status == "ok" and not state.stale:
+        code = self.program.compiled[cell]
+        if code.analysis.import_only and state.status == "ok" and not state.stale:
             # Imports that are as before give what they gave before.
-            return {reader for name in names for reader in self.program.graph.readers(name)}
-        return self.program.graph.children(cell)
-
-    def _ordered(self, run: int, cells: Collection[str], stale: Iterable[str]) -> Plan:
-        states = self.notebook.cells
-        order = self.program.graph.topological(cells) if len(cells) > 1 else list(cells)
-        return Plan(run, order, [cell for cell in stale if not states[cell].stale])
+            names = change.imported.get(cell, frozenset())
+            known = [name for name in names if name in code.analysis.defs]
+            return {reader for name in known for reader in graph.readers_of(cell, name)}
+        return graph.children(cell)

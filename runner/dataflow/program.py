@@ -1,28 +1,31 @@
 """The notebook's sources as one program: compiled cells, their graph, and what is structurally wrong.
 
 Declaring or deleting cells returns a `Change` that says what it means for the others; nothing is run and
-no status is looked at. A cell with a fault is out of the program: it defines nothing and does not run.
+no status is looked at. A cell with a structural error is out of the program: it defines nothing and
+does not run.
 
-* A source that does not compile claims no names.
-* Names are claimed. A cell conflicts with whoever claimed one of its names before it or together with
-  it, so a cell that was valid stays valid, and is healed when those claims are gone.
-* Cells on a cycle stay in the graph, since only their edges tell when the cycle is repaired.
+* A source that does not compile defines nothing.
+* Where a name may have one definer only, a cell conflicts with those that defined one of its names before
+  it or together with it. So a cell that was valid stays valid, and is healed when the others are gone.
+* Cells on a cycle of immediate reads stay in the graph, since only their edges tell when it is repaired.
 
-The cost of a change is the cost of what it touches: no call looks at all cells.
+The cost of a change is the cost of what it affects: no call looks at all cells.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from ...protocol.events import CellDeclared
 from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Redefine
-from ..analysis.analysis import AnalysisError
+from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
 from . import structural_errors as texts
 from .cycles import cycle_through, cycles_near
-from .graph import Graph
+from .graph import Graph, Names
+from .sequence import Sequence as CellSequence
 
 
 class Change(msgspec.Struct):
@@ -33,13 +36,35 @@ class Change(msgspec.Struct):
     #: The whole order, where it is not the old one with the new cells at the end.
     order: list[str] | None = None
     deleted: list[str] = []
-    #: Readers of names that have another definer, or none.
+    #: Readers whose names come from another cell than before, or from none.
     rebound: set[str] = set()
-    #: Cells whose fault is new or another one.
+    #: Cells whose structural error is new or another one.
     broken: dict[str, CellError] = {}
     healed: list[str] = []
-    #: Import-only cells that were so before: the names that are imported from elsewhere than before.
+    #: Import-only cells: the names that they import, and did not import from there before.
     imported: dict[str, frozenset[str]] = {}
+    #: Names that another cell makes than before, or that another cell reads.
+    names: set[str] = set()
+
+
+class _Bindings:
+    """Who has some names from where, before a change, to be compared with what is so after it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._before: dict[tuple[str, str], str | None] = {}
+
+    def note(self, name: str, readers: Iterable[str]) -> None:
+        """Remember from where `readers` have `name`, unless that is known."""
+        for reader in readers:
+            if (reader, name) not in self._before:
+                self._before[reader, name] = self._graph.binding(reader, name)
+
+    def changed(self) -> Iterator[str]:
+        """Return the readers that have a name from elsewhere than before."""
+        for (reader, name), maker in self._before.items():
+            if reader in self._graph and self._graph.binding(reader, name) != maker:
+                yield reader
 
 
 class Program:
@@ -50,255 +75,294 @@ class Program:
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
         #: Cells that are structurally wrong.
-        self.faults: dict[str, CellError] = {}
-        #: Cells that compile and claim no name of another cell.
-        self.graph = Graph()
+        self.errors: dict[str, CellError] = {}
+        #: Cells that compile and do not conflict with another one.
+        self.graph = Graph(redefine)
+        self.sequence = CellSequence(self.graph)
         self._sources: dict[str, str] = {}
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
-        self._claims: dict[str, dict[str, int]] = {}
+        self._definitions: dict[str, dict[str, int]] = {}
         self._deleters: dict[str, set[str]] = {}
         self._last_definers: dict[str, str] = {}
-        # The cells that depend on each other, for each cell that is on a cycle.
-        self._knots: dict[str, frozenset[str]] = {}
+        # The cells of a cycle, for each cell that is on one.
+        self._cycles: dict[str, frozenset[str]] = {}
         self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
         return cell in self._sources
 
     def works(self, cell: str) -> bool:
-        """Return whether `cell` is a cell without a fault."""
-        return cell in self.graph and cell not in self.faults
+        """Return whether `cell` is a cell without a structural error."""
+        return cell in self.graph and cell not in self.errors
 
-    def claimants(self, name: str) -> list[str]:
-        """Return the cells whose source defines `name`, those with a fault included, oldest claim first."""
-        return sorted(self._claims.get(name, ()), key=self._claims.get(name, {}).__getitem__)
+    def all_definers(self, name: str) -> list[str]:
+        """Return the cells whose source defines `name`, those that do not run included, oldest first."""
+        return sorted(self._definitions.get(name, ()), key=self._definitions.get(name, {}).__getitem__)
 
     def deleters(self, name: str) -> set[str]:
         """Return the cells whose source deletes `name`."""
         return self._deleters.get(name, set())
 
     def last_definer(self, name: str) -> str | None:
-        """Return the cell that defined `name`, which no cell does any more; None if none ever did."""
+        """Return the last cell that defined `name`, if none does any more; None if none ever did."""
         return self._last_definers.get(name)
 
     def declare(self, cells: Sequence[Cell]) -> Change:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
         wanted = {cell.id: cell.source for cell in cells}
-        self._place(list(wanted), change)
+        bindings = _Bindings(self.graph)
+        self._place(list(wanted), bindings, change)
         changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
-        if changed:
-            touched: set[str] = set()
-            before = {cell: self.compiled.get(cell) for cell in changed}
-            invalid: dict[str, CellError] = {}
-            self._changes += 1
-            for cell in changed:
-                self._replace(cell, wanted[cell], touched, invalid)
-            self._link(changed, touched, invalid, change)
-            for cell in changed:
-                change.declared.append(self._declaration(cell))
-                self._compare_imports(cell, before[cell], change)
+        before = {cell: self.compiled.get(cell) for cell in changed}
+        invalid: dict[str, CellError] = {}
+        self._changes += 1
+        names: set[str] = set()
+        for cell in changed:
+            names |= self._replace(cell, wanted[cell], invalid)
+        self._relink(changed, names, invalid, bindings, change)
+        for cell in changed:
+            change.declared.append(self.declaration(cell))
+            self._compare_imports(cell, before[cell], change)
         return change
 
     def delete(self, cells: Iterable[str]) -> Change:
-        """Remove cells; those that are not there are left out of the change."""
+        """Remove cells; unknown ones are left out of the change."""
         change = Change()
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
-        touched: set[str] = set()
+        names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
-            self._unclaim(cell, touched)
+            names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
-            self.faults.pop(cell, None)
-        if change.deleted:
-            self._link(change.deleted, touched, {}, change)
+            self.errors.pop(cell, None)
+        self._relink(change.deleted, names, {}, _Bindings(self.graph), change)
         for cell in change.deleted:
             self.graph.order.remove(cell)
         return change
 
-    def bind(self, reader: str, owners: Mapping[str, str]) -> None:
-        """Let `reader` follow the cells that its names are from at this moment: `owners` of names."""
-        analysis = self.compiled[reader].analysis
-        for name in analysis.refs | analysis.rereads:
-            owner = owners.get(name)
-            # What it reads of its own is from its last run, before which it followed another cell.
-            if owner is not None and owner != reader:
-                self.graph.bind(reader, name, owner)
+    def correct(self, cell: str, defs: frozenset[str]) -> Change:
+        """Let `cell` define `defs`: what its star imports have bound is known better than from its source."""
+        change = Change()
+        compiled = self.compiled[cell]
+        names = compiled.analysis.defs ^ defs
+        if not names:
+            return change
+        self._changes += 1
+        analysis = msgspec.structs.replace(
+            compiled.analysis,
+            defs=defs,
+            refs=compiled.analysis.refs - defs,
+            immediate=compiled.analysis.immediate - defs,
+            deferred=compiled.analysis.deferred - defs,
+        )
+        self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
+        self._relink([cell], set(names), {}, _Bindings(self.graph), change)
+        change.declared.append(self.declaration(cell))
+        return change
 
-    def _place(self, listed: list[str], change: Change) -> None:
-        """Give new cells their place in the order."""
-        order = self.graph.order
-        if len(listed) == 1 and listed[0] in order:
-            return
-        new = [cell for cell in listed if cell not in order]
-        old = [cell for cell in listed if cell in order]
-        in_place = old == sorted(old, key=order.place)
-        size = len(order)
-        if order.merge(listed) and not (in_place and order.index(new[0]) == size):
-            change.order = list(order)
-
-    def _replace(self, cell: str, source: str, touched: set[str], invalid: dict[str, CellError]) -> None:
-        """Compile `cell` anew and renew its claims; note the names that this may concern."""
-        old = self._unclaim(cell, touched, keep_claims=True)
-        self._sources[cell] = source
-        self.revisions[cell] = self.revisions.get(cell, 0) + 1
-        defs: frozenset[str] = frozenset()
-        try:
-            compiled = compile_cell(source, cell)
-        except AnalysisError as error:
-            invalid[cell] = texts.invalid_source(error)
-        else:
-            self.compiled[cell] = compiled
-            defs = compiled.analysis.defs
-            for name in compiled.analysis.deleted:
-                self._deleters.setdefault(name, set()).add(cell)
-        for name in old - defs:
-            self._drop_claim(cell, name)
-        for name in defs:
-            self._claims.setdefault(name, {}).setdefault(cell, self._changes)
-            self._last_definers.pop(name, None)
-        touched |= defs
-
-    def _unclaim(self, cell: str, touched: set[str], keep_claims: bool = False) -> frozenset[str]:
-        """Forget what `cell` was compiled to and return the names it defined."""
-        compiled = self.compiled.pop(cell, None)
-        if compiled is None:
-            return frozenset()
-        for name in compiled.analysis.deleted:
-            self._deleters[name].discard(cell)
-        defs = compiled.analysis.defs
-        touched |= defs
-        if not keep_claims:
-            for name in defs:
-                self._drop_claim(cell, name)
-        return defs
-
-    def _drop_claim(self, cell: str, name: str) -> None:
-        claims = self._claims[name]
-        del claims[cell]
-        if not claims:
-            del self._claims[name]
-            self._last_definers[name] = cell
-
-    def _link(
-        self, changed: Sequence[str], touched: set[str], invalid: dict[str, CellError], change: Change
-    ) -> None:
-        """Bring graph and faults up to date after `changed` cells and `touched` names; fill in `change`."""
-        graph = self.graph
-        before = {name: self._followed(name) for name in touched}
-        old_faults = self.faults
-        # What may have another fault than before: the changed cells, other claimants of their names,
-        # and the cells of every cycle that one of them was on.
-        concerned = dict.fromkeys(changed)
-        for name in touched:
-            concerned.update(dict.fromkeys(self._claims.get(name, ())))
-        faults: dict[str, CellError] = dict(invalid)
-        was_changed = set(changed)
-        relinked: list[str] = []
-        for cell in concerned:
-            compiled = self.compiled.get(cell)
-            conflicts = self._conflicts(cell) if compiled else {}
-            if conflicts:
-                faults[cell] = texts.multiple_definitions(conflicts)
-            inside = cell in graph
-            if compiled is not None and not conflicts:
-                if not inside or cell in was_changed:
-                    graph.set_cell(cell, compiled.analysis)
-                    relinked.append(cell)
-            elif inside:
-                graph.remove_cell(cell)
-                relinked.append(cell)
-        self._find_cycles(relinked, concerned, faults)
-        for cell in concerned:
-            old = old_faults.get(cell)
-            new = faults.get(cell) or (old if cell in self._knots else None)
-            if new is not None:
-                self.faults[cell] = new
-                if new != old:
-                    change.broken[cell] = new
-            elif old is not None:
-                del self.faults[cell]
-                change.healed.append(cell)
-        for name, followed in before.items():
-            change.rebound.update(self._strayed(name, followed))
-        for cell in change.broken:
-            if cell in graph:
-                for name in self.compiled[cell].analysis.defs:
-                    change.rebound.update(graph.readers(name))
-        change.rebound.difference_update(change.deleted)
-
-    def _followed(self, name: str) -> frozenset[str] | dict[str, str | None]:
-        """Return who defines `name`; where several may, whom each of its readers follows."""
-        graph = self.graph
-        if self.redefine == "error":
-            return frozenset(graph.definers(name))
-        return {reader: graph.definer_for(reader, name) for reader in graph.readers(name)}
-
-    def _strayed(self, name: str, before: frozenset[str] | dict[str, str | None]) -> Iterable[str]:
-        """Return the readers of `name` that follow another cell than `before`."""
-        after = self._followed(name)
-        if after == before:
-            return ()
-        if isinstance(before, dict) and isinstance(after, dict):
-            return [reader for reader, definer in after.items() if before.get(reader) != definer]
-        return self.graph.readers(name)
-
-    def _conflicts(self, cell: str) -> dict[str, list[str]]:
-        """Return the names of `cell` that other cells claimed before it or together with it."""
-        if self.redefine == "allow":
-            return {}
-        conflicts: dict[str, list[str]] = {}
-        for name in self.compiled[cell].analysis.defs:
-            claims = self._claims[name]
-            if len(claims) > 1:
-                since = claims[cell]
-                others = [other for other, when in claims.items() if other != cell and when <= since]
-                if others:
-                    conflicts[name] = others
-        return conflicts
-
-    def _find_cycles(
-        self, relinked: list[str], concerned: dict[str, None], faults: dict[str, CellError]
-    ) -> None:
-        """Add the cells of new cycles, and of old ones that may be repaired, to `concerned` and `faults`."""
-        # Only a cell that was relinked closes a cycle, or repairs the one that it is on.
-        suspects = dict.fromkeys(relinked)
-        for cell in relinked:
-            for other in self._knots.get(cell, ()):
-                self._knots.pop(other)
-                suspects.setdefault(other)
-                if other in self._sources:
-                    concerned.setdefault(other)
-        graph = self.graph
-        inside = [c for c in suspects if c in graph and graph.parents(c) and graph.children(c)]
-        for knot in cycles_near(inside, graph.children):
-            members = frozenset(knot)
-            for cell in knot:
-                path = cycle_through(cell, members, graph.children)
-                pairs = zip(path, [*path[1:], path[0]], strict=True)
-                faults[cell] = texts.cycle([(here, self._carried(here, there)) for here, there in pairs])
-                self._knots[cell] = members
-                concerned.setdefault(cell)
-
-    def _carried(self, parent: str, child: str) -> str:
-        """Return a name that `child` reads from `parent`."""
-        return min(self.compiled[parent].analysis.defs & self.compiled[child].analysis.refs)
-
-    def _declaration(self, cell: str) -> CellDeclared:
+    def declaration(self, cell: str) -> CellDeclared:
+        """Return what frontends are told of the source of `cell`."""
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
         return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs)
 
+    # Sources
+
+    def _place(self, listed: list[str], bindings: _Bindings, change: Change) -> None:
+        """Give new cells their place in the order, and move those that are listed in another one."""
+        order = self.graph.order
+        if len(listed) == 1 and listed[0] in order:
+            return
+        new = [cell for cell in listed if cell not in order]
+        moving = [cell for cell in order.moving(listed) if cell in self.graph]
+        for cell in moving:
+            self._note_cell(cell, bindings)
+        size = len(order)
+        if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
+            change.order = list(order)
+
+    def _replace(self, cell: str, source: str, invalid: dict[str, CellError]) -> set[str]:
+        """Compile `cell` again and return the names that it made before or makes, not both."""
+        self._sources[cell] = source
+        self.revisions[cell] = self.revisions.get(cell, 0) + 1
+        try:
+            compiled = compile_cell(source, cell)
+        except AnalysisError as error:
+            invalid[cell] = texts.invalid_source(error)
+            compiled = None
+        return self._take(cell, compiled)
+
+    def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
+        """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
+        old = self.compiled.pop(cell, None)
+        before = old.analysis if old else Analysis()
+        after = compiled.analysis if compiled else Analysis()
+        if compiled:
+            self.compiled[cell] = compiled
+        for name in before.deleted:
+            self._deleters[name].discard(cell)
+        for name in after.deleted:
+            self._deleters.setdefault(name, set()).add(cell)
+        for name in before.defs - after.defs:
+            since = self._definitions[name]
+            del since[cell]
+            if not since:
+                del self._definitions[name]
+                self._last_definers[name] = cell
+        for name in after.defs:
+            # A definition that only changes keeps its age.
+            self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
+            self._last_definers.pop(name, None)
+        return _made(before) ^ _made(after)
+
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
-        if (
-            before is None
-            or after is None
-            or not (before.analysis.import_only and after.analysis.import_only)
-        ):
+        if after and after.analysis.import_only:
+            known = before.analysis.imports if before and before.analysis.import_only else frozenset[Any]()
+            change.imported[cell] = frozenset(name for name, _ in known ^ after.analysis.imports)
+
+    # Graph and errors
+
+    def _relink(
+        self,
+        changed: Sequence[str],
+        names: set[str],
+        invalid: dict[str, CellError],
+        bindings: _Bindings,
+        change: Change,
+    ) -> None:
+        """Bring graph and errors up to date after `changed` cells, which make other `names`; fill in `change`."""
+        graph = self.graph
+        # What may have another error than before: the changed cells, other definers of their names, and
+        # the cells of every cycle that one of them was on.
+        recheck = dict.fromkeys(changed)
+        for name in names:
+            recheck.update(dict.fromkeys(self._definitions.get(name, ())))
+        errors: dict[str, CellError] = dict(invalid)
+        was_changed = set(changed)
+        relinked: list[str] = []
+        entering: dict[str, Analysis] = {}
+        for cell in recheck:
+            compiled = self.compiled.get(cell)
+            conflicts = self._conflicts(cell) if compiled else {}
+            if conflicts:
+                errors[cell] = texts.multiple_definitions(conflicts)
+            inside = cell in graph
+            if compiled is not None and not conflicts:
+                if not inside or cell in was_changed:
+                    entering[cell] = compiled.analysis
+                    relinked.append(cell)
+            elif inside:
+                relinked.append(cell)
+        for cell in relinked:
+            if cell in graph:
+                left = _made(graph.names_of(cell)).difference(
+                    _made(entering[cell]) if cell in entering else ()
+                )
+                for name in left:
+                    bindings.note(name, graph.readers_of(cell, name))
+                    bindings.note(name, graph.carriers(name))
+                change.names |= left
+        for cell in relinked:
+            if cell in graph:
+                change.names.update(graph.names_of(cell).immediate, graph.names_of(cell).deferred)
+            if cell in entering:
+                known = _made(graph.names_of(cell)) if cell in graph else set[str]()
+                graph.set_cell(cell, entering[cell])
+                gained = _made(entering[cell]) - known
+                for name in gained:
+                    change.rebound.update(graph.readers_of(cell, name))
+                    carriers = graph.carriers(name)
+                    change.rebound.update(each for each in carriers if graph.binding(each, name) == cell)
+                change.names |= gained
+            else:
+                graph.remove_cell(cell)
+        change.rebound.update(bindings.changed())
+        self._find_cycles({**dict.fromkeys(relinked), **dict.fromkeys(change.rebound)}, recheck, errors)
+        for cell in recheck:
+            old = self.errors.get(cell)
+            new = errors.get(cell) or (old if cell in self._cycles else None)
+            if new is not None:
+                self.errors[cell] = new
+                if new != old:
+                    change.broken[cell] = new
+            elif old is not None:
+                del self.errors[cell]
+                change.healed.append(cell)
+        for cell in change.broken:
+            if cell in graph:
+                change.rebound.update(graph.children(cell))
+        change.rebound.difference_update(change.deleted)
+
+    def _note_cell(self, cell: str, bindings: _Bindings) -> None:
+        """Remember from where `cell` has its names, and all readers those that it makes."""
+        names = self.graph.names_of(cell)
+        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
+            for name in reads:
+                bindings.note(name, [cell])
+        for name in self.graph.carried(cell):
+            bindings.note(name, [cell])
+        for name in _made(names):
+            bindings.note(name, self.graph.readers(name))
+            bindings.note(name, self.graph.carriers(name))
+
+    def _conflicts(self, cell: str) -> dict[str, list[str]]:
+        """Return the names of `cell` that other cells defined before it or together with it."""
+        if self.redefine != "error":
+            return {}
+        conflicts: dict[str, list[str]] = {}
+        for name in self.compiled[cell].analysis.defs:
+            definers = self._definitions[name]
+            if len(definers) > 1:
+                since = definers[cell]
+                others = [other for other, when in definers.items() if other != cell and when <= since]
+                if others:
+                    conflicts[name] = others
+        return conflicts
+
+    def _find_cycles(
+        self, suspects: dict[str, None], recheck: dict[str, None], errors: dict[str, CellError]
+    ) -> None:
+        """Add the cells of new cycles, and of old ones that may be repaired, to `recheck` and `errors`.
+
+        Only a cell of `suspects`, with other edges than before, closes a cycle or repairs the one it is on.
+        """
+        graph = self.graph
+        live = self.redefine == "live"
+        if not graph.upward and not self._cycles and not live:
             return
-        change.imported[cell] = frozenset(
-            name for name, _ in before.analysis.imports ^ after.analysis.imports
-        )
+        for cell in tuple(suspects):
+            for other in self._cycles.get(cell, ()):
+                self._cycles.pop(other)
+                graph.tied.pop(other, None)
+                suspects.setdefault(other)
+                if other in self._sources:
+                    recheck.setdefault(other)
+        children = graph.all_children if live else graph.immediate_children
+        inside = [cell for cell in suspects if cell in graph]
+        for cycle in cycles_near(inside, children):
+            members = frozenset(cycle)
+            for cell in cycle:
+                self._cycles[cell] = members
+                if live:
+                    graph.tied[cell] = members
+                    continue
+                path = cycle_through(cell, members, children)
+                pairs = zip(path, [*path[1:], path[0]], strict=True)
+                errors[cell] = texts.cycle([(here, self._shared_name(here, there)) for here, there in pairs])
+                recheck.setdefault(cell)
+
+    def _shared_name(self, parent: str, child: str) -> str:
+        """Return a name that `child` reads from `parent` while it runs."""
+        names = self.graph.names_of(child)
+        read = {*names.immediate, *names.rereads}
+        common = _made(self.graph.names_of(parent)) & read
+        return min(name for name in common if self.graph.binding(child, name) == parent)
+
+
+def _made(names: Names) -> set[str]:
+    """Return the names that a cell defines or deletes."""
+    return {*names.defs, *names.deleted}

@@ -1,6 +1,7 @@
-"""Faults of structure: what is wrong with a cell before anything runs, and what to type instead.
+"""Structural errors: what is wrong with a cell before anything runs, and what to type instead.
 
-The texts only; `program.py` finds the faults.
+The texts only; `program.py` finds the errors. Each names a few cells and counts the others, so that a
+thousand cells with one error in common say no more than each its own.
 """
 
 from collections.abc import Sequence
@@ -8,37 +9,59 @@ from collections.abc import Sequence
 from ...protocol.notebook import CellError
 from ..analysis.analysis import AnalysisError
 
+#: Cells and names that one error spells out.
+_MOST = 5
+
 
 def invalid_source(error: AnalysisError) -> CellError:
     """Return what to say about a cell that does not compile."""
     where = f" (line {error.line})" if error.line else ""
-    return CellError(error.kind, f"{error.message}{where}", hint=error.hint or "")
+    return CellError(
+        error.kind,
+        f"{error.message}{where}",
+        traceback=error.excerpt,
+        hint=error.hint or "",
+        line=error.line,
+        column=error.offset,
+        end_line=error.end_line,
+        end_column=error.end_offset,
+    )
 
 
 def multiple_definitions(conflicts: dict[str, list[str]]) -> CellError:
     """Return what to say about a cell that defines names which other cells define: name to those cells."""
-    parts = [f"{name!r} is also defined by {_cells(cells)}" for name, cells in sorted(conflicts.items())]
-    names = ", ".join(sorted(conflicts))
+    names = sorted(conflicts)
+    parts = [f"{name!r} is also defined by {_cells(conflicts[name])}" for name in names[:_MOST]]
+    if len(names) > _MOST:
+        parts.append(f"so are {len(names) - _MOST} more names")
+    cells = dict.fromkeys(cell for name in names[:_MOST] for cell in conflicts[name][:_MOST])
     return CellError(
         "MultipleDefinitions",
         "; ".join(parts),
-        hint=f"define each name in one cell: rename it here, make it private (_{sorted(conflicts)[0]}), "
-        f"or delete the other definition of {names}",
-        cells=list(dict.fromkeys(cell for cells in conflicts.values() for cell in cells)),
+        hint=f"define each name in one cell: rename it here, make it private (_{names[0]}), "
+        f"or delete the other definition of {_list(names)}",
+        cells=list(cells),
     )
 
 
 def cycle(path: Sequence[tuple[str, str]]) -> CellError:
     """Return what to say about a cell on a cycle: (a cell, the name that the next one reads from it), …"""
-    steps = [f"{cell!r} defines {name!r}, read by" for cell, name in path]
+    steps = [f"{cell!r} defines {name!r}, read by" for cell, name in path[:_MOST]]
+    if len(path) > _MOST:
+        steps.append(f"{path[_MOST][0]!r}, and so on over {len(path) - _MOST} more cells, read by")
     return CellError(
         "Cycle",
         f"{' '.join(steps)} {path[0][0]!r}",
         hint="break the cycle: merge these cells or rename one of the names "
-        + ", ".join(sorted({name for _, name in path})),
-        cells=[cell for cell, _ in path],
+        + _list(sorted({name for _, name in path})),
+        cells=[cell for cell, _ in path[: 2 * _MOST]],
     )
 
 
 def _cells(cells: Sequence[str]) -> str:
-    return f"cell {cells[0]!r}" if len(cells) == 1 else "cells " + ", ".join(map(repr, cells))
+    return f"cell {cells[0]!r}" if len(cells) == 1 else "cells " + _list([repr(cell) for cell in cells])
+
+
+def _list(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _MOST} more" if len(words) > _MOST else ""
+    return ", ".join(words[:_MOST]) + more

@@ -1,18 +1,21 @@
-"""What is said of a cell that has not ended well, or has not run because of another one.
+"""What is said of a cell that failed, stopped or was interrupted, or did not run because of another one.
 
 An exception that a cell raised becomes a `CellError` and an output item too, so that partial results
 and the error stand together; a missing name is explained by what the program and the notebook know of
-the cells that would define it. Nothing here keeps an exception, a traceback or a frame. Faults of
-structure are in `faults.py`.
+the cells that would define it. Nothing here keeps an exception, a traceback or a frame, and nothing that
+an exception of the user's does while it is described goes further. Structural errors are in
+`dataflow/structural_errors.py`.
 """
 
+import builtins
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...protocol.notebook import CellError, CellState, Notebook
-from ..analysis.names import unmangle
+from ..analysis.compiler import cell_filename
+from ..analysis.names import is_mangled, unmangle
 from ..dataflow.program import Program
 
 #: The mime type of the item that stands for an exception, beside `text/plain`.
@@ -20,28 +23,60 @@ ERROR_MIME = "application/vnd.cellwire.error+json"
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
 _OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: The name of a class, whatever its metaclass says.
+_name_of_class: Callable[[type], str] = vars(type)["__name__"].__get__
+#: How many names are compared for a suggestion, and how many letters may differ in all.
+_MOST_CANDIDATES = 750
+_MOST_EDITS = 2
 
 
-def raised(error: BaseException, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
-    """Return what to say about an exception that left a cell.
+def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
+    """Return what to say about an exception that left `cell`.
 
     `explanation` (with the `cells` that it names) says more than the exception could know.
     """
-    report = traceback.TracebackException.from_exception(error, compact=True)
-    _without_own_frames(report)
-    message = unmangle(_message(error))
-    text = unmangle("".join(report.format()))
+    kind = _name_of_class(type(error))
+    message = unmangle(_message(error)) + _suggestion(error)
+    text = f"{kind}: {message}"
+    line = column = end_line = end_column = 0
+    try:
+        report = traceback.TracebackException.from_exception(error, compact=True)
+        line, column, end_line, end_column = _position(report, cell_filename(cell))
+        _without_own_frames(report)
+        # Without the suggestion that newer Pythons make, which knows nothing of private names.
+        report._str = message  # pyright: ignore[reportAttributeAccessIssue]
+        text = unmangle("".join(report.format()))
+    except BaseException as failure:
+        text += f"\n(its traceback could not be shown: {_name_of_class(type(failure))})\n"
     if explanation:
         message = f"{message}: {explanation}"
         text = f"{text.rstrip()}: {explanation}\n"
-    kind = type(error).__name__
-    return CellError(kind, _bounded(message), traceback=_bounded(text), cells=list(cells))
+    return CellError(
+        kind,
+        _bounded(message),
+        traceback=_bounded(text),
+        cells=list(cells),
+        line=line,
+        column=column,
+        end_line=end_line,
+        end_column=end_column,
+    )
 
 
-def interrupted(error: BaseException | None) -> CellError:
+def interrupted(error: BaseException | None, cell: str) -> CellError:
     """Return what to say about a cell that was interrupted while it ran."""
-    text = raised(error).traceback if error is not None else ""
-    return CellError("Interrupted", "interrupted while it ran", traceback=text)
+    if error is None:
+        return CellError("Interrupted", "interrupted while it ran")
+    described = raised(error, cell)
+    return CellError(
+        "Interrupted",
+        "interrupted while it ran",
+        traceback=described.traceback,
+        line=described.line,
+        column=described.column,
+        end_line=described.end_line,
+        end_column=described.end_column,
+    )
 
 
 def error_item(error: CellError) -> dict[str, Any]:
@@ -51,6 +86,8 @@ def error_item(error: CellError) -> dict[str, Any]:
         described["hint"] = error.hint
     if error.cells:
         described["cells"] = list(error.cells)
+    if error.line:
+        described["line"] = error.line
     plain = error.traceback or f"{error.kind}: {error.message}"
     return {"text/plain": plain, ERROR_MIME: described}
 
@@ -61,6 +98,12 @@ def cancelled(cause: CellState) -> CellError:
     why = outcomes.get(cause.status, "did not run")
     detail = f" ({cause.error.kind})" if cause.status == "error" and cause.error else ""
     return CellError("Cancelled", f"not run because cell {cause.id!r} {why}{detail}", cells=[cause.id])
+
+
+def cause_of(cell: CellState) -> str:
+    """Return the cell because of which `cell`, which did not end well, did not: itself unless it was cancelled."""
+    named = cell.error.cells if cell.status == "cancelled" and cell.error else []
+    return named[0] if named else cell.id
 
 
 def never_ran() -> CellError:
@@ -79,20 +122,48 @@ def explanation(
         trace = trace.tb_next
     if trace is None or trace.tb_frame.f_globals is not globals:
         return "", []  # a library's own mistake
+    if is_mangled(error.name):
+        return _missing_private_name(unmangle(error.name), cell, program)
     return _missing_name(error.name, cell, program, notebook)
 
 
+def _missing_private_name(name: str, cell: str, program: Program) -> tuple[str, list[str]]:
+    others = [
+        other for other, code in program.compiled.items() if other != cell and name in code.analysis.privates
+    ]
+    if not others:
+        return (
+            "names that begin with an underscore are private to their cell, and this one does not define it",
+            [],
+        )
+    return (
+        f"names that begin with an underscore are private to their cell, and it is one of cell {others[0]!r}",
+        [others[0]],
+    )
+
+
 def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
-    definers = [other for other in program.claimants(name) if other != cell]
+    graph = program.graph
+    maker = graph.binding(cell, name) if cell in graph else None
+    if maker is not None and name in program.compiled[maker].analysis.deleted:
+        definers = [other for other in graph.versions_at(maker, name) if other != maker]
+        if definers:
+            return f"cell {definers[-1]!r} defines it, but cell {maker!r} deletes it", [definers[-1], maker]
+        return f"cell {maker!r} deletes it", [maker]
+    definers = [other for other in program.all_definers(name) if other != cell]
     if not definers:
-        if cell in program.claimants(name):
-            return f"cell {cell!r} defines it, but only after it has read it", []
+        if cell in program.all_definers(name):
+            return f"cell {cell!r} defines it, but only after reading it", []
         return _lost_name(name, program, notebook)
-    definer = definers[0]
-    for other in sorted(program.deleters(name)):
-        if other != cell and notebook.cells[other].run and notebook.cells[other].status != "idle":
-            return f"cell {definer!r} defines it, but cell {other!r} has deleted it", [definer, other]
-    return f"cell {definer!r} would define it, but {_state(notebook.cells[definer])}", [definer]
+    definer = maker or definers[0]
+    if cell in graph and name in program.sequence.hidden(cell):
+        return (
+            f"cell {definer!r} defines it, but comes after this cell, whose functions read it; move it above",
+            [definer],
+        )
+    if maker is None and program.works(definer):
+        return f"cell {definer!r} defines it, but comes after this cell", [definer]
+    return f"cell {definer!r} should define it, but {_state(notebook.cells[definer])}", [definer]
 
 
 def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
@@ -103,9 +174,9 @@ def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, li
     state = notebook.cells.get(definer)
     if state is None:
         return f"cell {definer!r}, which defined it, has been deleted", [definer]
-    if definer in program.faults:
+    if definer in program.errors:
         return f"cell {definer!r} defined it, but {_state(state)}", [definer]
-    return f"cell {definer!r} defines it no longer", [definer]
+    return f"cell {definer!r} no longer defines it", [definer]
 
 
 def _state(cell: CellState) -> str:
@@ -120,14 +191,81 @@ def _state(cell: CellState) -> str:
     if cell.status == "error":
         return f"it failed ({error.kind})" if error else "it failed"
     if cell.status == "stopped":
-        return "it stopped before"
+        return "it stopped before defining it"
     if cell.status == "cancelled":
         return f"it was cancelled: {error.message}" if error else "it was cancelled"
     if cell.status == "interrupted":
         return "it was interrupted"
     if cell.status in ("idle", "queued") or not cell.run:
         return "it has not been run yet"
-    return "it has not done so when it ran"
+    return "did not when it ran"
+
+
+def _position(report: traceback.TracebackException, filename: str) -> tuple[int, int, int, int]:
+    """Return where in the cell the exception was raised: line, column, end line, end column, all from 1.
+
+    0 for what is not known.
+    """
+    for frame in reversed(report.stack):
+        if frame.filename == filename:
+            line = frame.lineno or 0
+            start = None if frame.colno is None else frame.colno + 1
+            end = None if frame.end_colno is None else frame.end_colno + 1
+            return line, start or 0, frame.end_lineno or 0, end or 0
+    if report.filename == filename:  # a SyntaxError of the cell's own text, as `eval` raises it
+        return (
+            int(report.lineno or 0),
+            report.offset or 0,
+            int(report.end_lineno or 0),
+            report.end_offset or 0,
+        )
+    return 0, 0, 0, 0
+
+
+def _suggestion(error: BaseException) -> str:
+    """Return the name that was probably meant, as Python's own traceback says it; empty if there is none."""
+    try:
+        if isinstance(error, NameError) and error.name and error.__traceback__ is not None:
+            trace = error.__traceback__
+            while trace.tb_next is not None:
+                trace = trace.tb_next
+            frame = trace.tb_frame
+            candidates: Iterable[Any] = [*frame.f_locals, *frame.f_globals, *vars(builtins)]
+            wrong = error.name
+        elif isinstance(error, AttributeError) and error.name and error.obj is not None:
+            candidates, wrong = dir(error.obj), error.name
+        else:
+            return ""
+        if is_mangled(wrong):
+            return ""
+        names = [name for name in candidates if isinstance(name, str) and not is_mangled(name)]
+        closest = _closest(wrong, names) if len(names) <= _MOST_CANDIDATES else None
+    except BaseException:
+        return ""  # the object that lacks the attribute has a `__dir__` of its own
+    return f". Did you mean: '{closest}'?" if closest else ""
+
+
+def _closest(wrong: str, names: Iterable[str]) -> str | None:
+    best, fewest = None, min(_MOST_EDITS, len(wrong) // 3) + 1
+    for name in names:
+        if name != wrong and abs(len(name) - len(wrong)) < fewest:
+            edits = _edits(wrong, name)
+            if edits < fewest:
+                best, fewest = name, edits
+    return best
+
+
+def _edits(one: str, other: str) -> int:
+    """Return how many letters have to be put in, taken out or replaced to make `one` the `other`."""
+    row = list(range(len(other) + 1))
+    for count, letter in enumerate(one, 1):
+        diagonal, row[0] = row[0], count
+        for index, there in enumerate(other, 1):
+            diagonal, row[index] = (
+                row[index],
+                min(row[index] + 1, row[index - 1] + 1, diagonal + (letter.lower() != there.lower())),
+            )
+    return row[-1]
 
 
 def _without_own_frames(report: traceback.TracebackException) -> None:
@@ -143,7 +281,7 @@ def _without_own_frames(report: traceback.TracebackException) -> None:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
+    except BaseException:
         return "<its str() raised>"
 
 

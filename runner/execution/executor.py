@@ -3,7 +3,7 @@
 A cell without a top-level `await` is run right here, on the calling thread, in a context that lasts as
 long as the engine: what a cell sets in a context variable, the decimal context for one, is seen by later
 cells as in any module. A cell with one is a task of its own in a copy of that context; its steps are
-passed through `_steps`, which opens the gate for interrupts around each of them.
+driven by `_drive`, which opens the gate for interrupts around each of them.
 
 Whatever user code raises becomes the outcome of its cell. Neither value nor exception is kept
 beyond the post-execution hooks: frames of this module hold them only in the execution.
@@ -36,18 +36,18 @@ class Executor:
         call_hooks(self._hooks.pre_execution, execution, interrupts)
         try:
             # The gate opens first: an interrupt is either seen here or raised by the signal handler.
-            interrupts.open = True
-            if interrupts.requested:
+            interrupts.in_user_code = True
+            if interrupts.count:
                 raise KeyboardInterrupt
             if code.body is not None:
                 exec(code.body, self._globals)
             if code.value is not None:
                 execution.value = eval(code.value, self._globals)
-            interrupts.open = False
+            interrupts.in_user_code = False
         except BaseException as error:
-            interrupts.open = False
+            interrupts.in_user_code = False
             execution.error = error
-        self._conclude(execution)
+        self._finish(execution)
         current_execution.reset(token)
 
     async def run_async(self, execution: Execution, code: CompiledCell) -> None:
@@ -55,12 +55,12 @@ class Executor:
         current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, self._interrupts)
         try:
-            execution.value = await _steps(_awaited(code, self._globals), self._interrupts)
+            execution.value = await _drive(_evaluate(code, self._globals), self._interrupts)
         except BaseException as error:
             execution.error = error
-        self._conclude(execution)
+        self._finish(execution)
 
-    def _conclude(self, execution: Execution) -> None:
+    def _finish(self, execution: Execution) -> None:
         """Decide the status, call the hooks and let go of what the cell has left."""
         error = execution.error
         if error is None:
@@ -69,7 +69,7 @@ class Executor:
             execution.status = "stopped"
             execution.value = error.output
             execution.error = None
-        elif self._interrupts.requested and isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        elif self._interrupts.count and isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
             execution.status = "interrupted"
         else:
             execution.status = "error"
@@ -79,7 +79,7 @@ class Executor:
         execution.error = None
 
 
-async def _awaited(code: CompiledCell, globals: dict[str, Any]) -> object:
+async def _evaluate(code: CompiledCell, globals: dict[str, Any]) -> object:
     """Run a cell and return its value."""
     if code.body is not None:
         awaitable: Any = eval(code.body, globals)
@@ -92,7 +92,7 @@ async def _awaited(code: CompiledCell, globals: dict[str, Any]) -> object:
 
 
 @types.coroutine
-def _steps(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Generator[Any, Any, object]:
+def _drive(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
     After a second interrupt it is abandoned where it waits, whatever it does with a cancellation.
@@ -101,32 +101,32 @@ def _steps(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Ge
     argument: Any = None
     while True:
         try:
-            interrupts.open = True
+            interrupts.in_user_code = True
             waited = step(argument)
-            interrupts.open = False
+            interrupts.in_user_code = False
         except StopIteration as end:
-            interrupts.open = False
+            interrupts.in_user_code = False
             return cast("object", end.value)
         except BaseException:
-            interrupts.open = False
+            interrupts.in_user_code = False
             raise
         try:
             argument = yield waited
             step = coroutine.send
         except BaseException as error:
-            if interrupts.requested > 1:
-                _abandon(coroutine, interrupts)
+            if interrupts.count > 1:
+                _close(coroutine, interrupts)
                 raise
             argument = error
             step = coroutine.throw
         waited = None
 
 
-def _abandon(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> None:
+def _close(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> None:
     """End `coroutine` without waiting for anything it still wants to wait for."""
     try:
-        interrupts.open = True
+        interrupts.in_user_code = True
         coroutine.close()
-        interrupts.open = False
+        interrupts.in_user_code = False
     except BaseException:
-        interrupts.open = False
+        interrupts.in_user_code = False

@@ -1,9 +1,8 @@
 """Interrupts: where KeyboardInterrupt may strike, and where it has to wait.
 
-The main thread runs user code and the engine's own. An interrupt is raised only where `open` says
-that user code is being executed; anywhere else it is noted in `requested`, and the run looks at that
-before each cell. Code of ours that user code calls closes the gate with `with interrupts.protected:`;
-what arrived meanwhile is raised when it opens again.
+The main thread runs user code and the engine's own. An interrupt is raised only where `in_user_code` says
+that user code is being executed; anywhere else it is noted in `count`, and the run looks at that before
+each cell.
 
 A task or callback that a cell left on the loop is user code too, but KeyboardInterrupt would end the
 loop with it: it is interrupted by CancelledError, which ends that task alone.
@@ -18,7 +17,6 @@ import os
 import signal
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 from ..attribution.context import current_execution
@@ -32,40 +30,34 @@ class Interrupts:
 
     def __init__(self) -> None:
         #: The main thread is inside user code of a cell, or of a hook.
-        self.open = False
+        self.in_user_code = False
         #: How often the run in progress has been interrupted.
-        self.requested = 0
+        self.count = 0
         #: Runs up to this number have been interrupted, begun or not. A signal may overtake the request
         #: for the run that it is meant for; who knows of both sets this first, from any thread.
-        self.through = 0
-        #: Closes the gate for as long as it is entered; may be nested; nothing on other threads.
-        self.protected = _Protected(self)
-        self.held = 0
-        self.deferred = False
+        self.interrupted_through = 0
         # The next signal is not another interrupt but the last one once more.
         self._again = False
         #: Tasks that carry out runs and cells: they are never struck by CancelledError.
         self.own_tasks: set[asyncio.Task[Any]] = set()
 
-    def strike(self) -> None:
+    def raise_here(self) -> None:
         """Raise into the user code that is being executed on this thread; return if there is none.
 
         Raises: KeyboardInterrupt in a cell's own code, CancelledError in a task that it has left.
         """
-        if self.open:
-            if not self.held:
-                raise KeyboardInterrupt
-            self.deferred = True
-        elif not self.held and self._in_background_task():
+        if self.in_user_code:
+            raise KeyboardInterrupt
+        if self._in_background_task():
             raise asyncio.CancelledError("interrupted")
 
-    def strike_again(self) -> None:
+    def raise_later(self) -> None:
         """Strike once more in a moment: what was raised was lost where nothing can be, as in `__del__`."""
 
         def strike() -> None:
             # Not always the same: what is in step with it would escape for ever.
             time.sleep(_MOMENT * (1 + os.urandom(1)[0] / 64))
-            if self.requested:
+            if self.count:
                 self._again = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
@@ -86,26 +78,3 @@ class Interrupts:
         except RuntimeError:
             return False
         return task is not None and task not in self.own_tasks
-
-
-class _Protected:
-    """The context manager behind `Interrupts.protected`."""
-
-    def __init__(self, interrupts: Interrupts) -> None:
-        self._interrupts = interrupts
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._interrupts.held += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        interrupts = self._interrupts
-        interrupts.held -= 1
-        if interrupts.deferred and not interrupts.held:
-            interrupts.deferred = False
-            if interrupts.open:
-                raise KeyboardInterrupt

@@ -1,63 +1,61 @@
-"""Where cells come and go: what the last run of each has left behind, and what is said when that goes.
+"""What the last run of each cell left behind, and the events that go out when it is removed.
 
-Changes of the program arrive here and leave nothing of deleted and changed cells; the conductor begins
+Changes of the program arrive here and leave nothing of deleted and changed cells; the scheduler starts
 cells here, or skips them. Everything a run of a cell leaves (names, outputs, threads that are told to
 end) is removed before the next run, never at its end: until then it is there to be looked at.
 """
 
 import linecache
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from ...protocol import events
-from ...protocol.notebook import CellError, Notebook, Status
+from ...protocol.limits import Limits
+from ...protocol.notebook import CellError, Status
 from ..attribution.context import Execution
 from ..dataflow.disabled import Disabled
 from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
 from .namespace import Namespace
-from .state_updates import StateChanges
+from .recorder import Recorder
+from .state_updates import PendingUpdates
 
 
-class Stage:
+class CellLifecycle:
     """The cells as they are between being declared and being deleted."""
 
     def __init__(
         self,
+        recorder: Recorder,
         program: Program,
         namespace: Namespace,
-        notebook: Notebook,
         disabled: Disabled,
-        changes: StateChanges,
-        emit: Callable[[Any], None],
-        flush: Callable[[], None],
-        new_outputs: Callable[[str, int], OutputList],
+        updates: PendingUpdates,
+        limits: Limits,
     ) -> None:
+        self._recorder = recorder
+        self._notebook = recorder.notebook
         self._program = program
         self._namespace = namespace
-        self._notebook = notebook
         self._disabled = disabled
-        self._changes = changes
-        self._emit = emit
-        #: Lets what was said be heard.
-        self.flush = flush
-        self._new_outputs = new_outputs
+        self._updates = updates
+        self._limits = limits
         self._executions: dict[str, Execution] = {}
 
-    def begin(self, cell: str, run: int) -> Execution:
-        """Remove what the cell has left and return its new execution."""
+    def start(self, cell: str, run: int, only: Collection[str] | None = None) -> Execution:
+        """Remove what the cell has left and return its new execution.
+
+        `only` names the versions of names to care for, see `Namespace.enter`.
+        """
         code = self._program.compiled[cell]
-        # A cell that reads a name before it defines it again reads what another cell has defined.
-        keep = code.analysis.rereads if self._program.redefine == "allow" else frozenset[str]()
+        # Names that have one value have it from whichever cell ran last, as in any interpreter.
+        keep = code.analysis.rereads if self._program.redefine == "live" else frozenset[str]()
         self._forget(cell, keep)
-        if self._program.redefine == "allow":
-            self._program.bind(cell, self._namespace.owners)
-            self._disabled.graph_changed()
-        self._namespace.bind(cell, code)
-        self._changes.begin(cell)
+        self._namespace.enter(cell, code, only)
+        self._updates.cell_started(cell)
         lines = self._notebook.cells[cell].source.splitlines(keepends=True)
         linecache.cache[code.filename] = (len(lines), None, lines, code.filename)
-        execution = Execution(cell, run, self._new_outputs(cell, run))
+        outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
+        execution = Execution(cell, run, outputs)
         self._executions[cell] = execution
         return execution
 
@@ -65,38 +63,58 @@ class Stage:
         """Remove what the cell has left, and say that it does not run."""
         self._forget(cell)
         if self._notebook.cells[cell].stale:
-            self._emit(events.CellsMarked([cell], stale=False))
-        self._emit(events.CellSkipped(cell, run, status, error))
+            self._recorder.emit(events.CellsMarked([cell], stale=False))
+        self._recorder.emit(events.CellSkipped(cell, run, status, error))
 
     def mark_stale(self, cells: Iterable[str]) -> None:
-        """Say that cells are stale, those that are not yet."""
-        fresh = [cell for cell in cells if not self._notebook.cells[cell].stale]
-        if fresh:
-            self._emit(events.CellsMarked(fresh))
+        """Mark `cells` stale, and say why where that is not just that they have to run again."""
+        reasons: dict[tuple[events.StaleReason, tuple[str, ...]], list[str]] = {}
+        for cell in cells:
+            state = self._notebook.cells[cell]
+            reason, because = self._why_stale(cell)
+            if not state.stale or (state.stale_reason, state.stale_because) != (reason, list(because)):
+                reasons.setdefault((reason, because), []).append(cell)
+        for (reason, because), marked in reasons.items():
+            self._recorder.emit(events.CellsMarked(marked, True, reason, list(because)))
 
-    def take_over(self, run: int, change: Change, failed: list[str], requested: Sequence[str] = ()) -> Change:
-        """Bring namespace and replicas up to date after `change`, and tell its faults."""
+    def apply_change(self, run: int, change: Change, requested: Iterable[str] = ()) -> list[str]:
+        """Bring namespace and replicas up to date after `change`, and return the cells with an error in it.
+
+        The errors of `requested` cells are reported again if they are not new.
+        """
         for cell in change.deleted:
             self._forget(cell)
-            self._changes.forget(cell)
+            self._updates.forget(cell)
         for declared in change.declared:
             self._namespace.keep_only(declared.id, frozenset(declared.defs))
+        self._namespace.prune(change.names)
         self._disabled.graph_changed(change.deleted)
         if change.deleted:
-            self._emit(events.CellsDeleted(change.deleted))
+            self._recorder.emit(events.CellsDeleted(change.deleted))
         if change.declared or change.order is not None:
-            self._emit(events.GraphChanged(change.declared, change.order))
-        self.tell_faults(run, [*requested, *change.broken], failed)
+            self._recorder.emit(events.GraphChanged(change.declared, change.order))
+        failed = self.report_errors(run, [*requested, *change.broken])
         for cell in change.healed:
             self.skip(cell, run, "idle", None)
-        return change
+        return failed
 
-    def tell_faults(self, run: int, cells: Iterable[str], failed: list[str]) -> None:
-        """Say what is wrong with those of `cells` that have a fault, and add them to `failed`."""
-        for cell in dict.fromkeys(cells):
-            if cell in self._program.faults:
-                self.skip(cell, run, "error", self._program.faults[cell])
-                failed.append(cell)
+    def report_errors(self, run: int, cells: Iterable[str]) -> list[str]:
+        """Say what is structurally wrong with `cells` and return those with which something is."""
+        failed = [cell for cell in dict.fromkeys(cells) if cell in self._program.errors]
+        for cell in failed:
+            self.skip(cell, run, "error", self._program.errors[cell])
+        return failed
+
+    def _why_stale(self, cell: str) -> tuple[events.StaleReason, tuple[str, ...]]:
+        disabled = self._disabled.cause(cell)
+        if disabled is not None:
+            return "disabled", (disabled,)
+        graph = self._program.graph
+        if graph.redefine == "live" and cell in graph:
+            contested = tuple(sorted({name for name in graph.reads(cell) if graph.is_contested(name)}))
+            if contested:
+                return "contested", contested
+        return "", ()
 
     def _forget(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
         """Remove all that the last run of `cell` has left behind."""

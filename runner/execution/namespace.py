@@ -1,28 +1,49 @@
-"""The module that cells run in, and who has bound what in it.
+"""The module that cells run in, and the versions of its names.
 
 A fresh module named `__main__`, so that what cells define looks as in a script: pickle, dataclasses and
 inspect find it where they look if it is registered. What a cell has bound is removed when the cell is
 run again or goes away; private names go with it.
+
+Where several cells make a name it has a version for each. A cell that is about to run finds the versions
+that the notebook above it makes; between runs those of the notebook's end are there. Versions are
+references. The one that is in the module belongs to its `owner`, whoever changes it; the others are put
+aside, if a cell may need them.
 """
 
 import builtins
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..analysis.compiler import CompiledCell
+from ..dataflow.program import Program
+
+
+class _Missing:
+    """A version that is the absence of the name."""
+
+
+_MISSING = _Missing()
 
 
 class Namespace:
     """The global names of a notebook."""
 
-    def __init__(self, register: bool) -> None:
+    def __init__(self, program: Program, register: bool, most_versions: int = 0) -> None:
+        self._program = program
+        self._most_versions = most_versions
         self._module = types.ModuleType("__main__")
         self.globals: dict[str, Any] = self._module.__dict__
         self.globals["__builtins__"] = builtins
-        #: The cell that has bound a name last.
+        # What a cell may replace, and what is put back when it goes away.
+        self._own = dict(self.globals)
+        #: The cell whose version of a name is in the module.
         self.owners: dict[str, str] = {}
+        # The versions that were put aside, by name and cell, oldest first.
+        self._versions: dict[str, dict[str, object]] = {}
+        # Names that may have another version in the module than that of the notebook's end.
+        self._displaced: set[str] = set()
         # What each cell that has run may have bound, as its code was then: definitions and private names.
         self._bound: dict[str, frozenset[str]] = {}
         self._private: dict[str, frozenset[str]] = {}
@@ -31,14 +52,40 @@ class Namespace:
             self._replaced = sys.modules["__main__"]
             sys.modules["__main__"] = self._module
 
-    def bind(self, cell: str, code: CompiledCell) -> None:
-        """Note that `cell` is about to bind its definitions."""
-        self._bound[cell] = code.analysis.defs
+    def enter(self, cell: str, code: CompiledCell, only: Collection[str] | None = None) -> None:
+        """Have `cell`, of which nothing is left, find what the notebook above it makes, and bind its names.
+
+        `only` names the versions to care for, where cells that have not ended need the others as they are.
+        """
+        graph = self._program.graph
+        analysis = code.analysis
+        if self._program.redefine != "live":
+            for name in graph.shared if only is None else graph.shared.intersection(only):
+                self._load(name, graph.versions_at(cell, name))
+            for name in self._program.sequence.hidden(cell):
+                if only is None or name in only:
+                    self._load(name, ())
+        self._bound[cell] = analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
-        for name in code.analysis.defs:
+        for name in self._bound[cell]:
+            self._put_aside(name)
             self.owners[name] = cell
+            if name in graph.shared:
+                self._displaced.add(name)
         # What earlier runs have warned of is gone with their output, and cells count their lines alike.
         self.globals.pop("__warningregistry__", None)
+
+    def rest(self) -> None:
+        """Put the versions of the notebook's end in place."""
+        graph = self._program.graph
+        while self._displaced:
+            name = self._displaced.pop()
+            self._load(name, graph.makers(name))
+            self._displaced.discard(name)
+
+    def has_version(self, name: str, cell: str) -> bool:
+        """Return whether the version of `name` that `cell` made is there."""
+        return self.owners.get(name) == cell or cell in self._versions.get(name, ())
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
         """Remove what `cell` has bound and is not among `names`."""
@@ -54,12 +101,59 @@ class Namespace:
             for name in self._private.pop(cell):
                 self.globals.pop(name, None)
 
-    def names_of(self, value: object) -> list[str]:
-        """Return the global names whose value is this very object."""
-        return [name for name, other in self.globals.copy().items() if other is value]
+    def prune(self, names: Iterable[str]) -> None:
+        """Drop the versions of `names` that no cell can need any more."""
+        for name in self._versions.keys() & set(names):
+            versions = self._versions[name]
+            for cell in [cell for cell in versions if not self._program.graph.is_needed(cell, name)]:
+                del versions[cell]
+            if not versions:
+                del self._versions[name]
+
+    def names_of(self, value: object) -> list[tuple[str, str | None]]:
+        """Return the names one of whose versions is this very object, and the cells that made these."""
+        found = [
+            (name, self.owners.get(name)) for name, other in self.globals.copy().items() if other is value
+        ]
+        for name, versions in self._versions.items():
+            found += [(name, cell) for cell, other in versions.items() if other is value]
+        return found
+
+    def _load(self, name: str, makers: Collection[str]) -> None:
+        """Put the last version that is there of those that `makers` made into the module, or none."""
+        versions = self._versions.get(name, {})
+        owner = self.owners.get(name)
+        wanted = next((cell for cell in reversed([*makers]) if cell == owner or cell in versions), None)
+        if wanted == owner:
+            return
+        self._displaced.add(name)
+        self._put_aside(name)
+        value = versions.pop(wanted, _MISSING) if wanted is not None else _MISSING
+        if value is _MISSING:
+            self.globals.pop(name, None)
+        else:
+            self.globals[name] = value
+        if wanted is None:
+            self.owners.pop(name, None)
+        else:
+            self.owners[name] = wanted
+
+    def _put_aside(self, name: str) -> None:
+        """Keep the version of `name` that is in the module if a cell may need it."""
+        owner = self.owners.get(name)
+        if owner is not None and self._program.graph.is_needed(owner, name):
+            versions = self._versions.setdefault(name, {})
+            versions[owner] = self.globals.get(name, _MISSING)
+            if self._most_versions and len(versions) > self._most_versions:
+                del versions[next(iter(versions))]
 
     def _remove(self, cell: str, names: Iterable[str]) -> None:
         for name in names:
+            if name in self._versions:
+                self._versions[name].pop(cell, None)
             if self.owners.get(name) == cell:
                 del self.owners[name]
                 self.globals.pop(name, None)
+                if name in self._own:
+                    self.globals[name] = self._own[name]
+                self._displaced.add(name)

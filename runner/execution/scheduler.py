@@ -1,18 +1,17 @@
-"""How a plan is carried out: whose turn it is, what overlaps, and what is not run after all.
+"""How a plan is run: whose turn it is, what overlaps, and what is not run after all.
 
 Cells follow each other on this thread for as long as none of them awaits. From the first that does, each
-such cell is a task in one task group, and cells that need not wait for it go on beside it. A cell
-whose parent has not ended well is cancelled at its turn and passes the cause on; an interrupt
-drops all that have not had their turn.
+such cell is a task in one task group, and cells that need not wait for it go on beside it. A cell that
+depends on one whose last run failed, stopped or was interrupted is cancelled at its turn, with that cause,
+whichever run that was; an interrupt drops all cells that have not had their turn.
 """
 
 import asyncio
 import contextvars
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from ...protocol.notebook import Notebook
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
 from ..dataflow.program import Program
@@ -20,61 +19,68 @@ from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
 from .executor import Executor
 from .interrupts import Interrupts
-from .lifecycle import Stage
+from .lifecycle import CellLifecycle
+from .namespace import Namespace
+from .recorder import Recorder
 
 #: Seconds that cells may follow each other before the loop's other tasks have a turn.
 _TURN = 0.01
+_BAD_ENDS = frozenset({"error", "stopped", "cancelled", "interrupted"})
 
 
-class Conductor:
-    """Carries out plans, one after the other."""
+class Scheduler:
+    """Runs plans, one after the other."""
 
     def __init__(
         self,
-        stage: Stage,
+        recorder: Recorder,
+        lifecycle: CellLifecycle,
         program: Program,
-        notebook: Notebook,
+        namespace: Namespace,
         executor: Executor,
         interrupts: Interrupts,
         context: contextvars.Context,
     ) -> None:
-        self._stage = stage
+        self._recorder = recorder
+        self._notebook = recorder.notebook
+        self._lifecycle = lifecycle
         self._program = program
-        self._notebook = notebook
+        self._namespace = namespace
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Cells that have started and not ended: the names whose versions they need.
+        self._in_flight: dict[str, frozenset[str]] = {}
         self._run = 0
-        # Cells of this run that have not ended well, and the cell that is the cause.
-        self._causes: dict[str, str] = {}
         self._failed: list[str] = []
         self._interrupted: list[str] = []
 
-    async def carry_out(self, plan: Plan) -> list[str]:
+    async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
 
         Raises: CancelledError if the calling task is cancelled; all cells have ended by then.
         """
         self._run = plan.run
-        self._causes, self._failed, self._interrupted = {}, [], []
+        self._failed, self._interrupted = [], []
         order = plan.cells
         done = 0
         try:
             turn = time.monotonic()
-            while done < len(order) and not self._interrupts.requested:
+            while done < len(order) and not self._interrupts.count:
                 if self._program.compiled[order[done]].analysis.is_async:
-                    schedule = ReadyCells(order[done:], self._program.graph.predecessors)
+                    rest = order[done:]
                     done = len(order)
-                    await self._overlapping(schedule)
+                    await self._run_overlapping(rest)
                     break
-                self._take(order[done])
+                self._run_sync(order[done])
                 done += 1
                 if time.monotonic() - turn > _TURN:
                     await self._let_others()
                     turn = time.monotonic()
         finally:
             self._drop(order[done:])
+            self._namespace.rest()
         place = {cell: index for index, cell in enumerate(order)} if len(self._failed) > 1 else {}
         return sorted(self._failed, key=lambda cell: place.get(cell, 0))
 
@@ -83,17 +89,19 @@ class Conductor:
         for task in tuple(self._tasks):
             task.cancel()
 
-    def _take(self, cell: str) -> None:
-        """Let a cell that does not await have its turn."""
+    def _run_sync(self, cell: str) -> None:
+        """Run a cell that does not await, unless it is cancelled."""
         if not self._cancelled(cell):
-            execution = self._stage.begin(cell, self._run)
+            execution = self._start(cell)
             self._context.run(self._executor.run, execution, self._program.compiled[cell])
             self._ended(execution)
 
-    async def _overlapping(self, schedule: ReadyCells) -> None:
-        """Carry out `schedule`; cells that await run beside the others."""
+    async def _run_overlapping(self, cells: Sequence[str]) -> None:
+        """Run `cells`; those that await run beside the others."""
         interrupts = self._interrupts
         progress = asyncio.Event()
+        before = self._before(cells)
+        ready = ReadyCells(cells, before.__getitem__)
 
         async def run(execution: Execution) -> None:
             task = asyncio.current_task()
@@ -106,25 +114,25 @@ class Conductor:
                 interrupts.own_tasks.discard(task)
                 self._tasks.discard(task)
                 self._ended(execution)
-                self._stage.flush()
-                schedule.finished(execution.cell)
+                self._recorder.flush()
+                ready.done(execution.cell)
                 progress.set()
 
         async def follow(group: asyncio.TaskGroup) -> None:
-            while len(schedule) and not interrupts.requested:
-                cell = schedule.next()
+            while len(ready) and not interrupts.count:
+                cell = ready.pop()
                 if cell is None:
                     progress.clear()
-                    self._stage.flush()
+                    self._recorder.flush()
                     await progress.wait()
                 elif not self._program.compiled[cell].analysis.is_async:
-                    self._take(cell)
-                    schedule.finished(cell)
+                    self._run_sync(cell)
+                    ready.done(cell)
                     await self._let_others()
                 elif self._cancelled(cell):
-                    schedule.finished(cell)
+                    ready.done(cell)
                 else:
-                    execution = self._stage.begin(cell, self._run)
+                    execution = self._start(cell)
                     self._context.run(group.create_task, run(execution))
                     # It gets to its first await before the next cell begins.
                     await self._let_others()
@@ -135,39 +143,95 @@ class Conductor:
                     await follow(group)
                 except asyncio.CancelledError:
                     # What the group cancels now has been interrupted.
-                    interrupts.requested = interrupts.requested or 1
+                    interrupts.count = interrupts.count or 1
                     raise
         finally:
-            self._drop(schedule.drop())
+            self._drop(ready.drop())
+
+    def _before(self, cells: Sequence[str]) -> dict[str, set[str]]:
+        """Return for each of `cells` the earlier ones that it must not overlap with.
+
+        They are its parents, and cells that need another version of a name.
+        """
+        graph = self._program.graph
+        before: dict[str, set[str]] = {}
+        # For each name with versions the cells that need the same one, and those that need the one before.
+        groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
+        for cell in cells:
+            waits = before[cell] = {parent for parent in graph.parents(cell) if parent in before}
+            for name in self._versions_needed(cell):
+                version = None if name in graph.names_of(cell).defs else graph.binding(cell, name)
+                same, members, others = groups.get(name, (None, [], []))
+                if version is None or version != same:
+                    members, others = [], members
+                members.append(cell)
+                groups[name] = (version, members, others)
+                waits.update(others)
+        return before
+
+    def _versions_needed(self, cell: str) -> frozenset[str]:
+        """Return the names with several versions that `cell` reads or makes."""
+        graph = self._program.graph
+        if not graph.shared:
+            return frozenset()
+        names = graph.names_of(cell)
+        return frozenset(graph.shared.intersection((*graph.reads(cell), *names.defs, *names.deleted)))
+
+    def _start(self, cell: str) -> Execution:
+        only: Collection[str] | None = None
+        needed = self._versions_needed(cell)
+        if self._in_flight:
+            # What they need stays as it is; what this cell needs is the same, or it would have to wait.
+            only = needed
+        self._in_flight[cell] = needed
+        return self._lifecycle.start(cell, self._run, only)
 
     async def _let_others(self) -> None:
         """Give the other tasks of the loop their turn."""
-        self._stage.flush()
+        self._recorder.flush()
         await asyncio.sleep(0)
 
     def _cancelled(self, cell: str) -> bool:
-        """Skip `cell` if something that it depends on has not ended well, and return whether."""
-        if not self._causes:
+        """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""
+        states = self._notebook.cells
+        graph = self._program.graph
+        bad = [
+            parent
+            for parent in graph.static_parents(cell)
+            if states[parent].status in _BAD_ENDS and self._program.works(parent)
+        ]
+        if bad and graph.upward:
+            first = self._program.sequence.precedents(cell)
+            bad = [parent for parent in bad if parent in first]
+        if not bad:
             return False
-        for parent in self._program.graph.parents(cell):
-            cause = self._causes.get(parent)
-            if cause is not None:
-                self._causes[cell] = cause
-                self._stage.skip(cell, self._run, "cancelled", errors.cancelled(self._notebook.cells[cause]))
-                return True
-        return False
+        causes = {errors.cause_of(states[parent]) for parent in bad}
+        cause = min((cause for cause in causes if cause in states), key=graph.order.place, default=bad[0])
+        self._lifecycle.skip(cell, self._run, "cancelled", errors.cancelled(states[cause]))
+        return True
 
     def _ended(self, execution: Execution) -> None:
+        self._in_flight.pop(execution.cell, None)
+        if execution.status == "interrupted":
+            self._interrupted.append(execution.cell)
+        elif execution.status == "error":
+            self._failed.append(execution.cell)
         if execution.status != "ok":
-            self._causes[execution.cell] = execution.cell
-            if execution.status == "interrupted":
-                self._interrupted.append(execution.cell)
-            elif execution.status != "stopped":
-                self._failed.append(execution.cell)
+            self._outdate_readers_of_imports(execution.cell)
 
-    def _drop(self, cells: Sequence[str]) -> None:
+    def _outdate_readers_of_imports(self, cell: str) -> None:
+        """Mark stale what depends on imports that failed: their readers do not follow a run that goes well."""
+        if self._program.compiled[cell].analysis.import_only:
+            self._lifecycle.mark_stale(
+                child
+                for child in self._program.graph.children(cell)
+                if self._notebook.cells[child].status not in ("queued", "running")
+            )
+
+    def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells whose turn will not come; they and the interrupted ones are stale."""
-        for cell in cells:
-            self._stage.skip(cell, self._run, "cancelled", errors.never_ran())
-        self._stage.mark_stale([*self._interrupted, *cells])
+        dropped = list(cells)
+        for cell in dropped:
+            self._lifecycle.skip(cell, self._run, "cancelled", errors.never_ran())
+        self._lifecycle.mark_stale([*self._interrupted, *dropped])
         self._interrupted = []

@@ -1,6 +1,6 @@
-"""States that were set and not acted upon yet, and the cells that have to run for that.
+"""State updates whose readers have not run yet.
 
-`note` is called by setters, from any thread at any time, and takes no lock: each change is one entry
+`add` is called by setters, from any thread at any time, and takes no lock: each update is one entry
 of a dict, put in and taken out by single operations. All else is for the event loop's thread.
 """
 
@@ -13,30 +13,30 @@ from ..dataflow.program import Program
 from .namespace import Namespace
 
 
-class StateChanges:
-    """The changes of states, until their readers run.
+class PendingUpdates:
+    """The updates of states, until their readers run.
 
-    `wake` is called on the event loop's thread some time after a change.
+    `wake` is called on the event loop's thread some time after an update.
     """
 
     def __init__(self, program: Program, namespace: Namespace, wake: Callable[[], None]) -> None:
-        #: The loop that is told; None before there is one.
+        #: The loop that is notified; None before there is one.
         self.loop: asyncio.AbstractEventLoop | None = None
         self._program = program
         self._namespace = namespace
         self._wake = wake
         self._waking: asyncio.Handle | None = None
-        # Each change with the number of cells that had begun when it was made.
-        self._changes: dict[StateChange, int] = {}
-        self._begun = 0
-        self._begun_at: dict[str, int] = {}
+        # Each update with the number of cells that had started when it was made.
+        self._updates: dict[StateChange, int] = {}
+        self._started = 0
+        self._started_at: dict[str, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._changes)
+        return bool(self._updates)
 
-    def note(self, change: StateChange) -> None:
-        """Remember `change` and have it acted upon, at the latest at the end of the next run."""
-        self._changes[change] = self._begun
+    def add(self, update: StateChange) -> None:
+        """Remember `update` and have it acted upon, at the latest at the end of the next run."""
+        self._updates[update] = self._started
         loop = self.loop
         if loop is not None and self._waking is None:
             # In a context of its own: what follows from here on belongs to no cell.
@@ -45,25 +45,27 @@ class StateChanges:
             except RuntimeError:
                 pass  # the loop has been closed; the next run will have another
 
-    def begin(self, cell: str) -> None:
-        """Take note that `cell` runs: it reads what has been set until now."""
-        self._begun += 1
-        self._begun_at[cell] = self._begun
+    def cell_started(self, cell: str) -> None:
+        """Note that `cell` runs: it reads what has been set until this moment."""
+        self._started += 1
+        self._started_at[cell] = self._started
 
     def forget(self, cell: str) -> None:
-        """Take note that there is no `cell` any more."""
-        self._begun_at.pop(cell, None)
+        """Forget `cell`, which was deleted."""
+        self._started_at.pop(cell, None)
 
-    def take(self) -> set[str]:
-        """Return the cells that have to run, and be done with the changes so far."""
-        found: set[str] = set()
-        while self._changes:
-            change, begun = self._changes.popitem()
-            for name in self._namespace.names_of(change.getter):
-                for reader in self._program.graph.readers(name):
-                    # One that began after the change has read the new value.
-                    if reader != change.setter and self._begun_at.get(reader, 0) <= begun:
-                        found.add(reader)
+    def drain(self) -> dict[str, set[str]]:
+        """Return the cells that have to run, each with the cells that set what it reads, and forget the updates."""
+        found: dict[str, set[str]] = {}
+        graph = self._program.graph
+        while self._updates:
+            update, started = self._updates.popitem()
+            for name, maker in self._namespace.names_of(update.getter):
+                bound = maker is not None and maker in graph and name in graph.names_of(maker).defs
+                for reader in graph.readers_of(maker, name) if bound and maker else graph.readers(name):
+                    # One that started after the update has read the new value.
+                    if reader != update.setter and self._started_at.get(reader, 0) <= started:
+                        found.setdefault(reader, set()).add(update.setter)
         return found
 
     def _awake(self) -> None:

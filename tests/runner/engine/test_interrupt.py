@@ -54,7 +54,7 @@ def test_an_interrupt_is_harmless_when_idle(book):
 
 
 def test_a_run_that_was_interrupted_before_it_began_runs_nothing(book):
-    book.engine.interrupts.through = 1
+    book.engine.interrupts.interrupted_through = 1
     finished = book.run({"a": "1"})
     assert finished == e.RunFinished(1, "interrupted", [], "interrupted")
     assert (book.ran, book.stale) == ([], ["a"])

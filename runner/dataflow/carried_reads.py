@@ -1,0 +1,80 @@
+"""Names that functions read, wherever the functions are called.
+
+A function reads a global name when it is called, and finds what the name stands for then. A cell that
+has a function from elsewhere, directly, in an object or as part of a value, may call it. So it depends
+on the names that the function reads, as they are at the cell's own place in the notebook. That matters
+only for names that have several makers, or a reader above all of them; of all others every cell has the
+same version. Which cells those are is found by following the edges from the cells whose functions read
+such a name, again after each change of the graph and only if somebody asks.
+"""
+
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+_NOTHING: Mapping[str, str] = {}
+
+
+class CarriedReads:
+    """What cells of a graph depend on through functions that they got from other cells."""
+
+    def __init__(self, graph: "Graph") -> None:
+        self._graph = graph
+        #: Names whose version depends on where a function that reads them is called.
+        self.names: set[str] = set()
+        # For each cell the maker of each name that it carries, and the reverse; None if not known.
+        self._bindings: dict[str, dict[str, str]] | None = None
+        self._children: dict[str, set[str]] = {}
+
+    def forget(self) -> None:
+        """Find everything again when it is next asked for: the graph has changed."""
+        self._bindings = None
+
+    def bindings(self, cell: str) -> Mapping[str, str]:
+        """Return the names that `cell` depends on only through functions, and the maker of each."""
+        return self._found().get(cell, _NOTHING) if self.names else _NOTHING
+
+    def children(self, cell: str) -> Set[str]:
+        """Return the cells that depend on `cell` only through functions."""
+        return self._children.get(cell, frozenset()) if self.names and self._found() else frozenset()
+
+    def carriers(self, name: str) -> list[str]:
+        """Return the cells that depend on `name` only through functions."""
+        if name not in self.names:
+            return []
+        return [cell for cell, makers in self._found().items() if name in makers]
+
+    def _found(self) -> dict[str, dict[str, str]]:
+        if self._bindings is not None:
+            return self._bindings
+        graph = self._graph
+        bindings: dict[str, dict[str, str]] = {}
+        children: dict[str, set[str]] = {}
+        carried: dict[str, set[str]] = {}
+        static: dict[str, set[str]] = {}
+        todo = [(name, cell) for name in self.names for cell in graph.function_readers(name)]
+        while todo:
+            name, cell = todo.pop()
+            names = carried.setdefault(cell, set())
+            if name in names:
+                continue
+            names.add(name)
+            if cell not in static:
+                static[cell] = graph.static_children(cell)
+            todo += [(name, child) for child in (*static[cell], *children.get(cell, ()))]
+            maker = self._binding(cell, name)
+            if maker is not None and maker != cell:
+                bindings.setdefault(cell, {})[name] = maker
+                children.setdefault(maker, set()).add(cell)
+                todo += [(other, cell) for other in carried.get(maker, ())]
+        self._bindings, self._children = bindings, children
+        return bindings
+
+    def _binding(self, cell: str, name: str) -> str | None:
+        """Return where `cell` has `name` from; None if its own source says so already."""
+        names = self._graph.names_of(cell)
+        if name in names.defs or name in names.immediate or name in names.deferred:
+            return None
+        return self._graph.binding(cell, name)

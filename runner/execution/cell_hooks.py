@@ -1,0 +1,87 @@
+"""The engine's own hooks around a cell: `start`, then after its code `show_value`, `show_figures`, `show_error`, `finish`.
+
+They are ordinary hooks, first in their lists.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+from ...protocol.events import CellFinished, CellStarted
+from ...protocol.notebook import CellError
+from ..api.output import OutputHandle
+from ..attribution.context import NO_VALUE, Execution
+from ..output.formatting import format_value
+from . import cell_errors as errors
+from .hooks import Hooks, protected
+from .recorder import Recorder
+
+
+class CellReport:
+    """The hooks that report a cell: its start, its value, its figures, its error and how it ended.
+
+    `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
+    How a cell ended is held back, and goes out together with what follows.
+    """
+
+    def __init__(
+        self, recorder: Recorder, explain: Callable[[BaseException, str], tuple[str, list[str]]]
+    ) -> None:
+        self._recorder = recorder
+        self._explain = explain
+        self._hooks = Hooks()
+        # Of the cells that are running: when they began, and what is to be said of how they ended.
+        self._began: dict[Execution, float] = {}
+        self._described: dict[Execution, CellError] = {}
+
+    def install(self, hooks: Hooks) -> None:
+        """Put these hooks first in their lists."""
+        self._hooks = hooks
+        hooks.pre_execution.insert(0, self.start)
+        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
+
+    @protected
+    def start(self, execution: Execution) -> None:
+        """Say that the cell runs."""
+        self._began[execution] = time.perf_counter()
+        self._recorder.emit(CellStarted(execution.cell, execution.run, time.time()))
+        self._recorder.flush()
+
+    def show_value(self, execution: Execution) -> None:
+        """Append the value, unless there is none, it is None, or it stands for an item that is there."""
+        value = execution.value
+        if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
+            execution.outputs.append_soon(*format_value(value))
+
+    def show_figures(self, execution: Execution) -> None:
+        """Append the figures that the cell has drawn and not shown."""
+        if "matplotlib.pyplot" in sys.modules:
+            from ..integrations.figures import capture_figures
+
+            capture_figures(execution)
+
+    def show_error(self, execution: Execution) -> None:
+        """Append what the cell raised."""
+        error = execution.error
+        if execution.status == "interrupted":
+            described = errors.interrupted(error, execution.cell)
+        elif error is not None:
+            described = errors.raised(error, execution.cell, *self._explain(error, execution.cell))
+        else:
+            return
+        self._described[execution] = described
+        execution.outputs.append(errors.error_item(described))
+
+    @protected
+    def finish(self, execution: Execution) -> None:
+        """Say how the cell ended."""
+        duration = time.perf_counter() - self._began.pop(execution)
+        described = self._described.pop(execution, None)
+        if described is None and execution.status in ("error", "interrupted"):
+            described = CellError(type(execution.error).__name__, "what was raised could not be described")
+        if execution.status != "ok":
+            execution.end()
+        finished = CellFinished(execution.cell, execution.run, execution.status, duration, described)
+        self._recorder.emit(finished)
+        if self._hooks.post_execution[-1] != self.finish:
+            self._recorder.flush()

@@ -1,0 +1,47 @@
+"""The runner's record of the notebook: what happens to cells is said here, and here alone.
+
+A `Recorder` holds the replica that plans are made from and the emitter that carries events to the
+kernel. The replica changes by nothing but the events. It is the runner's twin of the kernel's `Store`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ...protocol import events
+from ...protocol.notebook import Notebook
+from ...protocol.reducer import apply
+from ..output.emitter import CallbackSink, Emitter
+
+_OUTPUT_EVENTS = frozenset(
+    {events.OutputAppended, events.OutputReplaced, events.OutputRemoved, events.OutputsCleared}
+)
+
+
+class Recorder:
+    """The notebook as it is, and the way out for events."""
+
+    def __init__(self, emit: Callable[[Any], object] | Emitter, keep_outputs: bool = True) -> None:
+        #: What frontends see of the notebook.
+        self.notebook = Notebook()
+        self._listener = None if isinstance(emit, Emitter) else emit
+        self._keep_outputs = keep_outputs
+        self.emitter = emit if isinstance(emit, Emitter) else Emitter(CallbackSink(self._deliver))
+
+    def emit(self, event: Any) -> None:
+        """Apply and send `event`; it may wait for the `flush` before user code and before every `await`."""
+        if self._listener is None:
+            apply(self.notebook, event)
+            self.emitter.defer(event)
+        else:
+            self.emitter.emit(event)
+
+    def flush(self) -> None:
+        """Send the events that were held back."""
+        self.emitter.flush()
+
+    def _deliver(self, event: Any) -> None:
+        """Hand an event to the listener; output events of all threads come by here too."""
+        if self._keep_outputs or type(event) not in _OUTPUT_EVENTS:
+            apply(self.notebook, event)
+        if self._listener is not None:
+            self._listener(event)
