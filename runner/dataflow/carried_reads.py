@@ -8,7 +8,7 @@ same version. Which cells those are is found by following the edges from the cel
 such a name, again after each change of the graph and only if somebody asks.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class CarriedReads:
         if name not in self.names:
             return []
         return [cell for cell, makers in self._found().items() if name in makers]
+
+    def all_carriers(self) -> Collection[str]:
+        """Return the cells that depend on a name only through functions."""
+        return self._found().keys() if self.names else ()
 
     def _found(self) -> dict[str, dict[str, str]]:
         if self._bindings is not None:

@@ -54,6 +54,8 @@ class Graph:
         self.order = NotebookOrder()
         #: Cells that were looked at so far.
         self.steps = 0
+        #: Grows with each change.
+        self.version = 0
         #: Names that several cells make, so that which one is meant depends on the reader's place.
         self.shared: set[str] = set()
         #: Names that a cell reads with no maker above it. Without any, each edge leads downwards.
@@ -131,6 +133,7 @@ class Graph:
 
     def _note(self, names: Names) -> None:
         """Bring up to date what is known about the names of a cell that came, went or changed its place."""
+        self.version += 1
         self._carried.forget()
         for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
             makers, readers = self._makers.get(name, ()), self._readers.get(name, ())
@@ -183,13 +186,11 @@ class Graph:
 
     def versions_at(self, cell: str, name: str) -> list[str]:
         """Return the makers of the versions of `name` that `cell` may find, the one it should find last."""
+        maker = self.binding(cell, name)
+        if maker is not None and name in self.reads(cell):
+            return [maker]
         makers = self._makers[name]
-        index = self._above(makers, cell)
-        if index:
-            return makers[:index]
-        names = self._cells[cell]
-        below = self.binding(cell, name) if name in names.immediate else None
-        return [] if below is None else [below]
+        return makers[: self._above(makers, cell)]
 
     def binding(self, reader: str, name: str) -> str | None:
         """Return the cell that `reader` has `name` from: one that defines it, or has deleted it above.
@@ -228,10 +229,10 @@ class Graph:
             # One that deletes the name reads it; one that defines it may read it before that.
             if name in self._cells[following].deleted or following in self._rereaders.get(name, ()):
                 bound.append(following)
-        if not index and name in self._cells[cell].deleted:
+        if name not in self._cells[cell].defs:
             start = self._above(readers, cell)
-        elif index and name not in _BUILTINS and all(name in self._cells[m].deleted for m in makers[:index]):
-            # The first definer: readers above all makers are bound to it.
+        elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
+            # The first definer: readers above all makers are bound to it, and a cell there that deletes the name.
             bound += readers[: self._above(readers, makers[0])]
             bound.append(makers[0])
         bound += readers[start:end]
@@ -296,6 +297,11 @@ class Graph:
     def carriers(self, name: str) -> Collection[str]:
         """Return the cells that depend on `name` only through functions."""
         return self._carried.carriers(name)
+
+    def callers(self) -> set[str]:
+        """Return the cells that have functions of their own that read names, or carry names of others."""
+        own = {cell for cells in self._function_readers.values() for cell in cells}
+        return own.union(self._carried.all_carriers())
 
     def is_needed(self, cell: str, name: str) -> bool:
         """Return whether the version of `name` that `cell` makes is read, or that of the notebook's end."""

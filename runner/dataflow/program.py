@@ -87,6 +87,8 @@ class Program:
         self._last_definers: dict[str, str] = {}
         # The cells of a cycle, for each cell that is on one.
         self._cycles: dict[str, frozenset[str]] = {}
+        # Names that functions read, hidden from the cells that may call them.
+        self._hidden: dict[str, list[str]] = {}
         self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
@@ -295,6 +297,10 @@ class Program:
         for cell in change.broken:
             if cell in graph:
                 change.rebound.update(graph.children(cell))
+        before, self._hidden = self._hidden, self.sequence.all_hidden()
+        if before or self._hidden:
+            both = before.keys() | self._hidden.keys()
+            change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
 
     def _note_cell(self, cell: str, bindings: _Bindings) -> None:

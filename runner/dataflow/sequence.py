@@ -14,6 +14,7 @@ it, whether or not that has run before. So a cell shows the same in a fresh kern
 
 from collections.abc import Collection
 
+from .cycles import cycles_near
 from .graph import Graph
 from .ready import ReadyCells
 
@@ -23,6 +24,9 @@ class Sequence:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        # For each cell on a circle of reads of any kind the number of the circle, as of a version of the graph.
+        self._circles: dict[str, int] = {}
+        self._version = -1
 
     def topological(self, cells: Collection[str]) -> list[str]:
         """Return `cells` so that each stands behind its precedents among them, else in notebook order.
@@ -47,7 +51,7 @@ class Sequence:
             return graph.parents(cell)
         found = graph.immediate_parents(cell)
         deferred = set(self._deferred(cell).values()) - found
-        return found.union(maker for maker in deferred if not self._comes_after(maker, cell))
+        return found.union(maker for maker in deferred if not self._on_one_circle(maker, cell))
 
     def hidden(self, cell: str) -> list[str]:
         """Return the names that functions may read while `cell` runs, and whose makers come after it."""
@@ -58,8 +62,15 @@ class Sequence:
         return [
             name
             for name, maker in graph.deferred_bindings(cell).items()
-            if name not in followed or self._comes_after(maker, cell)
+            if name not in followed or self._on_one_circle(maker, cell)
         ]
+
+    def all_hidden(self) -> dict[str, list[str]]:
+        """Return what is hidden from each cell from which something is."""
+        if not self._graph.upward:
+            return {}
+        found = {cell: sorted(self.hidden(cell)) for cell in self._graph.callers()}
+        return {cell: names for cell, names in found.items() if names}
 
     def _deferred(self, cell: str) -> dict[str, str]:
         """Return the deferred bindings of `cell` that are followed unless they close a circle."""
@@ -73,16 +84,13 @@ class Sequence:
             return bindings
         return {name: maker for name, maker in bindings.items() if place(maker) < here}
 
-    def _comes_after(self, cell: str, other: str) -> bool:
-        """Return whether `cell` has to come after `other`, by reads of any kind that may be followed."""
-        seen: set[str] = set()
-        todo = [cell]
-        while todo:
-            here = todo.pop()
-            if here == other:
-                return True
-            if here not in seen:
-                seen.add(here)
-                todo += self._graph.immediate_parents(here)
-                todo += self._deferred(here).values()
-        return False
+    def _on_one_circle(self, cell: str, other: str) -> bool:
+        """Return whether each of the two would have to come before the other if all reads were followed."""
+        graph = self._graph
+        if self._version != graph.version:
+            self._version = graph.version
+            circles = cycles_near(
+                graph, lambda cell: graph.immediate_parents(cell).union(self._deferred(cell).values())
+            )
+            self._circles = {cell: number for number, circle in enumerate(circles) for cell in circle}
+        return self._circles.get(cell, -1) == self._circles.get(other, -2)
