@@ -16,8 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -324,27 +323,9 @@ class Engine:
         readers = set(self._updates.drain())
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
 
-    @asynccontextmanager
-    async def _exclusive(self) -> AsyncIterator[None]:
-        """Hold the turn: nothing else runs meanwhile, and interrupts are for what does."""
-        loop = asyncio.get_running_loop()
-        if self._updates.loop is not loop:
-            # A lock belongs to the loop on which tasks have waited for it.
-            self._updates.loop = loop
-            self._turn = asyncio.Lock()
-        task = asyncio.current_task()
-        assert task is not None
-        async with self._turn:
-            # In this sequence: a signal counts as soon as something runs, and is not forgotten.
-            self.interrupts.count = 0
-            self._running = True
-            self.interrupts.own_tasks.add(task)
-            try:
-                yield
-            finally:
-                self._recorder.flush()
-                self.interrupts.own_tasks.discard(task)
-                self._running = False
+    def _exclusive(self) -> "_Turn":
+        """Return the context in which one run is carried out, or what states have caused."""
+        return _Turn(self)
 
     def _number(self, run: int | None) -> int:
         if run is None:
@@ -361,3 +342,36 @@ class Engine:
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
         return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
+
+
+class _Turn:
+    """Nothing else runs while it is entered, and interrupts are for what does.
+
+    A class, since `asynccontextmanager` would be a tenth of the calls of a trivial run.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __aenter__(self) -> None:
+        engine = self._engine
+        loop = asyncio.get_running_loop()
+        if engine._updates.loop is not loop:
+            # A lock belongs to the loop on which tasks have waited for it.
+            engine._updates.loop = loop
+            engine._turn = asyncio.Lock()
+        task = asyncio.current_task()
+        assert task is not None
+        await engine._turn.acquire()
+        # In this sequence: a signal counts as soon as something runs, and is not forgotten.
+        engine.interrupts.count = 0
+        engine._running = True
+        engine.interrupts.own_tasks.add(task)
+        self._task = task
+
+    async def __aexit__(self, *_: object) -> None:
+        engine = self._engine
+        engine._recorder.flush()
+        engine.interrupts.own_tasks.discard(self._task)
+        engine._running = False
+        engine._turn.release()

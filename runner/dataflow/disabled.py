@@ -32,7 +32,7 @@ class Disabled:
 
         Costs what there is to return, once after each change; nothing where no cell is disabled.
         """
-        return self._found()
+        return self._found() if self._inactive is None else self._inactive
 
     def cause(self, cell: str) -> str | None:
         """Return the disabled cell because of which `cell`, which depends on it, does not run."""

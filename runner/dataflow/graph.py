@@ -243,7 +243,9 @@ class Graph:
 
     def parents(self, cell: str) -> set[str]:
         """Return the cells that `cell` depends on."""
-        found = self.static_parents(cell).union(self._carried.bindings(cell).values())
+        found = self.static_parents(cell)
+        if self._carried.names:
+            found.update(self._carried.bindings(cell).values())
         return found - self.tied.get(cell, frozenset()) if self.tied else found
 
     def static_parents(self, cell: str) -> set[str]:
@@ -259,7 +261,10 @@ class Graph:
 
     def all_children(self, cell: str) -> set[str]:
         """Return the cells that depend on `cell`, those that it depends on in return included."""
-        return self.static_children(cell).union(self._carried.children(cell))
+        children = self.static_children(cell)
+        if self._carried.names:
+            children.update(self._carried.children(cell))
+        return children
 
     def immediate_parents(self, cell: str) -> set[str]:
         """Return the cells that `cell` reads a name of while it runs."""

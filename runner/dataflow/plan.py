@@ -115,7 +115,8 @@ class Planner(NamedTuple):
                 continue
             cells[cell] = None
             todo += [parent for parent in self.program.graph.parents(cell) if self._has_to_run(parent, stale)]
-            todo += self._without_version(cell)
+            if self.program.graph.shared:
+                todo += self._without_version(cell)
         order = self.program.sequence.topological(cells) if len(cells) > 1 else list(cells)
         return Plan(run, order, [cell for cell in stale if cell not in cells and not states[cell].stale])
 
@@ -125,7 +126,7 @@ class Planner(NamedTuple):
     def _without_version(self, reader: str) -> list[str]:
         """Return the cells that ended well, but whose version of a name that `reader` needs was dropped."""
         graph = self.program.graph
-        if not graph.shared or graph.redefine == "live":
+        if graph.redefine == "live":
             return []
         found: list[str] = []
         for name in graph.reads(reader):

@@ -117,6 +117,8 @@ class Program:
         bindings = _Bindings(self.graph)
         self._place(list(wanted), bindings, change)
         changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
+        if not changed and change.order is None:
+            return change
         before = {cell: self.compiled.get(cell) for cell in changed}
         invalid: dict[str, CellError] = {}
         self._changes += 1

@@ -67,7 +67,7 @@ class CellLifecycle:
         self._recorder.emit(events.CellSkipped(cell, run, status, error))
 
     def mark_stale(self, cells: Iterable[str]) -> None:
-        """Mark `cells` stale, and say why where that is not just that they have to run again."""
+        """Mark `cells` stale, and say why they do not run if that is known."""
         reasons: dict[tuple[events.StaleReason, tuple[str, ...]], list[str]] = {}
         for cell in cells:
             state = self._notebook.cells[cell]
@@ -82,17 +82,18 @@ class CellLifecycle:
 
         The errors of `requested` cells are reported again if they are not new.
         """
-        for cell in change.deleted:
-            self._forget(cell)
-            self._updates.forget(cell)
-        for declared in change.declared:
-            self._namespace.keep_only(declared.id, frozenset(declared.defs))
-        self._namespace.prune(change.names)
-        self._disabled.graph_changed(change.deleted)
-        if change.deleted:
-            self._recorder.emit(events.CellsDeleted(change.deleted))
-        if change.declared or change.order is not None:
-            self._recorder.emit(events.GraphChanged(change.declared, change.order))
+        if change.deleted or change.declared or change.order is not None:
+            for cell in change.deleted:
+                self._forget(cell)
+                self._updates.forget(cell)
+            for declared in change.declared:
+                self._namespace.keep_only(declared.id, frozenset(declared.defs))
+            self._namespace.prune(change.names)
+            self._disabled.graph_changed(change.deleted)
+            if change.deleted:
+                self._recorder.emit(events.CellsDeleted(change.deleted))
+            if change.declared or change.order is not None:
+                self._recorder.emit(events.GraphChanged(change.declared, change.order))
         failed = self.report_errors(run, [*requested, *change.broken])
         for cell in change.healed:
             self.skip(cell, run, "idle", None)

@@ -62,9 +62,10 @@ class Namespace:
         if self._program.redefine != "live":
             for name in graph.shared if only is None else graph.shared.intersection(only):
                 self._load(name, graph.versions_at(cell, name))
-            for name in self._program.sequence.hidden(cell):
-                if only is None or name in only:
-                    self._load(name, ())
+            if graph.upward:
+                for name in self._program.sequence.hidden(cell):
+                    if only is None or name in only:
+                        self._load(name, ())
         self._bound[cell] = analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
         for name in self._bound[cell]:

@@ -159,8 +159,10 @@ class Scheduler:
         groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
         for cell in cells:
             waits = before[cell] = {parent for parent in graph.parents(cell) if parent in before}
+            hidden = self._program.sequence.hidden(cell)
             for name in self._versions_needed(cell):
-                version = None if name in graph.names_of(cell).defs else graph.binding(cell, name)
+                own = name in graph.names_of(cell).defs or name in hidden
+                version = None if own else graph.binding(cell, name)
                 same, members, others = groups.get(name, (None, [], []))
                 if version is None or version != same:
                     members, others = [], members
@@ -172,14 +174,14 @@ class Scheduler:
     def _versions_needed(self, cell: str) -> frozenset[str]:
         """Return the names with several versions that `cell` reads or makes."""
         graph = self._program.graph
-        if not graph.shared:
-            return frozenset()
         names = graph.names_of(cell)
-        return frozenset(graph.shared.intersection((*graph.reads(cell), *names.defs, *names.deleted)))
+        shared = graph.shared.intersection((*graph.reads(cell), *names.defs, *names.deleted))
+        return frozenset(shared.union(self._program.sequence.hidden(cell)))
 
     def _start(self, cell: str) -> Execution:
         only: Collection[str] | None = None
-        needed = self._versions_needed(cell)
+        graph = self._program.graph
+        needed = self._versions_needed(cell) if graph.shared or graph.upward else frozenset[str]()
         if self._in_flight:
             # What they need stays as it is; what this cell needs is the same, or it would have to wait.
             only = needed
@@ -195,11 +197,10 @@ class Scheduler:
         """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""
         states = self._notebook.cells
         graph = self._program.graph
-        bad = [
-            parent
-            for parent in graph.static_parents(cell)
-            if states[parent].status in _BAD_ENDS and self._program.works(parent)
-        ]
+        parents = graph.static_parents(cell)
+        if not parents:
+            return False
+        bad = [each for each in parents if states[each].status in _BAD_ENDS and self._program.works(each)]
         if bad and graph.upward:
             first = self._program.sequence.precedents(cell)
             bad = [parent for parent in bad if parent in first]
@@ -233,5 +234,6 @@ class Scheduler:
         dropped = list(cells)
         for cell in dropped:
             self._lifecycle.skip(cell, self._run, "cancelled", errors.never_ran())
-        self._lifecycle.mark_stale([*self._interrupted, *dropped])
-        self._interrupted = []
+        if dropped or self._interrupted:
+            self._lifecycle.mark_stale([*self._interrupted, *dropped])
+            self._interrupted = []
