@@ -260,9 +260,13 @@ class Engine:
                 failed = lifecycle.apply_change(run, change)
                 return planner.no_run(run, change), failed
             case messages.DeleteCells(cells=ids):
+                # Cells that did not run because one of these was disabled have nothing to wait for any more.
+                waiting = planner.stale_below(
+                    id for id in ids if id in program and self.notebook.cells[id].disabled
+                )
                 change = program.delete(ids)
                 failed = lifecycle.apply_change(run, change)
-                return planner.run(run, (), change), failed
+                return planner.run(run, [cell for cell in waiting if cell in program], change), failed
             case messages.RunStale():
                 stale = [cell for cell in self.notebook.order if self.notebook.cells[cell].stale]
                 failed = lifecycle.report_errors(run, stale)
@@ -275,16 +279,12 @@ class Engine:
                 return Plan(run), []
 
     def _configure(self, run: int, cells: Sequence[str], disabled: bool) -> Plan:
-        before = set(self._disabled.inactive())
         changed = self._disabled.change(cells, disabled)
         if changed:
             self._recorder.emit(events.CellsConfigured(changed, disabled))
+            self._lifecycle.update_reasons()
         autorun = self.notebook.mode == "autorun" and not disabled
-        plan = self._planner.run(run, self._planner.stale_below(changed) if autorun else ())
-        # Those that stay stale may be so for another reason.
-        waiting = before.union(self._disabled.inactive()).difference(plan.cells)
-        plan.stale += [cell for cell in waiting if self.notebook.cells[cell].stale and cell not in plan.stale]
-        return plan
+        return self._planner.run(run, self._planner.stale_below(changed) if autorun else ())
 
     # States
 
@@ -302,9 +302,12 @@ class Engine:
                     self._discard_state_updates()
 
     async def _run_state_readers(self) -> None:
-        """Run the readers of states that were set, until nothing is left to do."""
-        while self._updates and not self.interrupts.count:
-            plan = self._planner.run_readers(self._last_own_run - 1, self._updates.drain())
+        """Run what has to follow the runs so far, until nothing is left to do: readers of states that were set.
+
+        And readers of names that a star import turned out to bind, or not to.
+        """
+        while (readers := self._readers_to_run()) and not self.interrupts.count:
+            plan = self._planner.run_readers(self._last_own_run - 1, readers)
             if plan.cells:
                 self._last_own_run = plan.run
             failed: list[str] = []
@@ -318,9 +321,19 @@ class Engine:
                     reason = "interrupted" if self.interrupts.count else ""
                     self._finish(RunFinished(plan.run, self._status(failed), failed, reason))
 
+    def _readers_to_run(self) -> dict[str, set[str]]:
+        """Return the cells that have to run, each with the cells that set a state which it reads."""
+        if self.interrupts.count:
+            return {}
+        readers = self._updates.drain() if self._updates else {}
+        for cell in self._scheduler.take_rebound():
+            if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
+                readers.setdefault(cell, set())
+        return readers
+
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        readers = set(self._updates.drain())
+        readers = {*self._updates.drain(), *self._scheduler.take_rebound()}
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
 
     def _exclusive(self) -> "_Turn":

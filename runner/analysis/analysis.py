@@ -81,12 +81,16 @@ class Analysis(msgspec.Struct, frozen=True):
     function_reads: frozenset[str] = frozenset()
     #: Names in `defs` that one of its functions reads which exists before the name is certainly bound.
     late_rereads: frozenset[str] = frozenset()
+    #: Names in `defs` that only star imports bind, as far as is known before the cell runs.
+    starred: frozenset[str] = frozenset()
+    #: The modules of its star imports.
+    stars: tuple[str, ...] = ()
 
 
 def analyze(source: str) -> Analysis:
     """Return what `source` does with names.
 
-    Raises: AnalysisError if Python rejects it, or if it has a star import.
+    Raises: AnalysisError if Python rejects it, or if it has a star import of a module that is not found.
     """
     tree = parse(source, "<cell>")
     found = find_names(tree)
@@ -114,22 +118,22 @@ def compile_tree(
 def find_names(tree: ast.Module) -> NameUsage:
     """Return what `tree` does with names.
 
-    Raises: AnalysisError if it is nested too deeply or has a star import.
+    Raises: AnalysisError if it is nested too deeply, or has a star import of a module that is not found.
     """
     try:
         found = find_usage(tree)
     except RecursionError:
         raise too_deep() from None
-    if found.stars:
-        star = found.stars[0]
+    if found.unknown_stars:
+        star = found.unknown_stars[0]
         module = "." * star.level + (star.module or "")
+        why = "is relative, and a cell is in no package" if star.level else "names a module that is not found"
         raise AnalysisError(
             "ImportStar",
-            f"`from {module} import *` hides which names the cell defines",
+            f"`from {module} import *` {why}, so it is not known what the cell defines",
             star.lineno,
             star.col_offset + 1,
-            f"name them: `from {module} import first, second`"
-            + ("" if star.level else f", or `import {module}` and write `{module}.first`"),
+            "write the name of the package" if star.level else f"install {module!r}, or correct its name",
         )
     return found
 
@@ -149,6 +153,8 @@ def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis
         frozenset(found.deferred),
         frozenset(found.function_reads),
         frozenset(found.late_rereads),
+        frozenset(found.starred),
+        tuple([star.module or "" for star in found.stars]),
     )
 
 

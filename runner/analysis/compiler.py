@@ -89,7 +89,7 @@ def cell_filename(cell: str) -> str:
 def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     """Return the code of `source` as the cell `cell`.
 
-    Raises: AnalysisError if Python rejects it, or if it has a star import.
+    Raises: AnalysisError if Python rejects it, or if it has a star import of a module that is not found.
     """
     filename = filename or cell_filename(cell)
     tree = parse(source, filename)

@@ -14,6 +14,7 @@ from .definite_binding import UNREACHABLE, join
 from .expressions import ExpressionWalk, parameters_of
 from .names import class_private, is_private
 from .scopes import Certain, Use
+from .star_imports import star_names
 
 
 class NameUsage(NamedTuple):
@@ -39,19 +40,26 @@ class NameUsage(NamedTuple):
     private_uses: list[Use]
     #: Likewise, but in a class body, which comes first if it has bound the name by then.
     private_uses_in_class: list[Use]
-    #: `from m import *` at module level.
+    #: `from m import *` at module level, and those of modules that are not there.
     stars: list[ast.ImportFrom]
+    unknown_stars: list[ast.ImportFrom]
+    #: Names in `defs` that only a star import binds.
+    starred: set[str]
 
 
 class _Walk(ExpressionWalk):
-    def __init__(self) -> None:
+    def __init__(self, star_names: Callable[[str], set[str] | None]) -> None:
         super().__init__()
         #: For each loop around this point, what is bound where it is left by `break`.
         self.breaks: list[list[set[str]]] = []
         self.imports: dict[str, set[str]] = {}
         #: `from __future__ import annotations` holds, which keeps annotations as text.
         self.postponed = False
+        #: `from m import *` at module level, those of modules that are not there, and what the others bind.
         self.stars: list[ast.ImportFrom] = []
+        self.unknown_stars: list[ast.ImportFrom] = []
+        self.starred: set[str] = set()
+        self.star_names = star_names
 
     def block(self, statements: Iterable[ast.stmt]) -> None:
         for statement in statements:
@@ -104,7 +112,7 @@ class _Walk(ExpressionWalk):
             if alias.name == "*":
                 # Anywhere else it is a syntax error.
                 if self.scope is self.module and isinstance(node, ast.ImportFrom):
-                    self.stars.append(node)
+                    self.star(node)
                 continue
             if isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level:
                 self.postponed |= alias.name == "annotations"
@@ -120,6 +128,19 @@ class _Walk(ExpressionWalk):
                     self.imports.setdefault(name, set()).add(source)
                 else:
                     self.imports[name] = {source}
+
+    def star(self, node: ast.ImportFrom) -> None:
+        """Bind what a star import binds, as far as it is known."""
+        self.stars.append(node)
+        module = "." * node.level + (node.module or "")
+        names = self.star_names(module)
+        if names is None:
+            self.unknown_stars.append(node)
+        for name in names or ():
+            if not is_private(name):
+                self.use(name, "store", node)
+                self.imports[name] = {f"from {module} import *"}
+                self.starred.add(name)
 
     def declared_global(self, node: ast.Global) -> None:
         if self.scope is not self.module:
@@ -331,7 +352,7 @@ def find_usage(tree: ast.Module) -> NameUsage:
 
     Raises: RecursionError if it is nested too deeply.
     """
-    walk = _Walk()
+    walk = _Walk(_star_names)
     walk.block(tree.body)
     imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
     defs: set[str] = set()
@@ -398,4 +419,20 @@ def find_usage(tree: ast.Module) -> NameUsage:
         private_uses,
         private_uses_in_class,
         walk.stars,
+        walk.unknown_stars,
+        walk.starred
+        - {use.name for use in module.uses if use.action == "store" and use.node not in walk.stars},
     )
+
+
+def _star_names(module: str) -> set[str] | None:
+    return None if module.startswith(".") else star_names(module, _top_level)
+
+
+def _top_level(tree: ast.Module) -> tuple[set[str], list[str]]:
+    """Return the names that a module binds at its top level, and the modules of its stars as written."""
+    walk = _Walk(lambda module: set())
+    walk.block(tree.body)
+    uses = [use for use in (*walk.module.uses, *walk.module.nested) if use.action != "load"]
+    stars = ["." * star.level + (star.module or "") for star in walk.stars]
+    return {use.name for use in uses if use.action == "store"}, stars

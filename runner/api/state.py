@@ -10,11 +10,15 @@ Without an engine (a plain `python notebook.py`) a state is just a value.
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from ..attribution.context import current_execution
 
 T = TypeVar("T")
+
+#: What a setter calls with the old value. Any other callable (a class, a model, a partial) is a value.
+_FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 
 
 class StateChange(NamedTuple):
@@ -45,7 +49,7 @@ class Getter(Generic[T]):
 
 
 class Setter(Generic[T]):
-    """Sets a state when called with a value, or with a function of the old value."""
+    """Sets a state when called with a value, or with a function or method that maps the old value to it."""
 
     __slots__ = ("__weakref__", "_allow_self_loops", "_always", "_getter", "_listener", "_lock")
 
@@ -62,7 +66,8 @@ class Setter(Generic[T]):
     def __call__(self, update: T | Callable[[T], T]) -> None:
         with self._lock:
             old = self._getter._value
-            new = cast("Callable[[T], T]", update)(old) if callable(update) else update
+            is_function = isinstance(update, _FUNCTIONS)
+            new = cast("Callable[[T], T]", update)(old) if is_function else cast("T", update)
             self._getter._value = new
             changed = self._always or not _equal(old, new)
         if changed and self._listener is not None:

@@ -117,8 +117,16 @@ class Planner(NamedTuple):
             todo += [parent for parent in self.program.graph.parents(cell) if self._has_to_run(parent, stale)]
             if self.program.graph.shared:
                 todo += self._without_version(cell)
+        if self.program.redefine == "live":
+            stale.update(self._readers_of_contested(cells))
         order = self.program.sequence.topological(cells) if len(cells) > 1 else list(cells)
         return Plan(run, order, [cell for cell in stale if cell not in cells and not states[cell].stale])
+
+    def _readers_of_contested(self, cells: Iterable[str]) -> dict[str, None]:
+        """Return the cells that become stale, and do not run, when `cells` set names that others define too."""
+        graph = self.program.graph
+        names = {name for cell in cells for name in graph.names_of(cell).defs if graph.is_contested(name)}
+        return self._outdated([reader for name in names for reader in graph.readers(name)], Change())
 
     def _has_to_run(self, cell: str, outdated: Collection[str]) -> bool:
         return self.program.works(cell) and (cell in outdated or self.notebook.cells[cell].stale)

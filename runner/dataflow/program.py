@@ -160,6 +160,7 @@ class Program:
             refs=compiled.analysis.refs - defs,
             immediate=compiled.analysis.immediate - defs,
             deferred=compiled.analysis.deferred - defs,
+            starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
         )
         self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
         self._relink([cell], set(names), {}, _Bindings(self.graph), change)
@@ -322,9 +323,10 @@ class Program:
         if self.redefine != "error":
             return {}
         conflicts: dict[str, list[str]] = {}
+        imports = self.compiled[cell].analysis.imports
         for name in self.compiled[cell].analysis.defs:
             definers = self._definitions[name]
-            if len(definers) > 1:
+            if len(definers) > 1 and (name, f"from __future__ import {name}") not in imports:
                 since = definers[cell]
                 others = [other for other, when in definers.items() if other != cell and when <= since]
                 if others:

@@ -40,6 +40,8 @@ class CellLifecycle:
         self._updates = updates
         self._limits = limits
         self._executions: dict[str, Execution] = {}
+        # Stale cells of which frontends know why they do not run.
+        self._explained: set[str] = set()
 
     def start(self, cell: str, run: int, only: Collection[str] | None = None) -> Execution:
         """Remove what the cell has left and return its new execution.
@@ -75,7 +77,19 @@ class CellLifecycle:
             if not state.stale or (state.stale_reason, state.stale_because) != (reason, list(because)):
                 reasons.setdefault((reason, because), []).append(cell)
         for (reason, because), marked in reasons.items():
+            if reason:
+                self._explained.update(marked)
+            else:
+                self._explained.difference_update(marked)
             self._recorder.emit(events.CellsMarked(marked, True, reason, list(because)))
+
+    def update_reasons(self) -> None:
+        """Say of cells that are stale already why they do not run, where that has changed."""
+        known = {*self._disabled.inactive(), *self._explained}
+        if known:
+            cells = self._notebook.cells
+            self._explained.intersection_update(cells)
+            self.mark_stale(cell for cell in known if cell in cells and cells[cell].stale)
 
     def apply_change(self, run: int, change: Change, requested: Iterable[str] = ()) -> list[str]:
         """Bring namespace and replicas up to date after `change`, and return the cells with an error in it.
@@ -94,6 +108,7 @@ class CellLifecycle:
                 self._recorder.emit(events.CellsDeleted(change.deleted))
             if change.declared or change.order is not None:
                 self._recorder.emit(events.GraphChanged(change.declared, change.order))
+        self.update_reasons()
         failed = self.report_errors(run, [*requested, *change.broken])
         for cell in change.healed:
             self.skip(cell, run, "idle", None)

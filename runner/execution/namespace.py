@@ -76,6 +76,12 @@ class Namespace:
         # What earlier runs have warned of is gone with their output, and cells count their lines alike.
         self.globals.pop("__warningregistry__", None)
 
+    def claim(self, cell: str, names: frozenset[str]) -> None:
+        """Let the names that `cell` has bound be `names`: what its star imports bind is known better now."""
+        for name in names - self._bound[cell]:
+            self.owners[name] = cell
+        self._bound[cell] |= names
+
     def rest(self) -> None:
         """Put the versions of the notebook's end in place."""
         graph = self._program.graph

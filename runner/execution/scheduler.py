@@ -8,10 +8,13 @@ whichever run that was; an interrupt drops all cells that have not had their tur
 
 import asyncio
 import contextvars
+import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from ..analysis.names import is_private
+from ..analysis.star_imports import names_of_module
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
 from ..dataflow.program import Program
@@ -55,6 +58,7 @@ class Scheduler:
         self._run = 0
         self._failed: list[str] = []
         self._interrupted: list[str] = []
+        self._rebound: set[str] = set()
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
@@ -219,6 +223,8 @@ class Scheduler:
             self._failed.append(execution.cell)
         if execution.status != "ok":
             self._outdate_readers_of_imports(execution.cell)
+        elif self._program.compiled[execution.cell].analysis.stars:
+            self._correct_stars(execution.cell)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
         """Mark stale what depends on imports that failed: their readers do not follow a run that goes well."""
@@ -228,6 +234,28 @@ class Scheduler:
                 for child in self._program.graph.children(cell)
                 if self._notebook.cells[child].status not in ("queued", "running")
             )
+
+    def _correct_stars(self, cell: str) -> None:
+        """Let `cell` define what its star imports have bound, where its source said something else."""
+        analysis = self._program.compiled[cell].analysis
+        defs = set(analysis.defs - analysis.starred)
+        for module in map(sys.modules.get, analysis.stars):
+            if module is None:
+                return
+            try:
+                defs.update(name for name in names_of_module(module) if not is_private(name))
+            except Exception:
+                return  # a module with an `__all__` or attributes of its own kind
+        if defs != analysis.defs:
+            self._namespace.claim(cell, frozenset(defs))
+            change = self._program.correct(cell, frozenset(defs))
+            self._failed += self._lifecycle.apply_change(self._run, change)
+            self._rebound.update(change.rebound, change.healed)
+
+    def take_rebound(self) -> set[str]:
+        """Return the cells whose names turned out to come from elsewhere while plans were run, and forget them."""
+        rebound, self._rebound = self._rebound, set()
+        return rebound
 
     def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells whose turn will not come; they and the interrupted ones are stale."""
