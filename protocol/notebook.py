@@ -46,7 +46,7 @@ class CellError(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: str = ""
     #: The other cells that this names: the cause of a cancellation, the other definers, the cycle.
     cells: list[str] = []
-    #: Where in the cell's source it is, all from 1, the end behind the last character; 0 for what is not known.
+    #: Where in the source of the cell, from 1, the end behind the last character; 0 for what is not known.
     line: int = 0
     column: int = 0
     end_line: int = 0

@@ -302,9 +302,9 @@ class Engine:
                     self._discard_state_updates()
 
     async def _run_state_readers(self) -> None:
-        """Run what has to follow the runs so far, until nothing is left to do: readers of states that were set.
+        """Run what has to follow the runs so far, until nothing is left to do.
 
-        And readers of names that a star import turned out to bind, or not to.
+        That is readers of states that were set, and of names that a star import turned out to bind or not to.
         """
         while (readers := self._readers_to_run()) and not self.interrupts.count:
             plan = self._planner.run_readers(self._last_own_run - 1, readers)

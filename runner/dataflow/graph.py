@@ -189,7 +189,9 @@ class Graph:
         maker = self.binding(cell, name)
         if maker is not None and name in self.reads(cell):
             return [maker]
-        makers = self._makers[name]
+        makers = self._makers.get(name, [])
+        if name not in self.shared:
+            return makers
         return makers[: self._above(makers, cell)]
 
     def binding(self, reader: str, name: str) -> str | None:
@@ -232,7 +234,7 @@ class Graph:
         if name not in self._cells[cell].defs:
             start = self._above(readers, cell)
         elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
-            # The first definer: readers above all makers are bound to it, and a cell there that deletes the name.
+            # The first definer: readers above all makers are bound to it, and so is a first one that deletes.
             bound += readers[: self._above(readers, makers[0])]
             bound.append(makers[0])
         bound += readers[start:end]
@@ -286,7 +288,7 @@ class Graph:
         return {reader for _, readers in self._bound(cell) for reader in readers}
 
     def deferred_bindings(self, cell: str) -> dict[str, str]:
-        """Return the makers of names that functions read which `cell` may call: its own, and others' functions."""
+        """Return the makers of names that functions read which `cell` may call, its own or others'."""
         names = self._cells[cell]
         found = dict(self._carried.bindings(cell))
         for name in (*names.deferred, *names.late_rereads):

@@ -123,7 +123,7 @@ class Planner(NamedTuple):
         return Plan(run, order, [cell for cell in stale if cell not in cells and not states[cell].stale])
 
     def _readers_of_contested(self, cells: Iterable[str]) -> dict[str, None]:
-        """Return the cells that become stale, and do not run, when `cells` set names that others define too."""
+        """Return the cells that become stale, without running, when `cells` set contested names."""
         graph = self.program.graph
         names = {name for cell in cells for name in graph.names_of(cell).defs if graph.is_contested(name)}
         return self._outdated([reader for name in names for reader in graph.readers(name)], Change())

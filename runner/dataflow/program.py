@@ -221,7 +221,7 @@ class Program:
             # A definition that only changes keeps its age.
             self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
             self._last_definers.pop(name, None)
-        return _made(before) ^ _made(after)
+        return _made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
@@ -239,7 +239,7 @@ class Program:
         bindings: _Bindings,
         change: Change,
     ) -> None:
-        """Bring graph and errors up to date after `changed` cells, which make other `names`; fill in `change`."""
+        """Bring graph and errors up to date after `changed` cells, which make other `names`, in `change`."""
         graph = self.graph
         # What may have another error than before: the changed cells, other definers of their names, and
         # the cells of every cycle that one of them was on.
@@ -262,29 +262,27 @@ class Program:
                     relinked.append(cell)
             elif inside:
                 relinked.append(cell)
+        nothing = Analysis()
+        known: dict[str, Names] = {
+            cell: graph.names_of(cell) if cell in graph else nothing for cell in relinked
+        }
         for cell in relinked:
-            if cell in graph:
-                left = _made(graph.names_of(cell)).difference(
-                    _made(entering[cell]) if cell in entering else ()
-                )
-                for name in left:
-                    bindings.note(name, graph.readers_of(cell, name))
-                    bindings.note(name, graph.carriers(name))
-                change.names |= left
+            left = _made(known[cell]) & _made_otherwise(known[cell], entering.get(cell, nothing))
+            for name in left:
+                bindings.note(name, graph.readers_of(cell, name))
+                bindings.note(name, graph.carriers(name))
+            change.names.update(left, known[cell].immediate, known[cell].deferred)
         for cell in relinked:
-            if cell in graph:
-                change.names.update(graph.names_of(cell).immediate, graph.names_of(cell).deferred)
-            if cell in entering:
-                known = _made(graph.names_of(cell)) if cell in graph else set[str]()
-                graph.set_cell(cell, entering[cell])
-                gained = _made(entering[cell]) - known
-                for name in gained:
-                    change.rebound.update(graph.readers_of(cell, name))
-                    carriers = graph.carriers(name)
-                    change.rebound.update(each for each in carriers if graph.binding(each, name) == cell)
-                change.names |= gained
-            else:
+            if cell not in entering:
                 graph.remove_cell(cell)
+                continue
+            graph.set_cell(cell, entering[cell])
+            gained = _made(entering[cell]) & _made_otherwise(known[cell], entering[cell])
+            for name in gained:
+                change.rebound.update(graph.readers_of(cell, name))
+                carriers = graph.carriers(name)
+                change.rebound.update(each for each in carriers if graph.binding(each, name) == cell)
+            change.names |= gained
         change.rebound.update(bindings.changed())
         self._find_cycles({**dict.fromkeys(relinked), **dict.fromkeys(change.rebound)}, recheck, errors)
         for cell in recheck:
@@ -376,3 +374,8 @@ class Program:
 def _made(names: Names) -> set[str]:
     """Return the names that a cell defines or deletes."""
     return {*names.defs, *names.deleted}
+
+
+def _made_otherwise(before: Names, after: Names) -> set[str]:
+    """Return the names that only one of the two defines, or that only one of them deletes."""
+    return {*(set(before.defs) ^ set(after.defs)), *(set(before.deleted) ^ set(after.deleted))}

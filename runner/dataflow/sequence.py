@@ -24,7 +24,7 @@ class Sequence:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        # For each cell on a circle of reads of any kind the number of the circle, as of a version of the graph.
+        # For each cell on a circle of reads of any kind the number of the circle, at a version of the graph.
         self._circles: dict[str, int] = {}
         self._version = -1
 

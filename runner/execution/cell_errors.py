@@ -101,7 +101,7 @@ def cancelled(cause: CellState) -> CellError:
 
 
 def cause_of(cell: CellState) -> str:
-    """Return the cell because of which `cell`, which did not end well, did not: itself unless it was cancelled."""
+    """Return the cell that is why `cell` did not end well: itself, unless it was cancelled."""
     named = cell.error.cells if cell.status == "cancelled" and cell.error else []
     return named[0] if named else cell.id
 

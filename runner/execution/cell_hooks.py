@@ -1,6 +1,6 @@
-"""The engine's own hooks around a cell: `start`, then after its code `show_value`, `show_figures`, `show_error`, `finish`.
+"""The engine's own hooks around a cell, first in their lists.
 
-They are ordinary hooks, first in their lists.
+`start` comes before its code; `show_value`, `show_figures`, `show_error` and `finish` come after it.
 """
 
 import sys

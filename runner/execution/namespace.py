@@ -60,12 +60,10 @@ class Namespace:
         graph = self._program.graph
         analysis = code.analysis
         if self._program.redefine != "live":
-            for name in graph.shared if only is None else graph.shared.intersection(only):
-                self._load(name, graph.versions_at(cell, name))
-            if graph.upward:
-                for name in self._program.sequence.hidden(cell):
-                    if only is None or name in only:
-                        self._load(name, ())
+            hidden = self._program.sequence.hidden(cell) if graph.upward else ()
+            for name in {*graph.shared, *self._displaced, *hidden}:
+                if only is None or name in only:
+                    self._load(name, () if name in hidden else graph.versions_at(cell, name))
         self._bound[cell] = analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
         for name in self._bound[cell]:

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..analysis.names import is_private
@@ -53,8 +53,8 @@ class Scheduler:
         self._interrupts = interrupts
         self._context = context
         self._tasks: set[asyncio.Task[Any]] = set()
-        # Cells that have started and not ended: the names whose versions they need.
-        self._in_flight: dict[str, frozenset[str]] = {}
+        # Cells that have started and not ended.
+        self._in_flight: set[str] = set()
         self._run = 0
         self._failed: list[str] = []
         self._interrupted: list[str] = []
@@ -158,13 +158,14 @@ class Scheduler:
         They are its parents, and cells that need another version of a name.
         """
         graph = self._program.graph
+        versions = graph.redefine != "live" and (graph.shared or graph.upward)
         before: dict[str, set[str]] = {}
-        # For each name with versions the cells that need the same one, and those that need the one before.
+        # For each name the cells that need the same version of it, and those that need the one before.
         groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
         for cell in cells:
             waits = before[cell] = {parent for parent in graph.parents(cell) if parent in before}
             hidden = self._program.sequence.hidden(cell)
-            for name in self._versions_needed(cell):
+            for name in self._names_needed(cell) if versions else ():
                 own = name in graph.names_of(cell).defs or name in hidden
                 version = None if own else graph.binding(cell, name)
                 same, members, others = groups.get(name, (None, [], []))
@@ -175,21 +176,16 @@ class Scheduler:
                 waits.update(others)
         return before
 
-    def _versions_needed(self, cell: str) -> frozenset[str]:
-        """Return the names with several versions that `cell` reads or makes."""
+    def _names_needed(self, cell: str) -> frozenset[str]:
+        """Return the names that `cell` reads or makes."""
         graph = self._program.graph
         names = graph.names_of(cell)
-        shared = graph.shared.intersection((*graph.reads(cell), *names.defs, *names.deleted))
-        return frozenset(shared.union(self._program.sequence.hidden(cell)))
+        return frozenset((*graph.reads(cell), *names.defs, *names.deleted))
 
     def _start(self, cell: str) -> Execution:
-        only: Collection[str] | None = None
-        graph = self._program.graph
-        needed = self._versions_needed(cell) if graph.shared or graph.upward else frozenset[str]()
-        if self._in_flight:
-            # What they need stays as it is; what this cell needs is the same, or it would have to wait.
-            only = needed
-        self._in_flight[cell] = needed
+        # What cells in flight need stays as it is; what this one needs is the same, or it would have waited.
+        only = self._names_needed(cell) if self._in_flight else None
+        self._in_flight.add(cell)
         return self._lifecycle.start(cell, self._run, only)
 
     async def _let_others(self) -> None:
@@ -216,7 +212,7 @@ class Scheduler:
         return True
 
     def _ended(self, execution: Execution) -> None:
-        self._in_flight.pop(execution.cell, None)
+        self._in_flight.discard(execution.cell)
         if execution.status == "interrupted":
             self._interrupted.append(execution.cell)
         elif execution.status == "error":
@@ -227,7 +223,7 @@ class Scheduler:
             self._correct_stars(execution.cell)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
-        """Mark stale what depends on imports that failed: their readers do not follow a run that goes well."""
+        """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""
         if self._program.compiled[cell].analysis.import_only:
             self._lifecycle.mark_stale(
                 child
@@ -238,22 +234,23 @@ class Scheduler:
     def _correct_stars(self, cell: str) -> None:
         """Let `cell` define what its star imports have bound, where its source said something else."""
         analysis = self._program.compiled[cell].analysis
-        defs = set(analysis.defs - analysis.starred)
+        found = set(analysis.defs - analysis.starred)
         for module in map(sys.modules.get, analysis.stars):
             if module is None:
                 return
             try:
-                defs.update(name for name in names_of_module(module) if not is_private(name))
+                found.update(name for name in names_of_module(module) if not is_private(name))
             except Exception:
                 return  # a module with an `__all__` or attributes of its own kind
+        defs = frozenset(found)
         if defs != analysis.defs:
-            self._namespace.claim(cell, frozenset(defs))
-            change = self._program.correct(cell, frozenset(defs))
+            self._namespace.claim(cell, defs)
+            change = self._program.correct(cell, defs)
             self._failed += self._lifecycle.apply_change(self._run, change)
             self._rebound.update(change.rebound, change.healed)
 
     def take_rebound(self) -> set[str]:
-        """Return the cells whose names turned out to come from elsewhere while plans were run, and forget them."""
+        """Return, and forget, the cells whose names turned out to come from elsewhere in a run."""
         rebound, self._rebound = self._rebound, set()
         return rebound
 
