@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 #: Bytes of a source that are parsed, and modules that are followed from one star.
 _LARGEST = 4 << 20
@@ -26,11 +27,12 @@ def is_public(name: str) -> bool:
     return not name.startswith("_")
 
 
-def names_of_module(module: Any) -> set[str]:
+def names_of_module(module: ModuleType) -> set[str]:
     """Return what a star takes from a module that is loaded."""
     listed: Any = getattr(module, "__all__", None)
     if listed is None:
-        return {name for name in tuple(vars(module)) if is_public(name)}
+        names: list[str] = [*vars(module)]
+        return set(filter(is_public, names))
     return set(map(str, listed))
 
 
@@ -113,7 +115,7 @@ def _names_of_source(path: str, _changed: int, top_level: TopLevel) -> tuple[fro
     for statement in tree.body:
         values = _all_of(statement)
         if values is not None:
-            listed = (listed or set()) | values
+            listed = values if listed is None else listed | values
     if listed is not None:
         return frozenset(listed), ()
     names, stars = top_level(tree)
@@ -128,7 +130,7 @@ def _all_of(statement: ast.stmt) -> set[str] | None:
             | ast.AugAssign(target=ast.Name(id="__all__"), value=ast.List() | ast.Tuple() as value)
             | ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.List() | ast.Tuple() as value)
         ):
-            return {str(element.value) for element in value.elts if isinstance(element, ast.Constant)}
+            return {str(cast("object", part.value)) for part in value.elts if isinstance(part, ast.Constant)}
         case _:
             return None
 

@@ -184,11 +184,14 @@ class Graph:
         for used in (names.immediate, names.deferred, names.rereads, names.late_rereads, self.carried(cell)):
             yield from used
 
-    def versions_at(self, cell: str, name: str) -> list[str]:
-        """Return the makers of the versions of `name` that `cell` may find, the one it should find last."""
-        maker = self.binding(cell, name)
-        if maker is not None and name in self.reads(cell):
-            return [maker]
+    def versions_at(self, cell: str, name: str, read: bool) -> list[str]:
+        """Return the makers of the versions of `name` that `cell` may find, the one it should find last.
+
+        If its code may `read` the name, it finds the version that it is bound to, or none.
+        """
+        if read:
+            maker = self.binding(cell, name)
+            return [] if maker is None else [maker]
         makers = self._makers.get(name, [])
         if name not in self.shared:
             return makers

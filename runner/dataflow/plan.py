@@ -41,7 +41,8 @@ class Planner(NamedTuple):
         wanted = [cell for cell in requested if self.program.works(cell)]
         cells = self.notebook.cells
         # A cell that was stale before shows nothing that the change could have made wrong.
-        affected = [*(cell for cell in change.rebound if not cells[cell].stale), *change.healed]
+        affected = [cell for cell in change.rebound if not cells[cell].stale]
+        affected += change.healed
         if self.notebook.mode == "autorun":
             return self._plan(run, self._downstream([*wanted, *affected], change))
         following = [follower for cell in wanted for follower in self._followers(cell, change)]

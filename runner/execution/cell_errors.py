@@ -146,7 +146,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
     graph = program.graph
     maker = graph.binding(cell, name) if cell in graph else None
     if maker is not None and name in program.compiled[maker].analysis.deleted:
-        definers = [other for other in graph.versions_at(maker, name) if other != maker]
+        definers = [other for other in graph.versions_at(maker, name, False) if other != maker]
         if definers:
             return f"cell {definers[-1]!r} defines it, but cell {maker!r} deletes it", [definers[-1], maker]
         return f"cell {maker!r} deletes it", [maker]

@@ -108,7 +108,7 @@ class CellLifecycle:
                 self._recorder.emit(events.CellsDeleted(change.deleted))
             if change.declared or change.order is not None:
                 self._recorder.emit(events.GraphChanged(change.declared, change.order))
-        self.update_reasons()
+            self.update_reasons()
         failed = self.report_errors(run, [*requested, *change.broken])
         for cell in change.healed:
             self.skip(cell, run, "idle", None)

@@ -59,11 +59,13 @@ class Namespace:
         """
         graph = self._program.graph
         analysis = code.analysis
-        if self._program.redefine != "live":
-            hidden = self._program.sequence.hidden(cell) if graph.upward else ()
+        if graph.redefine != "live" and (graph.shared or graph.upward or self._displaced):
+            hidden = self._program.sequence.hidden(cell)
+            read = set(graph.reads(cell))
             for name in {*graph.shared, *self._displaced, *hidden}:
                 if only is None or name in only:
-                    self._load(name, () if name in hidden else graph.versions_at(cell, name))
+                    makers = () if name in hidden else graph.versions_at(cell, name, name in read)
+                    self._load(name, makers)
         self._bound[cell] = analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
         for name in self._bound[cell]:
@@ -161,4 +163,5 @@ class Namespace:
                 self.globals.pop(name, None)
                 if name in self._own:
                     self.globals[name] = self._own[name]
-                self._displaced.add(name)
+                if name in self._versions:
+                    self._displaced.add(name)

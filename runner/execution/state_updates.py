@@ -55,7 +55,7 @@ class PendingUpdates:
         self._started_at.pop(cell, None)
 
     def drain(self) -> dict[str, set[str]]:
-        """Forget the updates and return the cells that have to run, each with the cells that set its states."""
+        """Forget the updates; return the cells that have to run, each with the cells that set its states."""
         found: dict[str, set[str]] = {}
         graph = self._program.graph
         while self._updates:
