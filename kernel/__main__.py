@@ -30,7 +30,7 @@ def main(command: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = start()
-    from .service import serve
+    from .kernel_process import serve
 
     return serve(line, process, start)
 

@@ -17,7 +17,7 @@ from ..protocol.messages import Role
 DOMAIN = b"cellwire"
 _HANDLER = "inproc://zeromq.zap.01"
 #: Questions answered in one turn.
-_QUESTIONS = 64
+_REQUESTS = 64
 
 
 def new_key_pair() -> KeyPair:
@@ -56,7 +56,7 @@ class Authenticator:
 
     def turn(self) -> bool:
         """Answer a bounded number of questions; return whether there may be more."""
-        for _ in range(_QUESTIONS):
+        for _ in range(_REQUESTS):
             try:
                 request = self._socket.recv_multipart(zmq.NOBLOCK)
                 self._socket.send_multipart(self._allowed.verdict(request), zmq.NOBLOCK)

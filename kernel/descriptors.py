@@ -14,7 +14,7 @@ _MOST = 65536
 _given = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
-def allow_many() -> None:
+def raise_limit() -> None:
     """Raise this process's limit as far as the system allows it."""
     soft, hard = _given
     most = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
@@ -26,7 +26,7 @@ def allow_many() -> None:
             pass
 
 
-def hand_down(pid: int) -> None:
+def restore_limit(pid: int) -> None:
     """Give the process that has just been started the limit that this one had."""
     if sys.platform == "linux":
         try:

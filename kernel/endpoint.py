@@ -95,7 +95,6 @@ class Endpoint:
         return Connection(endpoint, "", 0, "", "")
 
     def _bind_tcp(self) -> Connection:
-        _allow_many_descriptors()
         server, client, watcher = new_key_pair(), new_key_pair(), new_key_pair()
         roles: dict[str, Role] = {client.public: "control", watcher.public: "watch"}
         # The handler has to be there before the first connection can be.
@@ -119,18 +118,6 @@ def _place() -> str:
             if longest <= _LONGEST_PATH:
                 return place
     raise OSError("no directory for a socket: set TMPDIR to one with a short path that can be written")
-
-
-def _allow_many_descriptors() -> None:
-    """Raise the limit as far as it goes: connections of strangers must not use up what a runner needs."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        # A system that allows less than it says.
-        pass
 
 
 def _write_privately(path: Path, content: bytes) -> None:

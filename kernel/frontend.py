@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ..protocol.limits import Limits
 from ..protocol.messages import Role, SessionStatistics
 from . import framing
-from .snapshot import Snapshot
+from .snapshot import SnapshotReader
 from .store import Store
 
 #: Hands one message to the socket; `False` if it cannot take it.
@@ -44,7 +44,7 @@ class Frontend:
         self._replies: deque[Sequence[bytes]] = deque()
         self._refused: Sequence[bytes] | None = None
         self._cursor = 1
-        self._snapshot: Snapshot | None = None
+        self._snapshot: SnapshotReader | None = None
         self._snapshots = 0
         self._sent = 0
         # What has to be acknowledged for the frontend to have every event; probes are not in it.
@@ -79,6 +79,12 @@ class Frontend:
             self.blocked = True
         return len(self._replies) <= _REPLIES
 
+    def drop(self, notice: Sequence[bytes]) -> None:
+        """Give up everything that was to be sent, and send only `notice`, at the next `flush`."""
+        self._snapshot = self._refused = None
+        self._replies = deque([notice])
+        self.blocked = True
+
     def acknowledge(self, received: int) -> None:
         """Note that the frontend has applied `received` bytes since it was opened."""
         if self.acknowledged < received <= self._sent:
@@ -91,7 +97,7 @@ class Frontend:
         Raises: FrontendGone if the frontend is gone.
         """
         if self.blocked:
-            if not self._flush():
+            if not self.flush():
                 self._wait(now)
                 return False
             self.full_since = None
@@ -104,6 +110,22 @@ class Frontend:
             if not self._send_events(self._advance(store)):
                 return False
         return self._snapshot is not None or self._cursor <= store.log.last
+
+    def flush(self) -> bool:
+        """Send what the socket refused before; return whether all of it is sent.
+
+        Raises: FrontendGone if the frontend is gone.
+        """
+        while self._replies:
+            if not self._send(self.identity, self._replies[0]):
+                return False
+            self._replies.popleft()
+        if self._refused is not None:
+            if not self._send(self.identity, self._refused):
+                return False
+            self._refused = None
+        self.blocked = False
+        return True
 
     def probe(self, store: Store) -> None:
         """Send a message without events, to find out whether the frontend is still there.
@@ -161,9 +183,9 @@ class Frontend:
         if self.full_since is None:
             self.full_since = now
 
-    def _take_snapshot(self, store: Store) -> Snapshot:
+    def _take_snapshot(self, store: Store) -> SnapshotReader:
         self._snapshots += 1
-        return Snapshot(store.notebook, store.log.last)
+        return SnapshotReader(store.notebook, store.log.last)
 
     def _send_events(self, frames: Sequence[bytes]) -> bool:
         self._sent += sum(map(len, frames))
@@ -173,16 +195,3 @@ class Frontend:
         self._refused = frames
         self.blocked = True
         return False
-
-    def _flush(self) -> bool:
-        """Send what was refused; return whether all of it has gone."""
-        while self._replies:
-            if not self._send(self.identity, self._replies[0]):
-                return False
-            self._replies.popleft()
-        if self._refused is not None:
-            if not self._send(self.identity, self._refused):
-                return False
-            self._refused = None
-        self.blocked = False
-        return True

@@ -11,7 +11,7 @@ identity can be taken over by somebody else, a connection cannot.
 import errno
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import zmq
 
@@ -36,8 +36,9 @@ _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 #: Seconds after which a socket that refused a message is tried again, should its signal have been missed.
 RETRY = 0.02
 
-#: Takes a request: who sent it, as what, and its bytes.
-Receive = Callable[[bytes, Role, bytes], None]
+#: Handles a request, given its sender, the sender's role and the bytes; returns the encoded reply, or `None`
+#: if there is none or it comes later, through `reply`.
+Receive = Callable[[bytes, Role, bytes], bytes | None]
 
 
 class Frontends:
@@ -50,18 +51,16 @@ class Frontends:
         limits: Limits,
         *,
         authenticated: bool,
-        receive: Receive,
-        attendance: Callable[[int], None],
+        on_frontend_count: Callable[[int], None],
     ) -> None:
         self._socket = socket
         self._store = store
         self._limits = limits
         self._authenticated = authenticated
-        self._receive = receive
-        self._attendance = attendance
+        self._on_frontend_count = on_frontend_count
         self._frontends: dict[bytes, Frontend] = {}
-        #: What frontends that were dropped are still to be told: their connections may be full.
-        self._farewells: dict[bytes, bytes] = {}
+        #: Dropped frontends whose notice is not sent yet: their connections may be full.
+        self._dropped: dict[bytes, Frontend] = {}
         self._present = 0
         #: The newest event of the last pump, and since when newer ones are held; 0 if there are none.
         self._pumped = 0
@@ -74,31 +73,29 @@ class Frontends:
 
     # Requests and replies
 
-    def turn(self) -> float:
+    def turn(self, receive: Receive) -> float:
         """Send and receive a bounded amount; return the seconds that the next turn may wait."""
         received = 0
         while received < _REQUESTS and self._readable():
             received += 1
             self._more = True
             frames, role = self._receive_frames()
-            self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
+            reply = receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
+            if reply is not None:
+                self.reply(frames[0], reply)
         wait = self._may_hold()
         if not wait:
             self._more = self._pump()
             wait = 0.0 if self._more or self._readable() else float("inf")
         return wait if received < _REQUESTS else 0.0
 
-    def reply(self, identity: bytes, message: Any) -> None:
-        """Send a reply; whoever has not greeted gets it only if it can be sent at once."""
-        self.reply_encoded(identity, encode(message))
-
-    def reply_encoded(self, identity: bytes, message: bytes) -> None:
-        """Send a reply that is encoded already."""
+    def reply(self, identity: bytes, reply: bytes) -> None:
+        """Send an encoded reply; before `Hello` it is lost if it cannot be sent at once."""
         frontend = self._frontends.get(identity)
         try:
             if frontend is None:
-                self._send(identity, (message,))
-            elif not frontend.reply((message,)):
+                self._send(identity, (reply,))
+            elif not frontend.reply((reply,)):
                 self._drop_stuck(frontend, "it reads no replies")
         except FrontendGone:
             self._remove(identity)
@@ -113,7 +110,7 @@ class Frontends:
         """Return the frontend of a frontend that greets, which has to be opened at its cursor."""
         # Everybody who has left without a word is found now, so that coming and going costs nothing.
         self.probe()
-        self._farewells.pop(identity, None)
+        self._dropped.pop(identity, None)
         frontend = self._frontends.get(identity)
         if frontend is None or frontend.role != role:
             frontend = Frontend(identity, role, client, self._limits, self._send)
@@ -122,13 +119,13 @@ class Frontends:
         frontend.client = client
         return frontend
 
-    def sessions(self) -> Sequence[Frontend]:
+    def attached(self) -> Sequence[Frontend]:
         """Return all sessions."""
         return list(self._frontends.values())
 
     def probe(self) -> None:
         """Remove the sessions of frontends that have left."""
-        for frontend in self.sessions():
+        for frontend in self.attached():
             try:
                 frontend.probe(self._store)
             except FrontendGone:
@@ -157,14 +154,14 @@ class Frontends:
         """Drop the frontends that have had a full window and acknowledged nothing for too long."""
         limit = self._limits.stuck_seconds
         latest = time.monotonic() - limit
-        for frontend in self.sessions():
+        for frontend in self.attached():
             if frontend.full_since is not None and frontend.full_since <= latest:
                 self._drop_stuck(frontend, f"it has acknowledged nothing for {limit:g} seconds")
 
     def _may_hold(self) -> float:
         """Return the seconds that events which came since the last pump may still wait for company."""
         pending = self._store.log.last - self._pumped
-        if not (pending or self._more or self.blocked or self._farewells):
+        if not (pending or self._more or self.blocked or self._dropped):
             return float("inf")
         if not pending or self._store.urgent or pending > _TOGETHER:
             return 0.0
@@ -187,26 +184,28 @@ class Frontends:
                 departed.append(frontend.identity)
         for identity in departed:
             self._remove(identity)
-        for identity in list(self._farewells):
-            self._bid_farewell(identity)
+        if self._dropped:
+            self._send_notices()
         return more
 
     def _drop_stuck(self, frontend: Frontend, reason: str) -> None:
         self.stuck += 1
         report(f"a frontend ({frontend.client or 'unnamed'}) is dropped: {reason}")
         self._remove(frontend.identity)
-        farewell = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
-        self._farewells[frontend.identity] = encode(farewell)
-        self._bid_farewell(frontend.identity)
+        notice = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
+        frontend.drop((encode(notice),))
+        self._dropped[frontend.identity] = frontend
+        self._send_notices()
 
-    def _bid_farewell(self, identity: bytes) -> None:
-        """Tell a frontend that it was dropped, if its connection takes that at this time."""
-        try:
-            told = self._send(identity, (self._farewells[identity],))
-        except FrontendGone:
-            told = True
-        if told:
-            del self._farewells[identity]
+    def _send_notices(self) -> None:
+        """Notify the frontends that were dropped, those whose connection takes a message."""
+        for identity, frontend in list(self._dropped.items()):
+            try:
+                sent = frontend.flush()
+            except FrontendGone:
+                sent = True
+            if sent:
+                del self._dropped[identity]
 
     def _remove(self, identity: bytes) -> None:
         if self._frontends.pop(identity, None) is not None:
@@ -216,7 +215,7 @@ class Frontends:
         present = sum(frontend.role == "control" for frontend in self._frontends.values())
         if present != self._present:
             self._present = present
-            self._attendance(present)
+            self._on_frontend_count(present)
 
     # The socket
 

@@ -25,8 +25,8 @@ from .run_queue import RunQueue
 from .store import Store
 from .supervisor import Supervisor
 
-#: Questions that may wait for the runner, and bytes that may.
-_QUESTIONS = 256
+#: Introspection requests that may wait for the runner.
+_INTROSPECTIONS = 256
 #: Waiting runs may hold this many of the largest requests.
 _REQUESTS = 4
 
@@ -45,8 +45,8 @@ _AWAKE, _RUNNER_AWAKE = (0.0003, 0.0005) if _processors() > 1 else (0.0, 0.0)
 
 RESTARTED = "the runner was replaced on request"
 
-#: Takes the answer to a question, with the question's own number as its id.
-Answered = Callable[[Any], None]
+#: Takes the reply to an introspection; its id is the number that the kernel gave the request.
+OnReply = Callable[[Any], None]
 
 
 class Kernel:
@@ -74,8 +74,8 @@ class Kernel:
         self._redefine: Redefine = settings.redefine
         self._replacing = False
         self._frontends = 0
-        self._asked: dict[str, Answered] = {}
-        self._questions = 0
+        self._introspections: dict[str, OnReply] = {}
+        self._introspected = 0
         self._rules: dict[type, Callable[[Any, bytes], None]] = {
             e.CellStarted: self._cell_started,
             e.CellFinished: self._cell_finished,
@@ -83,10 +83,10 @@ class Kernel:
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
-            messages.Completions: self._answered,
-            messages.Inspection: self._answered,
-            messages.VariableList: self._answered,
-            messages.Error: self._answered,
+            messages.Completions: self._introspection_replied,
+            messages.Inspection: self._introspection_replied,
+            messages.VariableList: self._introspection_replied,
+            messages.Error: self._introspection_replied,
         }
 
     # What frontends ask for
@@ -122,33 +122,33 @@ class Kernel:
             self._drop_waiting(RESTARTED)
             self.runner.kill(RESTARTED)
 
-    def provide_input(self, question: str, text: str) -> None:
+    def provide_input(self, id: str, text: str) -> None:
         """Give `text` to user code that waits for it; the first answer counts.
 
         Raises: RequestError if nobody waits for it.
         """
-        if not any(pending.id == question for pending in self.store.notebook.inputs):
+        if not any(pending.id == id for pending in self.store.notebook.inputs):
             raise RequestError(
                 "unknown_input", "nobody waits for this input", "another frontend may have been first"
             )
-        self.store.add(e.InputClosed(question))
-        self.runner.send(link.Answer(question, text))
+        self.store.add(e.InputClosed(id))
+        self.runner.send(link.Answer(id, text))
 
-    def ask(self, question: messages.Introspection, answered: Answered) -> None:
-        """Ask the runner; `answered` is called once, with an `Error` if the runner ends before.
+    def introspect(self, request: messages.Introspection, on_reply: OnReply) -> None:
+        """Pass a request on to the runner; call `on_reply` once, with an `Error` if the runner ends first.
 
-        Raises: RequestError if it cannot be asked.
+        Raises: RequestError if there is no runner or it has too many requests already.
         """
         self._require_runner()
-        if len(self._asked) >= _QUESTIONS or self.runner.backlog > self.limits.request_bytes:
+        if len(self._introspections) >= _INTROSPECTIONS or self.runner.backlog > self.limits.request_bytes:
             raise RequestError("busy", "the runner has many questions to answer", "ask again later")
-        self._questions += 1
-        number = str(self._questions)
-        self._asked[number] = answered
-        self.runner.send(msgspec.structs.replace(question, id=number))
+        self._introspected += 1
+        number = str(self._introspected)
+        self._introspections[number] = on_reply
+        self.runner.send(msgspec.structs.replace(request, id=number))
 
-    def attendance(self, frontends: int) -> None:
-        """Note how many frontends could answer a question of user code."""
+    def on_frontend_count(self, frontends: int) -> None:
+        """Note how many frontends can answer an input request of user code."""
         self._frontends = frontends
 
     # How the kernel ends
@@ -199,9 +199,9 @@ class Kernel:
 
     def runner_ended(self, reason: str) -> None:
         """Finish everything that the runner has left unfinished."""
-        for answered in list(self._asked.values()):
-            answered(messages.Error("", "runner_unavailable", "the runner has ended", "send RestartRunner"))
-        self._asked.clear()
+        for on_reply in list(self._introspections.values()):
+            on_reply(messages.Error("", "runner_unavailable", "the runner has ended", "send RestartRunner"))
+        self._introspections.clear()
         if self.closing:
             reason = f"the kernel ends: {self.closing}"
             self._abandon("interrupted", "Interrupted", reason)
@@ -225,7 +225,7 @@ class Kernel:
 
     def busy(self) -> bool:
         """Whether the runner has something to do."""
-        return bool(self.store.notebook.runs or self._asked)
+        return bool(self.store.notebook.runs or self._introspections)
 
     # Steps
 
@@ -301,7 +301,7 @@ class Kernel:
         if not self._frontends:
             self.runner.send(link.NoFrontend(event.id))
 
-    def _answered(self, answer: Any, encoded: bytes) -> None:
-        answered = self._asked.pop(answer.id, None)
-        if answered is not None:
-            answered(answer)
+    def _introspection_replied(self, reply: Any, encoded: bytes) -> None:
+        on_reply = self._introspections.pop(reply.id, None)
+        if on_reply is not None:
+            on_reply(reply)

@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from .descriptors import hand_down
+from .descriptors import restore_limit
 
 #: What runs a runner; the descriptors of the two links and of the trace file are appended. With `-u` C's
 #: own streams have no buffer either, in which text would outlast its cell and not the process.
@@ -46,7 +46,7 @@ class RunnerProcess:
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
-            hand_down(self.pid)
+            restore_limit(self.pid)
         except OSError:
             self._close()
             raise
@@ -73,7 +73,7 @@ class RunnerProcess:
         self._killed = True
         self._kill_group()
 
-    def ended(self) -> int | None:
+    def poll(self) -> int | None:
         """Return the wait status once the process has ended; its group is killed then."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:
@@ -83,7 +83,7 @@ class RunnerProcess:
 
     def reason(self, status: int) -> str:
         """Return how a process with this wait status ended, with the trace that it left."""
-        return explain(status, killed=self._killed) + self.trace()
+        return describe_exit(status, killed=self._killed) + self.trace()
 
     def trace(self) -> str:
         """Return what the runner's faulthandler wrote, behind an empty line; empty if it wrote nothing."""
@@ -115,7 +115,7 @@ class RunnerProcess:
             os.close(fd)
 
 
-def explain(status: int, *, killed: bool = False) -> str:
+def describe_exit(status: int, *, killed: bool = False) -> str:
     """Return a sentence about a wait status; `killed` if this kernel has killed the process."""
     if not os.WIFSIGNALED(status):
         return f"the runner ended with exit status {os.waitstatus_to_exitcode(status)}"

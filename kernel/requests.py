@@ -34,7 +34,7 @@ _COMPARED = 4096
 _Handler = Callable[[bytes, m.Role, Any, int], Any]
 
 
-class _Outline(msgspec.Struct):
+class _Envelope(msgspec.Struct):
     """What can be told of a request that is wrong otherwise."""
 
     type: Any = ""
@@ -42,10 +42,10 @@ class _Outline(msgspec.Struct):
 
 
 _decode = msgspec.msgpack.Decoder(m.Request).decode
-_decode_outline = msgspec.msgpack.Decoder(_Outline).decode
+_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
 _TYPES = {struct.__name__ for struct in get_args(m.Request)}
 #: Returned by a handler whose request is answered later.
-_LATER = object()
+_DEFERRED = object()
 #: What a frontend may send that only watches.
 _WATCHING = m.Hello | m.Ping | m.Statistics | m.Acknowledge
 #: What is answered before `Hello`.
@@ -58,13 +58,18 @@ class Requests:
     """Answers frontends on behalf of the kernel."""
 
     def __init__(
-        self, kernel: Kernel, limits: Limits, version: str, shut_down: Callable[[str], None]
+        self,
+        kernel: Kernel,
+        frontends: Frontends,
+        limits: Limits,
+        version: str,
+        shut_down: Callable[[str], None],
     ) -> None:
         self._kernel = kernel
+        self._frontends = frontends
         self._limits = limits
         self._version = version
         self._shut_down = shut_down
-        self._frontends: Frontends
         self._answers: dict[str, tuple[int, bytes]] = {}
         self._malformed = 0
         self._refused = 0
@@ -77,66 +82,63 @@ class Requests:
             m.RestartRunner: self._restart_runner,
             m.Shutdown: self._shutdown,
             **dict.fromkeys(get_args(m.Run), self._run),
-            **dict.fromkeys(get_args(m.Introspection), self._ask),
+            **dict.fromkeys(get_args(m.Introspection), self._introspect),
         }
 
-    def attach(self, frontends: Frontends) -> None:
-        """Answer through `frontends`."""
-        self._frontends = frontends
+    def receive(self, identity: bytes, role: m.Role, frame: bytes) -> bytes | None:
+        """Handle one request, whatever it contains, and return the encoded reply.
 
-    def receive(self, identity: bytes, role: m.Role, frame: bytes) -> None:
-        """Take one request, whatever it contains."""
+        Returns `None` for a request without a reply, or one whose reply is sent later.
+        """
         try:
             request: Any = _decode(frame)
         except Exception as error:
-            self._answer_malformed(identity, frame, error)
-            return
+            return encode(self._refuse_malformed(frame, error))
         if type(request) is m.Acknowledge:
             frontend = self._frontends.frontend(identity)
             if frontend is not None:
                 frontend.acknowledge(request.received)
-            return
+            return None
         repeatable = isinstance(request, _REPEATABLE)
         known = None if repeatable else self._answers.get(request.id)
         mark = 0 if repeatable else hash((len(frame), frame[:_COMPARED], frame[-_COMPARED:]))
         if known is not None and known[0] == mark:
-            self._frontends.reply_encoded(identity, known[1])
-            return
-        reply = self._carry_out(identity, role, request, len(frame), fresh=known is None)
-        if reply is _LATER:
-            return
+            return known[1]
+        reply = self._handle(identity, role, request, len(frame), fresh=known is None)
+        if reply is _DEFERRED:
+            return None
         encoded = encode(reply)
         # A refusal has changed nothing, so the same request may be tried again.
         if not repeatable and known is None and type(reply) is not m.Error:
             self._answers[request.id] = (mark, encoded)
             if len(self._answers) > _ANSWERS:
                 del self._answers[next(iter(self._answers))]
-        self._frontends.reply_encoded(identity, encoded)
+        return encoded
 
     # What does not decode
 
-    def _answer_malformed(self, identity: bytes, frame: bytes, error: Exception) -> None:
+    def _refuse_malformed(self, frame: bytes, error: Exception) -> m.Error:
         self._malformed += 1
         try:
-            outline = _decode_outline(frame)
+            envelope = _decode_envelope(frame)
         except Exception:
-            outline = _Outline()
-        if outline.id and isinstance(outline.type, str) and outline.type not in _TYPES:
+            envelope = _Envelope()
+        if envelope.id and isinstance(envelope.type, str) and envelope.type not in _TYPES:
             reply = m.Error(
-                outline.id,
+                envelope.id,
                 "unknown_request",
-                f"there is no request {outline.type[:_ID]!r}",
+                f"there is no request {envelope.type[:_ID]!r}",
                 "see the protocol's documentation",
             )
         else:
-            reply = m.Error(outline.id, "malformed", str(error)[:_CELL_ID])
+            reply = m.Error(envelope.id, "malformed", str(error)[:_CELL_ID])
         if self._malformed <= _REPORTED:
             report(f"a frame of a frontend cannot be read: {reply.message}")
-        self._frontends.reply(identity, reply)
+        return reply
 
     # What does
 
-    def _carry_out(self, identity: bytes, role: m.Role, request: Any, size: int, *, fresh: bool) -> Any:
+    def _handle(self, identity: bytes, role: m.Role, request: Any, size: int, *, fresh: bool) -> Any:
         try:
             self._check(identity, role, request, size, fresh=fresh)
             return self._handlers[type(request)](identity, role, request, size)
@@ -206,12 +208,12 @@ class Requests:
         self._kernel.provide_input(request.input, request.text)
         return m.Done(request.id)
 
-    def _ask(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
-        def answered(answer: Any) -> None:
-            self._frontends.reply(identity, msgspec.structs.replace(answer, id=request.id))
+    def _introspect(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
+        def on_reply(reply: Any) -> None:
+            self._frontends.reply(identity, encode(msgspec.structs.replace(reply, id=request.id)))
 
-        self._kernel.ask(request, answered)
-        return _LATER
+        self._kernel.introspect(request, on_reply)
+        return _DEFERRED
 
     def _ping(self, identity: bytes, role: m.Role, request: m.Ping, size: int) -> Any:
         return m.Pong(request.id, self._kernel.store.log.last)
@@ -228,7 +230,7 @@ class Requests:
             memory=resident_memory(),
             ring_bytes=log.size,
             ring_events=log.events,
-            sessions=[frontend.statistics(store.log.last) for frontend in self._frontends.sessions()],
+            sessions=[frontend.statistics(store.log.last) for frontend in self._frontends.attached()],
             malformed=self._malformed + self._kernel.runner.malformed,
             refused=self._refused,
             stuck=self._frontends.stuck,

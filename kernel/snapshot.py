@@ -1,6 +1,6 @@
 """The notebook as events that build it from nothing, encoded as they are needed.
 
-`Snapshot` takes references when it is made, so that it stays the state at one number while the
+`SnapshotReader` takes references when it is made, so that it stays the state at one number while the
 notebook goes on: lists are copied shallowly, items are immutable, and console text is an immutable
 string in a chunk that is not. Nothing is encoded before a frontend has room for it.
 """
@@ -15,7 +15,7 @@ from ..protocol.notebook import CellState, Console, Notebook
 from .store import encode
 
 
-class Snapshot:
+class SnapshotReader:
     """The state at `seq`, read once from beginning to end."""
 
     def __init__(self, notebook: Notebook, seq: int) -> None:

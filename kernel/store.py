@@ -24,29 +24,8 @@ class OpaqueItem(msgspec.Struct, frozen=True, gc=False):
     metadata: msgspec.Raw = msgspec.Raw(b"\x80")
 
 
-#: Whatever a runner may emit. The two of snapshots and those that are the kernel's own are not in it.
-RunnerEvent = (
-    e.RunPlanned
-    | e.RunFinished
-    | e.CellStarted
-    | e.CellFinished
-    | e.CellSkipped
-    | e.CellsMarked
-    | e.CellsConfigured
-    | e.CellsDeleted
-    | e.GraphChanged
-    | e.ModeChanged
-    | e.OutputAppended[OpaqueItem]
-    | e.OutputReplaced[OpaqueItem]
-    | e.OutputRemoved
-    | e.OutputsCleared
-    | e.ConsoleWritten
-    | e.ConsoleTrimmed
-    | e.ConsoleCleared
-    | e.InputRequested
-    | e.InputClosed
-    | e.RunnerStarted
-)
+#: What a runner may emit; events of snapshots and the kernel's own are malformed where they come from it.
+RunnerEvent = e.RunnerEvent[OpaqueItem]
 
 #: Events that may travel a moment later: nobody waits for them, and others of their kind follow.
 _PATIENT = frozenset(

@@ -58,13 +58,13 @@ class Supervisor:
     def __init__(
         self,
         loop: Loop,
-        owner: SupervisorListener,
+        listener: SupervisorListener,
         text: ConsoleRouter,
         limits: Limits,
         start: Callable[[], RunnerProcess],
     ) -> None:
         self._loop = loop
-        self._owner = owner
+        self._listener = listener
         self._text = text
         self._start = start
         self._process: RunnerProcess | None = None
@@ -115,7 +115,7 @@ class Supervisor:
         )
         self._pipes = Pipes(self._loop, self._text, nonce, process.stdout, process.stderr)
         self._pipes_read_after = 0
-        self._link.send(self._owner.configuration(self._generation, nonce))
+        self._link.send(self._listener.configuration(self._generation, nonce))
 
     def start(self) -> None:
         """Start a runner; there is none at this time.
@@ -128,7 +128,7 @@ class Supervisor:
         """Send an instruction to the runner if there is one."""
         if self._link is not None and self._control is not None:
             (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
-            self.watch()
+            self.start_probing()
 
     def interrupt(self) -> None:
         """Raise SIGINT in the runner if it is there to take it."""
@@ -141,9 +141,9 @@ class Supervisor:
             self._cause = self._cause or cause
             self._process.kill()
 
-    def watch(self) -> None:
+    def start_probing(self) -> None:
         """Begin to probe the runner if it is busy and not probed already."""
-        if self._probing is None and self._link is not None and self.ready and self._owner.busy():
+        if self._probing is None and self._link is not None and self.ready and self._listener.busy():
             self._unanswered = 0
             self._probing = self._loop.later(self._interval, self._probe)
 
@@ -173,11 +173,11 @@ class Supervisor:
         process = self._process
         if process is None:
             return
-        status = process.ended()
+        status = process.poll()
         if status is not None:
             reason = self._cause + process.trace() if self._cause else process.reason(status)
             self._clean_up(process)
-            self._owner.runner_ended(reason)
+            self._listener.runner_ended(reason)
 
     def wait_for_guardians(self) -> None:
         """Wait for the guardians of runners that have ended; they end at once."""
@@ -201,11 +201,11 @@ class Supervisor:
             return
         if isinstance(frame, RunnerStarted):
             self.ready = self._process is not None
-        self._owner.received(frame, encoded)
+        self._listener.received(frame, encoded)
 
     def _sign_of_life(self) -> None:
         if self._unanswered >= self._patience:
-            self._owner.responsive(True)
+            self._listener.responsive(True)
         self._unanswered = 0
 
     def _link_ended(self, reason: str) -> None:
@@ -221,10 +221,10 @@ class Supervisor:
         self._probing = None
         if self._control is None:
             return
-        if not self._owner.busy() and self._unanswered < self._patience:
+        if not self._listener.busy() and self._unanswered < self._patience:
             return
         if self._unanswered == self._patience:
-            self._owner.responsive(False)
+            self._listener.responsive(False)
         self._unanswered += 1
         self._probes += 1
         self._control.send(link.Probe(self._probes))

@@ -248,9 +248,9 @@ class NotebookRestored(_Event, frozen=True):
     console_dropped: int = 0
 
 
-Event = (
-    RunAccepted
-    | RunPlanned
+#: What a runner emits, for a holder that keeps items as `ItemT`.
+RunnerEvent = (
+    RunPlanned
     | RunFinished
     | CellStarted
     | CellFinished
@@ -260,8 +260,8 @@ Event = (
     | CellsDeleted
     | GraphChanged
     | ModeChanged
-    | OutputAppended[Item]
-    | OutputReplaced[Item]
+    | OutputAppended[ItemT]
+    | OutputReplaced[ItemT]
     | OutputRemoved
     | OutputsCleared
     | ConsoleWritten
@@ -270,6 +270,12 @@ Event = (
     | InputRequested
     | InputClosed
     | RunnerStarted
+)
+
+#: What a frontend receives: also the kernel's own events, and the two of snapshots.
+Event = (
+    RunAccepted
+    | RunnerEvent[Item]
     | RunnerChanged
     | RunnerDied
     | KernelClosing

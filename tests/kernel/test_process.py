@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from cellwire.kernel.process import RunnerProcess, explain
+from cellwire.kernel.process import RunnerProcess, describe_exit
 
 #: Seconds within which everything here happens.
 LIMIT = 10.0
@@ -39,7 +39,7 @@ def wait(process: RunnerProcess) -> int:
         assert select.select([pidfd], [], [], LIMIT)[0], "the process does not end"
     finally:
         os.close(pidfd)
-    status = process.ended()
+    status = process.poll()
     assert status is not None
     return status
 
@@ -134,7 +134,7 @@ def test_the_trace_of_a_crash_is_part_of_the_reason(start):
 
 
 def test_a_process_that_runs_has_not_ended(start):
-    assert start("while True: pass").ended() is None
+    assert start("while True: pass").poll() is None
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_a_process_that_runs_has_not_ended(start):
     ],
 )
 def test_how_a_process_ended_is_told_in_words(status, text):
-    assert explain(status) == text
+    assert describe_exit(status) == text
 
 
 def test_a_kill_from_outside_is_told_from_our_own():
-    assert "memory" in explain(signal.SIGKILL)
-    assert "memory" not in explain(signal.SIGKILL, killed=True)
+    assert "memory" in describe_exit(signal.SIGKILL)
+    assert "memory" not in describe_exit(signal.SIGKILL, killed=True)
 
 
 def test_nothing_is_left_open_and_the_guardian_goes(start, process_is_alive):

@@ -4,7 +4,7 @@ import tracemalloc
 from typing import Any
 
 import msgspec
-from cellwire.kernel.snapshot import Snapshot
+from cellwire.kernel.snapshot import SnapshotReader
 from cellwire.kernel.store import OpaqueItem, RunnerEvent, Store, encode
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellError, Item, Notebook
@@ -29,7 +29,7 @@ def add(made: Store, *events: Any) -> None:
             made.add(event)
 
 
-def read(snapshot: Snapshot, limit: int = 1 << 16) -> list[bytes]:
+def read(snapshot: SnapshotReader, limit: int = 1 << 16) -> list[bytes]:
     encoded: list[bytes] = []
     while not snapshot.exhausted:
         part = snapshot.read(limit)
@@ -79,19 +79,19 @@ def test_a_snapshot_builds_the_notebook_that_the_events_have_built():
     direct = Notebook()
     for event in HISTORY:
         apply(direct, decode_event(encode(event)))
-    encoded = read(Snapshot(made.notebook, made.log.last))
+    encoded = read(SnapshotReader(made.notebook, made.log.last))
     assert same(replica(encoded), direct)
 
 
 def test_a_snapshot_read_in_small_parts_is_the_same():
     made = record(*HISTORY)
-    assert read(Snapshot(made.notebook, 1), 1) == read(Snapshot(made.notebook, 1))
+    assert read(SnapshotReader(made.notebook, 1), 1) == read(SnapshotReader(made.notebook, 1))
 
 
 def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
     made = record(*HISTORY)
-    before = read(Snapshot(made.notebook, made.log.last))
-    snapshot = Snapshot(made.notebook, made.log.last)
+    before = read(SnapshotReader(made.notebook, made.log.last))
+    snapshot = SnapshotReader(made.notebook, made.log.last)
     add(
         made,
         e.OutputAppended("a", 1, Item(3, {"text/plain": "3"})),
@@ -113,7 +113,7 @@ def test_nothing_is_encoded_before_it_is_read():
     )
     tracemalloc.start()
     try:
-        snapshot = Snapshot(made.notebook, 1)
+        snapshot = SnapshotReader(made.notebook, 1)
         assert snapshot.fresh
         snapshot.read(20_000)
         assert tracemalloc.get_traced_memory()[1] < 100_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cellwire.kernel.snapshot import Snapshot
+from cellwire.kernel.snapshot import SnapshotReader
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import (
     CellError,
@@ -466,7 +466,7 @@ def test_any_event_in_any_order_is_carried_out_and_the_same_way_twice(history):
 @given(_histories, st.lists(_events, max_size=10))
 def test_a_copy_made_from_a_snapshot_is_and_stays_equal_to_the_byte(history, later):
     notebook = notebook_of(*history)
-    snapshot = Snapshot(notebook, len(history))
+    snapshot = SnapshotReader(notebook, len(history))
     copy = Notebook()
     decoder = msgspec.msgpack.Decoder(e.Event)
     while not snapshot.exhausted:

@@ -18,7 +18,7 @@ import msgspec
 from ..protocol.connection import Settings
 from ..protocol.events import KernelClosing
 from ..version import __version__
-from .descriptors import allow_many
+from .descriptors import raise_limit
 from .diagnostics import report
 from .endpoint import Endpoint
 from .frontends import RETRY, Frontends
@@ -44,7 +44,7 @@ class KernelProcess:
     def __init__(
         self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
     ) -> None:
-        allow_many()
+        raise_limit()
         limits = settings.limits
         epoch = os.urandom(8).hex()
         self._settings = settings
@@ -58,24 +58,22 @@ class KernelProcess:
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
         self._endpoint = Endpoint(settings, epoch, __version__)
-        requests = Requests(self._kernel, limits, __version__, self.shut_down)
         self._frontends = Frontends(
             self._endpoint.socket,
             self._kernel.store,
             limits,
             authenticated=self._endpoint.authenticator is not None,
-            receive=requests.receive,
-            attendance=self._kernel.attendance,
+            on_frontend_count=self._kernel.on_frontend_count,
         )
-        requests.attach(self._frontends)
+        self._requests = Requests(self._kernel, self._frontends, limits, __version__, self.shut_down)
         self._look_seconds = min(_LOOK, limits.stuck_seconds / 4)
         self._looking = False
         self._watch_signals()
         self._watch_stdin()
         self._watch_launcher()
-        self._loop.watch(self._endpoint.fd, _nothing)
+        self._loop.watch(self._endpoint.fd, _wake_up)
         if self._endpoint.authenticator is not None:
-            self._loop.watch(self._endpoint.authenticator.fd, _nothing)
+            self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
 
     def run(self) -> None:
         """Say where the kernel can be reached, and serve until it is shut down."""
@@ -102,10 +100,10 @@ class KernelProcess:
         if self._endpoint.authenticator is not None:
             more = self._endpoint.authenticator.turn()
         self._kernel.runner.turn()
-        wait = self._frontends.turn()
+        wait = self._frontends.turn(self._requests.receive)
         # After what has happened is on its way.
         self._kernel.store.apply_pending()
-        self._kernel.runner.watch()
+        self._kernel.runner.start_probing()
         if self._draining and self._frontends.caught_up():
             self._loop.stop()
         if more:
@@ -219,13 +217,13 @@ def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess
     """Be a kernel with the settings in `line` until it is shut down; return the exit status."""
     try:
         settings = msgspec.json.decode(line, type=Settings)
-        service = KernelProcess(settings, process, start)
+        kernel_process = KernelProcess(settings, process, start)
     except (msgspec.DecodeError, OSError) as error:
         kind = "the settings cannot be read" if isinstance(error, msgspec.DecodeError) else "cannot start"
         report(f"{kind}: {error}")
         process.kill()
         return 2
-    service.run()
+    kernel_process.run()
     return 0
 
 
@@ -240,7 +238,7 @@ def _announce(line: bytes) -> None:
     os.close(null)
 
 
-def _nothing() -> None:
+def _wake_up() -> None:
     """Wake the loop; what there is to do is done in its turn."""
 
 
