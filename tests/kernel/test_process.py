@@ -115,7 +115,7 @@ def test_killing_ends_the_children_too(start, wait_until_gone):
     child = int(os.read(process.stdout, 100))
     process.kill()
     status = wait(process)
-    assert process.reason(status) == "the runner was ended by SIGKILL"
+    assert process.reason(status) == "the runner was killed by SIGKILL"
     wait_until_gone(child)
     close(process)
 
@@ -128,7 +128,7 @@ def test_the_trace_of_a_crash_is_part_of_the_reason(start):
         "crash()\n"
     )
     reason = process.reason(wait(process))
-    assert reason.startswith("the runner was ended by SIGSEGV\n\nFatal Python error: Segmentation fault")
+    assert reason.startswith("the runner was killed by SIGSEGV\n\nFatal Python error: Segmentation fault")
     assert "in crash" in reason
     close(process)
 
@@ -142,8 +142,8 @@ def test_a_process_that_runs_has_not_ended(start):
     [
         (0, "the runner ended with exit status 0"),
         (3 << 8, "the runner ended with exit status 3"),
-        (signal.SIGSEGV | 0x80, "the runner was ended by SIGSEGV"),
-        (signal.SIGRTMIN + 3, f"the runner was ended by signal {signal.SIGRTMIN + 3}"),
+        (signal.SIGSEGV | 0x80, "the runner was killed by SIGSEGV"),
+        (signal.SIGRTMIN + 3, f"the runner was killed by signal {signal.SIGRTMIN + 3}"),
     ],
 )
 def test_how_a_process_ended_is_told_in_words(status, text):

@@ -21,7 +21,7 @@ def test_what_is_logged_is_not_kept_a_second_time_once_it_is_carried_out():
     for run in range(1, 100):
         record.add(e.RunAccepted(run))
     record.apply_pending()
-    assert not record._behind
+    assert not record._pending
     assert [run.run for run in record.notebook.runs] == list(range(1, 100))
 
 
