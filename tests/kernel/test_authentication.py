@@ -1,4 +1,4 @@
-"""Who gets in over tcp, and who does not."""
+"""Which connections over tcp are accepted, and which are refused."""
 
 import resource
 import socket as sockets
@@ -15,7 +15,7 @@ PAIR = new_key_pair()
 KEY = z85.decode(PAIR.public)
 
 
-def question(**changes: bytes) -> list[bytes]:
+def zap_request(**changes: bytes) -> list[bytes]:
     fields = {
         "version": b"1.0",
         "number": b"7",
@@ -29,25 +29,32 @@ def question(**changes: bytes) -> list[bytes]:
 
 
 def test_a_key_on_the_list_is_allowed_with_its_role():
-    assert Allowed({PAIR.public: "watch"}).verdict(question()) == [b"1.0", b"7", b"200", b"", b"watch", b""]
+    assert Allowed({PAIR.public: "watch"}).verdict(zap_request()) == [
+        b"1.0",
+        b"7",
+        b"200",
+        b"",
+        b"watch",
+        b"",
+    ]
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        question(key=z85.decode(new_key_pair().public)),
-        question(domain=b""),
-        question(domain=b"another"),
-        question(mechanism=b"NULL"),
-        question(mechanism=b"NULL")[:6],
-        question(mechanism=b"PLAIN"),
-        question(version=b"2.0"),
-        [*question(), b"more"],
+        zap_request(key=z85.decode(new_key_pair().public)),
+        zap_request(domain=b""),
+        zap_request(domain=b"another"),
+        zap_request(mechanism=b"NULL"),
+        zap_request(mechanism=b"NULL")[:6],
+        zap_request(mechanism=b"PLAIN"),
+        zap_request(version=b"2.0"),
+        [*zap_request(), b"more"],
         [b"1.0"],
         [],
     ],
 )
-def test_everybody_else_is_refused(asked):
+def test_every_other_connection_is_refused(asked):
     assert Allowed({PAIR.public: "control"}).verdict(asked)[2] == b"400"
 
 

@@ -1,4 +1,4 @@
-"""Console pipes: real pipes, a loop that is driven by hand."""
+"""Console pipes: real pipes, and a loop that the test drives."""
 
 import os
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Console:
         return self.store.notebook.cells[cell].console.text()
 
     def turn(self) -> None:
-        """Go round the loop for what is ready, until no pipe rests."""
+        """Run rounds of the loop until no pipe rests."""
 
         def stop() -> float:
             if any(pipe.resting for pipe in self.pipes._marked):
@@ -157,7 +157,7 @@ def test_more_than_a_pipe_holds_is_read_in_several_turns(console: Console):
     assert len(console.read("a")) == 480_000
 
 
-def test_a_pipe_that_rests_is_read_where_a_cell_ends(console: Console):
+def test_a_pipe_that_rests_is_read_when_a_cell_ends(console: Console):
     console.write(Marker("cell", "a", 1), b"one ")
     console.loop._running = True
     console.loop.run(lambda: console.loop.stop() or 0.0)

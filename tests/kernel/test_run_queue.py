@@ -1,4 +1,4 @@
-"""Runs accepted and not finished."""
+"""Accepted runs that have not finished."""
 
 import pytest
 from cellwire.kernel.run_queue import QueueStatistics, RunQueue

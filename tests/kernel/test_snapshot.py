@@ -1,4 +1,4 @@
-"""A notebook as events that build it."""
+"""A notebook as the events that build it."""
 
 import tracemalloc
 from typing import Any
@@ -13,7 +13,7 @@ from cellwire.protocol.reducer import apply
 decode_event = msgspec.msgpack.Decoder(e.Event).decode
 
 
-def record(*events: Any) -> Store:
+def store(*events: Any) -> Store:
     made = Store("epoch", 1 << 20)
     add(made, *events)
     return made
@@ -67,7 +67,7 @@ HISTORY = [
     e.CellFinished("a", 1, "error", 1.5, CellError("ValueError", "no")),
     e.CellsMarked(["b"]),
     e.CellsConfigured(["b"], True),
-    e.ConsoleWritten("", 0, "stderr", "nobody's\n"),
+    e.ConsoleWritten("", 0, "stderr", "no cell's\n"),
     e.ModeChanged("lazy"),
     e.InputRequested("q", "a", "name? ", True),
     e.RunAccepted(2),
@@ -75,7 +75,7 @@ HISTORY = [
 
 
 def test_a_snapshot_builds_the_notebook_that_the_events_have_built():
-    made = record(*HISTORY)
+    made = store(*HISTORY)
     direct = Notebook()
     for event in HISTORY:
         apply(direct, decode_event(encode(event)))
@@ -84,12 +84,12 @@ def test_a_snapshot_builds_the_notebook_that_the_events_have_built():
 
 
 def test_a_snapshot_read_in_small_parts_is_the_same():
-    made = record(*HISTORY)
+    made = store(*HISTORY)
     assert read(SnapshotReader(made.notebook, 1), 1) == read(SnapshotReader(made.notebook, 1))
 
 
 def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
-    made = record(*HISTORY)
+    made = store(*HISTORY)
     before = read(SnapshotReader(made.notebook, made.log.last))
     snapshot = SnapshotReader(made.notebook, made.log.last)
     add(
@@ -107,7 +107,7 @@ def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
 
 
 def test_nothing_is_encoded_before_it_is_read():
-    made = record(*HISTORY[:6])
+    made = store(*HISTORY[:6])
     add(
         made, *(e.OutputAppended("a", 1, Item(number, {"text/plain": "x" * 10_000})) for number in range(100))
     )
