@@ -45,7 +45,7 @@ def test_text_of_the_current_run_is_logged(desk: Desk):
     assert desk.store.log.last == seq + 1
 
 
-def test_text_that_belongs_to_no_cell_is_the_notebooks(desk: Desk):
+def test_text_of_no_cell_belongs_to_the_notebook(desk: Desk):
     desk.text.write("", 7, "stderr", "lost")
     assert desk.store.notebook.console.text("stderr") == "lost"
 

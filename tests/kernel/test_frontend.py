@@ -72,7 +72,7 @@ def pump(frontend: Frontend, store: Store, now: float = 0.0) -> None:
         pass
 
 
-def test_a_frontend_that_holds_the_present_state_is_sent_what_happens_next(frontend, store, socket):
+def test_a_frontend_that_holds_the_current_state_is_sent_what_happens_next(frontend, store, socket):
     accept(store, 2)
     pump(frontend, store)
     assert socket.messages == [Batch(2, [e.RunAccepted(0), e.RunAccepted(1)])]

@@ -101,7 +101,7 @@ def test_pings_are_answered_while_sixteen_threads_append(frontend):
     assert frontend.finish(run).status == "interrupted"
 
 
-def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
+def test_printed_text_comes_before_the_end_of_the_cell(frontend):
     run = frontend.run("print('x' * 1_000_000)")
     frontend.finish(run)
     events = frontend.events
@@ -146,7 +146,7 @@ def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, atta
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
     ],
 )
-def test_the_last_print_before_a_death_is_there(frontend, source, words):
+def test_the_last_print_before_a_death_is_not_lost(frontend, source, words):
     run = frontend.run(f"print('last words')\n{source}")
     assert frontend.finish(run).status == "error"
     frontend.until(lambda: frontend.notebook.runner.condition == "dead")
@@ -166,7 +166,7 @@ def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait
     wait_until_gone(child)
 
 
-def test_shutdown_ends_the_runner_in_order(kernel, frontend, wait_until_gone):
+def test_shutdown_lets_the_runner_exit_normally(kernel, frontend, wait_until_gone):
     frontend.finish(frontend.run("import atexit; atexit.register(print, 'goodbye', flush=True)"))
     frontend.ask(m.Shutdown)
     frontend.until(lambda: frontend.of(e.KernelClosing))

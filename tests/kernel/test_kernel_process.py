@@ -153,7 +153,7 @@ def test_a_stuck_frontend_does_not_keep_the_kernel_from_ending(launch, attach):
     assert kernel.wait() == 0
 
 
-def test_sigterm_is_a_shutdown_in_order(launch, attach):
+def test_sigterm_is_an_orderly_shutdown(launch, attach):
     kernel = launch()
     frontend = attach(kernel)
     frontend.finish(frontend.run("1"))

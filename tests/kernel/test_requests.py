@@ -97,11 +97,19 @@ def test_a_cell_is_known_as_soon_as_the_run_that_submits_it_is_accepted(frontend
 
 
 @pytest.mark.parametrize(
-    "cells", [[m.Cell("")], [m.Cell("x" * 2000)], [m.Cell("a"), m.Cell("a")]], ids=["empty", "long", "twice"]
+    ("cells", "message"),
+    [
+        ([m.Cell("")], "a cell id must not be empty"),
+        ([m.Cell("x" * 2000)], f"the id of the cell {'x' * 256!r}… has 2000 characters"),
+        ([m.Cell("a"), m.Cell("b"), m.Cell("b")], "cell 'b' is given twice"),
+    ],
+    ids=["empty", "long", "twice"],
 )
-def test_impossible_cell_ids_are_refused(frontend, cells):
-    assert frontend.ask(m.RunCells, cells).code == "invalid"
-    assert frontend.ask(m.SyncCells, cells).code == "invalid"
+def test_impossible_cell_ids_are_refused(frontend, cells, message):
+    for kind in (m.RunCells, m.SyncCells):
+        error = frontend.ask(kind, cells)
+        assert (error.code, error.message) == ("invalid", message)
+        assert error.hint
 
 
 def test_another_version_of_the_protocol_is_refused(kernel, attach):

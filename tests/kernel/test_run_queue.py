@@ -10,7 +10,7 @@ def queue() -> RunQueue:
     return RunQueue(bound=3, largest=100)
 
 
-def test_runs_are_numbered_and_begin_one_at_a_time_in_order(queue: RunQueue):
+def test_runs_are_numbered_and_begin_in_order_one_at_a_time(queue: RunQueue):
     assert [queue.accept(RunStale("a"), 1), queue.accept(RunStale("b"), 1)] == [1, 2]
     assert queue.begin().number == 1
     assert queue.begin() is None

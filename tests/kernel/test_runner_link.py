@@ -168,7 +168,7 @@ def test_an_impossible_length_ends_the_link(ends):
     assert "claims" in ends.ended[0]
 
 
-def test_writing_to_a_runner_that_is_gone_is_no_fault(ends):
+def test_writing_to_a_runner_that_is_gone_is_not_a_fault(ends):
     ends.theirs.close()
     for number in range(10):
         ends.link.send(link.Probe(number))

@@ -74,7 +74,7 @@ HISTORY = [
 ]
 
 
-def test_a_snapshot_builds_the_notebook_that_the_events_have_built():
+def test_a_snapshot_builds_the_same_notebook_as_the_events():
     made = store(*HISTORY)
     direct = Notebook()
     for event in HISTORY:
@@ -88,7 +88,7 @@ def test_a_snapshot_read_in_small_parts_is_the_same():
     assert read(SnapshotReader(made.notebook, 1), 1) == read(SnapshotReader(made.notebook, 1))
 
 
-def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
+def test_a_snapshot_keeps_the_state_at_its_event_while_the_notebook_changes():
     made = store(*HISTORY)
     before = read(SnapshotReader(made.notebook, made.log.last))
     snapshot = SnapshotReader(made.notebook, made.log.last)
