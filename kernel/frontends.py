@@ -96,7 +96,7 @@ class Frontends:
             if frontend is None:
                 self._send(identity, (reply,))
             elif not frontend.reply((reply,)):
-                self._drop_stuck(frontend, "it read no replies")
+                self._drop(frontend, "it read no replies")
         except FrontendGone:
             self._remove(identity)
 
@@ -156,7 +156,7 @@ class Frontends:
         latest = time.monotonic() - limit
         for frontend in self.attached():
             if frontend.full_since is not None and frontend.full_since <= latest:
-                self._drop_stuck(frontend, f"it acknowledged nothing for {limit:g} seconds")
+                self._drop(frontend, f"it acknowledged nothing for {limit:g} seconds")
 
     def _may_hold(self) -> float:
         """Return how many seconds the events since the last pump may still be held."""
@@ -188,7 +188,7 @@ class Frontends:
             self._send_notices()
         return more
 
-    def _drop_stuck(self, frontend: Frontend, reason: str) -> None:
+    def _drop(self, frontend: Frontend, reason: str) -> None:
         self.stuck += 1
         report(f"dropped a frontend ({frontend.client or 'unnamed'}): {reason}")
         self._remove(frontend.identity)

@@ -168,7 +168,7 @@ class KernelProcess:
             pass
         self._kernel.runner.reap()
         if self._terminations:
-            self.shut_down("it received SIGTERM or SIGHUP")
+            self.shut_down("it was terminated")
 
     def _terminate(self, number: int, frame: object) -> None:
         self._terminations += 1
@@ -198,7 +198,7 @@ class KernelProcess:
             try:
                 descriptor = os.pidfd_open(launcher)
             except OSError:
-                # An old system, or a sandbox; the end of standard input has to do.
+                # An old system, or a sandbox: only the end of standard input is noticed.
                 return
 
             def ended() -> None:

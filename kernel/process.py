@@ -28,7 +28,7 @@ _SHELL = "/bin/sh"
 _PIPE = 256 * 1024
 _TRACE = 64 * 1024
 _F_SETPIPE_SZ = 1031
-#: Ignored in this process by the interpreter or the kernel; the runner starts with the default action.
+#: Signals that this process may ignore; the runner starts with their default action.
 _DEFAULT = [signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM]
 
 
