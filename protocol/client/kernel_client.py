@@ -25,24 +25,20 @@ Cells = Mapping[str, str] | Iterable[Cell]
 ReplyT = TypeVar("ReplyT", bound=m.Reply)
 
 
-class KernelClient:
-    """One frontend at one kernel; `launch_kernel` and `connect` make it.
-
-    Every method raises KernelDied when the kernel has ended, ProtocolError when it does not speak this
-    protocol, and RequestError when it refuses the request, which then has changed nothing.
-    """
+class ClientState:
+    """What a client knows without a question to the kernel; the blocking client has it too."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     @property
     def notebook(self) -> Notebook:
-        """The copy of the notebook. Look it up anew after each await: a snapshot replaces it."""
+        """The copy of the notebook. Read the attribute again after each await: a snapshot replaces it."""
         return self._session.replica.notebook
 
     @property
     def epoch(self) -> str:
-        """The kernel process that `seq` counts the events of."""
+        """Names the kernel process whose events `seq` counts."""
         return self._session.replica.epoch
 
     @property
@@ -65,6 +61,14 @@ class KernelClient:
     def connection_file(self) -> str:
         """The path to give to `connect` in another process."""
         return self._session.connection.file
+
+
+class KernelClient(ClientState):
+    """One frontend at one kernel; `launch_kernel` and `connect` make it.
+
+    Every method raises KernelDied when the kernel has ended, ProtocolError when it does not speak this
+    protocol, and RequestError when it refuses the request, which then has changed nothing.
+    """
 
     @overload
     async def run(self, cells: Cells, *, wait: Literal[True] = True) -> RunFinished: ...
