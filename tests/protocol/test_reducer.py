@@ -1,6 +1,6 @@
 """The one function that changes a notebook: what each event does, and what none of them may do."""
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
@@ -419,33 +419,45 @@ _declarations = st.builds(e.CellDeclared, _ids.filter(bool))
 _items = st.builds(item, st.integers(0, 5), st.sampled_from(["p", "q"]))
 _statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
 _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
-_events = st.one_of(
-    st.builds(e.RunAccepted, _runs),
-    st.builds(e.RunPlanned, _runs, _lists),
-    st.builds(e.RunFinished, _runs),
-    st.builds(e.CellStarted, _ids, _runs),
-    st.builds(e.CellFinished, _ids, _runs, _statuses, st.just(0.5), _errors),
-    st.builds(e.CellSkipped, _ids, _runs, _statuses, _errors),
-    st.builds(e.CellsMarked, _lists, st.booleans()),
-    st.builds(e.CellsConfigured, _lists, st.booleans()),
-    st.builds(e.CellsDeleted, _lists),
-    st.builds(
-        e.GraphChanged, st.lists(st.builds(e.CellDeclared, _ids.filter(bool)), max_size=3), st.none() | _lists
-    ),
-    st.builds(e.ModeChanged, st.sampled_from(["autorun", "lazy"])),
-    st.builds(e.OutputAppended, _ids, _runs, _items),
-    st.builds(e.OutputReplaced, _ids, _runs, _items),
-    st.builds(e.OutputRemoved, _ids, _runs, st.integers(0, 5)),
-    st.builds(e.OutputsCleared, _ids, _runs),
-    st.builds(e.ConsoleWritten, _ids, _runs, _streams, _texts),
-    st.builds(e.ConsoleTrimmed, _ids, _runs, st.integers(0, 2 * CHUNK_CHARS)),
-    st.builds(e.ConsoleCleared, _ids, _runs, _streams),
-    st.builds(e.InputRequested, _ids, _ids),
-    st.builds(e.InputClosed, _ids),
-    st.builds(e.RunnerStarted, _runs, _runs),
-    st.builds(e.RunnerChanged, st.sampled_from(["ready", "unresponsive"])),
-    st.builds(e.RunnerDied, st.just("signal")),
-)
+#: What to draw for a field, by its name, or by its event and name where that says more.
+_fields = {
+    "at": st.just(5.0),
+    "cell": _ids,
+    "cells": _lists,
+    "chars": st.integers(0, 2 * CHUNK_CHARS),
+    "condition": st.sampled_from(["ready", "unresponsive"]),
+    "disabled": st.booleans(),
+    "duration": st.just(0.5),
+    "error": _errors,
+    "failed": _lists,
+    "generation": _runs,
+    "id": _ids,
+    "item": _items,
+    "mode": st.sampled_from(["autorun", "lazy"]),
+    "order": st.none() | _lists,
+    "password": st.booleans(),
+    "pid": _runs,
+    "prompt": _texts,
+    "reason": st.just("signal"),
+    "run": _runs,
+    "stale": st.booleans(),
+    "status": _statuses,
+    "stream": _streams,
+    "text": _texts,
+    "GraphChanged.cells": st.lists(_declarations, max_size=3),
+    "OutputRemoved.item": st.integers(0, 5),
+}
+
+
+def _drawn(event: Any) -> Any:
+    names = event.__struct_fields__
+    keys = [own if (own := f"{event.__name__}.{name}") in _fields else name for name in names]
+    return st.builds(event, *(_fields[key] for key in keys))
+
+
+# Those that are in snapshots only are left out.
+_kinds = [get_origin(member) or member for member in get_args(e.Event)]
+_events = st.one_of(_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored"))
 # Such as are all of the current run: text that is written, trimmed and cleared.
 _console_events = st.one_of(
     st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),
