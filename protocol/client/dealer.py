@@ -51,7 +51,7 @@ class Dealer:
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(_MONITORED)
         self._monitor.linger = 0
         #: Looks for messages although the descriptor did not tell; None while nobody follows.
-        self._look_again: Callable[[], object] | None = None
+        self._recheck: Callable[[], object] | None = None
         self._descriptor = cast(int, self._socket.get(zmq.FD))
         self._socket.connect(connection.endpoint)
 
@@ -60,7 +60,7 @@ class Dealer:
         """Whether a message is there."""
         return bool(cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN)
 
-    async def follow(self, take: Callable[[], bool]) -> None:
+    async def read_forever(self, on_readable: Callable[[], bool]) -> None:
         """Call `take` whenever a message may be there, and again while it returns true.
 
         It takes messages until `readable` says no, unless it returns true. What it raises is raised here.
@@ -68,46 +68,48 @@ class Dealer:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            await self._follow_by_waiting(take)
+            await self._read_by_waiting(on_readable)
         else:
-            await self._follow_on_asyncio(take, loop)
+            await self._read_on_asyncio(on_readable, loop)
 
-    async def _follow_by_waiting(self, take: Callable[[], bool]) -> None:
+    async def _read_by_waiting(self, on_readable: Callable[[], bool]) -> None:
         while True:
-            while take():
+            while on_readable():
                 await anyio.lowlevel.checkpoint()
             with anyio.CancelScope() as waiting:
-                self._look_again = waiting.cancel
+                self._recheck = waiting.cancel
                 await anyio.wait_readable(self._descriptor)
-            self._look_again = None
+            self._recheck = None
 
-    async def _follow_on_asyncio(self, take: Callable[[], bool], loop: asyncio.AbstractEventLoop) -> None:
-        """As `_follow_by_waiting`, in half the time: there is no wait to set up and no task to wake."""
+    async def _read_on_asyncio(
+        self, on_readable: Callable[[], bool], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """As `_read_by_waiting`, in half the time: there is no wait to set up and no task to wake."""
         failed: asyncio.Future[None] = loop.create_future()
 
-        def look() -> None:
+        def read() -> None:
             if failed.done():
                 return
             try:
-                if take():
-                    loop.call_soon(look)
+                if on_readable():
+                    loop.call_soon(read)
             except Exception as error:
                 failed.set_exception(error)
 
-        self._look_again = lambda: loop.call_soon(look)
-        loop.add_reader(self._descriptor, look)
+        self._recheck = lambda: loop.call_soon(read)
+        loop.add_reader(self._descriptor, read)
         try:
-            look()
+            read()
             await failed
         finally:
             loop.remove_reader(self._descriptor)
-            self._look_again = None
+            self._recheck = None
 
     def send(self, frame: bytes) -> None:
         """Hand `frame` over; it is sent when there is a connection."""
         self._socket.send(frame, zmq.NOBLOCK)
-        if self._look_again is not None and self.readable:
-            self._look_again()
+        if self._recheck is not None and self.readable:
+            self._recheck()
 
     def receive(self) -> tuple[FromKernel, list[Event], int]:
         """Return a message that is there, the events of its further frames, and the bytes of all.
@@ -130,7 +132,7 @@ class Dealer:
                 f"cellwire {self._version}; install that version or a newer one here"
             ) from error
 
-    async def connection_news(self) -> zmq.Event:
+    async def next_connection_event(self) -> zmq.Event:
         """Return the next event of the connection: a handshake made or failed, or the end."""
         descriptor = cast(int, self._monitor.get(zmq.FD))
         while not cast(int, self._monitor.get(zmq.EVENTS)) & _POLLIN:

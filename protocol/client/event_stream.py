@@ -44,7 +44,7 @@ class EventStream:
 
         Raises: EventsLost if the buffer has overflowed; KernelDied or ProtocolError as the client's calls do.
         """
-        await self._something()
+        await self._wait()
         if self._events:
             return self._events.popleft()
         if self._error is not None:
@@ -95,7 +95,7 @@ class EventStream:
             self._ended, self._error = True, error
             self._arrived.set()
 
-    async def _something(self) -> None:
+    async def _wait(self) -> None:
         """Wait until there is an event or the end; a checkpoint in any case."""
         await anyio.lowlevel.checkpoint()
         while not self._events and not self._ended:

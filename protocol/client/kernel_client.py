@@ -84,7 +84,7 @@ class KernelClient(ClientState):
 
         Raises: TypeError or ValueError naming the cell that is not given as it must be.
         """
-        submitted = _submitted(cells)
+        submitted = _as_cells(cells)
         return await self._run(lambda id: m.RunCells(id, submitted), wait)
 
     @overload
@@ -99,18 +99,18 @@ class KernelClient(ClientState):
 
     async def sync(self, cells: Cells) -> RunFinished:
         """Take the sources and their order without running anything."""
-        submitted = _submitted(cells)
-        return await self._finished(lambda id: m.SyncCells(id, submitted))
+        submitted = _as_cells(cells)
+        return await self._run_to_the_end(lambda id: m.SyncCells(id, submitted))
 
     async def delete(self, ids: Iterable[str]) -> RunFinished:
         """Delete cells, with everything they have defined."""
         given = _ids(ids)
-        return await self._finished(lambda id: m.DeleteCells(id, given))
+        return await self._run_to_the_end(lambda id: m.DeleteCells(id, given))
 
     async def configure(self, ids: str | Iterable[str], *, disabled: bool) -> RunFinished:
         """Disable or enable one cell or several."""
         given = [ids] if isinstance(ids, str) else _ids(ids)
-        return await self._finished(lambda id: m.ConfigureCells(id, given, disabled))
+        return await self._run_to_the_end(lambda id: m.ConfigureCells(id, given, disabled))
 
     async def set_mode(self, mode: Mode) -> RunFinished:
         """Choose whether what follows from a run is run by itself (`autorun`) or marked stale (`lazy`).
@@ -119,51 +119,51 @@ class KernelClient(ClientState):
         """
         if mode not in ("autorun", "lazy"):
             raise ValueError(f"the mode is {mode!r}; give 'autorun' or 'lazy'")
-        return await self._finished(lambda id: m.SetMode(id, mode))
+        return await self._run_to_the_end(lambda id: m.SetMode(id, mode))
 
     async def interrupt(self) -> None:
         """Stop what runs and drop what is queued; their `run` calls return so."""
-        await self._ask(m.Interrupt, m.Done)
+        await self._request(m.Interrupt, m.Done)
 
     async def restart_runner(self) -> None:
         """Replace the process that runs cells, also one that hangs; outputs stay, cells become stale."""
-        await self._ask(m.RestartRunner, m.Done)
+        await self._request(m.RestartRunner, m.Done)
 
     async def provide_input(self, id: str, text: str) -> None:
         """Answer the question `id` of `notebook.inputs`.
 
         Raises: RequestError with code `unknown_input` if it has been answered already.
         """
-        await self._ask(lambda request: m.ProvideInput(request, id, text), m.Done)
+        await self._request(lambda request: m.ProvideInput(request, id, text), m.Done)
 
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return what could stand at `cursor` (the end of `code` if None), as if typed in `cell`."""
         place = len(code) if cursor is None else cursor
-        return await self._ask(lambda id: m.Complete(id, code, place, cell or ""), Completions)
+        return await self._request(lambda id: m.Complete(id, code, place, cell or ""), Completions)
 
     async def inspect(self, code: str, cursor: int | None = None, cell: str | None = None) -> Inspection:
         """Return what the name at `cursor` (the end of `code` if None) is."""
         place = len(code) if cursor is None else cursor
-        return await self._ask(lambda id: m.Inspect(id, code, place, cell or ""), Inspection)
+        return await self._request(lambda id: m.Inspect(id, code, place, cell or ""), Inspection)
 
     async def variables(self) -> list[Variable]:
         """Return the notebook's variables, sorted by name."""
-        return (await self._ask(m.Variables, m.VariableList)).variables
+        return (await self._request(m.Variables, m.VariableList)).variables
 
     async def statistics(self) -> KernelStatistics:
         """Return the kernel's counters."""
-        return await self._ask(m.Statistics, KernelStatistics)
+        return await self._request(m.Statistics, KernelStatistics)
 
     async def ping(self) -> float:
         """Return the seconds that the kernel took to answer."""
         start = perf_counter()
-        await self._ask(m.Ping, m.Pong)
+        await self._request(m.Ping, m.Pong)
         return perf_counter() - start
 
     async def wait_idle(self) -> None:
         """Return when nothing is queued or in progress, whoever asked for it."""
         # A run accepted before this call may not be in the copy yet; the answer says how far to read.
-        pong = await self._ask(m.Ping, m.Pong)
+        pong = await self._request(m.Ping, m.Pong)
         replica = self._session.replica
         await self._session.until(lambda: replica.seq >= pong.seq and replica.notebook.idle)
 
@@ -177,7 +177,7 @@ class KernelClient(ClientState):
 
     async def shutdown(self) -> None:
         """End the kernel, and return when it is gone."""
-        await self._ask(m.Shutdown, m.Done)
+        await self._request(m.Shutdown, m.Done)
         try:
             await self._session.until(lambda: False)
         except KernelDied:
@@ -185,23 +185,23 @@ class KernelClient(ClientState):
 
     async def _run(self, build: Callable[[str], m.Run], wait: bool) -> RunFinished | RunQueued:
         if wait:
-            return await self._finished(build)
-        return await self._ask(build, RunQueued)
+            return await self._run_to_the_end(build)
+        return await self._request(build, RunQueued)
 
-    async def _finished(self, build: Callable[[str], m.Run]) -> RunFinished:
-        queued = await self._ask(build, RunQueued, to_the_end=True)
+    async def _run_to_the_end(self, build: Callable[[str], m.Run]) -> RunFinished:
+        queued = await self._request(build, RunQueued, until_finished=True)
         return await self._session.run_finished(queued.run, queued.seq)
 
-    async def _ask(
-        self, build: Callable[[str], m.Request], expected: type[ReplyT], *, to_the_end: bool = False
+    async def _request(
+        self, build: Callable[[str], m.Request], expected: type[ReplyT], *, until_finished: bool = False
     ) -> ReplyT:
-        reply = await self._session.ask(build, to_the_end=to_the_end)
+        reply = await self._session.request(build, until_finished=until_finished)
         if not isinstance(reply, expected):
             raise ProtocolError(f"the kernel answers {type(reply).__name__} where {expected.__name__} is due")
         return reply
 
 
-def _submitted(cells: Any) -> list[Cell]:
+def _as_cells(cells: Any) -> list[Cell]:
     """Return `cells` as the wire has them, each id once and each source text."""
     if isinstance(cells, Mapping):
         listed = [Cell(id, source) for id, source in cast(Mapping[Any, Any], cells).items()]

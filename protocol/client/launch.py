@@ -74,7 +74,7 @@ async def launch_kernel(
         )
         ready = False
         try:
-            connection = await _started(process, settings, stderr, timeout)
+            connection = await _handshake(process, settings, stderr, timeout)
             async with _attached(connection, connection.client, timeout) as (session, tasks):
                 session.process_watched = True
                 tasks.start_soon(_watch, process, session, stderr)
@@ -146,7 +146,7 @@ async def _attached(
                         f"no kernel answers at {connection.endpoint} within {timeout:g} s. Is the process "
                         f"{connection.pid} alive, and {connection.file} its newest connection file?"
                     )
-                await session.until(lambda: session.replica.current)
+                await session.until(lambda: session.replica.caught_up)
                 yield session, tasks
             except BaseException as error:
                 raised = error
@@ -166,7 +166,7 @@ async def _work(session: Session, life: anyio.CancelScope) -> None:
         await session.work()
 
 
-async def _started(
+async def _handshake(
     process: subprocess.Popen[bytes], settings: Settings, stderr: IO[bytes], timeout: float
 ) -> Connection:
     """Tell the kernel how it is to be, and return how it is reached."""
@@ -182,23 +182,23 @@ async def _started(
             line += piece
             ended = not piece
         if ended:
-            await _exit(process)
+            await _exited(process)
     try:
         return msgspec.json.decode(line, type=Connection)
     except msgspec.DecodeError as error:
         if process.returncode is not None:
-            what = f"the kernel process {_how(process)} before it was ready"
+            what = f"the kernel process {_describe_exit(process)} before it was ready"
         elif line.endswith(b"\n"):
             what = f"the kernel process wrote {line[:200]!r} where its connection is due"
         else:
             what = f"the kernel process is not ready within {timeout:g} s"
-        raise KernelDied(what + _quoted(stderr)) from error
+        raise KernelDied(what + _quote(stderr)) from error
 
 
 async def _watch(process: subprocess.Popen[bytes], session: Session, stderr: IO[bytes]) -> None:
     """End the session when the process has ended."""
-    await _exit(process)
-    await session.process_ended(f"the kernel process {_how(process)}{_quoted(stderr)}")
+    await _exited(process)
+    await session.process_ended(f"the kernel process {_describe_exit(process)}{_quote(stderr)}")
 
 
 async def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
@@ -207,17 +207,17 @@ async def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
     process.stdin.close()
     with anyio.CancelScope(shield=True):
         with anyio.move_on_after(seconds):
-            await _exit(process)
+            await _exited(process)
         if process.poll() is None:
             process.terminate()
             with anyio.move_on_after(END_SECONDS):
-                await _exit(process)
+                await _exited(process)
         if process.poll() is None:
             process.kill()
-            await _exit(process)
+            await _exited(process)
 
 
-async def _exit(process: subprocess.Popen[bytes]) -> None:
+async def _exited(process: subprocess.Popen[bytes]) -> None:
     """Return when the process has ended, and take note of its status."""
     if hasattr(os, "pidfd_open") and process.poll() is None:
         descriptor = os.pidfd_open(process.pid)
@@ -230,12 +230,12 @@ async def _exit(process: subprocess.Popen[bytes]) -> None:
         await anyio.sleep(0.02)
 
 
-def _how(process: subprocess.Popen[bytes]) -> str:
+def _describe_exit(process: subprocess.Popen[bytes]) -> str:
     status = process.returncode
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
-def _quoted(stderr: IO[bytes]) -> str:
+def _quote(stderr: IO[bytes]) -> str:
     """Return the part of an error's text that quotes the kernel's standard error, and what it means."""
     text = _tail(stderr)
     if not text:

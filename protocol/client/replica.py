@@ -6,7 +6,7 @@ holds. A `Batch` continues it: what is known already (after a reconnect) is skip
 aside and takes the place of the notebook with its last part, so that nobody sees half a notebook.
 
 The kernel sends only while less than its window is unacknowledged. Both ends count the bytes of
-`Batch` and `Snapshot` messages since the greeting: `opened` starts the count, `acknowledgement` says
+`Batch` and `Snapshot` messages since the greeting: `window_opened` starts the count, `acknowledgement` says
 when the kernel is to be told.
 """
 
@@ -48,7 +48,7 @@ class Replica:
         self._received = 0
         self._acknowledged = 0
 
-    def opened(self, welcome: Welcome) -> None:
+    def window_opened(self, welcome: Welcome) -> None:
         """Begin anew to count bytes, as the kernel does when it opens the cursor."""
         self.greeted_seq = welcome.seq
         self.limits = welcome.limits
@@ -56,11 +56,11 @@ class Replica:
         self._received = self._acknowledged = 0
 
     @property
-    def current(self) -> bool:
+    def caught_up(self) -> bool:
         """Whether this holds everything that the kernel had when it was greeted."""
         return bool(self.epoch) and self.seq >= self.greeted_seq
 
-    def take(self, message: Batch | Snapshot, further: Sequence[Event], size: int) -> list[Event]:
+    def apply_message(self, message: Batch | Snapshot, further: Sequence[Event], size: int) -> list[Event]:
         """Apply what `message`, `size` bytes long with its `further` events, brings; return it.
 
         The parts of a snapshot return nothing until the last returns everything.
@@ -70,8 +70,8 @@ class Replica:
         self._received += size
         events = [*message.events, *further] if further else message.events
         if isinstance(message, Snapshot):
-            return self._take_snapshot(message, events)
-        return self._take_batch(message, events)
+            return self._apply_snapshot(message, events)
+        return self._apply_batch(message, events)
 
     def acknowledgement(self) -> int | None:
         """Return the number of received bytes if the kernel is to be told now."""
@@ -82,7 +82,7 @@ class Replica:
             return self._received
         return None
 
-    def outcome(self, run: int, accepted_seq: int) -> RunFinished | None:
+    def run_outcome(self, run: int, accepted_seq: int) -> RunFinished | None:
         """Return how `run`, accepted by the event `accepted_seq`, has ended; None if it has not.
 
         Where a snapshot has skipped the end, it is read from the cells that have not been run since.
@@ -98,7 +98,7 @@ class Replica:
         interrupted = any(cell.run == run and cell.status == "interrupted" for cell in cells)
         return RunFinished(run, "interrupted" if interrupted else "error" if failed else "ok", failed)
 
-    def _take_batch(self, batch: Batch, events: list[Event]) -> list[Event]:
+    def _apply_batch(self, batch: Batch, events: list[Event]) -> list[Event]:
         if self._building is not None or batch.first_seq > self.seq + 1:
             raise Gap(f"the copy holds event {self.seq}, and the next one received is {batch.first_seq}")
         known = self.seq + 1 - batch.first_seq
@@ -111,7 +111,7 @@ class Replica:
         self.seq += len(events)
         return events
 
-    def _take_snapshot(self, part: Snapshot, events: list[Event]) -> list[Event]:
+    def _apply_snapshot(self, part: Snapshot, events: list[Event]) -> list[Event]:
         if part.first:
             self._building, self._built = Notebook(), []
         if self._building is None:

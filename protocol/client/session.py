@@ -47,18 +47,18 @@ BURST = 16
 _encoder = msgspec.msgpack.Encoder()
 
 
-class _Question:
+class _PendingRequest:
     """A request on its way: its bytes, for sending it again, and the place for its answer."""
 
-    __slots__ = ("answered", "frame", "reply", "to_the_end")
+    __slots__ = ("answered", "frame", "reply", "until_finished")
 
-    def __init__(self, frame: bytes, to_the_end: bool) -> None:
+    def __init__(self, frame: bytes, until_finished: bool) -> None:
         self.frame = frame
         #: Set when there is what the caller waits for.
         self.answered = anyio.Event()
         self.reply: Reply | None = None
         #: The caller waits for the end of the run that the answer names.
-        self.to_the_end = to_the_end
+        self.until_finished = until_finished
 
 
 class Session:
@@ -78,7 +78,7 @@ class Session:
         self._hello = ""
         self._greeted = False
         self._connected = False
-        self._questions: dict[str, _Question] = {}
+        self._pending: dict[str, _PendingRequest] = {}
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
         # Those whose reader has gone are dropped when a stream is asked for.
@@ -88,35 +88,35 @@ class Session:
 
     # What clients call
 
-    async def ask(self, build: Callable[[str], Request], *, to_the_end: bool = False) -> Reply:
+    async def request(self, build: Callable[[str], Request], *, until_finished: bool = False) -> Reply:
         """Send the request that `build` makes of a new id and return the kernel's answer.
 
-        An answer that is of use only at the end of its run may be returned then, `to_the_end`.
+        An answer that is of use only at the end of its run may be returned then, `until_finished`.
 
         Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
             the session ends.
         """
         self._raise_if_ended()
         id = self._new_id()
-        question = _Question(_encoder.encode(build(id)), to_the_end)
+        pending = _PendingRequest(_encoder.encode(build(id)), until_finished)
         limit = self.replica.limits.request_bytes
-        if len(question.frame) > limit:
+        if len(pending.frame) > limit:
             raise RequestError(
-                "too_large", f"the request has {len(question.frame)} bytes, and the kernel takes {limit}"
+                "too_large", f"the request has {len(pending.frame)} bytes, and the kernel takes {limit}"
             )
-        self._questions[id] = question
+        self._pending[id] = pending
         try:
             if self._greeted:
-                self._dealer.send(question.frame)
-            await question.answered.wait()
+                self._dealer.send(pending.frame)
+            await pending.answered.wait()
         finally:
-            del self._questions[id]
-            if isinstance(question.reply, RunQueued):
-                self._runs.pop(question.reply.run, None)
-        reply = question.reply
+            del self._pending[id]
+            if isinstance(pending.reply, RunQueued):
+                self._runs.pop(pending.reply.run, None)
+        reply = pending.reply
         if reply is None:
             self._raise_if_ended()
-            raise AssertionError("a question was released with neither an answer nor an end")
+            raise AssertionError("a pending was released with neither an answer nor an end")
         if isinstance(reply, Error):
             raise RequestError(reply.code, reply.message, reply.hint)
         return reply
@@ -128,7 +128,7 @@ class Session:
 
     async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
         """Return how `run` has ended, once the replica holds its end."""
-        while (finished := self.replica.outcome(run, accepted_seq)) is None:
+        while (finished := self.replica.run_outcome(run, accepted_seq)) is None:
             self._raise_if_ended()
             changed = self._runs[run] = anyio.Event()
             try:
@@ -160,12 +160,12 @@ class Session:
         """Receive until the session has ended or this is cancelled; then close the sockets."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._follow_connection)
+                tasks.start_soon(self._watch_connection)
                 task_status.started()
                 try:
                     with anyio.CancelScope() as self._receiving:
                         if self.ended is None:
-                            await self._dealer.follow(self._take_messages)
+                            await self._dealer.read_forever(self._receive_burst)
                 except CellwireError as error:
                     self.end(error)
                 tasks.cancel_scope.cancel()
@@ -179,8 +179,8 @@ class Session:
             return
         self.ended = error
         self._greeted = False
-        for question in self._questions.values():
-            question.answered.set()
+        for pending in self._pending.values():
+            pending.answered.set()
         for changed in self._runs.values():
             changed.set()
         for _, changed in self._conditions:
@@ -199,22 +199,22 @@ class Session:
 
     # Receiving
 
-    def _take_messages(self) -> bool:
+    def _receive_burst(self) -> bool:
         """Take up to a burst of messages; return whether there may be more."""
         for _ in range(BURST):
             if self.ended is not None or not self._dealer.readable:
                 return False
-            self._take(*self._dealer.receive())
+            self._on_message(*self._dealer.receive())
         return True
 
-    def _take(self, message: FromKernel, further: list[Event], size: int) -> None:
+    def _on_message(self, message: FromKernel, further: list[Event], size: int) -> None:
         if not isinstance(message, (Batch, Snapshot)):
-            self._take_reply(message)
+            self._on_reply(message)
             return
         # Between a greeting and its answer, what comes belongs to the session before: it may continue
         # the replica or not, and nobody counts it.
         try:
-            events = self.replica.take(message, further, size)
+            events = self.replica.apply_message(message, further, size)
         except Gap:
             if self._greeted:
                 self._greet()
@@ -227,10 +227,10 @@ class Session:
             stream.put(events)
         self._check_conditions()
 
-    def _take_reply(self, reply: Reply) -> None:
+    def _on_reply(self, reply: Reply) -> None:
         if isinstance(reply, Welcome):
             if reply.id == self._hello:
-                self._open(reply)
+                self._on_welcome(reply)
             return
         if isinstance(reply, Error):
             if reply.id == self._hello:
@@ -243,18 +243,18 @@ class Session:
                 return
             if not reply.id:
                 raise ProtocolError(f"the kernel does not understand this client: {reply.message}")
-        question = self._questions.get(reply.id)
-        if question is None:
+        pending = self._pending.get(reply.id)
+        if pending is None:
             return
-        question.reply = reply
-        if question.to_the_end and isinstance(reply, RunQueued) and not self._is_over(reply):
+        pending.reply = reply
+        if pending.until_finished and isinstance(reply, RunQueued) and not self._is_over(reply):
             # Whoever asked is woken once, with the end.
-            self._runs[reply.run] = question.answered
+            self._runs[reply.run] = pending.answered
         else:
-            question.answered.set()
+            pending.answered.set()
 
     def _is_over(self, queued: RunQueued) -> bool:
-        return self.replica.outcome(queued.run, queued.seq) is not None
+        return self.replica.run_outcome(queued.run, queued.seq) is not None
 
     def _read_streams(self) -> list[EventStream]:
         return [stream for known in self._streams if (stream := known()) is not None]
@@ -275,19 +275,19 @@ class Session:
 
     # The connection
 
-    async def _follow_connection(self) -> None:
+    async def _watch_connection(self) -> None:
         """Greet the kernel on each new connection; end the session when one is lost for good."""
         deadline = math.inf
         while self.ended is None:
             with anyio.CancelScope(deadline=deadline) as waiting:
-                deadline = self._connection_changed(await self._dealer.connection_news(), deadline)
+                deadline = self._on_connection_event(await self._dealer.next_connection_event(), deadline)
             if waiting.cancelled_caught:
                 self._end_after_the_last_message(
                     f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
                     f"ended, or does not accept connections at {self.connection.endpoint} any more"
                 )
 
-    def _connection_changed(self, event: zmq.Event, deadline: float) -> float:
+    def _on_connection_event(self, event: zmq.Event, deadline: float) -> float:
         """Take one event of ZeroMQ's monitor; return when the kernel counts as dead."""
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._connected = True
@@ -316,7 +316,7 @@ class Session:
         hello = Hello(self._hello, PROTOCOL, self._client, replica.epoch, replica.seq)
         self._dealer.send(_encoder.encode(hello))
 
-    def _open(self, welcome: Welcome) -> None:
+    def _on_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
             older = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
             raise ProtocolError(
@@ -328,12 +328,12 @@ class Session:
                 f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
                 "one answers at its address. Connect with that kernel's own connection file"
             )
-        self.replica.opened(welcome)
+        self.replica.window_opened(welcome)
         self.welcome = welcome
         self._greeted = True
-        for question in list(self._questions.values()):
-            if question.reply is None:
-                self._dealer.send(question.frame)
+        for pending in list(self._pending.values()):
+            if pending.reply is None:
+                self._dealer.send(pending.frame)
         self._check_conditions()
 
     def _new_id(self) -> str:
@@ -353,7 +353,7 @@ class Session:
 
     def _end_after_the_last_message(self, how: str) -> None:
         try:
-            while self._take_messages():
+            while self._receive_burst():
                 pass
         except CellwireError as error:
             self.end(error)

@@ -182,9 +182,9 @@ async def test_who_waits_for_the_end_of_a_run_is_not_woken_by_the_answer(scripte
             tasks.start_soon(client.run, {"a": ""})
             await kernel.received(m.RunCells)
             await client.ping()
-            (question,) = client._session._questions.values()
-            assert question.reply == m.RunQueued(question.reply.id, 7, 1)
-            assert not question.answered.is_set()
+            (pending,) = client._session._pending.values()
+            assert pending.reply == m.RunQueued(pending.reply.id, 7, 1)
+            assert not pending.answered.is_set()
             tasks.cancel_scope.cancel()
         assert not client._session._runs
         async with anyio.create_task_group() as tasks:
@@ -416,7 +416,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(scripted):
         with anyio.move_on_after(0.01):
             await client.wait_idle()
         session = client._session
-        assert not session._questions
+        assert not session._pending
         assert not session._runs
         assert not session._conditions
 
