@@ -500,7 +500,7 @@ async def test_what_the_body_raises_is_not_wrapped(scripted):
 async def test_nobody_at_the_address_is_a_clear_error(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode(Connection(f"ipc://{tmp_path}/none", "e", 1, "9.9", str(file))))
-    with anyio.fail_after(5), pytest.raises(KernelDied, match="no kernel answers"):
+    with anyio.fail_after(5), pytest.raises(KernelDied, match="no kernel answered"):
         async with connect(file, timeout=0.1):
             pytest.fail("the client was given out")
 
