@@ -11,7 +11,7 @@ Signatures and docstrings are those of the awaited form.
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -44,22 +44,22 @@ class KernelClient(aio.ClientState):
         self._portal = portal
         self._client = client
 
-    run = _waiting(aio.KernelClient.run)
-    run_stale = _waiting(aio.KernelClient.run_stale)
-    sync = _waiting(aio.KernelClient.sync)
-    delete = _waiting(aio.KernelClient.delete)
-    configure = _waiting(aio.KernelClient.configure)
-    set_mode = _waiting(aio.KernelClient.set_mode)
-    interrupt = _waiting(aio.KernelClient.interrupt)
-    restart_runner = _waiting(aio.KernelClient.restart_runner)
-    provide_input = _waiting(aio.KernelClient.provide_input)
-    complete = _waiting(aio.KernelClient.complete)
-    inspect = _waiting(aio.KernelClient.inspect)
-    variables = _waiting(aio.KernelClient.variables)
-    statistics = _waiting(aio.KernelClient.statistics)
-    ping = _waiting(aio.KernelClient.ping)
-    wait_idle = _waiting(aio.KernelClient.wait_idle)
-    shutdown = _waiting(aio.KernelClient.shutdown)
+    run: Final = _waiting(aio.KernelClient.run)
+    run_stale: Final = _waiting(aio.KernelClient.run_stale)
+    sync: Final = _waiting(aio.KernelClient.sync)
+    delete: Final = _waiting(aio.KernelClient.delete)
+    configure: Final = _waiting(aio.KernelClient.configure)
+    set_mode: Final = _waiting(aio.KernelClient.set_mode)
+    interrupt: Final = _waiting(aio.KernelClient.interrupt)
+    restart_runner: Final = _waiting(aio.KernelClient.restart_runner)
+    provide_input: Final = _waiting(aio.KernelClient.provide_input)
+    complete: Final = _waiting(aio.KernelClient.complete)
+    inspect: Final = _waiting(aio.KernelClient.inspect)
+    variables: Final = _waiting(aio.KernelClient.variables)
+    statistics: Final = _waiting(aio.KernelClient.statistics)
+    ping: Final = _waiting(aio.KernelClient.ping)
+    wait_idle: Final = _waiting(aio.KernelClient.wait_idle)
+    shutdown: Final = _waiting(aio.KernelClient.shutdown)
 
     def events(self, buffer: int = 100_000) -> Iterator[Event]:
         """Return an iterator over the events applied from here on; otherwise as the awaited form."""
@@ -96,5 +96,5 @@ def _in_a_thread(
     return enter
 
 
-launch_kernel = _in_a_thread(launch.launch_kernel)
-connect = _in_a_thread(launch.connect)
+launch_kernel: Final = _in_a_thread(launch.launch_kernel)
+connect: Final = _in_a_thread(launch.connect)

@@ -26,7 +26,9 @@ NAMES = [
     "ProtocolError",
     "RequestError",
     "Settings",
+    "blocking",
     "connect",
+    "events",
     "launch_kernel",
     "read_connection_file",
 ]
@@ -35,7 +37,15 @@ NAMES = [
 def test_the_public_names_are_these_and_each_is_there():
     assert cellwire.protocol.__all__ == NAMES == sorted(NAMES)
     for name in NAMES:
-        assert getattr(cellwire.protocol, name).__name__ == name
+        assert getattr(cellwire.protocol, name).__name__.rpartition(".")[2] == name
+
+
+def test_the_public_names_are_listed_before_they_are_used():
+    script = (
+        "import cellwire.protocol as p; print(set(p.__all__) <= set(dir(p)), 'RunFinished' in dir(p.events))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["True", "True"]
 
 
 def test_a_name_that_is_not_there_is_named():
