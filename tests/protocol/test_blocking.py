@@ -18,7 +18,7 @@ def test_a_kernel_is_launched_and_attached_to_without_a_loop():
         assert other.epoch == kernel.epoch
         assert len(other.statistics().sessions) == 2
     with pytest.raises(ConnectionFileError), blocking.connect(kernel.connection_file):
-        pytest.fail("the client was given out")
+        pytest.fail("the context was entered")
 
 
 def test_it_works_where_a_loop_runs_already():
@@ -46,7 +46,7 @@ def test_events_are_a_plain_iterator_that_ends_with_the_kernel():
             kernel.ping()
 
 
-def test_what_the_body_raises_leaves_as_it_is():
+def test_an_exception_of_the_body_is_not_changed():
     with pytest.raises(LookupError, match="mine"), blocking.launch_kernel():
         raise LookupError("mine")
 

@@ -1,4 +1,4 @@
-"""docs/protocol.md shows every message, and a kernel takes and sends its examples as they stand there."""
+"""docs/protocol.md shows every message, and a real kernel receives and sends its examples."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def shown(kind: str) -> list[Any]:
 
 
 def comparable(kind: str, message: Any) -> Any:
-    """Return a message with its defaults and without what varies."""
+    """Return a message with its values that vary replaced."""
     return fixed(msgspec.to_builtins(msgspec.convert(message, TYPES[kind])))
 
 
@@ -60,7 +60,7 @@ def fixed(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "example"), EXAMPLES)
-def test_an_example_is_a_message_and_has_no_key_that_the_message_has_not(kind, example):
+def test_an_example_is_a_message_and_has_only_its_keys(kind, example):
     decoded = msgspec.json.decode(example, type=TYPES[kind])
     for key in msgspec.json.decode(example).keys() - {"type"}:
         assert hasattr(decoded, key), key
@@ -78,7 +78,7 @@ def test_every_error_code_is_named():
 
 
 class Frontend:
-    """A DEALER that sends what the document shows and keeps what comes."""
+    """A DEALER that sends the requests of the document and keeps everything it receives."""
 
     def __init__(self, context: Any, endpoint: str) -> None:
         self._socket = context.socket(zmq.DEALER)
@@ -94,7 +94,7 @@ class Frontend:
         self._socket.send(msgspec.msgpack.encode(request))
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        """Receive until `condition` is true, and return what it says."""
+        """Receive until `condition` is true, and return its value."""
         while not (found := condition()):
             head, *rest = map(msgspec.msgpack.decode, self._socket.recv_multipart())
             if head["type"] == "Snapshot":
@@ -111,7 +111,7 @@ class Frontend:
         return self.until(lambda: self.replies.get(request["id"]))
 
     def run(self, request: Any) -> None:
-        """Send a request that makes a run, and return when the run has finished."""
+        """Send a request that causes a run, and return when the run has finished."""
         run = self.request(request)["run"]
         self.until(lambda: any(e["type"] == "RunFinished" and e["run"] == run for e in self.events))
 
@@ -120,12 +120,12 @@ class Frontend:
         self.run({"type": "RunCells", "id": f"own-{next(self._ids)}", "cells": listed})
 
     def event(self, kind: str, after: int = 0) -> Any:
-        """Return the first event of a kind after some number of events."""
+        """Return the first event of a kind, leaving out the first `after` events."""
         return self.until(lambda: next((e for e in self.events[after:] if e["type"] == kind), None))
 
 
 class Story:
-    """One kernel that is sent every request of the document; what it answered is compared afterwards."""
+    """One kernel that receives every request of the document; its answers are compared afterwards."""
 
     def __init__(self) -> None:
         self.requests = {request.get("id", ""): request for request in shown("Request")}

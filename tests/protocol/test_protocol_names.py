@@ -48,7 +48,7 @@ def test_the_public_names_are_listed_before_they_are_used():
     assert done.stdout.split() == ["True", "True"]
 
 
-def test_a_name_that_is_not_there_is_named():
+def test_the_error_for_a_missing_name_has_the_name():
     with pytest.raises(AttributeError, match="no attribute 'Kernel'"):
         cellwire.protocol.Kernel  # noqa: B018
 
@@ -66,7 +66,7 @@ def test_importing_the_package_loads_neither_sockets_nor_loops():
     assert not loaded & {"zmq", "anyio", "asyncio", "msgspec"}
 
 
-def test_the_state_and_the_messages_need_msgspec_alone():
+def test_the_state_and_the_messages_need_only_msgspec():
     loaded = loaded_by("from cellwire.protocol import messages, reducer, link, markers, connection, Limits")
     assert "msgspec" in loaded
     assert not loaded & {"zmq", "anyio", "asyncio"}

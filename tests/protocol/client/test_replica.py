@@ -1,4 +1,4 @@
-"""The receiving side without sockets: order, gaps, snapshots, and what is to be acknowledged."""
+"""The receiving side without sockets: order, gaps, snapshots and acknowledgement."""
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 
 def restored(seq: int = 0, *events: e.Event) -> Replica:
-    """Return a replica that has been greeted and has taken a snapshot."""
+    """Return a replica that was greeted and has applied a snapshot."""
     replica = Replica()
     replica.window_opened(Welcome("1", "e1", seq))
     replica.apply_message(Snapshot("e1", seq, True, True, [e.NotebookRestored(), *events]), [], 0)
@@ -39,7 +39,7 @@ def test_events_in_further_frames_follow_those_of_the_batch():
     assert (replica.seq, written(replica)) == (3, "abc")
 
 
-def test_what_is_known_already_is_applied_once():
+def test_events_known_already_are_applied_once():
     replica = restored()
     replica.apply_message(Batch(1, [text("a"), text("b")]), [], 10)
     assert replica.apply_message(Batch(1, [text("a")]), [], 10) == []
@@ -47,7 +47,7 @@ def test_what_is_known_already_is_applied_once():
     assert (replica.seq, written(replica)) == (3, "abc")
 
 
-def test_a_hole_is_refused_and_nothing_of_what_follows_it_applied():
+def test_a_gap_is_refused_and_nothing_after_it_is_applied():
     replica = restored()
     replica.apply_message(Batch(1, [text("a")]), [], 10)
     with pytest.raises(Gap, match="holds event 1, and the next one received is 3"):
@@ -84,7 +84,7 @@ def test_a_snapshot_that_begins_again_forgets_its_first_attempt():
     assert (replica.seq, written(replica)) == (5, "second")
 
 
-def test_a_snapshot_broken_off_is_not_continued_after_a_greeting():
+def test_an_incomplete_snapshot_is_not_continued_after_a_greeting():
     replica = Replica()
     replica.apply_message(Snapshot("e1", 3, True, False, [text("first")]), [], 10)
     replica.window_opened(Welcome("1", "e1", 3))
@@ -100,7 +100,7 @@ def test_a_batch_in_the_middle_of_a_snapshot_is_a_gap():
         replica.apply_message(Batch(1, [text("a")]), [], 10)
 
 
-def test_it_is_current_when_it_holds_what_the_kernel_had_at_the_greeting():
+def test_it_is_caught_up_when_it_holds_what_the_kernel_had_at_the_greeting():
     replica = Replica()
     assert not replica.caught_up
     replica.window_opened(Welcome("1", "e1", 5))
@@ -113,7 +113,7 @@ def test_it_is_current_when_it_holds_what_the_kernel_had_at_the_greeting():
 # Acknowledgement
 
 
-def test_little_is_not_acknowledged_and_much_is_once():
+def test_few_bytes_are_not_acknowledged_and_many_are_once():
     replica = restored()
     replica.apply_message(Batch(1, [text("a")]), [], ACKNOWLEDGE_BYTES - 1)
     assert replica.acknowledgement() is None
@@ -122,14 +122,14 @@ def test_little_is_not_acknowledged_and_much_is_once():
     assert replica.acknowledgement() is None
 
 
-def test_what_is_known_already_counts_because_the_kernel_has_sent_it():
+def test_repeated_events_count_because_the_kernel_sent_them():
     replica = restored()
     replica.apply_message(Batch(1, [text("a")]), [], 10)
     replica.apply_message(Batch(1, [text("a")]), [], ACKNOWLEDGE_BYTES)
     assert replica.acknowledgement() == ACKNOWLEDGE_BYTES + 10
 
 
-def test_a_greeting_begins_to_count_anew():
+def test_a_greeting_starts_the_count_from_zero():
     replica = restored()
     replica.apply_message(Batch(1, [text("a")]), [], ACKNOWLEDGE_BYTES)
     replica.window_opened(Welcome("1", "e1", 1))
@@ -138,7 +138,7 @@ def test_a_greeting_begins_to_count_anew():
     assert replica.acknowledgement() == ACKNOWLEDGE_BYTES + 3
 
 
-def test_a_window_smaller_than_usual_is_acknowledged_by_quarters():
+def test_a_small_window_is_acknowledged_by_quarters():
     replica = Replica()
     replica.window_opened(Welcome("1", "e1", 0, limits=Limits(window_bytes=4000)))
     replica.apply_message(Snapshot("e1", 0, True, True), [], 999)
@@ -158,7 +158,7 @@ def test_everything_is_acknowledged_when_the_kernel_closes():
 # Ends of runs
 
 
-def test_the_end_of_a_run_is_known_when_it_has_been_applied():
+def test_the_end_of_a_run_is_known_when_its_event_is_applied():
     replica = restored()
     replica.apply_message(Batch(1, [e.RunAccepted(1)]), [], 10)
     assert replica.run_outcome(1, 1) is None
@@ -166,11 +166,11 @@ def test_the_end_of_a_run_is_known_when_it_has_been_applied():
     assert replica.run_outcome(1, 1) == e.RunFinished(1, "error", ["a"])
 
 
-def test_a_run_that_is_accepted_after_the_copy_has_not_ended():
+def test_a_run_accepted_after_the_state_of_the_copy_has_not_ended():
     assert restored(4).run_outcome(1, 5) is None
 
 
-def test_a_run_of_a_kernel_that_does_not_say_when_it_was_accepted_ends_with_its_event():
+def test_a_run_without_the_number_of_its_acceptance_ends_with_its_event():
     assert restored(4).run_outcome(1, 0) is None
 
 
@@ -182,13 +182,13 @@ def test_a_run_of_a_kernel_that_does_not_say_when_it_was_accepted_ends_with_its_
         ("interrupted", e.RunFinished(3, "interrupted")),
     ],
 )
-def test_an_end_that_a_snapshot_has_skipped_is_read_from_the_cells(status, ended):
+def test_an_end_that_a_snapshot_skipped_is_read_from_the_cells(status, ended):
     cells = [CellState("a", run=3, status=status), CellState("b", run=2, status="error")]
     replica = restored(9, *map(e.CellRestored, cells))
     assert replica.run_outcome(3, 5) == ended
 
 
-def test_a_run_that_a_snapshot_still_has_is_in_progress():
+def test_a_run_that_a_snapshot_lists_is_in_progress():
     replica = Replica()
     replica.apply_message(Snapshot("e1", 9, True, True, [e.NotebookRestored(runs=[e.RunPlanned(3)])]), [], 10)
     assert replica.run_outcome(3, 5) is None
