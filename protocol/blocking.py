@@ -66,7 +66,7 @@ class KernelClient(aio.ClientState):
         return self._received(self._portal.call(self._client.events, buffer))
 
     def _received(self, stream: EventStream) -> Iterator[Event]:
-        # All that waits is taken at once: a change of threads for each event would cost more than the event.
+        # All waiting events are taken at once: changing threads for each would cost more than the event.
         while events := self._call(stream.receive):
             yield from events
 

@@ -103,7 +103,7 @@ class Session:
         limit = self.replica.limits.request_bytes
         if len(pending.frame) > limit:
             raise RequestError(
-                "too_large", f"the request has {len(pending.frame)} bytes, and the kernel takes {limit}"
+                "too_large", f"the request has {len(pending.frame)} bytes; the kernel accepts {limit}"
             )
         self._pending[id] = pending
         try:
