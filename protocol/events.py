@@ -48,7 +48,7 @@ class RunFinished(_Event, frozen=True):
     status: RunStatus = "ok"
     #: Cells that failed themselves (not those cancelled because of them), in order.
     failed: list[str] = []
-    #: Why the run was interrupted, dropped or impossible; empty otherwise.
+    #: Why the run was interrupted, dropped or could not be carried out; empty otherwise.
     reason: str = ""
 
 
