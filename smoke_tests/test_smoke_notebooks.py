@@ -13,11 +13,11 @@ from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol import launch_kernel
 from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.events import RunFinished
+from cellwire.protocol.mime_types import PROGRESS_MIME
 from cellwire.protocol.notebook import CellState
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 TIME_LIMIT = 60.0
-PROGRESS = "application/vnd.cellwire.progress+json"
 
 Check = Callable[[KernelClient, RunFinished], Awaitable[None]]
 
@@ -90,11 +90,11 @@ def test_a_progress_bar_is_moved_by_several_threads() -> None:
     async def check(kernel: KernelClient, finished: RunFinished) -> None:
         assert finished.status == "ok"
         [item] = kernel.notebook.cells["moved-by-four-threads"].outputs
-        progress = item.data[PROGRESS]
+        progress = item.data[PROGRESS_MIME]
         assert (progress["current"], progress["total"], progress["title"]) == (80, 80, "Fetched")
         assert "80/80" in item.data["text/plain"]
         own = kernel.notebook.cells["one-for-each-thread"].outputs
-        assert {i.data[PROGRESS]["title"]: i.data[PROGRESS]["current"] for i in own[:-1]} == {
+        assert {i.data[PROGRESS_MIME]["title"]: i.data[PROGRESS_MIME]["current"] for i in own[:-1]} == {
             "red": 20,
             "blue": 40,
         }
@@ -167,7 +167,7 @@ def test_status_widgets() -> None:
         cells = kernel.notebook.cells
 
         def state(id: str) -> dict[str, Any]:
-            return cells[id].outputs[0].data[PROGRESS]
+            return cells[id].outputs[0].data[PROGRESS_MIME]
 
         assert (state("over-an-iterable")["title"], state("over-an-iterable")["current"]) == (
             "All squares",

@@ -5,12 +5,11 @@ state, and one line for an outcome that is not `ok`. Standard error has what the
 There are no times in it, so that the reports of two runs can be compared.
 """
 
-from typing import Any, TextIO, cast
+from typing import TextIO
 
+from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import CellError, Item
 from .transcript import Block
-
-PROGRESS_MIME = "application/vnd.cellwire.progress+json"
 
 
 class PlainSurface:
@@ -74,9 +73,9 @@ def details(error: CellError) -> str:
 
 def plain_text(item: Item) -> str:
     """Return the text form of an item; images are named with their size."""
-    progress = item.data.get(PROGRESS_MIME)
-    if isinstance(progress, dict):
-        return _progress_text(cast("dict[str, Any]", progress))
+    progress = progress_of(item.data)
+    if progress is not None:
+        return _progress_text(progress)
     text = str(item.data.get("text/plain", "")).strip("\n")
     for mime, data in item.data.items():
         if mime.startswith("image/") and isinstance(data, bytes):
@@ -84,16 +83,7 @@ def plain_text(item: Item) -> str:
     return text.strip("\n")
 
 
-def _progress_text(state: dict[str, Any]) -> str:
+def _progress_text(progress: Progress) -> str:
     """Return a progress item without what depends on the time."""
-    parts = [state.get("title"), progress_count(state), state.get("subtitle")]
-    parts.append("failed" if state.get("failed") else "done" if state.get("done") else "...")
-    return " ".join(str(part) for part in parts if part)
-
-
-def progress_count(state: dict[str, Any]) -> str:
-    """Return how many steps are done, and of how many; empty for a spinner."""
-    if state.get("current") is None:
-        return ""
-    total = state.get("total")
-    return f"{state['current']:.15g}{'' if total is None else f'/{total:.15g}'}"
+    text = f"{progress.title} {progress_details(progress, times=False)}".strip()
+    return text if progress.done or progress.failed else f"{text} ...".strip()

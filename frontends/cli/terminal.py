@@ -10,7 +10,6 @@ import time
 from itertools import groupby
 from operator import itemgetter
 from textwrap import indent
-from typing import Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,8 +19,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import Item, Stream
-from .plain import PROGRESS_MIME, details, plain_text, progress_count, summary
+from .plain import details, plain_text, summary
 from .transcript import Block, overwritten
 
 #: Lines of one item that is shown while it can still change.
@@ -144,9 +144,9 @@ def _outcome(block: Block, mark: bool = True) -> Text:
 
 def drawn(item: Item, lines: int | None = None) -> RenderableType:
     """Return what a terminal shows of an item, at most the last `lines` lines of a text."""
-    progress = item.data.get(PROGRESS_MIME)
-    if isinstance(progress, dict):
-        return _progress(cast("dict[str, Any]", progress))
+    progress = progress_of(item.data)
+    if progress is not None:
+        return _progress(progress)
     if lines is None and isinstance(markdown := item.data.get("text/markdown"), str):
         from rich.markdown import Markdown  # costs a tenth of a second, and most notebooks have none
 
@@ -157,33 +157,23 @@ def drawn(item: Item, lines: int | None = None) -> RenderableType:
     return Text.from_ansi(text)
 
 
-def _progress(state: dict[str, Any]) -> RenderableType:
+def _progress(progress: Progress) -> RenderableType:
     """Draw a progress bar, or a spinner's texts where nothing is counted."""
-    failed, done = bool(state.get("failed")), bool(state.get("done"))
-    current, total = state.get("current"), state.get("total")
-    row: list[RenderableType] = [Text(str(state.get("title") or ""), style="bold")]
-    if current is not None:
-        color = "red" if failed else "green" if done else "cyan"
-        known = total is not None
+    color = "red" if progress.failed else "green" if progress.done else "cyan"
+    row: list[RenderableType] = [Text(progress.title, style="bold")]
+    if progress.current is not None:
+        total = None if progress.total is None else max(progress.total, 1e-9)
         row.append(
             ProgressBar(
-                total=max(total, 1e-9) if known else None,
-                completed=current,
+                total=total,
+                completed=progress.current,
                 width=30,
-                pulse=not known and not done,
+                pulse=total is None and not progress.done,
                 complete_style=color,
                 finished_style=color,
             )
         )
-        row.append(Text(progress_count(state), style=color))
-    numbers = [str(state.get("subtitle") or "")]
-    if (rate := state.get("rate")) is not None:
-        numbers.append(f"{rate:.3g}/s")
-    if (eta := state.get("eta")) is not None and not done:
-        numbers.append(f"{eta:.0f} s left")
-    row.append(Text(" · ".join(filter(None, numbers)), style="dim"))
-    if failed:
-        row.append(Text("failed", style="red"))
+    row.append(Text(progress_details(progress), style=color))
     grid = Table.grid(padding=(0, 1))
     grid.add_row(*row)
     return grid

@@ -16,11 +16,9 @@ from copy import deepcopy
 from typing import Protocol
 
 from ...protocol import events as e
+from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply
-
-#: The error of a cell is an item as well; blocks show the error itself.
-ERROR_MIME = "application/vnd.cellwire.error+json"
 
 
 class Block:
@@ -225,6 +223,7 @@ class Transcript:
         if cell is None or cell.run != block.run:
             return []
         items = [item for item in cell.outputs if not block.late or item.id in block.touched]
+        # Blocks show the error itself.
         return [item for item in items if ERROR_MIME not in item.data]
 
     def _settle(self, all_late: bool = False) -> None:

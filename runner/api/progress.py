@@ -19,11 +19,11 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import msgspec
 
+from ...protocol.mime_types import PROGRESS_MIME, Progress, progress_details
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
 from .throttle import Throttle
 
-MIME = "application/vnd.cellwire.progress+json"
 _CELLS = 24
 #: As html.escape does it. That module would be the user's own where a notebook has an `html.py` beside it.
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
@@ -32,42 +32,9 @@ ValueT = TypeVar("ValueT")
 _throttle = Throttle()
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """The state of a widget, as frontends get it."""
-
-    title: str = ""
-    subtitle: str = ""
-    #: Steps done; None for a spinner.
-    current: float | None = None
-    #: Steps there are; None if that is not known.
-    total: float | None = None
-    #: Steps per second; None if it is not known or not to be shown.
-    rate: float | None = None
-    #: Seconds left; None likewise.
-    eta: float | None = None
-    #: Seconds since the start.
-    elapsed: float = 0.0
-    #: Over, or all steps done.
-    done: bool = False
-    #: Left by an exception.
-    failed: bool = False
-
-
 def progress_data(progress: Progress) -> dict[str, Any]:
     """Return the mime bundle of a widget's state."""
-    numbers: list[str] = []
-    if progress.current is not None:
-        of = "" if progress.total is None else f"/{progress.total:.15g}"
-        numbers.append(f"{progress.current:.15g}{of}")
-    if progress.rate is not None:
-        numbers.append(f"{progress.rate:.3g}/s" if progress.rate < 1000 else f"{progress.rate:,.0f}/s")
-    if progress.eta is not None and not progress.done:
-        numbers.append(f"{progress.eta:.0f} s left")
-    if progress.failed:
-        numbers.append("failed")
-    elif progress.done and progress.current is None:
-        numbers.append("done")
-    details = " · ".join([*numbers, *filter(None, [progress.subtitle])])
+    details = progress_details(progress)
     share = None if progress.total is None else _share(progress)
     bar = "" if share is None else f"[{'#' * int(share * _CELLS):-<{_CELLS}}]"
     drawn = "" if progress.done and share is None else _html_bar(share)
@@ -76,7 +43,7 @@ def progress_data(progress: Progress) -> dict[str, Any]:
     return {
         "text/plain": " ".join(filter(None, [progress.title, bar, details])) or "…",
         "text/html": f'<div class="cellwire-progress">{shown}</div>',
-        MIME: msgspec.to_builtins(progress),
+        PROGRESS_MIME: msgspec.to_builtins(progress),
     }
 
 

@@ -86,12 +86,12 @@ async def test_cells_may_be_given_as_a_list(kernel: KernelClient):
 @pytest.mark.parametrize(
     ("cells", "error", "said"),
     [
-        ("x = 1", TypeError, "give {id: source} or a list of Cell"),
-        (5, TypeError, "give {id: source} or a list of Cell"),
-        ([("a", "1")], TypeError, "is no Cell"),
-        ({"a": 5}, TypeError, "the source of the cell 'a' is a int; give a str"),
-        ({5: "a"}, TypeError, "the cell id 5 is a int"),
-        ({"": "1"}, ValueError, "a cell id is empty"),
+        ("x = 1", TypeError, "cells must be {id: source} or a list of Cell, not str"),
+        (5, TypeError, "cells must be {id: source} or a list of Cell, not int"),
+        ([("a", "1")], TypeError, "is not a Cell"),
+        ({"a": 5}, TypeError, "the source of the cell 'a' must be a str, not int"),
+        ({5: "a"}, TypeError, "the cell id 5 must be a str, not int"),
+        ({"": "1"}, ValueError, "a cell id must not be empty"),
         ({"a": "'\ud800'"}, ValueError, "the source of the cell 'a' has a lone surrogate"),
         ([Cell("a"), Cell("a")], ValueError, "the cell 'a' is given twice"),
     ],

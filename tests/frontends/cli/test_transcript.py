@@ -7,6 +7,7 @@ import pytest
 from cellwire.frontends.cli.plain import PlainSurface
 from cellwire.frontends.cli.transcript import Transcript, overwritten
 from cellwire.protocol import events as e
+from cellwire.protocol.mime_types import ERROR_MIME, PROGRESS_MIME
 from cellwire.protocol.notebook import CellError, Item, Notebook
 from cellwire.protocol.reducer import apply
 
@@ -111,7 +112,7 @@ def test_what_belongs_to_an_earlier_run_is_not_shown() -> None:
 
 def test_outcomes_other_than_ok_are_named_and_an_error_is_not_shown_twice() -> None:
     error = CellError("ZeroDivisionError", "division by zero", "Traceback ...")
-    item = Item(1, {"text/plain": "Traceback ...", "application/vnd.cellwire.error+json": {}})
+    item = Item(1, {"text/plain": "Traceback ...", ERROR_MIME: {}})
     shown = report(
         started("a"),
         e.OutputAppended("a", 1, item),
@@ -166,8 +167,8 @@ def test_unfinished_cells_are_shown_as_far_as_they_are() -> None:
 
 def test_a_progress_item_is_shown_without_what_depends_on_the_time() -> None:
     state = {"title": "Work", "current": 3, "total": 4.0, "subtitle": "now", "rate": 1.234, "eta": 9.0}
-    item = Item(1, {"text/plain": "Work 3/4 1.234/s", "application/vnd.cellwire.progress+json": state})
-    assert report(started("a"), e.OutputAppended("a", 1, item), finished("a")) == "[a]\nWork 3/4 now ...\n"
+    item = Item(1, {"text/plain": "Work 3/4 1.234/s", PROGRESS_MIME: state})
+    assert report(started("a"), e.OutputAppended("a", 1, item), finished("a")) == "[a]\nWork 3/4 · now ...\n"
 
 
 def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None:

@@ -29,7 +29,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def impostor(tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that makes an interpreter which does what a shell script says."""
+    """Return a function that makes an interpreter out of a shell script."""
 
     def make(script: str) -> Path:
         path = tmp_path / "python"
@@ -41,7 +41,7 @@ def impostor(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists and is more than a zombie that nobody has waited for."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
 
 
 async def gone(pid: int) -> None:
-    """Return when the process has ended; at once on descriptors, so that no poll is needed."""
+    """Return when the process has ended, by waiting for a descriptor instead of polling."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -63,7 +63,7 @@ async def gone(pid: int) -> None:
 async def fail_to_launch(python: Path, timeout: float = 5) -> KernelDied:
     with anyio.fail_after(10), pytest.raises(KernelDied) as caught:
         async with launch_kernel(python, timeout=timeout):
-            pytest.fail("the client was given out")
+            pytest.fail("the context was entered")
     assert not alive(int((python.parent / "pid").read_text()))
     return caught.value
 
@@ -71,7 +71,7 @@ async def fail_to_launch(python: Path, timeout: float = 5) -> KernelDied:
 # The start
 
 
-async def test_a_kernel_is_launched_answers_and_is_gone_at_the_end():
+async def test_a_launched_kernel_answers_and_is_gone_at_the_end():
     with anyio.fail_after(20):
         async with launch_kernel() as kernel:
             assert await kernel.ping() < 5
@@ -103,7 +103,7 @@ async def test_the_settings_reach_the_kernel(tmp_path: Path):
             assert os.readlink(f"/proc/{kernel.connection.pid}/cwd") == str(tmp_path)
 
 
-async def test_the_kernel_has_the_environment_that_is_given_and_no_key_in_it(tmp_path: Path):
+async def test_the_kernel_has_the_given_environment_without_any_key(tmp_path: Path):
     environment = {"PATH": os.environ["PATH"], "GIVEN": "yes"}
     with anyio.fail_after(20):
         async with launch_kernel(env=environment, transport="tcp") as kernel:
@@ -114,13 +114,13 @@ async def test_the_kernel_has_the_environment_that_is_given_and_no_key_in_it(tmp
             assert kernel.connection.client.secret.encode() not in seen
 
 
-async def test_the_kernel_is_no_member_of_the_process_group_of_its_launcher():
+async def test_the_kernel_is_not_in_the_process_group_of_its_launcher():
     with anyio.fail_after(20):
         async with launch_kernel() as kernel:
             assert os.getpgid(kernel.connection.pid) != os.getpgid(0)
 
 
-async def test_an_interpreter_without_cellwire_is_told_from_other_faults(impostor):
+async def test_an_interpreter_without_cellwire_gets_a_hint_of_its_own(impostor):
     python = impostor("echo \"$0: No module named 'cellwire'\" >&2; exit 1")
     error = await fail_to_launch(python)
     assert "ended with status 1 before it was ready" in str(error)
@@ -128,25 +128,25 @@ async def test_an_interpreter_without_cellwire_is_told_from_other_faults(imposto
     assert "Install cellwire" in str(error)
 
 
-async def test_an_interpreter_that_ends_by_a_signal_is_named(impostor):
+async def test_the_error_for_an_interpreter_that_is_killed_has_the_signal(impostor):
     assert "killed by SIGKILL" in str(await fail_to_launch(impostor("kill -KILL $$")))
 
 
-async def test_an_interpreter_that_says_something_else_is_quoted(impostor):
+async def test_the_error_for_an_interpreter_that_writes_something_else_quotes_it(impostor):
     error = await fail_to_launch(impostor("echo welcome to my shell; exec sleep 60"))
     assert "welcome to my shell" in str(error)
 
 
-async def test_an_interpreter_that_says_nothing_is_given_up(impostor):
+async def test_an_interpreter_that_writes_nothing_runs_into_the_time_limit(impostor):
     error = await fail_to_launch(impostor("echo waiting >&2; exec sleep 60"), timeout=0.2)
     assert "not ready within 0.2 s" in str(error)
     assert "waiting" in str(error)
 
 
-async def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path):
+async def test_the_error_for_a_missing_interpreter_has_its_name(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="nopython"):
         async with launch_kernel(tmp_path / "nopython"):
-            pytest.fail("the client was given out")
+            pytest.fail("the context was entered")
 
 
 async def test_a_launch_that_is_cancelled_leaves_no_process(impostor, tmp_path: Path):
@@ -154,7 +154,7 @@ async def test_a_launch_that_is_cancelled_leaves_no_process(impostor, tmp_path: 
     with anyio.fail_after(10):
         with anyio.move_on_after(0.3) as scope:
             async with launch_kernel(python):
-                pytest.fail("the client was given out")
+                pytest.fail("the context was entered")
         assert scope.cancelled_caught
     assert not alive(int((tmp_path / "pid").read_text()))
 
@@ -162,7 +162,7 @@ async def test_a_launch_that_is_cancelled_leaves_no_process(impostor, tmp_path: 
 # The end
 
 
-async def test_an_exception_in_the_body_leaves_as_it_is_and_the_kernel_is_gone():
+async def test_an_exception_of_the_body_is_not_changed_and_the_kernel_is_gone():
     cause = LookupError("cause")
     pid = 0
 
@@ -201,13 +201,13 @@ async def test_shutting_down_returns_when_the_kernel_is_gone():
                 await kernel.ping()
 
 
-async def test_a_kernel_that_is_killed_is_noticed_with_its_signal_by_every_waiter():
-    told: list[str] = []
+async def test_every_waiter_gets_the_signal_of_a_killed_kernel():
+    errors: list[str] = []
 
     async def wait(call: Callable[[], Any]) -> None:
         with pytest.raises(KernelDied) as caught:
             await call()
-        told.append(str(caught.value))
+        errors.append(str(caught.value))
 
     with anyio.fail_after(20):
         async with launch_kernel() as kernel:
@@ -219,9 +219,9 @@ async def test_a_kernel_that_is_killed_is_noticed_with_its_signal_by_every_waite
                 await anyio.wait_all_tasks_blocked()
                 os.kill(kernel.connection.pid, signal.SIGKILL)
                 with anyio.fail_after(1):
-                    while len(told) < 3:
+                    while len(errors) < 3:
                         await anyio.lowlevel.checkpoint()
-            assert all("killed by SIGKILL" in text for text in told)
+            assert all("killed by SIGKILL" in text for text in errors)
 
 
 async def _drain(events: Any) -> None:
@@ -229,8 +229,8 @@ async def _drain(events: Any) -> None:
         pass
 
 
-async def test_a_kernel_that_does_not_end_when_asked_is_made_to(impostor, monkeypatch):
-    # It is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
+async def test_a_kernel_that_does_not_end_when_asked_is_killed(impostor, monkeypatch):
+    # The kernel is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
     monkeypatch.setattr(launch, "END_SECONDS", 0.1)
     with anyio.fail_after(20):
         async with launch_kernel(limits=Limits(drain_seconds=0.1)) as kernel:
@@ -283,7 +283,7 @@ async def test_a_second_frontend_sees_the_same_notebook():
             assert len(sessions) == 2
         with pytest.raises(ConnectionFileError):
             async with connect(kernel.connection_file):
-                pytest.fail("the client was given out")
+                pytest.fail("the context was entered")
 
 
 async def test_a_watcher_sees_and_may_not_run():
@@ -296,12 +296,12 @@ async def test_a_watcher_sees_and_may_not_run():
                     await watcher.interrupt()
 
 
-async def test_watching_needs_keys_and_says_so():
+async def test_watching_without_keys_is_refused():
     with anyio.fail_after(20):
         async with launch_kernel() as kernel:
             with pytest.raises(ValueError, match="tcp"):
                 async with connect(kernel.connection_file, watch=True):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
 
 
 async def test_a_key_that_the_kernel_does_not_know_is_refused_at_once(tmp_path: Path):
@@ -317,17 +317,17 @@ async def test_a_key_that_the_kernel_does_not_know_is_refused_at_once(tmp_path: 
             )
             with anyio.fail_after(2), pytest.raises(AuthenticationError, match="refuses the key"):
                 async with connect(forged):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
             await kernel.ping()
 
 
-async def test_a_file_without_the_key_that_is_needed_is_refused(tmp_path: Path):
+async def test_a_file_without_the_needed_key_is_refused(tmp_path: Path):
     with anyio.fail_after(20):
         async with launch_kernel(transport="tcp") as kernel:
             bare = tmp_path / "bare.json"
             bare.write_bytes(msgspec.json.encode(msgspec.structs.replace(kernel.connection, client=None)))
             with pytest.raises(AuthenticationError, match="watch=True"):
                 async with connect(bare):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
             async with connect(bare, watch=True) as watcher:
                 await watcher.ping()

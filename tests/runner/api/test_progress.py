@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import OutputAppended, OutputReplaced
+from cellwire.protocol.mime_types import PROGRESS_MIME, Progress
 from cellwire.runner.api import progress
 from cellwire.runner.api.output import output
-from cellwire.runner.api.progress import MIME, Progress, progress_bar, progress_data, spinner
+from cellwire.runner.api.progress import progress_bar, progress_data, spinner
 from cellwire.runner.api.throttle import Throttle
 
 WAIT = 10
@@ -34,15 +35,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def states(cell: Any) -> list[dict[str, Any]]:
-    return [e.item.data[MIME] for e in cell.events if isinstance(e, (OutputAppended, OutputReplaced))]
+    return [
+        e.item.data[PROGRESS_MIME] for e in cell.events if isinstance(e, (OutputAppended, OutputReplaced))
+    ]
 
 
 def test_iterating_counts_to_the_end_in_one_item(cell: Any, clock: Clock) -> None:
     seen = list(progress_bar("abc", title="Letters"))
     assert seen == ["a", "b", "c"]
     (item,) = cell.outputs
-    assert item.data[MIME]["current"] == item.data[MIME]["total"] == 3
-    assert item.data[MIME]["done"] is True
+    assert item.data[PROGRESS_MIME]["current"] == item.data[PROGRESS_MIME]["total"] == 3
+    assert item.data[PROGRESS_MIME]["done"] is True
     assert item.data["text/plain"] == f"Letters [{'#' * 24}] 3/3"
 
 
@@ -165,7 +168,7 @@ def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None
 
     def replace_and_tell(data: dict[str, Any]) -> None:
         replace(data)
-        if data[MIME]["current"] == 7:
+        if data[PROGRESS_MIME]["current"] == 7:
             arrived.set()
 
     bar._place = type("Place", (), {"replace": staticmethod(replace_and_tell)})()

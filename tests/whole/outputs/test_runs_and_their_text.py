@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cellwire.protocol import KernelClient
 from cellwire.protocol import events as e
+from cellwire.protocol.mime_types import PROGRESS_MIME
 
 pytestmark = pytest.mark.anyio
 
@@ -129,9 +130,7 @@ with cw.spinner("spinning") as spinner:
 """
     events = kernel.events()
     assert (await kernel.run({"a": source})).status == "ok"
-    bar, spinner = (
-        item.data["application/vnd.cellwire.progress+json"] for item in kernel.notebook.cells["a"].outputs
-    )
+    bar, spinner = (item.data[PROGRESS_MIME] for item in kernel.notebook.cells["a"].outputs)
     assert (bar["current"], bar["total"], bar["done"]) == (8_000, 8_000, True)
     assert (spinner["title"], spinner["subtitle"], spinner["done"]) == ("spinning", "half", True)
     sent = sum(isinstance(event, e.OutputReplaced) for event in await events.receive())
