@@ -269,7 +269,7 @@ def test_reading_a_file_never_runs_it(tmp_path: Path) -> None:
         ("n.ipynb", '{"cells": [{"source": 1}]}', "JSON, but not a Jupyter notebook"),
         ("n.ipynb", "[" * 100_000, "JSON, but not a Jupyter notebook"),
         ("n.ipynb", ipynb([], language_info={"name": "julia"}), "a notebook for julia; cellwire runs Python"),
-        ("n.txt", "x = 1", "not a notebook file; one ends with .py or .ipynb"),
+        ("n.txt", "x = 1", "not a notebook file: the name must end with .py or .ipynb"),
     ],
 )
 def test_what_is_no_notebook_is_refused_in_one_line(
