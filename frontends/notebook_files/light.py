@@ -1,7 +1,6 @@
 """jupytext's light scripts: paragraphs are cells, and `# +` begins a cell with blank lines in it.
 
-A paragraph of comments is Markdown. A cell that begins with `# +` ends at `# -` or where another one begins;
-`# region` and `# endregion` may stand for the two.
+A paragraph of comments is Markdown. A cell that begins with `# +` ends at `# -` or where another one begins.
 """
 
 import ast
@@ -10,9 +9,9 @@ import re
 from .percent import has_markers, jupytext_format, marker_rows, only_comments
 from .raw_cell import RawCell, trimmed
 
-_BEGIN = re.compile(r"# (\+|region)(?P<rest>$|\s.*)")
-_END = re.compile(r"# (-|endregion)\s*$")
-#: What begins a cell even in a file without a header: no one comments like this.
+_BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
+_END = re.compile(r"# -\s*$")
+#: What begins a cell even in a file without a header: no comment looks like this.
 _CERTAIN = re.compile(r"# \+\s*($|\[|\{|[\w.-]+=)")
 _KIND = re.compile(r"\[(markdown|md|raw)\]")
 _OPTION = re.compile(r"\{.*\}|(?:^|\s)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\S+)")

@@ -68,7 +68,8 @@ def _load_script(name: str, text: str) -> NotebookFile:
         return _notebook(name, "databricks", databricks.read(text))
     if light.recognizes(text):
         return _notebook(name, "light", light.read(text))
-    return _notebook(name, "percent", percent.read(name, text), percent.remark(text))
+    cells = percent.read(name, text)
+    return _notebook(name, "percent", cells, percent.remark(text) if len(cells) == 1 else "")
 
 
 def _notebook(name: str, format: Format, raw_cells: list[RawCell], remark: str = "") -> NotebookFile:

@@ -18,7 +18,7 @@ _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
 _KIND = re.compile(r"\[(code|markdown|md|raw)\]")
 _OPTION = re.compile(r"(?:^|\s+)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\S+)")
 #: Lines that look as if they began cells in a script that has no markers.
-_RULE = re.compile(r"#{5,}(?!#)", re.M)
+_RULE = re.compile(r"^#{5,}", re.M)
 #: What jupytext writes at the top of a script, after the lines that Python itself has there.
 _JUPYTEXT = re.compile(r"(?:#.*\n)*?#\s+format_name:\s*(\w+)")
 
@@ -29,8 +29,9 @@ def read(name: str, text: str) -> list[RawCell]:
     Raises: NotebookFileError if the whole file is one cell, which does not parse: nothing could run.
     """
     lines = text.split("\n")
-    pattern = _MARKER if has_markers(text) else _PROMPT
-    rows = marker_rows(text, pattern)
+    pattern, rows = _MARKER, marker_rows(text, _MARKER)
+    if not rows:
+        pattern, rows = _PROMPT, marker_rows(text, _PROMPT)
     cells: list[RawCell] = []
     preamble = trimmed(lines[: rows[0]] if rows else lines)
     if not rows:
@@ -49,11 +50,11 @@ def read(name: str, text: str) -> list[RawCell]:
 
 
 def remark(text: str) -> str:
-    """Return why the script is one cell, if it looks as if it should be several; empty otherwise."""
+    """Return why a script of one cell has no more, if it looks as if it should; empty otherwise."""
     if has_markers(text) or marker_rows(text, _PROMPT):
         return ""
     written_as = jupytext_format(text)
-    if written_as:
+    if written_as not in ("", "percent", "hydrogen"):
         return (
             f"read as one cell: jupytext's {written_as!r} format is not supported; "
             "`jupytext --to py:percent` converts it"
