@@ -122,8 +122,8 @@ class Kernel:
             self._drop_waiting(RESTARTED)
             self.runner.kill(RESTARTED)
 
-    def provide_input(self, question: str, text: str) -> None:
-        """Give `text` to user code that waits for it; the first answer counts.
+    def provide_input(self, question: str, text: str | None) -> None:
+        """Give `text`, or the end of input, to user code that waits for it; the first answer counts.
 
         Raises: RequestError if nobody waits for it.
         """

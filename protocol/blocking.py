@@ -106,7 +106,7 @@ class KernelClient:
         """Replace the process that runs cells."""
         self._call(self._client.restart_runner)
 
-    def provide_input(self, id: str, text: str) -> None:
+    def provide_input(self, id: str, text: str | None) -> None:
         """Answer a question of user code."""
         self._call(self._client.provide_input, id, text)
 

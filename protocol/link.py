@@ -61,10 +61,10 @@ class InterruptThrough(_Tagged, frozen=True):
 
 
 class Answer(_Tagged, frozen=True):
-    """The text that a frontend has given to a question of user code."""
+    """The text that a frontend has given to a question of user code; None if its input has ended."""
 
     input: str
-    text: str
+    text: str | None
 
 
 class NoFrontend(_Tagged, frozen=True):

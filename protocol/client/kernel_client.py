@@ -125,12 +125,12 @@ class KernelClient:
         """Replace the process that runs cells, also one that hangs; outputs stay, cells become stale."""
         await self._ask(m.RestartRunner, m.Done)
 
-    async def provide_input(self, id: str, text: str) -> None:
-        """Answer the question `id` of `notebook.inputs`.
+    async def provide_input(self, id: str, text: str | None) -> None:
+        """Answer the question `id` of `notebook.inputs`; None says that there is no more input.
 
         Raises: RequestError with code `unknown_input` if it has been answered already.
         """
-        await self._ask(lambda request: m.ProvideInput(request, id, text), m.Done)
+        await self._ask(lambda request: m.ProvideInput(request, id, text or "", text is None), m.Done)
 
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return what could stand at `cursor` (the end of `code` if None), as if typed in `cell`."""
