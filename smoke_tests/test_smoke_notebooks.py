@@ -242,7 +242,7 @@ FILES = sorted(path.name for path in NOTEBOOKS.iterdir() if path.suffix in (".py
 @pytest.mark.parametrize("name", FILES)
 def test_every_notebook_runs_on_the_command_line(name: str) -> None:
     notebook = load(NOTEBOOKS / name)
-    command = [sys.executable, "-m", "cellwire.frontends.cli.main", "run", str(NOTEBOOKS / name), "--json"]
+    command = [sys.executable, "-m", "cellwire", "run", str(NOTEBOOKS / name), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert (done.returncode, done.stderr) == (0, "")
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -21,7 +21,7 @@ import pytest
 from cellwire.protocol import launch_kernel
 
 TIME_LIMIT = 60.0
-COMMAND = [sys.executable, "-m", "cellwire.frontends.cli.main"]
+COMMAND = [sys.executable, "-m", "cellwire"]
 ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -115,11 +115,25 @@ def test_a_wrong_command_line_is_status_2(arguments: list[str]) -> None:
     assert done.stderr.startswith("usage: cellwire")
 
 
-def test_an_interpreter_that_cannot_be_started_is_one_line(notebook: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--timeout", "abc"], "argument --timeout: must be a number of seconds above 0, not 'abc'"),
+        (["--timeout", "inf"], "argument --timeout: must be a number of seconds above 0, not 'inf'"),
+        (["--json", "--quiet"], "argument --quiet: not allowed with argument --json"),
+    ],
+)
+def test_a_wrong_option_is_explained(arguments: list[str], reason: str) -> None:
+    done = cellwire("run", "notebook.py", *arguments)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"cellwire run: error: {reason}")
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "no-such-python", "."])
+def test_an_interpreter_that_cannot_be_started_is_one_line(notebook: Path, python: str) -> None:
     notebook.write_text("1\n")
-    done = cellwire("run", notebook, "--python", "/nowhere/python")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "/nowhere/python" in done.stderr
+    done = cellwire("run", notebook, "--python", python)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"cellwire: --python {python}: there is no such program\n"
 
 
 def test_events_are_one_json_object_a_line(notebook: Path) -> None:
@@ -153,11 +167,64 @@ def test_input_is_read_from_standard_input_a_line_at_a_time(notebook: Path) -> N
     assert cellwire("run", notebook, stdin="one\ntwo").stdout == "[cell-1]\n('one', 'two')\n"
 
 
-def test_a_question_without_anybody_to_answer_ends_the_run(notebook: Path) -> None:
-    notebook.write_text("# %% asks\ninput('? ')\n")
+def test_at_the_end_of_standard_input_the_cell_gets_an_eoferror_and_the_rest_still_runs(
+    notebook: Path,
+) -> None:
+    notebook.write_text("# %% asks\ninput('? ')\n# %% other\n'still run'\n")
     done = cellwire("run", notebook)
-    assert done.returncode == 1
-    assert "cell asks asks for input, and standard input has ended" in done.stderr
+    assert (done.returncode, done.stdout) == (
+        1,
+        "[asks]\nerror: EOFError: EOF when reading a line\n\n[other]\n'still run'\n",
+    )
+    assert done.stderr.endswith("EOFError: EOF when reading a line\n")
+
+
+def test_a_cell_reads_standard_input_up_to_its_end(notebook: Path) -> None:
+    notebook.write_text(
+        "# %%\nimport sys\nlines = []\ntry:\n    while True:\n        lines.append(input())\n"
+        "except EOFError:\n    pass\nlines, sys.stdin.readlines(), sys.stdin.readline()\n"
+    )
+    assert cellwire("run", notebook, stdin="one\ntwo\n").stdout == "[cell-1]\n(['one', 'two'], [], '')\n"
+
+
+def test_lines_that_overwrite_themselves_come_out_as_a_terminal_leaves_them(notebook: Path) -> None:
+    notebook.write_text(
+        "print('step 10\\rstep 9')\nprint('\\x1b[32m50%\\x1b[0m\\rend', end='')\nprint('\\b!')\n"
+    )
+    assert cellwire("run", notebook).stdout == "[cell-1]\nstep 90\n\x1b[0men!\n"
+
+
+def test_html_and_markdown_are_shown_as_text(notebook: Path) -> None:
+    notebook.write_text(
+        "# %% a\nimport cellwire as cw\ncw.html('<b>bold</b> &amp; more')\n"
+        "# %% b\nclass Page:\n    def _repr_html_(self): return '<p>a page</p>'\nPage()\n"
+        "# %% c\nclass Note:\n    def _repr_markdown_(self): return '# Title'\nNote()\n"
+    )
+    assert cellwire("run", notebook).stdout == "[a]\nbold & more\n\n[b]\na page\n\n[c]\n# Title\n"
+
+
+def test_scripts_of_other_tools_are_run_cell_by_cell(notebook: Path) -> None:
+    for text in (
+        "# +\nx = 1\n\n# -\n\nx + 1\n",
+        "# In[1]:\n\n\nx = 1\n\n\n# In[ ]:\n\n\nx + 1\n",
+        "# Databricks notebook source\nx = 1\n\n# COMMAND ----------\n\nx + 1\n",
+    ):
+        notebook.write_text(text)
+        done = cellwire("run", notebook)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "[cell-1]\n\n[cell-2]\n2\n", "")
+
+
+@pytest.mark.parametrize("command", ["run", "graph"])
+def test_a_script_that_only_looks_as_if_it_had_cells_is_one_cell_with_a_remark(
+    notebook: Path, command: str
+) -> None:
+    notebook.write_text("##### Data #####\nx = 1\n##### Sum #####\ny = x + 1\n")
+    done = cellwire(command, notebook)
+    assert (done.returncode, done.stdout.count("cell-")) == (0, 1)
+    assert done.stderr.startswith(
+        f"cellwire: {notebook}: read as one cell: lines of ##### do not begin cells"
+    )
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly(notebook: Path) -> None:
@@ -354,6 +421,16 @@ def test_a_terminal_is_asked_for_input_and_does_not_show_passwords(notebook: Pat
     assert terminal.wait() == 0
     assert "('Ada', 6)" in terminal.text
     assert "hidden" not in terminal.text
+
+
+def test_ctrl_d_at_a_question_is_the_end_of_input_for_the_cell(notebook: Path) -> None:
+    notebook.write_text("# %% asks\ninput('Name? ')\n# %% other\n'still run'\n")
+    terminal = Terminal("run", notebook)
+    terminal.wait_for(r"Name\? ")
+    terminal.type("\x04")
+    assert terminal.wait() == 1
+    assert re.search(r"✗ asks +error .*EOFError: EOF when reading a line", terminal.text, re.DOTALL)
+    assert "'still run'" in terminal.text
 
 
 def test_ctrl_c_on_a_terminal_interrupts_the_cell_and_not_the_kernel(notebook: Path) -> None:
