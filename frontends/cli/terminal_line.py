@@ -11,14 +11,15 @@ from itertools import groupby
 #: The codes of a `CSI … m` sequence that are in force; "0" comes first if there was a reset.
 Style = tuple[str, ...]
 
-_CONTROL = re.compile(
+# Not compiled here: `re` does it when a first line needs it, and most notebooks have none.
+_CONTROL = (
     r"(?P<move>[\r\b])"
     r"|\x1b\[(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"  # CSI: colors, erasing, the cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: links and titles
     r"|\x1b[^\[\]\x1b\r\b]?"
 )
 #: A sequence of which the rest is in a later write.
-_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?)?\Z")
+_UNFINISHED = r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?)?\Z"
 #: How many codes an extended color takes, by the code after 38, 48 or 58.
 _COLOR_CODES = {"5": 3, "2": 5}
 
@@ -61,11 +62,11 @@ class TerminalLine:
         return "".join(parts)
 
     def _apply(self, text: str) -> None:
-        match = _UNFINISHED.search(text)
+        match = re.search(_UNFINISHED, text)
         self._unfinished = match[0] if match else ""
-        end = match.start() if match else len(text)
+        text = text[: match.start()] if match else text
         start = 0
-        for control in _CONTROL.finditer(text, 0, end):
+        for control in re.finditer(_CONTROL, text):
             self._put(text[start : control.start()])
             start = control.end()
             if control["move"] == "\r":
@@ -76,7 +77,7 @@ class TerminalLine:
                 self._set_style(control["parameters"].split(";"))
             elif control["final"]:
                 self._erase_or_move(control["final"], control["parameters"])
-        self._put(text[start:end])
+        self._put(text[start:])
 
     def _put(self, text: str) -> None:
         """Write over what is at the cursor."""

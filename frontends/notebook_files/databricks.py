@@ -10,15 +10,9 @@ import re
 from .percent import marker_rows
 from .raw_cell import RawCell, trimmed
 
-_HEADER = re.compile(r"# Databricks notebook source[ \t]*(\n|$)")
 _SEPARATOR = re.compile(r"# COMMAND -{10}\s*$")
 _TITLE = re.compile(r"# DBTITLE \d+,(?P<title>.*)")
 _MAGIC = re.compile(r"# MAGIC ?(?P<line>.*)")
-
-
-def recognizes(text: str) -> bool:
-    """Whether the text is a Databricks notebook."""
-    return _HEADER.match(text) is not None
 
 
 def read(text: str) -> list[RawCell]:

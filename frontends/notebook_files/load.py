@@ -20,7 +20,6 @@ import msgspec
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
-from . import databricks, ipynb, light, marimo, percent
 from .raw_cell import RawCell
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
@@ -54,6 +53,8 @@ def load(path: str | os.PathLike[str]) -> NotebookFile:
     except OSError as error:
         raise NotebookFileError(f"{name}: {error.strerror}") from error
     if suffix == ".ipynb":
+        from . import ipynb
+
         return _notebook(name, "ipynb", ipynb.read(name, _decode(name, data, "utf-8-sig")))
     if suffix == ".py":
         return _load_script(name, _decode(name, data, _declared_encoding(name, data)))
@@ -61,13 +62,24 @@ def load(path: str | os.PathLike[str]) -> NotebookFile:
 
 
 def _load_script(name: str, text: str) -> NotebookFile:
-    module = marimo.parse(name, text)
-    if module is not None:
-        return _notebook(name, "marimo", marimo.read(module, text))
-    if databricks.recognizes(text):
+    # A reader is imported only for a text that may be of its format, so that the others start sooner.
+    if "marimo.App(" in text:
+        from . import marimo
+
+        module = marimo.parse(name, text)
+        if module is not None:
+            return _notebook(name, "marimo", marimo.read(module, text))
+    if text.startswith("# Databricks notebook source\n"):
+        from . import databricks
+
         return _notebook(name, "databricks", databricks.read(text))
-    if light.recognizes(text):
-        return _notebook(name, "light", light.read(text))
+    if "# +" in text or "format_name: light" in text:
+        from . import light
+
+        if light.recognizes(text):
+            return _notebook(name, "light", light.read(text))
+    from . import percent
+
     cells = percent.read(name, text)
     return _notebook(name, "percent", cells, percent.remark(text) if len(cells) == 1 else "")
 

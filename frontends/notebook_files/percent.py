@@ -17,10 +17,6 @@ _MARKER = re.compile(r"#\s*%%+(?P<rest>$|[\s\[].*)")
 _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
 _KIND = re.compile(r"\[(code|markdown|md|raw)\]")
 _OPTION = re.compile(r"(?:^|\s+)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\S+)")
-#: Lines that look as if they began cells in a script that has no markers.
-_RULE = re.compile(r"^#{5,}", re.M)
-#: What jupytext writes at the top of a script, after the lines that Python itself has there.
-_JUPYTEXT = re.compile(r"(?:#.*\n)*?#\s+format_name:\s*(\w+)")
 
 
 def read(name: str, text: str) -> list[RawCell]:
@@ -59,14 +55,14 @@ def remark(text: str) -> str:
             f"read as one cell: jupytext's {written_as!r} format is not supported; "
             "`jupytext --to py:percent` converts it"
         )
-    if len(_RULE.findall(text)) > 1:
+    if len(re.findall(r"^#{5,}", text, re.M)) > 1:
         return "read as one cell: lines of ##### do not begin cells; lines that begin with `# %%` do"
     return ""
 
 
 def jupytext_format(text: str) -> str:
     """Return the format that jupytext's header names; empty without a header."""
-    match = _JUPYTEXT.match(text)
+    match = re.match(r"(?:#.*\n)*?#\s+format_name:\s*(\w+)", text)
     return match[1] if match else ""
 
 
