@@ -51,7 +51,9 @@ class _Text(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = "\n"
+        self.parts: list[str] = []
+        #: The last character, which decides whether white space is shown.
+        self._last = "\n"
         self._hidden = 0
         self._preformatted = 0
 
@@ -59,26 +61,30 @@ class _Text(HTMLParser):
         self._hidden += tag in _HIDDEN
         self._preformatted += tag == "pre"
         if tag in _BLOCKS:
-            self.text += "\n"
+            self._add("\n")
         if tag == "li":
-            self.text += "- "
-        elif tag in ("td", "th") and not self.text.endswith("\n"):
-            self.text += "\t"
+            self._add("- ")
+        elif tag in ("td", "th") and self._last != "\n":
+            self._add("\t")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden = max(0, self._hidden - (tag in _HIDDEN))
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
         if tag in _BLOCKS:
-            self.text += "\n"
+            self._add("\n")
 
     def handle_data(self, data: str) -> None:
         if self._hidden:
             return
         if not self._preformatted:
             data = re.sub(r"\s+", " ", data)
-            if self.text.endswith(("\n", "\t", " ")):
+            if self._last in "\n\t ":
                 data = data.lstrip(" ")
-        self.text += data
+        self._add(data)
+
+    def _add(self, text: str) -> None:
+        self.parts.append(text)
+        self._last = text[-1:] or self._last
 
 
 def html_text(html: str) -> str:
@@ -86,5 +92,5 @@ def html_text(html: str) -> str:
     parser = _Text()
     parser.feed(html)
     parser.close()
-    lines = (re.sub(r" *\t", "  ", line).rstrip() for line in parser.text.split("\n"))
+    lines = (re.sub(r" *\t", "  ", line).rstrip() for line in "".join(parser.parts).split("\n"))
     return "\n".join(line for line in lines if line)

@@ -195,7 +195,7 @@ def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None
     assert out.getvalue() == "[a]\nbefore\n1\n\n[b]\nafter\n"
 
 
-def test_after_missed_events_the_state_is_shown_anew() -> None:
+def test_after_missed_events_the_state_is_shown_again() -> None:
     cell = e.CellRestored(cell=_cell("a", run=2))
     shown = report(started("a"), e.NotebookRestored(), cell, written("a", "text\n", 2), e.RunFinished(2))
     assert shown == "[a]\n<events were missed; what follows is the state after them>\n\n[a] (later)\ntext\n"
