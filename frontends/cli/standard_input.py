@@ -23,6 +23,9 @@ class StandardInput:
 
     async def ask(self, prompt: str, password: bool = False) -> str | None:
         """Show `prompt` on a terminal; return the next line without its end, or None if there is none."""
+        if sys.__stdin__ is None:
+            # It was closed when the process started, so something else may have its descriptor.
+            return None
         terminal = os.isatty(self._descriptor)
         # Before the prompt, so that what is typed in answer to it is neither shown nor discarded.
         with _unechoed(self._descriptor, terminal and password):

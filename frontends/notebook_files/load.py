@@ -122,7 +122,9 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise NotebookFileError(f"{name}: not {encoding} text: {error.reason}") from error
+        raise NotebookFileError(
+            f"{name}: not {encoding.removesuffix('-sig')} text: {error.reason}"
+        ) from error
     if "\0" in text:
         raise NotebookFileError(f"{name}: not a text file: it contains null bytes")
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -169,6 +169,13 @@ def test_at_the_end_of_standard_input_the_cell_gets_an_eoferror_and_the_rest_sti
     assert done.stderr.endswith("EOFError: EOF when reading a line\n")
 
 
+def test_where_standard_input_is_closed_it_has_ended(notebook: Path) -> None:
+    notebook.write_text("try:\n    input()\nexcept EOFError as error:\n    print(error)\n")
+    command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, "run", str(notebook)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
+    assert (done.stdout, done.stderr) == ("[cell-1]\nEOF when reading a line\n", "")
+
+
 def test_a_cell_reads_standard_input_up_to_its_end(notebook: Path) -> None:
     notebook.write_text(
         "# %%\nimport sys\nlines = []\ntry:\n    while True:\n        lines.append(input())\n"

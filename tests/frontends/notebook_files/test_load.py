@@ -56,7 +56,7 @@ def test_reading_a_file_never_runs_it(tmp_path: Path, start: str) -> None:
     [
         ("n.py", "def (:\n", "line 1: invalid syntax"),
         ("n.py", "x = 'é'".encode("latin-1"), "invalid or missing encoding declaration"),
-        ("n.ipynb", "x = 'é'".encode("latin-1"), "not utf-8-sig text: invalid continuation byte"),
+        ("n.ipynb", "x = 'é'".encode("latin-1"), "not utf-8 text: invalid continuation byte"),
         ("n.py", b"# -*- coding: klingon -*-\nx = 1", "unknown encoding: klingon"),
         ("n.py", b"x = 1\0", "not a text file: it contains null bytes"),
         ("n.py", MARIMO.replace("def _(", "def _"), "line 6: unmatched ')'"),
