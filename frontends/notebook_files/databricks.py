@@ -29,7 +29,7 @@ def read(text: str) -> list[RawCell]:
                 source.append(match["line"])
             else:
                 source.append(line)
-        code = trimmed(source)
+        code = trimmed(source).removeprefix("%python\n")
         if code and not code.startswith("%md"):
             cells.append(RawCell(code, title))
     return cells

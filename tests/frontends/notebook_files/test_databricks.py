@@ -30,6 +30,8 @@ text = """
 
 # COMMAND ----------
 
+# MAGIC %python
+# MAGIC y = 2
 '''
 
 
@@ -40,6 +42,7 @@ def test_a_databricks_notebook_is_cut_at_its_commands(read: Read, sources: Sourc
         "load-the-data": "x = 1",
         "cell-2": 'text = """\n# COMMAND ----------\n"""',
         "cell-3": "%sql\nSELECT 1",
+        "cell-4": "y = 2",
     }
 
 
