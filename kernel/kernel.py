@@ -124,8 +124,8 @@ class Kernel:
             self._drop_waiting(RESTARTED)
             self.runner.kill(RESTARTED)
 
-    def provide_input(self, id: str, text: str) -> None:
-        """Give `text` to the user code that requested input `id`; the first answer counts.
+    def provide_input(self, id: str, text: str | None) -> None:
+        """Answer the input `id` with `text`, or with the end of input if None; the first answer counts.
 
         Raises: RequestError if no user code waits for this input.
         """

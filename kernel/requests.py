@@ -228,7 +228,7 @@ class Requests:
         return m.Done(request.id)
 
     def _provide_input(self, identity: bytes, role: m.Role, request: m.ProvideInput, size: int) -> Any:
-        self._kernel.provide_input(request.input, request.text)
+        self._kernel.provide_input(request.input, None if request.ended else request.text)
         return m.Done(request.id)
 
     def _introspect(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:

@@ -61,10 +61,10 @@ class InterruptThrough(_Tagged, frozen=True):
 
 
 class Answer(_Tagged, frozen=True):
-    """The text that a frontend gave for an `input()` of user code."""
+    """The text that a frontend gave for an `input()` of user code; None if the frontend's input ended."""
 
     input: str
-    text: str
+    text: str | None
 
 
 class NoFrontend(_Tagged, frozen=True):

@@ -109,6 +109,8 @@ class ProvideInput(_Request, frozen=True):
 
     input: str = ""
     text: str = ""
+    #: There is no text: the frontend's input has ended, and user code reads the end of its input.
+    ended: bool = False
 
 
 class Complete(_Request, frozen=True):

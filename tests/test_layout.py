@@ -139,7 +139,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 #: Faces hand on the names of other rooms, lazily; `__main__` starts a process.
-FACES = {"__init__.py", "protocol/__init__.py", "protocol/blocking.py", "runner/__main__.py"}
+FACES = {"__init__.py", "__main__.py", "protocol/__init__.py", "protocol/blocking.py", "runner/__main__.py"}
 
 
 def test_rooms_import_only_what_the_table_of_arrows_allows() -> None:

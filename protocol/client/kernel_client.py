@@ -129,12 +129,14 @@ class KernelClient(ClientState):
         """Replace the process that runs cells, even one that hangs; outputs stay, cells become stale."""
         await self._request(m.RestartRunner, m.Done)
 
-    async def provide_input(self, id: str, text: str) -> None:
+    async def provide_input(self, id: str, text: str | None) -> None:
         """Give `text` to the code that waits for the input `id`, one of `notebook.inputs`.
+
+        None says that there is no more input: the code gets `EOFError`.
 
         Raises: RequestError with code `unknown_input` if nothing waits for it any more.
         """
-        await self._request(lambda request: m.ProvideInput(request, id, text), m.Done)
+        await self._request(lambda request: m.ProvideInput(request, id, text or "", text is None), m.Done)
 
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return completions at `cursor` (the end of `code` if None), as if typed in `cell`."""

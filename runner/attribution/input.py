@@ -33,8 +33,9 @@ class _Question:
     """One question that is open."""
 
     def __init__(self) -> None:
-        #: None if nobody could answer.
+        #: None if nobody could answer, or the input of the frontend that did has ended.
         self.text: str | None = None
+        self.ended = False
         self.settled = threading.Event()
 
 
@@ -52,7 +53,7 @@ class Inputs:
         """Return the line that a frontend gives in answer.
 
         Raises: InputUnavailable if no frontend is attached, this is a child process, or the run of the
-        thread that asks ends while it waits.
+        thread that asks ends while it waits; EOFError if the frontend's input has ended.
         """
         if os.getpid() != self._pid:
             raise InputUnavailable("a child process cannot ask for input: ask in the cell itself")
@@ -66,6 +67,8 @@ class Inputs:
             while not question.settled.wait(_LOOK):
                 if execution is not None and execution.over:
                     raise InputUnavailable("the run of the cell that asks for input is over")
+            if question.ended:
+                raise EOFError("EOF when reading a line")
             if question.text is None:
                 raise InputUnavailable("input() needs an attached frontend, and there is none")
             return question.text
@@ -73,12 +76,15 @@ class Inputs:
             self._open.pop(name, None)
             self._emit(InputClosed(name))
 
-    def answer(self, name: str, text: str) -> bool:
-        """Give the question `name` its answer. Return whether it still waited for one."""
+    def answer(self, name: str, text: str | None) -> bool:
+        """Give the question `name` its answer, or the end of input. Return whether it still waited."""
         question = self._open.pop(name, None)
         if question is None:
             return False
-        question.text = text.removesuffix("\n")
+        if text is None:
+            question.ended = True
+        else:
+            question.text = text.removesuffix("\n")
         question.settled.set()
         return True
 
@@ -106,8 +112,13 @@ class Questioner(io.TextIOBase):
         return True
 
     def readline(self, size: int | None = -1, /) -> str:
-        """Return one answer, always with its line end. `size` is not a bound: a line is an answer."""
-        return self._inputs.ask() + "\n"
+        """Return one answer with its line end, or "" at the end of input. `size` is not a bound."""
+        try:
+            return self._inputs.ask() + "\n"
+        except InputUnavailable:
+            raise
+        except EOFError:
+            return ""
 
     def read(self, size: int | None = -1, /) -> str:
         """Raise: there is no end of input to read up to."""

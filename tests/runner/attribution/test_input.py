@@ -32,7 +32,7 @@ class Frontend:
     def next_question(self) -> InputRequested:
         return self._asked.get(timeout=WAIT)
 
-    def answer(self, inputs: Inputs, *texts: str) -> threading.Thread:
+    def answer(self, inputs: Inputs, *texts: str | None) -> threading.Thread:
         def reply() -> None:
             for text in texts:
                 assert inputs.answer(self.next_question().id, text)
@@ -115,6 +115,16 @@ def test_without_a_frontend_asking_is_an_error_that_says_so(inputs: Inputs, fron
     assert closed == InputClosed(asked.id)
     inputs.refuse(asked.id)
     assert inputs.answer(asked.id, "too late") is False
+
+
+def test_where_the_input_of_the_frontend_has_ended_user_code_reads_the_end(
+    installed: Inputs, frontend: Frontend
+) -> None:
+    thread = frontend.answer(installed, "one", None, None)
+    assert list(sys.stdin) == ["one\n"]
+    with pytest.raises(EOFError, match=r"^EOF when reading a line$"):
+        input()
+    thread.join(WAIT)
 
 
 def test_a_thread_stops_asking_when_its_run_is_over(

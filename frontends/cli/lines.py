@@ -1,18 +1,22 @@
-"""The surface for pipes, files and plain terminals: lines in order, nothing taken back.
+"""The display for pipes, files and simple terminals: lines in order, none taken back.
 
 Standard output is the report: the name of each cell in brackets, its lines, its items in their last
 state, and one line for an outcome that is not `ok`. Standard error has what the cells wrote to theirs.
-There are no times in it, so that the reports of two runs can be compared.
+The report has no times in it, so that the reports of two runs can be compared.
 """
 
-from typing import TextIO
+import re
+from typing import Any, TextIO
 
 from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import CellError, Item
 from .transcript import Block
 
+#: The `repr` of an object that has none of its own: it says less than the object's HTML.
+_ANONYMOUS = re.compile(r"<[\w.<>]+ object(?: at 0x[0-9a-fA-F]+)?>")
 
-class PlainSurface:
+
+class LinesDisplay:
     """Writes blocks as lines."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -31,14 +35,14 @@ class PlainSurface:
             if stream == "stdout":
                 self._out.write(line + "\n")
             else:
-                # Whoever reads both streams in one place finds the line under the name of its cell.
+                # Where both streams are read in one place, the line stands under the name of its cell.
                 self._out.flush()
                 self._err.write(line + "\n")
                 self._err.flush()
 
     def end(self, block: Block, items: list[Item]) -> None:
         for item in items:
-            self._out.write(plain_text(item) + "\n")
+            self._out.write(item_text(item) + "\n")
         if block.outcome not in ("ok", "idle", "running", None):
             self._out.write(f"{block.outcome}{': ' + summary(block.error) if block.error else ''}\n")
 
@@ -58,7 +62,7 @@ class PlainSurface:
 
 
 def summary(error: CellError) -> str:
-    """Return the error in one line, as the last line of a traceback has it."""
+    """Return the error in one line, like the last line of a traceback."""
     if error.kind in ("Cancelled", "Interrupted"):
         return error.message
     first = error.message.split("\n", 1)[0]
@@ -66,21 +70,33 @@ def summary(error: CellError) -> str:
 
 
 def details(error: CellError) -> str:
-    """Return the traceback, or what stands for it, and the hint."""
+    """Return the traceback, or the summary of an error without one, and the hint."""
     text = error.traceback.rstrip("\n") or summary(error)
     return f"{text}\n{error.hint}" if error.hint else text
 
 
-def plain_text(item: Item) -> str:
-    """Return the text form of an item; images are named with their size."""
+def item_text(item: Item) -> str:
+    """Return the text form of an item: Markdown as written, HTML as its text, images as their size."""
     progress = progress_of(item.data)
     if progress is not None:
         return _progress_text(progress)
-    text = str(item.data.get("text/plain", "")).strip("\n")
+    text = _text(item.data).strip("\n")
     for mime, data in item.data.items():
         if mime.startswith("image/") and isinstance(data, bytes):
             text += f"\n({mime}, {len(data):,} bytes)"
     return text.strip("\n")
+
+
+def _text(data: dict[str, Any]) -> str:
+    markdown, html = data.get("text/markdown"), data.get("text/html")
+    if isinstance(markdown, str):
+        return markdown
+    text = str(data.get("text/plain", ""))
+    if isinstance(html, str) and (text in ("", html) or _ANONYMOUS.fullmatch(text)):
+        from .html_text import html_text  # few notebooks need it, and it would delay all of them
+
+        return html_text(html) or (text if text != html else f"(text/html, {len(html):,} characters)")
+    return text
 
 
 def _progress_text(progress: Progress) -> str:
