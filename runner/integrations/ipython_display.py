@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 from ..api.output import OutputHandle, output
 from ..attribution.after_import import after_import
 from ..attribution.context import Execution, current_execution
-from ..output.formatting import Data, Metadata, format_value, plain_data
+from ..output.encoding import as_plain
+from ..output.formatting import Data, Metadata, format_value
 
 #: The items that each execution has shown under a display id.
 _displayed: "WeakKeyDictionary[Execution, dict[str, list[OutputHandle]]]" = WeakKeyDictionary()
@@ -85,7 +86,7 @@ def clear_output(wait: bool = False) -> None:
 
 
 def _bundle(data: Any) -> tuple[Data, Metadata]:
-    return {"text/plain": "", **plain_data(data)}, {}
+    return {"text/plain": "", **as_plain(data)}, {}
 
 
 def _displays_itself(value: Any) -> bool:
@@ -108,6 +109,6 @@ def _publish(data: Data, metadata: Metadata, display_id: str | None, update: boo
         handles = _displayed.setdefault(execution, {}).setdefault(display_id, [])
     if update and handles:
         for handle in handles:
-            handle.replace_bundle(data, plain_data(metadata))
+            handle.replace_bundle(data, as_plain(metadata))
     else:
-        handles.append(output.append_bundle(data, plain_data(metadata)))
+        handles.append(output.append_bundle(data, as_plain(metadata)))

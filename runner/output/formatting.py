@@ -16,10 +16,11 @@ import binascii
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
+from .encoding import as_plain, escape_surrogates
 from .formatters import formatter_for
 
 #: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
@@ -79,35 +80,10 @@ def format_value(value: object) -> tuple[Data, Metadata]:
 def plain_text(value: object) -> str:
     """Return `repr(value)`, or a text that says why there is none."""
     try:
-        return _encodable(repr(value))
+        return escape_surrogates(repr(value))
     except Exception as error:
         _report()
         return f"<{type(value).__qualname__} object; its repr raised {type(error).__name__}>"
-
-
-def plain_data(value: Any) -> Any:
-    """Return `value` as JSON-like data: None, bool, int, float, str, bytes, list and dict, no subclasses.
-
-    Raises: RecursionError if `value` contains itself.
-    """
-    if value is None or value is True or value is False:
-        return value
-    if isinstance(value, str):
-        return _encodable(str(value))
-    if isinstance(value, int):
-        return int(value) if -(1 << 63) <= value < 1 << 64 else str(int(value))
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(cast("bytes", value))
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-        return {_encodable(str(key)): plain_data(item) for key, item in items}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain_data(item) for item in cast("Iterable[Any]", value)]
-    # numpy's scalars and arrays, and what follows their example: one call gives Python's own types.
-    tolist: Any = getattr(cast("type[Any]", type(value)), "tolist", None)
-    return _encodable(str(value)) if tolist is None else plain_data(tolist(value))
 
 
 def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:
@@ -160,9 +136,9 @@ def _merge(result: Any, data: Data, metadata: Metadata) -> None:
         if content is not None and mime not in data:
             data[str(mime)] = _content(str(mime), content)
             if mime in about:
-                metadata[str(mime)] = plain_data(about[mime])
+                metadata[str(mime)] = as_plain(about[mime])
     for key in about.keys() - bundle.keys():
-        metadata.setdefault(str(key), plain_data(about[key]))
+        metadata.setdefault(str(key), as_plain(about[key]))
 
 
 def _content(mime: str, content: Any) -> Any:
@@ -171,21 +147,12 @@ def _content(mime: str, content: Any) -> Any:
         try:
             return base64.b64decode(content)
         except (binascii.Error, ValueError):
-            return _encodable(content)
+            return escape_surrogates(content)
     if mime.startswith("text/") or mime == "image/svg+xml":
         if isinstance(content, (bytes, bytearray)):
             return content.decode("utf-8", "replace")
-        return _encodable(str(content))
-    return plain_data(content)
-
-
-def _encodable(text: str) -> str:
-    """Return `text` with lone surrogates, which UTF-8 does not have, written as escapes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace").decode()
-    return text
+        return escape_surrogates(str(content))
+    return as_plain(content)
 
 
 def _registered(kind: type) -> Formatter | None:

@@ -19,7 +19,7 @@ import msgspec
 from ...protocol import link
 from ...protocol.events import OutputAppended, OutputReplaced
 from ...protocol.notebook import Item
-from . import encoding as encodable
+from .encoding import encode
 
 
 class Sink(Protocol):
@@ -103,9 +103,9 @@ class LinkSink:
     def encode(self, *events: Any) -> bytes:
         if len(events) == 1:
             if type(events[0]) is EventWithDescriptor:
-                return _FrameWithDescriptor(link.frame(encodable.encode(events[0].event)), events[0])
-            return link.frame(encodable.encode(events[0]))
-        return b"".join([link.frame(encodable.encode(event)) for event in events])
+                return _FrameWithDescriptor(link.frame(encode(events[0].event)), events[0])
+            return link.frame(encode(events[0]))
+        return b"".join([link.frame(encode(event)) for event in events])
 
     def join(self, entries: list[Any]) -> Sequence[Any]:
         if len(entries) == 1:
@@ -198,7 +198,7 @@ def _wait_writable(fd: int) -> None:
 def _as_received(event: Any) -> Any:
     """Return `event` as a frontend gets it: its items are encoded, and are decoded copies here."""
     if isinstance(event, (OutputAppended, OutputReplaced)):
-        return _output_decoder().decode(encodable.encode(event))
+        return _output_decoder().decode(encode(event))
     return event
 
 

@@ -1,14 +1,10 @@
 import datetime
-import enum
-import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy
 import pytest
 from cellwire.runner.output import formatting
-from cellwire.runner.output.encoding import encode_bundle
-from cellwire.runner.output.formatting import format_value, plain_data, register_formatter
+from cellwire.runner.output.formatting import format_value, register_formatter
 
 
 @pytest.fixture(autouse=True)
@@ -215,40 +211,6 @@ def test_images_become_bytes_and_texts_become_text() -> None:
     assert data["image/svg+xml"] == "<svg>é</svg>"
     assert data["text/html"] == "3"
     assert data["text/plain"].startswith("<")
-
-
-class Colour(enum.IntEnum):
-    RED = 1
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        (numpy.float32(0.5), 0.5),
-        (numpy.int64(3), 3),
-        (numpy.bool_(True), True),
-        (numpy.arange(3), [0, 1, 2]),
-        (numpy.array(["2024-01-01"], "datetime64[D]"), ["2024-01-01"]),
-        (Colour.RED, 1),
-        ((1, {2}), [1, [2]]),
-        ({1: {None: numpy.str_("x")}}, {"1": {"None": "x"}}),
-        (10**30, "1" + 30 * "0"),
-        (-(10**30), "-1" + 30 * "0"),
-        (datetime.date(2024, 1, 1), "2024-01-01"),
-        (1 + 2j, "(1+2j)"),
-        (memoryview(b"ab"), b"ab"),
-        ("\ud800", "\\ud800"),
-    ],
-)
-def test_what_msgpack_cannot_hold_becomes_plain(value: object, plain: object) -> None:
-    result = plain_data(value)
-    assert result == plain
-    assert type(result) is type(plain)
-    encode_bundle({"application/json": result})
-
-
-def test_nan_stays_a_number() -> None:
-    assert math.isnan(plain_data(numpy.float64("nan")))
 
 
 def test_a_bundle_that_contains_itself_costs_its_mime_type(capsys: pytest.CaptureFixture[str]) -> None:
