@@ -23,9 +23,7 @@ from ..output.emitter import Emitter
 from ..output.sinks import PipeSink, Sink
 from .context import Execution, current_execution
 from .printing import install_printing
-from .streams import ConsoleStream
-
-_DESCRIPTORS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
+from .streams import DESCRIPTORS, ConsoleStream
 
 #: Text and whose it is; what is bytes alone is a marker.
 _Text = tuple[Execution | None, bytes]
@@ -36,9 +34,9 @@ class Console:
 
     def __init__(self, nonce: bytes) -> None:
         self._nonce = nonce
-        self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in _DESCRIPTORS.items()}
+        self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in DESCRIPTORS.items()}
         self._emitters = {stream: Emitter(sink) for stream, sink in self._sinks.items()}
-        self.streams = {stream: ConsoleStream(stream, self._emitters[stream]) for stream in _DESCRIPTORS}
+        self.streams = {stream: ConsoleStream(stream, self._emitters[stream]) for stream in DESCRIPTORS}
 
     def enter(self, execution: Execution | None) -> None:
         """Have what C code writes from here on belong to `execution`."""
@@ -52,7 +50,7 @@ class Console:
 
     def clear(self, execution: Execution | None) -> None:
         """Empty what `execution` has written to either stream."""
-        for stream in _DESCRIPTORS:
+        for stream in DESCRIPTORS:
             self.mark(stream, "clear", execution)
 
 

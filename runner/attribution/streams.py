@@ -17,7 +17,7 @@ from ..output.emitter import Emitter
 from .context import current_execution
 from .redirection import redirection, redirections
 
-_NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
+DESCRIPTORS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
 
 
 class ConsoleStream(io.TextIOBase):
@@ -87,7 +87,7 @@ class ConsoleStream(io.TextIOBase):
             taker.flush()
 
     def fileno(self) -> int:
-        return _NUMBERS[self._stream]
+        return DESCRIPTORS[self._stream]
 
     def isatty(self) -> bool:
         return False

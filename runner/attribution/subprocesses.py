@@ -30,9 +30,9 @@ from ..output.sinks import EventWithDescriptor
 from .after_import import after_import
 from .console import Console
 from .context import Execution, starting_execution
+from .streams import DESCRIPTORS
 
-_NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
-_STREAMS: dict[int, Stream] = {number: stream for stream, number in _NUMBERS.items()}
+_STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
 
 class ChildPipes:
@@ -54,7 +54,7 @@ class ChildPipes:
     def become_standard(self) -> None:
         """Make the pipes this process's descriptors 1 and 2."""
         for stream, end in self.ends.items():
-            os.dup2(end, _NUMBERS[stream])
+            os.dup2(end, DESCRIPTORS[stream])
 
 
 class Children:
@@ -66,7 +66,7 @@ class Children:
         self._numbers = count(1)
         self._running: dict[int, ChildPipes] = {}
         #: What descriptors 1 and 2 lead to as long as user code does not point them elsewhere.
-        self._own = {stream: _target(number) for stream, number in _NUMBERS.items()}
+        self._own = {stream: _target(number) for stream, number in DESCRIPTORS.items()}
         #: False in the child of a fork.
         self.active = True
 
@@ -75,7 +75,7 @@ class Children:
         execution = starting_execution()
         pipes = ChildPipes(execution)
         for stream in streams if self.active else ():
-            if _target(_NUMBERS[stream]) != self._own[stream]:
+            if _target(DESCRIPTORS[stream]) != self._own[stream]:
                 continue
             number = next(self._numbers)
             reading, pipes.ends[stream] = os.pipe()
@@ -183,7 +183,7 @@ def _spawning(children: Children, original: Callable[..., int]) -> Callable[...,
     def spawn(path: Any, argv: Any, env: Any, /, *, file_actions: Any = (), **options: Any) -> int:
         with children.open("stdout", "stderr") as pipes:
             # The caller's own actions come last, so they win.
-            ours = [(os.POSIX_SPAWN_DUP2, end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            ours = [(os.POSIX_SPAWN_DUP2, end, DESCRIPTORS[stream]) for stream, end in pipes.ends.items()]
             pid = original(path, argv, env, file_actions=[*ours, *(file_actions or ())], **options)
             children.started(pid, pipes)
             return pid
@@ -212,7 +212,7 @@ def _install_popen(children: Children, module: Any) -> None:
             "stdout": kwargs.pop("stdout", None),
             "stderr": kwargs.pop("stderr", None),
         }
-        given.update(zip(_NUMBERS, args[4:6], strict=False))
+        given.update(zip(DESCRIPTORS, args[4:6], strict=False))
         wanted: dict[Stream, Stream | None] = {s: _inherited(s, value) for s, value in given.items()}
         with children.open(*filter(None, set(wanted.values()))) as pipes:
             for stream, target in wanted.items():
@@ -284,7 +284,7 @@ def _install_launcher(children: Children, module: Any) -> None:
     @wraps(original)
     def _launch(self: Any, process_obj: Any) -> None:
         with children.open("stdout", "stderr") as pipes:
-            ends = [_Standard(end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            ends = [_Standard(end, DESCRIPTORS[stream]) for stream, end in pipes.ends.items()]
             process_obj._cellwire_ends = ends
             try:
                 original(self, process_obj)
