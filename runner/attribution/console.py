@@ -86,7 +86,7 @@ class _MarkedSink(PipeSink):
         before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
         return before + data + after
 
-    def in_child(self) -> Sink:
+    def after_fork(self) -> Sink:
         os.close(self._fd)
         return _UnmarkedSink(self._number)
 
