@@ -1,4 +1,4 @@
-"""Whatever user code puts into a bundle can be sent and read."""
+"""Any bundle that user code makes can be sent and read."""
 
 import datetime
 import enum
@@ -53,7 +53,7 @@ def test_where_a_value_contains_itself_all_are_text(copies: int) -> None:
         as_plain(endless)
 
 
-def test_what_has_a_form_of_its_own_keeps_it() -> None:
+def test_a_value_with_a_form_in_msgpack_keeps_it() -> None:
     moment = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     read = msgspec.msgpack.decode(encode_bundle({"a": moment, "b": math.inf}))
     assert read == {"a": "2020-01-01T00:00:00Z", "b": math.inf}
@@ -87,7 +87,7 @@ class Colour(enum.IntEnum):
         ("\ud800", "\\ud800"),
     ],
 )
-def test_what_msgpack_cannot_hold_becomes_plain(value: object, plain: object) -> None:
+def test_a_value_that_msgpack_does_not_take_becomes_plain(value: object, plain: object) -> None:
     result = as_plain(value)
     assert result == plain
     assert type(result) is type(plain)

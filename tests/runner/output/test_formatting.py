@@ -89,7 +89,7 @@ def test_the_mime_bundle_comes_before_other_methods_and_these_before_registered_
     )
 
 
-def test_metadata_comes_with_the_mime_types_that_are_taken() -> None:
+def test_metadata_comes_with_the_mime_types_that_are_used() -> None:
     class Rich:
         def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return {"text/html": "<p>"}, {"text/html": {"isolated": True}, "own": 1}
@@ -147,7 +147,7 @@ def test_an_interrupt_in_a_formatter_is_not_swallowed() -> None:
         format_value(Slow())
 
 
-def test_a_class_is_not_asked_what_its_instances_look_like() -> None:
+def test_a_class_is_not_formatted_like_its_instances() -> None:
     class Rich:
         def _repr_html_(self) -> str:
             return "<b>"
@@ -155,7 +155,7 @@ def test_a_class_is_not_asked_what_its_instances_look_like() -> None:
     assert list(format_value(Rich)[0]) == ["text/plain"]
 
 
-def test_a_value_that_answers_to_every_name_has_its_repr_only() -> None:
+def test_a_value_that_has_every_attribute_has_its_repr_only() -> None:
     class Everything:
         def __getattr__(self, name: str) -> Any:
             return lambda *_, **__: "nonsense"
@@ -172,7 +172,7 @@ def test_a_value_whose_attributes_raise_has_its_repr(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == ""
 
 
-def test_the_most_derived_registered_class_counts_and_names_need_no_import() -> None:
+def test_the_most_derived_registered_class_wins_and_names_need_no_import() -> None:
     class Animal: ...
 
     class Dog(Animal): ...
