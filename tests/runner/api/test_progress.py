@@ -161,14 +161,14 @@ def test_eight_threads_count_exactly(cell: Any) -> None:
 def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None:
     arrived = threading.Event()
     bar = progress_bar(100)
-    replace = bar._place.replace
+    replace = bar._item.replace
 
-    def replace_and_tell(data: dict[str, Any]) -> None:
+    def replace_and_notify(data: dict[str, Any]) -> None:
         replace(data)
         if data[MIME]["current"] == 7:
             arrived.set()
 
-    bar._place = type("Place", (), {"replace": staticmethod(replace_and_tell)})()
+    bar._item = type("Place", (), {"replace": staticmethod(replace_and_notify)})()
     for _ in range(7):
         bar.update()
     assert arrived.wait(WAIT)
@@ -177,7 +177,7 @@ def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None
 
 def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: Clock) -> None:
     bar = progress_bar(10)
-    replace = bar._place.replace
+    replace = bar._item.replace
     started, others = [], []
 
     def replace_slowly(data: dict[str, Any]) -> None:
@@ -191,7 +191,7 @@ def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: C
             others.append(thread.is_alive())
         replace(data)
 
-    bar._place = type("Place", (), {"replace": staticmethod(replace_slowly)})()
+    bar._item = type("Place", (), {"replace": staticmethod(replace_slowly)})()
     clock.now += 1
     bar.update(0)
     assert others == [False]
