@@ -37,7 +37,9 @@ class Console:
         self._nonce = nonce
         self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in DESCRIPTORS.items()}
         self._emitters = {stream: Emitter(sink) for stream, sink in self._sinks.items()}
-        self.streams = {stream: ConsoleStream(stream, self._emitters[stream]) for stream in DESCRIPTORS}
+        self.streams: dict[Stream, ConsoleStream] = {
+            stream: ConsoleStream(stream, self._emitters[stream]) for stream in DESCRIPTORS
+        }
 
     def enter(self, execution: Execution | None) -> None:
         """Attribute what C code writes from here on to `execution`."""

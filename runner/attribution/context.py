@@ -41,9 +41,9 @@ class Execution:
     )
 
     def __init__(self, cell: str, run: int, outputs: OutputList) -> None:
-        self.cell = cell
-        self.run = run
-        self.outputs = outputs
+        self.cell: str = cell
+        self.run: int = run
+        self.outputs: OutputList = outputs
         #: The last expression's value while post-execution hooks run.
         self.value: object = NO_VALUE
         #: What the cell raised, while post-execution hooks run.
@@ -51,9 +51,9 @@ class Execution:
         #: Set by the engine before post-execution hooks run.
         self.status: Status = "running"
         #: Whether the run ended early or was superseded: its threads should exit.
-        self.over = False
+        self.over: bool = False
         #: Whether everything that this run still writes is dropped.
-        self.retired = False
+        self.retired: bool = False
 
     def __repr__(self) -> str:
         return f"<Execution of {self.cell!r}, run {self.run}>"

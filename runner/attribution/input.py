@@ -92,8 +92,8 @@ class Inputs:
 class StandardInput(io.TextIOBase):
     """`sys.stdin`: every line is the answer to a request without a prompt."""
 
-    encoding = "utf-8"
-    errors = "strict"
+    encoding: str = "utf-8"
+    errors: str | None = "strict"
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs

@@ -36,7 +36,7 @@ class ConsoleStream(io.TextIOBase):
         self._errors = "backslashreplace"
         self._line_buffering = True
         self.name = f"<{stream}>"
-        self.buffer = ConsoleBuffer(self.name, self._write_bytes, self.fileno)
+        self.buffer: ConsoleBuffer = ConsoleBuffer(self.name, self._write_bytes, self.fileno)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} mode='w' encoding={self._encoding!r}>"

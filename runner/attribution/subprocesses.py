@@ -39,7 +39,7 @@ class ChildPipes:
     """The writing ends of one child's pipes; this process's copies are closed when the block is left."""
 
     def __init__(self, execution: Execution | None) -> None:
-        self.execution = execution
+        self.execution: Execution | None = execution
         #: By stream: the number of the pipe in markers, and its writing end.
         self.numbers: dict[Stream, int] = {}
         self.ends: dict[Stream, int] = {}
@@ -68,7 +68,7 @@ class Children:
         #: Where descriptors 1 and 2 lead unless user code points them elsewhere.
         self._own = {stream: _identity(number) for stream, number in DESCRIPTORS.items()}
         #: False in the child of a fork.
-        self.active = True
+        self.active: bool = True
 
     def open(self, *streams: Stream) -> ChildPipes:
         """Return the pipes of a child that starts next; none for a descriptor that it should inherit."""

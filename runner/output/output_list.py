@@ -40,8 +40,8 @@ class OutputList:
     """The items of run `run` of cell `cell`, in order."""
 
     def __init__(self, emitter: Emitter, cell: str, run: int, limits: Limits) -> None:
-        self.cell = cell
-        self.run = run
+        self.cell: str = cell
+        self.run: int = run
         self._emitter = emitter
         self._limits = limits
         self._ids = count()
@@ -191,7 +191,7 @@ class _ItemRef:
     __slots__ = ("id",)
 
     def __init__(self) -> None:
-        self.id = -1
+        self.id: int = -1
 
 
 def _notice(text: str) -> _Content:

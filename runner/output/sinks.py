@@ -58,8 +58,8 @@ class EventWithDescriptor:
     __slots__ = ("descriptor", "event")
 
     def __init__(self, event: Any, descriptor: int) -> None:
-        self.event = event
-        self.descriptor = descriptor
+        self.event: Any = event
+        self.descriptor: int = descriptor
 
     def __del__(self) -> None:
         os.close(self.descriptor)
