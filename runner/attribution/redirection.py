@@ -1,7 +1,7 @@
 """`redirect_stdout/stderr` and `capture_stdout/stderr`: another target for the text of a context.
 
 A redirection belongs to the context that entered it and to all that is started there: tasks, plain
-threads, pool workers. It ends with its `with`; text that a thread prints later goes where it went without
+threads, pool workers. It ends with its `with`; text that a thread prints later goes where it would without
 it. The console's streams ask `redirection(stream)` at each write; in a process without them (no kernel)
 the stream is wrapped while a redirection is open. Only text written through `sys.stdout` and `sys.stderr`
 is redirected, not what child processes or C code write to the descriptors.

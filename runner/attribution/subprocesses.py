@@ -301,7 +301,7 @@ def _install_process(children: Children, module: Any) -> None:
     @wraps(original)
     def join(self: Any, timeout: float | None = None) -> None:
         original(self, timeout)
-        # The fork server waits for its children, so one of them may still run here.
+        # `os.waitpid` never reports a child of the fork server: it is not this process's own.
         if self.exitcode is not None:
             children.ended(self.pid)
 

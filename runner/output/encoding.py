@@ -40,7 +40,7 @@ def encode_bundle(bundle: dict[str, Any]) -> bytes:
 
 
 def as_plain(value: Any) -> Any:
-    """Return `value` as new None, bool, int, float, str, bytes, list and dict with text keys; no subclasses.
+    """Return a copy of `value` made of None, bool, int, float, str, bytes, list and dict with text keys.
 
     Raises: RecursionError if `value` contains itself.
     """
