@@ -1,4 +1,4 @@
-"""The runner process as the kernel has started it."""
+"""The runner process as the kernel starts it."""
 
 import anyio
 import pytest
@@ -8,7 +8,7 @@ from cellwire.protocol.events import OutputReplaced
 
 pytestmark = pytest.mark.anyio
 
-#: Stops the clock of the runner's event loop, and tells how often that looks around until it sleeps.
+#: Stops the clock of the runner's event loop and counts how often the loop selects before it sleeps.
 LOOKS = """
 import asyncio
 import cellwire as cw
@@ -34,7 +34,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_after_a_run_the_runner_looks_for_the_next_one_for_a_moment_and_then_sleeps() -> None:
+async def test_after_a_run_the_runner_polls_for_the_next_one_for_a_moment_and_then_sleeps() -> None:
     async with launch_kernel() as kernel:
         events = kernel.events()
         assert (await kernel.run({"a": LOOKS})).status == "ok"
@@ -42,7 +42,7 @@ async def test_after_a_run_the_runner_looks_for_the_next_one_for_a_moment_and_th
             async for event in events:
                 if isinstance(event, OutputReplaced):
                     break
-        # With one processor it would only keep the others from it.
+        # On a single core, polling would only starve the other processes.
         looks = 6 if _RUNNER_AWAKE else 1
         assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == str(looks)
         assert (await kernel.run({"b": "looks"})).status == "ok"
