@@ -14,9 +14,9 @@ from cellwire.protocol import launch_kernel
 from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.events import RunFinished
 from cellwire.protocol.notebook import CellState
+from support.waiting import TIME_LIMIT
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
-TIME_LIMIT = 60.0
 PROGRESS = "application/vnd.cellwire.progress+json"
 
 Check = Callable[[KernelClient, RunFinished], Awaitable[None]]

@@ -14,13 +14,15 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 from cellwire.protocol import launch_kernel
+from support.processes import children_of, gone
+from support.waiting import PATIENCE
 
-TIME_LIMIT = 60.0
 COMMAND = [sys.executable, "-m", "cellwire.frontends.cli.main"]
 ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -32,22 +34,12 @@ def notebook(tmp_path: Path) -> Path:
 
 def cellwire(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIME_LIMIT)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def wait_until_gone(*pids: int) -> None:
-    """Return when none of the processes exists any more."""
-    deadline = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") and state_of(pid) != "Z" for pid in pids):
-        assert time.monotonic() < deadline, "a process was left behind"
-        select.select([], [], [], 0.01)
-
-
-def state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+    """Return when none of the processes exists."""
+    anyio.run(partial(gone, *pids))
 
 
 # run
@@ -169,7 +161,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly(notebook: Path) -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == b"[a]\n"
         process.stdout.close()
-        assert process.wait(TIME_LIMIT) == 141
+        assert process.wait(PATIENCE) == 141
         assert process.stderr.read() == b""
 
 
@@ -198,9 +190,8 @@ def running(notebook: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
                 runner = event["pid"]
             if event["type"] == "ConsoleWritten":
                 break
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         try:
-            yield process, int(children[0]), runner
+            yield process, children_of(process.pid)[0], runner
         finally:
             process.kill()
 
@@ -210,7 +201,7 @@ def test_a_signal_interrupts_the_run_which_then_ends_in_order(notebook: Path, si
     notebook.write_text("# %% waits\nimport time\nprint('running')\ntime.sleep(1000)\n# %% next\n1\n")
     with running(notebook) as (process, kernel, runner):
         process.send_signal(signum)
-        out, err = process.communicate(timeout=TIME_LIMIT)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + signum
         events = [json.loads(line) for line in out.splitlines()]
         assert events[-1] == {
@@ -231,7 +222,7 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_process_behind(notebook: P
         while "no" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=TIME_LIMIT)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
         wait_until_gone(kernel, runner)
 
@@ -242,7 +233,7 @@ def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) ->
         "from cellwire.frontends.cli import main, run\nrun.GRACE_SECONDS = 0.5\nraise SystemExit(main.main())"
     )
     command = [sys.executable, "-c", impatient, "run", str(notebook), "--timeout", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert "running: stubborn; it did not end when it was interrupted" in done.stderr
 
@@ -283,16 +274,16 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait_for(self, pattern: str) -> None:
-        deadline = time.monotonic() + TIME_LIMIT
+        deadline = time.monotonic() + PATIENCE
         while not re.search(pattern, self.text):
             assert self._read(deadline), f"{pattern!r} is not in {self.text!r}"
 
     def wait(self) -> int:
-        deadline = time.monotonic() + TIME_LIMIT
+        deadline = time.monotonic() + PATIENCE
         while self._read(deadline):
             pass
         os.close(self._master)
-        return self.process.wait(TIME_LIMIT)
+        return self.process.wait(PATIENCE)
 
     def _read(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -382,7 +373,7 @@ def test_ctrl_c_at_a_question_ends_the_run_and_the_terminal_echoes_again(noteboo
 
 def test_attach_shows_what_is_there_and_follows_until_the_kernel_closes() -> None:
     async def main() -> tuple[bytes, int]:
-        with anyio.fail_after(TIME_LIMIT):
+        with anyio.fail_after(PATIENCE):
             async with launch_kernel() as kernel:
                 await kernel.run({"a": "print('before')\n1"})
                 command = [*COMMAND, "attach", kernel.connection_file]

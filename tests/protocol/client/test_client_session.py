@@ -23,8 +23,9 @@ from cellwire.protocol.errors import (
 )
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import CellState
+from support.waiting import PATIENCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
 
 Answer = Callable[["ScriptedKernel", Any], None]
 
@@ -108,11 +109,6 @@ class ScriptedKernel:
         return found
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture
 def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
     """Give a context manager: a scripted kernel and a client attached to it, within five seconds."""
@@ -128,7 +124,7 @@ def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
         file = tmp_path / "connection.json"
         file.write_bytes(msgspec.json.encode(Connection(kernel.endpoint, kernel.epoch, 1, "9.9", str(file))))
         raised: Exception | None = None
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(kernel.serve)
                 try:
@@ -500,7 +496,7 @@ async def test_what_the_body_raises_is_not_wrapped(scripted):
 async def test_nobody_at_the_address_is_a_clear_error(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode(Connection(f"ipc://{tmp_path}/none", "e", 1, "9.9", str(file))))
-    with anyio.fail_after(5), pytest.raises(KernelDied, match="no kernel answers"):
+    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied, match="no kernel answers"):
         async with connect(file, timeout=0.1):
             pytest.fail("the client was given out")
 
@@ -515,7 +511,7 @@ async def test_a_wrong_server_key_is_an_authentication_error_at_once(tmp_path):
     stranger = Connection(kernel.endpoint, "epoch-1", 1, "9.9", str(file), pair().public, pair())
     file.write_bytes(msgspec.json.encode(stranger))
     try:
-        with anyio.fail_after(5), pytest.raises(AuthenticationError, match="key"):
+        with anyio.fail_after(PATIENCE), pytest.raises(AuthenticationError, match="key"):
             async with connect(file):
                 pytest.fail("the client was given out")
     finally:

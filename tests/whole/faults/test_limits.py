@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from cellwire.protocol import KernelClient, Limits, RequestError, connect, launch_kernel
 from cellwire.protocol import messages as m
+from support.waiting import caught_up, eventually, printed, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ async def limited(**bounds) -> AsyncIterator[KernelClient]:
 
 async def test_the_limits_in_force_are_told_to_every_frontend(bare):
     async with limited(items=7, drain_seconds=0.5) as kernel:
-        welcome = await bare(kernel.connection).ask(m.Hello)
+        welcome = await bare(kernel.connection).greet()
         assert welcome.limits == Limits(items=7, drain_seconds=0.5)
 
 
@@ -68,12 +69,12 @@ async def test_a_console_past_its_bound_keeps_its_end_and_says_how_much_is_gone(
         assert len(console.text()) <= 10_000
 
 
-async def test_a_small_ring_and_a_small_window_cost_no_event(wait):
+async def test_a_small_ring_and_a_small_window_cost_no_event():
     async with limited(ring_bytes=4096, window_bytes=8192, batch_bytes=2048) as kernel:
         async with connect(kernel.connection_file) as other:
             source = "import cellwire as cw\nfor i in range(5000): cw.output.append(i)\n'z' * 100_000"
             await kernel.run({"a": source})
-            await wait.caught_up(other, kernel.seq)
+            await caught_up(other, kernel.seq)
             assert msgspec.msgpack.encode(other.notebook) == msgspec.msgpack.encode(kernel.notebook)
         assert len(kernel.notebook.cells["a"].outputs) == 5001
         assert (await kernel.statistics()).ring_bytes < 4096 + 110_000
@@ -87,7 +88,7 @@ async def test_a_request_that_is_too_large_is_refused_with_the_bound():
         assert "a" not in kernel.notebook.cells
 
 
-async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_later(wait):
+async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_later():
     async with limited(queued_runs=10) as kernel:
         blocked = {"a": "import threading\ngate = threading.Event()\ngate.wait()"}
         await kernel.run(blocked, wait=False)
@@ -97,21 +98,17 @@ async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_lat
             await kernel.run({"q10": "1"}, wait=False)
         assert (refused.value.code, "wait" in refused.value.hint) == ("busy", True)
         assert (await kernel.statistics()).queued_runs == 10
-        await wait.until(
-            kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].status == "running"
-        )
+        await running(kernel)
         await kernel.interrupt()
         with anyio.fail_after(20):
             assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel, wait):
+async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel):
     await kernel.run({"a": "print('begun', flush=True)\nsum(iter(int, 1))"}, wait=False)
-    await wait.until(
-        kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.text() != ""
-    )
+    await printed(kernel, "begun")
     asking = bare(kernel.connection)
-    assert isinstance(await asking.ask(m.Hello), m.Welcome)
+    await asking.greet()
     ids = [asking.post(m.Variables) for _ in range(400)]
     refused = await asking.reply(ids[-1])
     assert refused.code == "busy"
@@ -119,13 +116,13 @@ async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel,
     await kernel.restart_runner()
     answers = [await asking.reply(id) for id in ids[:1]]
     assert answers[0].code == "runner_unavailable"
-    await wait.until(kernel, lambda notebook: notebook.runner.condition == "ready")
+    await until(kernel, lambda notebook: notebook.runner.condition == "ready")
     assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_a_frontend_that_asks_and_reads_nothing_is_dropped_and_costs_nothing(kernel, bare, wait):
+async def test_a_frontend_that_asks_and_reads_nothing_is_dropped_and_costs_nothing(kernel, bare):
     deaf = bare(kernel.connection, rcvhwm=1)
-    assert isinstance(await deaf.ask(m.Hello), m.Welcome)
+    await deaf.greet()
     before = (await kernel.statistics()).memory
     for _ in range(30_000):
         deaf.post(m.Statistics)
@@ -137,5 +134,5 @@ async def test_a_frontend_that_asks_and_reads_nothing_is_dropped_and_costs_nothi
         statistics = await kernel.statistics()
         return statistics.stuck == 1 and len(statistics.sessions) == 1
 
-    await wait.eventually(dropped)
+    await eventually(dropped)
     assert (await kernel.statistics()).memory < before + 32 * 1024 * 1024

@@ -16,6 +16,9 @@ from cellwire.protocol import Limits, connect, launch_kernel, link
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.notebook import Item
+from support.processes import gone
+from support.replicas import truth
+from support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -100,12 +103,12 @@ def is_acknowledgement(frame: bytes) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, wait, bare):
+async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, bare):
     draw, prefix = random.Random(seed), f"seed {seed} number "
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 1"})
         stranger = bare(kernel.connection)
-        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+        await stranger.greet()
         before = None
         for first in range(0, FRAMES // 2, AT_ONCE):
             expected: set[str] = set()
@@ -121,7 +124,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
             # A frame in which nobody can read an id is answered too, with an empty one perhaps.
             answers: Counter[str] = Counter()
             while answers.total() < due:
-                message = await _reply(stranger)
+                message = await stranger.reply(acknowledging=True)
                 answers[message.id] += 1
                 # Whatever was changed by chance: the stranger stays one who may ask.
                 if isinstance(message, m.Error) and message.code == "internal":
@@ -138,37 +141,23 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
         finished = await kernel.run({"a": "x = 7\nx"})
         assert finished.status == "ok"
         assert kernel.notebook.runner.generation == 1
-        seq, state = await wait.truth(kernel)
+        seq, state = await truth(kernel)
         assert (kernel.seq, encode(kernel.notebook)) == (seq, state)
-
-
-async def _reply(stranger):
-    """Return the next reply, acknowledging what else comes."""
-    received = getattr(stranger, "received", 0)
-    while True:
-        frames = await stranger.receive()
-        message = msgspec.msgpack.decode(frames[0], type=m.FromKernel)
-        if not isinstance(message, m.Batch | m.Snapshot):
-            if isinstance(message, m.Welcome):
-                stranger.received = 0
-            return message
-        received = stranger.received = getattr(stranger, "received", 0) + sum(map(len, frames))
-        stranger.send(encode(m.Acknowledge(received)))
 
 
 async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel, bare):
     stranger = bare(kernel.connection)
-    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    await stranger.greet()
     for frames in ([b""], [b"", b""], [encode(m.Ping("1")), encode(m.Ping("2"))], [b"x"] * 1000):
         stranger.send(*frames)
-        answer = await _reply(stranger)
+        answer = await stranger.reply(acknowledging=True)
         assert (type(answer), answer.code) == (m.Error, "malformed")
     assert isinstance(await stranger.ask(m.Ping), m.Pong)
 
 
 async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(kernel, bare):
     stranger = bare(kernel.connection)
-    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    await stranger.greet()
     request = encode(m.RunCells("once", [m.Cell("a", "print('ran')")]))
     for _ in range(10):
         stranger.send(request)
@@ -179,7 +168,7 @@ async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_
     assert kernel.notebook.cells["a"].run == answers[0].run
     # Another request with this id is a mistake that is told, by whomever it is made.
     other = bare(kernel.connection)
-    assert isinstance(await other.ask(m.Hello), m.Welcome)
+    await other.greet()
     other.send(encode(m.RunCells("once", [m.Cell("b", "1")])))
     assert (await other.reply("once")).code == "invalid"
 
@@ -187,7 +176,7 @@ async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_
 async def test_a_request_that_is_too_large_is_refused_and_the_kernel_goes_on(bare):
     async with launch_kernel(limits=Limits(request_bytes=MEGABYTE)) as kernel:
         stranger = bare(kernel.connection)
-        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+        await stranger.greet()
         stranger.send(encode(m.RunCells("1", [m.Cell("a", "#" * MEGABYTE)])))
         assert (await stranger.reply("1")).code == "too_large"
         monitor = stranger.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -270,9 +259,7 @@ def find_link():
 """
 
 
-async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(
-    kernel, wait, processes
-):
+async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel):
     await kernel.run({"find": FIND_LINK})
     junk = """
 import random
@@ -286,8 +273,8 @@ for i in range(2000):
     assert (await kernel.statistics()).malformed > 1500
     runner = kernel.notebook.runner.pid
     await kernel.run({"a": "link = find_link()\nlink.sendall(b'\\xff' * 100)\nimport time\ntime.sleep(1000)"})
-    await wait.until(kernel, lambda notebook: notebook.runner.condition == "dead")
+    await until(kernel, lambda notebook: notebook.runner.condition == "dead")
     assert "claims" in kernel.notebook.runner.reason
-    await processes.gone(runner)
+    await gone(runner)
     await kernel.restart_runner()
     assert (await kernel.run({"b": "6 * 7"})).status == "ok"

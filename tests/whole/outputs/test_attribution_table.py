@@ -8,13 +8,13 @@ what they wait for each other with.
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import pytest
 from cellwire.protocol import KernelClient
+from support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -288,7 +288,7 @@ def test_the_document_and_the_tests_name_the_same_sources():
 
 @pytest.mark.parametrize(("name", "place"), table().items(), ids=list(table()))
 async def test_output_goes_where_the_document_says(
-    name: str, place: str, kernel: KernelClient, wait_until: Callable[..., Any], tmp_path: Path
+    name: str, place: str, kernel: KernelClient, tmp_path: Path
 ):
     source = SOURCES[name]
     pipes = {"go": str(tmp_path / "go"), "done": str(tmp_path / "done")}
@@ -316,10 +316,10 @@ async def test_output_goes_where_the_document_says(
         return {**consoles, "": kernel.notebook.console.text(stream)[before if stream == "stdout" else 0 :]}
 
     if source.stream == "stderr":
-        await wait_until(kernel, lambda _: source.text in written()[PLACES[place] or ""])
+        await until(kernel, lambda _: source.text in written()[PLACES[place] or ""])
         assert [cell for cell, text in written().items() if source.text in text] == [PLACES[place]]
     # A child's own pipe may be read a moment after its cell has ended; nothing else is.
-    await wait_until(
+    await until(
         kernel, lambda _: sum(map(len, written("stdout").values())) >= sum(map(len, expected.values()))
     )
     assert written("stdout") == expected

@@ -9,6 +9,8 @@ import anyio
 import pytest
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
 from cellwire.protocol import events as e
+from support.replicas import replicas_agree
+from support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -65,14 +67,12 @@ for thread in threads:
 
 
 @pytest.mark.parametrize("operations", [20_000, pytest.param(100_000, marks=soak)])
-async def test_16_threads_change_one_list_and_three_replicas_are_its_image(
-    operations, own_kernel, wait_until, replicas_agree
-):
+async def test_16_threads_change_one_list_and_three_replicas_are_its_image(operations, own_kernel):
     events = own_kernel.events()
     async with connect(own_kernel.connection_file) as early:
         queued = await own_kernel.run({"a": CHANGES.format(operations=operations)}, wait=False)
         # Signal 1: the threads are at work when the third one joins.
-        await wait_until(own_kernel, lambda it: "a" in it.cells and it.cells["a"].outputs)
+        await until(own_kernel, lambda it: "a" in it.cells and it.cells["a"].outputs)
         async with connect(own_kernel.connection_file) as late:
             async for event in events:
                 if isinstance(event, e.RunFinished) and event.run == queued.run:
@@ -112,15 +112,13 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("words", DEATHS)
-async def test_every_write_that_had_returned_when_the_runner_died_is_everywhere(
-    words, kernel, wait_until, replicas_agree, tmp_path
-):
+async def test_every_write_that_had_returned_when_the_runner_died_is_everywhere(words, kernel, tmp_path):
     path = tmp_path / "returned"
     path.write_bytes(bytes(32))
     async with connect(kernel.connection_file) as other:
         finished = await kernel.run({"a": DYING.format(path=str(path), death=DEATHS[words])})
         assert finished.status == "error"
-        await wait_until(kernel, lambda it: it.runner.condition == "dead")
+        await until(kernel, lambda it: it.runner.condition == "dead")
         assert words in kernel.notebook.runner.reason
         await replicas_agree(kernel, other)
     counts = struct.unpack("=8i", path.read_bytes())
@@ -229,9 +227,7 @@ write("end", 1)
 
 
 @pytest.mark.parametrize("strikes", [2_000, pytest.param(10_000, marks=soak)])
-async def test_a_storm_of_keyboard_interrupts_loses_tears_and_repeats_nothing(
-    strikes, own_kernel, replicas_agree
-):
+async def test_a_storm_of_keyboard_interrupts_loses_tears_and_repeats_nothing(strikes, own_kernel):
     await own_kernel.run({"a": STORM.format(strikes=strikes)})
     cell = own_kernel.notebook.cells["a"]
     assert cell.status == "ok", cell.error
@@ -292,7 +288,7 @@ assert held.write(1, b"x" * 1_999_999 + b"\\n", 2_000_000) == 2_000_000
 held.printf(b"%s\\n", b"y" * 1_000_000)
 print("end")
 """
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": source})).status == "ok"
     assert out(kernel) == "begin\n" + "x" * 1_999_999 + "\n" + "y" * 1_000_000 + "\nend\n"
 
@@ -318,7 +314,7 @@ async def test_characters_are_put_together_wherever_another_cell_cuts_them(kerne
     assert (out(kernel, "a"), out(kernel, "b")) == ("😀€é", "€😀é")
 
 
-async def test_bytes_that_are_no_text_are_replaced_and_cost_nothing_else(kernel, wait_until):
+async def test_bytes_that_are_no_text_are_replaced_and_cost_nothing_else(kernel):
     source = r"""
 import os, subprocess, sys
 sys.stdout.buffer.write(b"1 \xff\xfe\n")
@@ -331,7 +327,7 @@ os.write(1, b"5 \xf0\x9f")
     # The end may be the beginning of a character, and is kept back until the runner ends.
     assert out(kernel) == "1 ��\n2 � \0\n3 �(\n4 \\ud800\n5 "
     await kernel.restart_runner()
-    await wait_until(kernel, lambda it: it.cells["a"].console.text("stdout").endswith("5 �"))
+    await until(kernel, lambda it: it.cells["a"].console.text("stdout").endswith("5 �"))
 
 
 async def test_what_exceeds_a_limit_says_so_and_the_rest_is_there(tmp_path: Path):

@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 import pytest
 from cellwire.protocol import KernelClient
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +204,6 @@ async def test_no_library_is_imported_that_the_user_has_not_imported(own_kernel)
     names = f"sorted({set(LIBRARIES)!r} & set(__import__('sys').modules))"
     assert await shown(own_kernel, names) == "[]"
     assert (await own_kernel.run({"a": EVERYTHING, "b": "1 / 0"})).failed == ["b"]
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         await own_kernel.variables()
     assert await shown(own_kernel, names) == "[]"
