@@ -119,7 +119,7 @@ class Frontend:
         deadline = time.monotonic() + seconds
         while not condition():
             left = deadline - time.monotonic()
-            if left <= 0 or not self.socket.poll(left * 1000):
+            if left <= 0 or not self.socket.poll(int(left * 1000)):
                 raise TimeoutError(f"not within {seconds} s; last events {self.events[-3:]}")
             self.take(self.socket.recv_multipart())
 
@@ -164,7 +164,7 @@ class Frontend:
         id = self.post(m.Hello, m.PROTOCOL, "", self.welcome.epoch, self.seq)
         while id not in self.replies:
             # What comes before the answer belongs to the session before and need not continue the state.
-            assert self.socket.poll(LIMIT * 1000)
+            assert self.socket.poll(int(LIMIT * 1000))
             frames = self.socket.recv_multipart()
             if b"Welcome" in frames[0][:20]:
                 self.take(frames)

@@ -258,7 +258,7 @@ def _moved(code: CodeType) -> set[str]:
     }
 
 
-FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=120, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
 
 
 def shown(namespace: dict[str, Any]) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pytest
 import zmq
 from cellwire.kernel.loop import Loop
 from cellwire.kernel.runner_link import RunnerLink
-from cellwire.protocol import Limits, connect, launch_kernel, link
+from cellwire.protocol import KernelClient, Limits, connect, launch_kernel, link
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.notebook import Item
@@ -109,7 +109,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
         await kernel.run({"a": "x = 1"})
         stranger = bare(kernel.connection)
         await stranger.greet()
-        before = None
+        before = 0
         for first in range(0, FRAMES // 2, AT_ONCE):
             expected: set[str] = set()
             due = 1
@@ -132,7 +132,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
             assert expected <= set(answers)
             # (Ids that were changed by chance may have been so twice.)
             assert {count for id, count in answers.items() if id.startswith(prefix)} == {1}
-            if before is None:
+            if not before:
                 before = (await kernel.statistics()).memory
         assert (await kernel.statistics()).memory < before + 16 * MEGABYTE
         assert (await kernel.statistics()).malformed > FRAMES // 20
@@ -145,7 +145,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
         assert (kernel.seq, encode(kernel.notebook)) == (seq, state)
 
 
-async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel, bare):
+async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel: KernelClient, bare):
     stranger = bare(kernel.connection)
     await stranger.greet()
     for frames in ([b""], [b"", b""], [encode(m.Ping("1")), encode(m.Ping("2"))], [b"x"] * 1000):
@@ -155,7 +155,9 @@ async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel
     assert isinstance(await stranger.ask(m.Ping), m.Pong)
 
 
-async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(kernel, bare):
+async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(
+    kernel: KernelClient, bare
+):
     stranger = bare(kernel.connection)
     await stranger.greet()
     request = encode(m.RunCells("once", [m.Cell("a", "print('ran')")]))
@@ -259,7 +261,7 @@ def find_link():
 """
 
 
-async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel):
+async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel: KernelClient):
     await kernel.run({"find": FIND_LINK})
     junk = """
 import random

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from time import monotonic
 
 import anyio
 import msgspec
@@ -52,20 +51,6 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport):
     assert all("shut down" in text for _, _, text in ends)
 
 
-async def test_a_stuck_frontend_delays_the_end_only_by_the_time_for_draining(follow):
-    limits = Limits(items=OPERATIONS, window_bytes=64 * 1024, drain_seconds=1.0)
-    async with launch_kernel(limits=limits) as kernel:
-        stuck = follow(kernel)
-        stuck.stop()
-        await kernel.run({"a": APPENDING})
-        before = monotonic()
-        await kernel.shutdown()
-        # It was waited for; that nothing waits for longer is what the time limit of every test says.
-        assert monotonic() - before > 0.9
-        assert len(kernel.notebook.cells["a"].outputs) == OPERATIONS
-    await gone(kernel.connection.pid)
-
-
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 async def test_nothing_is_left_of_a_kernel_that_has_ended(transport, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime := tmp_path))
@@ -98,22 +83,6 @@ async def test_a_termination_is_a_shutdown_in_order(source):
         assert kernel.notebook.idle
     await gone(*pids)
     assert not os.path.exists(kernel.connection_file)
-
-
-async def test_a_second_termination_ends_at_once(follow):
-    limits = Limits(items=OPERATIONS, window_bytes=64 * 1024, drain_seconds=1000.0)
-    async with launch_kernel(limits=limits, detached=True) as kernel:
-        stuck = follow(kernel)
-        stuck.stop()
-        await kernel.run({"a": APPENDING})
-        events = kernel.events()
-        pids = [kernel.connection.pid, *children_of(kernel.connection.pid)]
-        os.kill(kernel.connection.pid, signal.SIGTERM)
-        while type(await anext(events)) is not e.KernelClosing:
-            pass
-        os.kill(kernel.connection.pid, signal.SIGTERM)
-        await gone(*pids)
-    assert not os.path.exists(os.path.dirname(kernel.connection_file))
 
 
 async def test_leaving_the_context_in_the_middle_of_everything_ends_everything():

@@ -46,7 +46,9 @@ ASKING = {
 
 @pytest.mark.parametrize("where", ["main", "thread"])
 @pytest.mark.parametrize("asking", ASKING)
-async def test_any_frontend_may_answer_and_only_one_does(asking, where, kernel, other):
+async def test_any_frontend_may_answer_and_only_one_does(
+    asking, where, kernel: KernelClient, other: KernelClient
+):
     prompt, password, value = ASKING[asking]
     source = asking if where == "main" else IN_THREAD.format(asking=asking)
     await kernel.run({"a": source}, wait=False)
@@ -64,7 +66,9 @@ async def test_any_frontend_may_answer_and_only_one_does(asking, where, kernel, 
     assert kernel.notebook.inputs == []
 
 
-async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_not_mix(kernel, other):
+async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_not_mix(
+    kernel: KernelClient, other: KernelClient
+):
     cells = {
         "a": "import threading\n"
         "asking, found = threading.Event(), []\n"
@@ -90,7 +94,7 @@ async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
-async def test_the_debugger_is_driven_by_answers(where, kernel, other):
+async def test_the_debugger_is_driven_by_answers(where, kernel: KernelClient, other: KernelClient):
     function = "def debugged():\n    secret = 42\n    breakpoint()\n    return secret\n"
     source = function + ("debugged()" if where == "main" else IN_THREAD.format(asking="debugged()"))
     await kernel.run({"a": source}, wait=False)
@@ -105,7 +109,7 @@ async def test_the_debugger_is_driven_by_answers(where, kernel, other):
     assert plain(kernel) == ["43"]
 
 
-async def test_an_interrupt_withdraws_the_question(kernel, other):
+async def test_an_interrupt_withdraws_the_question(kernel: KernelClient, other: KernelClient):
     await kernel.run({"a": "input('? ')"}, wait=False)
     asked = await question(other)
     with anyio.fail_after(PATIENCE):
@@ -118,7 +122,7 @@ async def test_an_interrupt_withdraws_the_question(kernel, other):
     assert (await kernel.run({"b": "1"})).status == "ok"
 
 
-async def test_a_child_process_finds_its_standard_input_empty(kernel):
+async def test_a_child_process_finds_its_standard_input_empty(kernel: KernelClient):
     source = "import subprocess\nsubprocess.run(['cat'], capture_output=True, timeout=30).stdout"
     await kernel.run({"a": source})
     assert plain(kernel) == ["b''"]

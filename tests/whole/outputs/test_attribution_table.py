@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 import pytest
 from cellwire.protocol import KernelClient
+from cellwire.protocol.notebook import Stream
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +42,7 @@ class Source(msgspec.Struct):
     shared: str = ""
     #: What `b` does, if not what all do.
     other: str = ""
-    stream: Literal["stdout", "stderr"] = "stdout"
+    stream: Stream = "stdout"
     text: str = "from a\n"
 
 
@@ -311,7 +312,7 @@ async def test_output_goes_where_the_document_says(
     finished = await kernel.run(cells)
     assert finished.status == "ok", [cell.error for cell in kernel.notebook.cells.values()]
 
-    def written(stream: str = source.stream) -> dict[str, str]:
+    def written(stream: Stream = source.stream) -> dict[str, str]:
         consoles = {id: cell.console.text(stream) for id, cell in kernel.notebook.cells.items() if id != "s"}
         return {**consoles, "": kernel.notebook.console.text(stream)[before if stream == "stdout" else 0 :]}
 
