@@ -49,7 +49,7 @@ async def printed(client: KernelClient, text: str, cell: str = "a", times: int =
     )
 
 
-async def told_of_death(client: KernelClient) -> str:
+async def reason_of_death(client: KernelClient) -> str:
     """Return what a client's calls raise once its kernel has ended."""
     with anyio.fail_after(PATIENCE):
         while True:

@@ -39,7 +39,7 @@ def encoded(notebook: Notebook) -> bytes:
     return msgspec.msgpack.encode(notebook)
 
 
-async def test_what_follows_from_a_cell_runs_again_by_itself(kernel: KernelClient):
+async def test_dependents_of_a_cell_run_again_by_themselves(kernel: KernelClient):
     finished = await kernel.run({"a": "x = 1", "b": "x + 1"})
     assert (finished.status, finished.failed) == ("ok", [])
     assert plain(kernel, "b") == ["2"]
@@ -49,7 +49,7 @@ async def test_what_follows_from_a_cell_runs_again_by_itself(kernel: KernelClien
     assert (cell.status, cell.stale, cell.defs, cell.refs) == ("ok", False, [], ["x"])
 
 
-async def test_a_cell_that_fails_is_named_and_raises_nothing_in_the_frontend(kernel: KernelClient):
+async def test_a_cell_that_fails_is_named_and_does_not_raise_in_the_frontend(kernel: KernelClient):
     finished = await kernel.run({"a": "print('before')\n1/0", "b": "2"})
     assert (finished.status, finished.failed) == ("error", ["a"])
     cell = kernel.notebook.cells["a"]
@@ -101,14 +101,14 @@ async def test_many_runs_at_once_each_return_at_their_own_end(kernel: KernelClie
     assert kernel.notebook.idle
 
 
-async def test_idle_comes_after_every_run_that_nobody_waits_for(kernel: KernelClient):
+async def test_wait_idle_waits_for_every_queued_run(kernel: KernelClient):
     for number in range(20):
         await kernel.run({f"c{number}": "1"}, wait=False)
     await kernel.wait_idle()
     assert [cell.status for cell in kernel.notebook.cells.values()] == ["ok"] * 20
 
 
-async def test_in_lazy_mode_what_follows_is_stale_until_it_is_asked_for(kernel: KernelClient):
+async def test_in_lazy_mode_dependents_are_stale_until_they_are_run(kernel: KernelClient):
     await kernel.run({"a": "x = 1", "b": "x"})
     await kernel.set_mode("lazy")
     assert kernel.notebook.mode == "lazy"
@@ -122,7 +122,7 @@ async def test_in_lazy_mode_what_follows_is_stale_until_it_is_asked_for(kernel: 
         await kernel.set_mode("eager")  # type: ignore[arg-type]
 
 
-async def test_sources_may_be_declared_disabled_and_deleted(kernel: KernelClient):
+async def test_cells_may_be_declared_disabled_and_deleted(kernel: KernelClient):
     await kernel.sync({"a": "x = 1", "b": "x"})
     assert [cell.run for cell in kernel.notebook.cells.values()] == [0, 0]
     await kernel.configure("b", disabled=True)
@@ -136,7 +136,7 @@ async def test_sources_may_be_declared_disabled_and_deleted(kernel: KernelClient
     assert caught.value.code == "unknown_cell"
 
 
-async def test_names_are_completed_explained_and_listed(kernel: KernelClient):
+async def test_names_are_completed_inspected_and_listed(kernel: KernelClient):
     await kernel.run({"a": "alphabet = 'abc'\ndef double(n):\n    'Twice n.'\n    return 2 * n"})
     completions = await kernel.complete("alphab")
     assert "alphabet" in [item.text for item in completions.items]
@@ -146,7 +146,7 @@ async def test_names_are_completed_explained_and_listed(kernel: KernelClient):
     assert (variables["alphabet"].cell, variables["alphabet"].type) == ("a", "str")
 
 
-async def test_a_runner_that_is_replaced_keeps_outputs_and_frontends(kernel: KernelClient):
+async def test_replacing_the_runner_keeps_outputs_and_frontends(kernel: KernelClient):
     await kernel.run({"a": "x = 1\nx"})
     first = kernel.notebook.runner.pid
     await kernel.restart_runner()
@@ -199,17 +199,17 @@ async def relay(port: int, to_client: list[int], to_kernel: list[int]) -> AsyncI
 @pytest.mark.parametrize(
     ("to_client", "to_kernel"),
     [
-        # In the midst of outputs, also a few bytes after the greeting and before it.
+        # In the middle of outputs, also just before and after the greeting.
         ([30_000, 150_001, 60_002, 1_000, 400, 150_003], []),
-        # In the midst of requests, and between a request and its answer.
+        # In the middle of requests, and between a request and its answer.
         ([], [2_000, 1_500, 1_100, 1_000, 900, 600, 300]),
     ],
     ids=["to the client", "to the kernel"],
 )
-async def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(
+async def test_a_connection_that_is_cut_repeatedly_loses_and_repeats_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_client: list[int], to_kernel: list[int]
 ):
-    # However slow this machine is at the moment, a cut connection is not the death of the kernel.
+    # However slow the machine is, a cut connection must not count as the death of the kernel.
     monkeypatch.setattr(session, "GRACE_SECONDS", 30)
     to_client, to_kernel = to_client.copy(), to_kernel.copy()
     with anyio.fail_after(PATIENCE):

@@ -1,4 +1,4 @@
-"""A kernel launched with `redefine="allow"` lets several cells define a name, also after a restart."""
+"""Redefinition, revisions and interrupts in a real kernel."""
 
 import anyio
 import pytest
@@ -20,7 +20,7 @@ async def test_a_kernel_can_allow_redefinition():
             assert kernel.notebook.cells["c"].outputs[-1].data["text/plain"] == "[1, 3]"
 
 
-async def test_revisions_go_on_counting_after_the_runner_was_replaced():
+async def test_revisions_continue_after_the_runner_was_replaced():
     with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             await kernel.run({"a": "1"})
@@ -30,7 +30,7 @@ async def test_revisions_go_on_counting_after_the_runner_was_replaced():
             assert kernel.notebook.cells["a"].revision == 3
 
 
-async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
+async def test_an_interrupt_before_the_run_starts_is_not_lost():
     with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             await kernel.run({"a": "1"})
@@ -41,7 +41,7 @@ async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
                 assert kernel.notebook.cells["loop"].status in ("interrupted", "cancelled")
 
 
-async def test_an_interrupt_that_strikes_where_nothing_can_be_raised_is_repeated():
+async def test_an_interrupt_that_cannot_be_raised_at_once_is_repeated():
     source = """
 import time
 class Slow:

@@ -95,7 +95,7 @@ class Relay:
                 one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Drop every connection and take no more."""
+        """Drop every connection and accept no more."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
 
@@ -161,7 +161,7 @@ anyio.run(main)
 
 
 class Follower:
-    """A frontend in a process of its own."""
+    """A frontend in its own process."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
@@ -169,11 +169,11 @@ class Follower:
         assert process.stdout.readline() == "attached\n"
 
     def stop(self) -> None:
-        """Have it read nothing from here on, not even in ZeroMQ's threads."""
+        """Stop the process, with ZeroMQ's threads."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Have it read again."""
+        """Continue the process."""
         os.kill(self.process.pid, signal.SIGCONT)
 
     async def digest(self, seq: int) -> tuple[int, str]:

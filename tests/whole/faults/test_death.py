@@ -1,4 +1,4 @@
-"""A process that dies takes nothing with it that was written, and nobody is left behind or left waiting."""
+"""The death of a process loses no output, leaves no process behind and ends every wait."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from cellwire.protocol import KernelClient, KernelDied, RequestError, blocking, 
 from cellwire.protocol import events as e
 from support.processes import children_of, descriptors_of, gone, is_alive
 from support.replicas import truth
-from support.waiting import PATIENCE, eventually, printed, told_of_death, until
+from support.waiting import PATIENCE, eventually, printed, reason_of_death, until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize(("source", "words"), DEATHS.values(), ids=DEATHS.keys())
-async def test_the_death_of_the_runner_is_told_and_loses_nothing(source, words, kernel: KernelClient):
+async def test_the_death_of_the_runner_is_reported_and_loses_nothing(source, words, kernel: KernelClient):
     before = "import sys\nprint('the last words')\nsys.stdout.write('and no end of line')\n"
     await kernel.run({"a": "x = 1\nx", "b": "x"})
     events = kernel.events()
@@ -85,7 +85,7 @@ async def test_what_was_queued_behind_a_death_is_dropped_with_the_reason(kernel:
     first = await kernel.run({"a": "import os\ninput()\nos._exit(1)"}, wait=False)
     queued = [(await kernel.run({"b": "1"}, wait=False)).run for _ in range(5)]
     await until(kernel, lambda notebook: notebook.inputs)
-    # Signal 1: all others wait behind the one that will die.
+    # Signal 1: the other runs are queued behind the one that will die.
     await kernel.provide_input(kernel.notebook.inputs[0].id, "die")
     with anyio.fail_after(PATIENCE):
         await kernel.wait_idle()
@@ -124,19 +124,19 @@ async def pids_of_children(client: KernelClient) -> list[int]:
 
 
 @pytest.mark.parametrize("source", ENDLESS.values(), ids=ENDLESS.keys())
-async def test_a_kernel_that_is_killed_is_missed_at_once_and_takes_everything_with_it(source):
+async def test_frontends_notice_that_a_kernel_was_killed_and_its_processes_end_with_it(source):
     async with launch_kernel() as kernel:
         await kernel.run({"a": CHILDREN + source}, wait=False)
         children = await pids_of_children(kernel)
         runner = kernel.notebook.runner.pid
         async with connect(kernel.connection_file) as other:
             os.kill(kernel.connection.pid, signal.SIGKILL)
-            assert "connection" in await told_of_death(other)
-            assert "SIGKILL" in await told_of_death(kernel)
+            assert "connection" in await reason_of_death(other)
+            assert "SIGKILL" in await reason_of_death(kernel)
     await gone(runner, *children)
 
 
-async def test_everybody_who_waits_for_a_kernel_that_dies_is_told(kernel: KernelClient):
+async def test_the_death_of_the_kernel_ends_every_wait(kernel: KernelClient):
     async with connect(kernel.connection_file) as other, anyio.create_task_group() as tasks:
         told = []
 
@@ -163,7 +163,7 @@ async def test_everybody_who_waits_for_a_kernel_that_dies_is_told(kernel: Kernel
                 await anyio.sleep(0.01)
 
 
-def test_the_blocking_client_is_told_too():
+def test_the_death_of_the_kernel_ends_a_blocking_call():
     with pytest.raises(KernelDied), blocking.launch_kernel() as kernel:
         kernel.run({"a": f"import os\nos.kill({kernel.connection.pid}, 9)\nwhile True: pass"})
 
@@ -197,7 +197,7 @@ anyio.run(main)
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 @pytest.mark.parametrize("source", ENDLESS.values(), ids=ENDLESS.keys())
-async def test_a_launcher_that_is_killed_leaves_nothing_behind(source, transport, start_process):
+async def test_a_killed_launcher_leaves_nothing_behind(source, transport, start_process):
     launcher = start_process(LAUNCHER, "attached", transport, CHILDREN + source)
     pids = [int(word) for word in launcher.stdout.readline().split()]
     file = launcher.stdout.readline().strip()
@@ -209,7 +209,7 @@ async def test_a_launcher_that_is_killed_leaves_nothing_behind(source, transport
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only the end of standard input tells here")
-async def test_a_launcher_that_is_killed_leaves_nothing_behind_though_a_child_of_its_own_lives(start_process):
+async def test_a_killed_launcher_leaves_no_kernel_even_if_a_child_of_the_launcher_lives(start_process):
     launcher = start_process(LAUNCHER, "forking", "ipc", CHILDREN)
     child = int(launcher.stdout.readline())
     pids = [int(word) for word in launcher.stdout.readline().split()]
@@ -238,7 +238,7 @@ async def test_a_detached_kernel_outlives_its_launcher_and_takes_new_frontends(s
     assert not os.path.exists(file)
 
 
-async def test_a_guardian_that_was_killed_is_no_loss_while_the_kernel_lives(kernel: KernelClient):
+async def test_a_kernel_works_on_after_its_guardian_was_killed(kernel: KernelClient):
     await kernel.run({"a": "1"})
     runner = kernel.notebook.runner.pid
     for pid in set(children_of(kernel.connection.pid)) - {runner}:
@@ -250,7 +250,7 @@ async def test_a_guardian_that_was_killed_is_no_loss_while_the_kernel_lives(kern
     assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == "3"
 
 
-async def test_a_runner_that_is_killed_again_and_again_leaves_no_trace_in_the_kernel(kernel: KernelClient):
+async def test_a_runner_that_is_killed_repeatedly_leaves_nothing_in_the_kernel(kernel: KernelClient):
     def counted() -> tuple[int, int]:
         return descriptors_of(kernel.connection.pid), len(children_of(kernel.connection.pid))
 

@@ -1,4 +1,4 @@
-"""User code forks and spawns: nothing hangs, nothing is said twice, nothing stays open."""
+"""User code that forks and spawns: nothing hangs, nothing is written twice, nothing stays open."""
 
 import sys
 
@@ -59,7 +59,7 @@ doubled[-1]
     assert [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs] == ["38"]
 
 
-async def test_a_fork_whose_child_returns_from_the_cell_says_everything_once(kernel: KernelClient):
+async def test_output_appears_once_if_a_forked_child_returns_from_the_cell(kernel: KernelClient):
     source = """
 import os
 import cellwire as cw
@@ -93,7 +93,7 @@ if child:
         "os.kill(os.getpid(), 9)",
     ],
 )
-async def test_a_forked_child_may_end_as_it_likes(kernel: KernelClient, end):
+async def test_a_forked_child_may_end_in_any_way(kernel: KernelClient, end):
     source = f"""
 import os
 child = os.fork()
@@ -108,7 +108,7 @@ status != 0
     assert kernel.notebook.runner.generation == 1
 
 
-async def test_forked_children_that_print_and_append_break_no_frame(kernel: KernelClient):
+async def test_forked_children_that_print_and_append_do_not_corrupt_the_link(kernel: KernelClient):
     source = """
 import os, threading
 import cellwire as cw
@@ -139,7 +139,7 @@ cw.output.clear()
     assert (await kernel.run({"b": "6 * 7"})).status == "ok"
 
 
-async def test_ports_and_files_are_free_again_after_a_fork_and_a_kill(kernel: KernelClient):
+async def test_a_port_is_free_again_after_its_runner_forked_and_was_replaced(kernel: KernelClient):
     source = """
 import os, socket
 listener = socket.socket()
@@ -161,7 +161,7 @@ print(port)
         assert (await kernel.run({"a": again})).status == "ok"
 
 
-async def test_processes_leave_no_descriptors_behind_in_kernel_and_runner(kernel: KernelClient):
+async def test_child_processes_leave_no_descriptors_in_kernel_and_runner(kernel: KernelClient):
     source = """
 import multiprocessing, os, subprocess
 for _ in range(20):
@@ -187,7 +187,7 @@ for _ in range(20):
     await eventually(as_before)
 
 
-async def test_a_flood_from_a_child_holds_up_neither_its_cell_nor_an_interrupt(kernel: KernelClient):
+async def test_a_child_that_floods_its_output_delays_neither_kernel_nor_interrupt(kernel: KernelClient):
     await kernel.run({"a": "import subprocess\nsubprocess.run(['yes', 'x' * 100])"}, wait=False)
     await until(kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0)
     await kernel.ping()

@@ -1,4 +1,4 @@
-"""An interrupt ends what runs, whatever it is; what holds out is replaced, and nothing else is lost."""
+"""An interrupt ends any cell; a runner that resists is replaced, and nothing else is lost."""
 
 import os
 
@@ -63,7 +63,7 @@ while True:
 
 
 @pytest.mark.parametrize("source", LASTING.values(), ids=LASTING.keys())
-async def test_an_interrupt_ends(source, kernel: KernelClient):
+async def test_an_interrupt_ends_the_cell(source, kernel: KernelClient):
     source = f"print('begun', flush=True)\n{source}"
     async with anyio.create_task_group() as tasks:
         finished = []
@@ -105,7 +105,7 @@ subprocess.run(["sleep", "1000"])
     await gone(*children)
 
 
-async def test_what_was_queued_is_dropped_with_one_reason_and_what_comes_after_runs(kernel: KernelClient):
+async def test_an_interrupt_drops_queued_runs_and_later_ones_run(kernel: KernelClient):
     events = kernel.events()
     await kernel.run({"a": "while True: pass"}, wait=False)
     queued = [await kernel.run({f"q{i}": "1"}, wait=False) for i in range(20)]
@@ -139,7 +139,7 @@ print("end")
 """
 
 
-async def test_a_cell_that_swallows_an_interrupt_is_ended_by_as_many_as_it_takes(kernel: KernelClient):
+async def test_a_cell_that_swallows_interrupts_receives_each_one(kernel: KernelClient):
     await kernel.run({"a": SWALLOWING}, wait=False)
     for times in (1, 2):
         await printed(kernel, "waits", times=times)
@@ -150,7 +150,7 @@ async def test_a_cell_that_swallows_an_interrupt_is_ended_by_as_many_as_it_takes
 
 
 async def test_interrupts_at_any_moment_break_nothing(kernel: KernelClient):
-    """Interrupts strike user code, the emission under it and our own code; afterwards everything works."""
+    """Interrupts arrive in user code, during emission and in our own code; afterwards everything works."""
     source = """
 import cellwire as cw
 class Loud:
@@ -185,13 +185,13 @@ while True:
     assert (kernel.seq, msgspec.msgpack.encode(kernel.notebook)) == (seq, state)
 
 
-async def test_an_interrupt_of_nothing_is_harmless(kernel: KernelClient):
+async def test_an_interrupt_while_nothing_runs_is_harmless(kernel: KernelClient):
     for _ in range(20):
         await kernel.interrupt()
     assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_a_handler_that_a_cell_has_left_does_not_keep_later_ones_from_being_interrupted(
+async def test_a_signal_handler_set_by_one_cell_does_not_protect_later_cells_from_interrupts(
     kernel: KernelClient,
 ):
     await kernel.run({"a": "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL);"})
@@ -203,10 +203,10 @@ async def test_a_handler_that_a_cell_has_left_does_not_keep_later_ones_from_bein
     assert kernel.notebook.runner.generation == 1
 
 
-# Force
+# Runners that have to be replaced
 
 HOLDING = {
-    # Nothing in this loop ever looks at signals, and it never lets go of the interpreter's lock.
+    # This loop never checks for signals and never releases the interpreter's lock.
     "a loop in C": """
 print("begun", flush=True)
 sum(iter(int, 1))
@@ -226,7 +226,7 @@ os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("source", HOLDING.values(), ids=HOLDING.keys())
-async def test_code_that_cannot_be_interrupted_is_replaced_and_everything_written_stays(source):
+async def test_a_runner_that_cannot_be_interrupted_is_replaced_and_its_output_stays(source):
     async with launch_kernel(limits=Limits(unresponsive_seconds=0.5)) as kernel:
         await kernel.run({"a": "x = 1\nx", "c": "print('kept'); x"})
         await kernel.run({"b": source}, wait=False)
@@ -265,7 +265,7 @@ async def test_code_that_cannot_be_interrupted_is_replaced_and_everything_writte
         assert os.getpgid(kernel.notebook.runner.pid) == kernel.notebook.runner.pid
 
 
-async def test_a_runner_that_responds_again_is_ready_again():
+async def test_a_runner_that_responds_again_is_reported_ready():
     async with launch_kernel(limits=Limits(unresponsive_seconds=0.3)) as kernel:
         source = "import ctypes\nctypes.PyDLL(None).usleep(900_000)\nctypes.PyDLL(None).usleep(900_000)"
         queued = await kernel.run({"a": source}, wait=False)

@@ -1,4 +1,4 @@
-"""Every bound can be reached: the user sees it, and everything else goes on as if nothing were."""
+"""When a limit is reached, the user sees it and everything else goes on as before."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def limited(**bounds) -> AsyncIterator[KernelClient]:
-    """A kernel with these limits, which has to be in order when the test is done with it."""
+    """A kernel with these limits; after the test it must still work."""
     async with launch_kernel(limits=Limits(**bounds)) as kernel:
         await kernel.run({"other": "x = 1\nprint('kept')\nx"})
         yield kernel
@@ -31,7 +31,7 @@ async def limited(**bounds) -> AsyncIterator[KernelClient]:
             assert msgspec.msgpack.encode(fresh.notebook) == msgspec.msgpack.encode(kernel.notebook)
 
 
-async def test_the_limits_in_force_are_told_to_every_frontend(bare):
+async def test_every_frontend_is_sent_the_limits_in_force(bare):
     async with limited(items=7, drain_seconds=0.5) as kernel:
         welcome = await bare(kernel.connection).greet()
         assert welcome.limits == Limits(items=7, drain_seconds=0.5)
@@ -48,7 +48,7 @@ async def test_an_item_that_is_too_large_says_so_in_its_place():
         assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == "'fits'"
 
 
-async def test_more_items_than_allowed_end_in_one_that_says_so():
+async def test_too_many_items_end_in_one_that_says_so():
     async with limited(items=100) as kernel:
         await kernel.run(
             {"a": "import cellwire as cw\nfor i in range(1000): cw.output.append(i)\nprint('end')"}
@@ -59,7 +59,7 @@ async def test_more_items_than_allowed_end_in_one_that_says_so():
         assert (cell.status, cell.console.text()) == ("ok", "end\n")
 
 
-async def test_a_console_past_its_bound_keeps_its_end_and_says_how_much_is_gone():
+async def test_a_console_past_its_bound_keeps_the_end_and_counts_what_it_dropped():
     async with limited(console_chars=10_000) as kernel:
         await kernel.run({"a": "for i in range(10_000): print(i)"})
         console = kernel.notebook.cells["a"].console
@@ -69,7 +69,7 @@ async def test_a_console_past_its_bound_keeps_its_end_and_says_how_much_is_gone(
         assert len(console.text()) <= 10_000
 
 
-async def test_a_small_ring_and_a_small_window_cost_no_event():
+async def test_a_small_ring_and_a_small_window_lose_no_event():
     async with limited(ring_bytes=4096, window_bytes=8192, batch_bytes=2048) as kernel:
         async with connect(kernel.connection_file) as other:
             source = "import cellwire as cw\nfor i in range(5000): cw.output.append(i)\n'z' * 100_000"
@@ -104,7 +104,7 @@ async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_lat
             assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel: KernelClient):
+async def test_too_many_questions_for_a_busy_runner_are_refused(bare, kernel: KernelClient):
     await kernel.run({"a": "print('begun', flush=True)\nsum(iter(int, 1))"}, wait=False)
     await printed(kernel, "begun")
     asking = bare(kernel.connection)
@@ -120,7 +120,7 @@ async def test_more_questions_than_the_runner_can_take_are_refused(bare, kernel:
     assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_a_frontend_that_asks_and_reads_nothing_is_dropped_and_costs_nothing(
+async def test_a_frontend_that_asks_without_reading_answers_is_dropped_and_costs_no_memory(
     kernel: KernelClient, bare
 ):
     deaf = bare(kernel.connection, rcvhwm=1)

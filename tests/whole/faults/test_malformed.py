@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, from frontends or on the link: no crash, one answer where an id can be read."""
+"""Arbitrary bytes from frontends or on the link never crash the kernel; a readable id gets one answer."""
 
 import os
 import random
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 #: Frames of each test; two hundred thousand in the soak.
 FRAMES = int(os.environ.get("CELLWIRE_FRAMES", 20_000))
-#: Sent before their answers are read.
+#: Frames sent before their answers are read.
 AT_ONCE = 250
 MEGABYTE = 1024 * 1024
 
@@ -44,13 +44,13 @@ REQUESTS = [
     m.Ping("id"),
     m.Statistics("id"),
 ]
-#: Seldom sent: the runner takes milliseconds for an answer.
+#: Sent rarely, since the runner takes milliseconds to answer.
 QUESTIONS = [m.Complete("id", "pri", 3), m.Inspect("id", "print", 3), m.Variables("id")]
 ODD = [None, True, -1, 1 << 63, 0.5, "", "x", "ü" * 300, b"", b"\xff", [], {}, [[[]]], {"id": {}}, {1: 2}]
 
 
 def mutated(draw: random.Random, id: str) -> bytes:
-    """Return a frame that is, or almost is, a request of this id."""
+    """Return a request with this id, perhaps damaged."""
     plain = msgspec.to_builtins(draw.choice(QUESTIONS if draw.randrange(50) == 0 else REQUESTS))
     plain["id"] = id
     for _ in range(draw.randrange(3)):
@@ -78,13 +78,13 @@ def mutated(draw: random.Random, id: str) -> bytes:
     elif kind == 4 and draw.randrange(4) == 0:
         frame[:] = b"\x81\xa4type" + b"\x91" * draw.choice([10, 1000, 100_000])
     elif kind == 5 and draw.randrange(4) == 0:
-        # Claims of four thousand million elements, or bytes.
+        # Claims to hold four billion elements or bytes.
         frame[:] = draw.choice([b"\xdf", b"\xdd", b"\xdb", b"\xc6"]) + b"\xff" * 4 + bytes(frame)
     return bytes(frame)
 
 
 def readable_id(frame: bytes) -> str | None:
-    """Return the id that anybody can read in a frame, a map whose keys are text; None if there is none."""
+    """Return the id in a frame that is a map with text keys; None if there is none."""
     with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         content = msgspec.msgpack.decode(frame)
         if (
@@ -103,7 +103,7 @@ def is_acknowledgement(frame: bytes) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, bare):
+async def test_every_frame_with_an_id_gets_exactly_one_answer_and_none_does_harm(seed, bare):
     draw, prefix = random.Random(seed), f"seed {seed} number "
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 1"})
@@ -121,16 +121,16 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
                     if id := readable_id(frame):
                         expected.add(id)
             expected.add(stranger.post(m.Ping))
-            # A frame in which nobody can read an id is answered too, with an empty one perhaps.
+            # A frame without a readable id is answered too, perhaps with an empty id.
             answers: Counter[str] = Counter()
             while answers.total() < due:
                 message = await stranger.reply(acknowledging=True)
                 answers[message.id] += 1
-                # Whatever was changed by chance: the stranger stays one who may ask.
+                # Random damage must not reach a fault in the kernel.
                 if isinstance(message, m.Error) and message.code == "internal":
                     pytest.fail(f"a fault of the kernel's own: {message}")
             assert expected <= set(answers)
-            # (Ids that were changed by chance may have been so twice.)
+            # Damaged ids may collide, so only intact ones are counted.
             assert {count for id, count in answers.items() if id.startswith(prefix)} == {1}
             if not before:
                 before = (await kernel.statistics()).memory
@@ -145,7 +145,7 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
         assert (kernel.seq, encode(kernel.notebook)) == (seq, state)
 
 
-async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel: KernelClient, bare):
+async def test_empty_messages_and_messages_of_several_frames_are_malformed(kernel: KernelClient, bare):
     stranger = bare(kernel.connection)
     await stranger.greet()
     for frames in ([b""], [b"", b""], [encode(m.Ping("1")), encode(m.Ping("2"))], [b"x"] * 1000):
@@ -155,9 +155,7 @@ async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel
     assert isinstance(await stranger.ask(m.Ping), m.Pong)
 
 
-async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(
-    kernel: KernelClient, bare
-):
+async def test_a_repeated_request_is_answered_again_and_carried_out_once(kernel: KernelClient, bare):
     stranger = bare(kernel.connection)
     await stranger.greet()
     request = encode(m.RunCells("once", [m.Cell("a", "print('ran')")]))
@@ -168,7 +166,7 @@ async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_
     await kernel.wait_idle()
     assert kernel.notebook.cells["a"].console.text() == "ran\n"
     assert kernel.notebook.cells["a"].run == answers[0].run
-    # Another request with this id is a mistake that is told, by whomever it is made.
+    # Another request with this id is refused, from any frontend.
     other = bare(kernel.connection)
     await other.greet()
     other.send(encode(m.RunCells("once", [m.Cell("b", "1")])))
@@ -211,7 +209,7 @@ EVENTS = [
 ]
 
 
-def test_the_links_decoder_takes_whatever_comes_and_counts_what_it_cannot_read(capfd):
+def test_the_link_survives_any_bytes_and_counts_the_frames_it_cannot_decode(capfd):
     draw = random.Random(1)
     loop = Loop()
     kernels, runners = socket.socketpair()
@@ -261,7 +259,7 @@ def find_link():
 """
 
 
-async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(kernel: KernelClient):
+async def test_user_code_that_writes_nonsense_to_the_link_ends_only_its_own_runner(kernel: KernelClient):
     await kernel.run({"find": FIND_LINK})
     junk = """
 import random

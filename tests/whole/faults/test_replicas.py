@@ -1,4 +1,4 @@
-"""Every frontend's copy is the kernel's, to the byte, whatever the frontend does meanwhile."""
+"""Every frontend's copy equals the kernel's state to the byte, whatever happens to its connection."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from support.waiting import PATIENCE, caught_up, eventually
 
 pytestmark = pytest.mark.anyio
 
-#: Operations on outputs of each test of that kind; half a million in the soak.
+#: Changes of outputs in one test; half a million in the soak.
 OPERATIONS = int(os.environ.get("CELLWIRE_OPERATIONS", 32_000))
 MEGABYTE = 1024 * 1024
 
@@ -56,7 +56,7 @@ for i in range(35):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_three_frontends_hold_what_the_kernel_holds_whatever_befalls_them(transport, follow, relay):
+async def test_late_silent_and_disconnected_frontends_end_up_with_the_kernels_state(transport, follow, relay):
     async with (
         launch_kernel(
             transport=transport, limits=Limits(items=OPERATIONS, ring_bytes=2 * MEGABYTE)
@@ -69,7 +69,7 @@ async def test_three_frontends_hold_what_the_kernel_holds_whatever_befalls_them(
         silent = follow(kernel)
         silent.stop()
         await kernel.run({"a": CHANGING}, wait=False)
-        # One drops its connection three times, and each time goes on where it stood.
+        # One frontend loses its connection three times and continues where it was.
         for quarter in range(1, 4):
             least = kernel.seq + quarter * OPERATIONS // 4
             await caught_up(cut_off, min(least, OPERATIONS // 2))
@@ -97,7 +97,7 @@ async def _made(way, connections: int) -> bool:
 
 
 async def _attached(tasks, file):
-    """Return a client of `file` that stays for as long as `tasks`."""
+    """Return a client that stays attached as long as `tasks` runs."""
 
     async def stay(*, task_status):
         async with connect(file, timeout=PATIENCE) as client:
@@ -108,7 +108,7 @@ async def _attached(tasks, file):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_large_figures_arrive_whole_everywhere_and_hold_nothing_up(transport, follow):
+async def test_large_figures_arrive_whole_at_every_frontend(transport, follow):
     limits = Limits(ring_bytes=8 * MEGABYTE)
     async with launch_kernel(transport=transport, limits=limits) as kernel:
         before = (await kernel.statistics()).memory
@@ -125,7 +125,7 @@ async def test_large_figures_arrive_whole_everywhere_and_hold_nothing_up(transpo
         assert during - before < len(state) + 8 * MEGABYTE + 32 * MEGABYTE
 
 
-async def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_comes_back(follow):
+async def test_a_stuck_frontend_is_dropped_and_comes_back(follow):
     limits = Limits(window_bytes=64 * 1024, ring_bytes=256 * 1024, stuck_seconds=2.0)
     async with launch_kernel(limits=limits) as kernel:
         stuck = follow(kernel)
@@ -141,8 +141,8 @@ async def test_a_stuck_frontend_costs_the_others_nothing_is_dropped_and_comes_ba
         assert len((await kernel.statistics()).sessions) == 2
 
 
-async def test_a_frontend_dropped_with_its_connection_full_of_small_messages_comes_back(follow):
-    # ZeroMQ refuses messages long before the window is full, the one with the reason too.
+async def test_a_frontend_whose_connection_was_full_of_small_messages_comes_back(follow):
+    # ZeroMQ refuses messages long before the window is full, even the one that gives the reason.
     async with launch_kernel(limits=Limits(window_bytes=64 * MEGABYTE, stuck_seconds=2.0)) as kernel:
         stuck = follow(kernel)
         stuck.stop()

@@ -1,4 +1,4 @@
-"""A kernel that ends has told everybody everything, takes bounded time, and leaves nothing."""
+"""A kernel that ends sends everything to its frontends first and leaves nothing behind."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from cellwire.protocol import Limits, connect, launch_kernel
 from cellwire.protocol import events as e
 from support.processes import children_of, gone
-from support.waiting import PATIENCE, printed, told_of_death, until
+from support.waiting import PATIENCE, printed, reason_of_death, until
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +23,13 @@ print("end")
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_every_healthy_frontend_has_everything_at_the_end(transport):
+async def test_a_kernel_that_shuts_down_sends_everything_to_healthy_frontends_first(transport):
     ends = []
 
     async def follow(file: str, *, task_status) -> None:
         async with connect(file, timeout=PATIENCE) as other:
             task_status.started()
-            text = await told_of_death(other)
+            text = await reason_of_death(other)
             ends.append((other.seq, msgspec.msgpack.encode(other.notebook), text))
 
     async with (
@@ -38,7 +38,7 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport):
     ):
         for _ in range(3):
             await tasks.start(follow, kernel.connection_file)
-        # The end is asked for while most of this is still on its way.
+        # The shutdown is requested while most events are still on their way.
         await kernel.run({"a": APPENDING}, wait=False)
         await printed(kernel, "end")
         with anyio.fail_after(PATIENCE):
@@ -52,7 +52,7 @@ async def test_every_healthy_frontend_has_everything_at_the_end(transport):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_nothing_is_left_of_a_kernel_that_has_ended(transport, tmp_path, monkeypatch):
+async def test_a_kernel_that_ended_leaves_no_process_and_no_file(transport, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime := tmp_path))
     if len(str(runtime)) > 60:
         monkeypatch.setenv("XDG_RUNTIME_DIR", "")
@@ -73,19 +73,19 @@ async def test_nothing_is_left_of_a_kernel_that_has_ended(transport, tmp_path, m
 @pytest.mark.parametrize(
     "source", ["pass", "while True: pass", "sum(iter(int, 1))"], ids=["idle", "busy", "holding the lock"]
 )
-async def test_a_termination_is_a_shutdown_in_order(source):
+async def test_sigterm_is_an_orderly_shutdown_whatever_the_runner_does(source):
     async with launch_kernel(detached=True) as kernel:
         await kernel.run({"a": f"print('begun', flush=True)\n{source}"}, wait=False)
         await printed(kernel, "begun")
         pids = [kernel.connection.pid, *children_of(kernel.connection.pid)]
         os.kill(kernel.connection.pid, signal.SIGTERM)
-        assert "terminated" in await told_of_death(kernel)
+        assert "terminated" in await reason_of_death(kernel)
         assert kernel.notebook.idle
     await gone(*pids)
     assert not os.path.exists(kernel.connection_file)
 
 
-async def test_leaving_the_context_in_the_middle_of_everything_ends_everything():
+async def test_leaving_the_context_while_a_cell_runs_ends_every_process():
     pids = []
 
     async def leave() -> None:

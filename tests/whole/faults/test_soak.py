@@ -1,4 +1,4 @@
-"""What takes minutes: a long life, and the other tests of faults at their full size. Run by `make soak`."""
+"""Tests that take minutes, run by `make soak`: a long life, and the other fault tests at full size."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ FULL_SIZE = {
 }
 
 
-async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_as_it_was():
+async def test_many_runs_attaches_interrupts_and_restarts_leave_memory_and_processes_as_they_were():
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 0", "b": "x"})
         begun = None
@@ -63,7 +63,7 @@ async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_
         assert (statistics.malformed, statistics.stuck) == (0, 0)
 
 
-def test_the_other_tests_of_faults_pass_at_their_full_size():
+def test_the_other_fault_tests_pass_at_full_size():
     here = Path(__file__)
     others = [str(path) for path in sorted(here.parent.glob("test_*.py")) if path != here]
     ran = subprocess.run(

@@ -15,7 +15,7 @@ async def notebook(anyio_backend: str) -> AsyncIterator[KernelClient]:
 
 @pytest.fixture
 async def kernel(notebook: KernelClient) -> AsyncIterator[KernelClient]:
-    """The module's kernel without cells, with a runner of its own if a test left that one busy or dead."""
+    """The module's kernel without cells, with a new runner if the last test left it busy or dead."""
     yield notebook
     if not notebook.notebook.idle or notebook.notebook.runner.condition != "ready":
         await notebook.restart_runner()

@@ -66,7 +66,7 @@ async def test_any_frontend_may_answer_and_only_one_does(
     assert kernel.notebook.inputs == []
 
 
-async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_not_mix(
+async def test_answers_to_two_threads_of_different_cells_do_not_mix(
     kernel: KernelClient, other: KernelClient
 ):
     cells = {
@@ -94,13 +94,13 @@ async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
-async def test_the_debugger_is_driven_by_answers(where, kernel: KernelClient, other: KernelClient):
+async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: KernelClient):
     function = "def debugged():\n    secret = 42\n    breakpoint()\n    return secret\n"
     source = function + ("debugged()" if where == "main" else IN_THREAD.format(asking="debugged()"))
     await kernel.run({"a": source}, wait=False)
     answered: list[PendingInput] = []
     for client, command in ((kernel, "p secret + 1"), (other, "secret = 43"), (kernel, "c")):
-        # This copy may still have the question that the other frontend has answered.
+        # This copy may still hold the question that the other frontend answered.
         await until(client, lambda it: it.inputs and it.inputs[-1] not in answered)
         answered.append(client.notebook.inputs[-1])
         await client.provide_input(answered[-1].id, command)

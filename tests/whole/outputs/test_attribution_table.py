@@ -1,9 +1,9 @@
 """Where output goes: each line of the table in docs/outputs.md, in a real kernel, with two cells.
 
 Cell `a` starts the source. Cell `b` runs after it and prints, lets the source write, waits until that has
-written, and prints again. What cannot write while another cell runs is turned round: `b` comes first
-and leaves a thread, and `a` writes, lets that thread write, and writes again. `s`, which both read, holds
-what they wait for each other with.
+written, and prints again. For what cannot write while another cell runs, the roles are swapped: `b` comes
+first and leaves a thread, and `a` writes, lets that thread write, and writes again. `s`, which both read,
+holds what they wait for each other with.
 """
 
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "outputs.md"
 
-#: What the second column of the table says, and the cell whose text it is here.
+#: The second column of the table, and the cell of the test that it means.
 PLACES = {
     "its cell": "a",
     "the cell that runs": "b",
@@ -38,9 +38,9 @@ class Source(msgspec.Struct):
     start: str
     #: What `a` and `b` wait for each other with.
     kind: Literal["threads", "awaited threads", "tasks", "processes", "main"] = "threads"
-    #: Code of the cell that both read, after what it has anyway.
+    #: More code for the cell that both read.
     shared: str = ""
-    #: What `b` does, if not what all do.
+    #: What `b` does, if not the usual.
     other: str = ""
     stream: Stream = "stdout"
     text: str = "from a\n"
@@ -251,7 +251,7 @@ SOURCES = {
         stream="stderr",
         text=" in dump\n",
     ),
-    # At moments that nobody chose
+    # At unpredictable moments
     "`__del__`, weakref callbacks": Source(
         "class Loud:\n    def __del__(self):\n        print('from a')\n"
         "loud = Loud()\nloud.itself = loud\ndel loud",

@@ -1,4 +1,4 @@
-"""What becomes of output when its run is over, redirected, captured, or not in a kernel at all."""
+"""What happens to output when its run is over, when it is redirected, and without a kernel."""
 
 import subprocess
 import sys
@@ -20,8 +20,8 @@ def out(client: KernelClient, cell: str = "a", stream: Stream = "stdout") -> str
     return client.notebook.cells[cell].console.text(stream)
 
 
-async def test_nothing_of_a_run_that_is_superseded_arrives(kernel: KernelClient):
-    """The threads and children of the old run write after the new one has begun, and before it ends."""
+async def test_output_of_a_superseded_run_is_discarded(kernel: KernelClient):
+    """Threads and children of the old run write while the new one runs."""
     cells = {
         "s": "import subprocess, threading\nimport cellwire as cw\nold, seen = [], []",
         "a": """
@@ -49,7 +49,7 @@ old[:] = [(go, thread, subprocess.Popen(["sh", "-c", "read _; echo late"], stdin
     assert (out(kernel), plain(kernel)) == ("own\n", ["'own'"])
     await kernel.run({"a": cells["a"]})
     assert (out(kernel), plain(kernel)) == ("new\nown\n", ["'own'"])
-    # The third cell writes after the deletion of what it waits for.
+    # Threads and children of the second run write after its cell was deleted.
     await kernel.delete(["a"])
     await kernel.run(
         {
@@ -69,7 +69,7 @@ async def test_a_warning_is_shown_in_every_run_and_in_every_cell(kernel: KernelC
         assert "UserWarning: careful" in out(kernel, "b", "stderr")
 
 
-async def test_what_is_freed_when_its_cell_runs_again_speaks_to_the_notebook(kernel: KernelClient):
+async def test_a_destructor_called_when_its_cell_runs_again_prints_to_the_notebook(kernel: KernelClient):
     source = "class Loud:\n    def __del__(self):\n        print('freed')\nloud = Loud()"
     await kernel.run({"a": source})
     events = kernel.events()
@@ -96,7 +96,7 @@ cw.output.replace_at_index("first", 0)
     assert (out(kernel), plain(kernel)) == ("kept\n", ["'first'", "'two'"])
 
 
-async def test_children_inherit_a_descriptor_that_points_elsewhere(kernel: KernelClient):
+async def test_children_inherit_a_redirected_descriptor(kernel: KernelClient):
     source = """
 import os, subprocess, sys, tempfile
 file = tempfile.TemporaryFile()

@@ -1,4 +1,4 @@
-"""Output in great quantity and in bad company: what has been written arrives everywhere, whole, in order."""
+"""Large and hostile output: what was written arrives at every frontend, complete and in order."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ from support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
-#: In default runs the quantities are fractions of what `make soak` uses.
+#: Quantities in default runs are fractions of those of `make soak`.
 soak = pytest.mark.soak
 
 
@@ -25,7 +25,7 @@ def out(client: KernelClient, cell: str = "a") -> str:
 
 
 async def value(client: KernelClient, expression: str) -> Any:
-    """Return what a cell without outputs of its own finds, as JSON carries it."""
+    """Return the value of an expression, sent as JSON."""
     await client.run({"look": f"import json\njson.dumps({expression})"})
     (text,) = texts(client, "look")
     return json.loads(text[1:-1].encode().decode("unicode_escape"))
@@ -60,7 +60,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("words", DEATHS)
-async def test_every_write_that_had_returned_when_the_runner_died_is_everywhere(
+async def test_every_write_that_returned_before_the_runner_died_reaches_every_frontend(
     words, kernel: KernelClient, tmp_path
 ):
     path = tmp_path / "returned"
@@ -84,7 +84,7 @@ async def test_every_write_that_had_returned_when_the_runner_died_is_everywhere(
     for number in range(4):
         for into, count in ((items, counts[2 * number]), (lines, counts[2 * number + 1])):
             assert into[number] == list(range(1, len(into[number]) + 1))
-            # What was on its way when the runner died may have arrived too.
+            # A write that had not returned when the runner died may have arrived too.
             assert count <= len(into[number]) <= count + 1
 
 
@@ -131,7 +131,7 @@ async def test_destructors_and_signal_handlers_that_write_during_a_write_lose_no
         assert len(found) == sum(counts.values())
         for who, count in counts.items():
             numbers = [int(text.split()[1]) for text in found if text.startswith(who)]
-            # A handler may be struck by the next one before it has written.
+            # A handler may be interrupted by the next one before it writes.
             assert (sorted(numbers) if who == "struck" else numbers) == list(range(1, count + 1))
 
 
@@ -139,7 +139,7 @@ LINE = "ünïcödé €uro 😀\n"
 CHILD = """
 import os, sys
 data = {line!r}.encode() * {lines}
-# Pieces that end anywhere inside a character.
+# Pieces end anywhere, also inside a character.
 for start in range(0, len(data), 40_961):
     piece = data[start : start + 40_961]
     while piece:
@@ -149,7 +149,7 @@ AMPLE = Limits(console_chars=200_000_000)
 
 
 @pytest.mark.parametrize("size", [10_000_000, pytest.param(100_000_000, marks=soak)])
-async def test_a_great_deal_of_text_of_a_child_arrives_whole(size, tmp_path):
+async def test_much_text_of_a_child_process_arrives_whole(size, tmp_path):
     lines = size // len(LINE.encode())
     script = tmp_path / "child.py"
     script.write_text(CHILD.format(line=LINE, lines=lines))
@@ -166,7 +166,7 @@ print("end")
         assert text == "begin\n" + LINE * lines + "end\n"
 
 
-async def test_more_than_a_pipe_holds_is_written_by_c_code_that_holds_the_gil(kernel: KernelClient):
+async def test_c_code_that_holds_the_gil_can_write_more_than_a_pipe_holds(kernel: KernelClient):
     source = """
 import ctypes, os
 held = ctypes.PyDLL(None)

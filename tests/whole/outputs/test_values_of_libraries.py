@@ -76,7 +76,7 @@ async def test_a_value_is_shown_in_all_its_forms(source, mimes, kernel: KernelCl
     assert sorted(data) == sorted(["text/plain", *mimes])
     assert all(CONTENTS[mime](data[mime]) for mime in mimes)
     assert cell.console.text() == ""
-    # A notebook of a hundred such cells stays one that can be sent.
+    # A notebook of a hundred such cells can still be sent.
     assert sum(map(len, data.values())) < 100_000
 
 
