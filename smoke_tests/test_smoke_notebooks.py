@@ -15,9 +15,9 @@ from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.events import RunFinished
 from cellwire.protocol.mime_types import PROGRESS_MIME
 from cellwire.protocol.notebook import CellState
+from support.waiting import TIME_LIMIT
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
-TIME_LIMIT = 60.0
 
 Check = Callable[[KernelClient, RunFinished], Awaitable[None]]
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ from cellwire.protocol.connection import Connection, KeyPair, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.notebook import Notebook
 from cellwire.protocol.reducer import apply
-from support.processes import is_alive
 
 STAND_IN = [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py"))]
 _START = "import sys; from cellwire.kernel.__main__ import main; sys.exit(main({command!r}))"
@@ -218,18 +216,3 @@ def attach() -> Iterator[Callable[..., Frontend]]:
             return opened
 
         yield connect
-
-
-@pytest.fixture
-def wait_until_gone() -> Callable[[int], None]:
-    """Return a function that waits for the end of a process, and kills it if the time limit comes first."""
-
-    def wait(pid: int) -> None:
-        try:
-            while is_alive(pid):
-                os.sched_yield()
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise
-
-    return wait

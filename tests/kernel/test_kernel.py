@@ -8,6 +8,7 @@ import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
 #: Holds the interpreter's lock until the process is killed.
 HOLD = "import ctypes; ctypes.PyDLL(None).pause()"
@@ -155,7 +156,7 @@ def test_the_last_print_before_a_death_is_not_lost(frontend, source, words):
 
 
 @pytest.mark.parametrize("source", ["while True: pass", HOLD, "import os\nos.fork()\nwhile True: pass"])
-def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait_until_gone):
+def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source):
     spawn = "import subprocess\nprint(subprocess.Popen(['sleep', '3600']).pid, flush=True)"
     started(frontend, f"{spawn}\n{source}")
     frontend.until(lambda: frontend.of(e.ConsoleWritten))
@@ -166,7 +167,7 @@ def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait
     wait_until_gone(child)
 
 
-def test_shutdown_lets_the_runner_exit_normally(kernel, frontend, wait_until_gone):
+def test_shutdown_lets_the_runner_exit_normally(kernel, frontend):
     frontend.finish(frontend.run("import atexit; atexit.register(print, 'goodbye', flush=True)"))
     frontend.ask(m.Shutdown)
     frontend.until(lambda: frontend.of(e.KernelClosing))

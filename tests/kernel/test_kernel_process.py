@@ -13,6 +13,7 @@ from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import read_connection_file
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
 
 def directory(kernel) -> Path:
@@ -76,7 +77,7 @@ def test_nothing_but_the_connection_comes_on_standard_output(launch, attach):
     assert kernel.process.stdout.read() == b""
 
 
-def test_shutdown_is_answered_and_logged_and_leaves_nothing(launch, attach, tmp_path, wait_until_gone):
+def test_shutdown_is_answered_and_logged_and_leaves_nothing(launch, attach, tmp_path):
     kernel = launch(connection_file=str(tmp_path / "file"))
     frontend = attach(kernel)
     frontend.finish(frontend.run("1"))
@@ -90,7 +91,7 @@ def test_shutdown_is_answered_and_logged_and_leaves_nothing(launch, attach, tmp_
 
 
 @pytest.mark.parametrize("source", ["while True: pass", "import ctypes; ctypes.PyDLL(None).pause()"])
-def test_shutdown_ends_a_busy_runner(launch, attach, source, wait_until_gone):
+def test_shutdown_ends_a_busy_runner(launch, attach, source):
     kernel = launch()
     frontend = attach(kernel)
     running = frontend.run(source)
@@ -163,7 +164,7 @@ def test_sigterm_is_an_orderly_shutdown(launch, attach):
     assert not directory(kernel).exists()
 
 
-def test_a_second_sigterm_ends_at_once(launch, attach, wait_until_gone):
+def test_a_second_sigterm_ends_at_once(launch, attach):
     kernel = launch(limits=Limits(drain_seconds=3600))
     frontend = attach(kernel)
     frontend.acknowledging = False
@@ -176,7 +177,7 @@ def test_a_second_sigterm_ends_at_once(launch, attach, wait_until_gone):
     wait_until_gone(frontend.notebook.runner.pid)
 
 
-def test_the_end_of_the_launcher_ends_the_kernel(launch, attach, wait_until_gone):
+def test_the_end_of_the_launcher_ends_the_kernel(launch, attach):
     kernel = launch()
     frontend = attach(kernel)
     frontend.run("while True: pass")
@@ -206,7 +207,7 @@ def test_a_detached_kernel_outlives_its_launcher(launch, attach):
     ],
     ids=["busy", "stuck", "forked"],
 )
-def test_nothing_survives_a_kernel_that_is_killed(launch, attach, source, wait_until_gone):
+def test_nothing_survives_a_kernel_that_is_killed(launch, attach, source):
     kernel = launch()
     frontend = attach(kernel)
     frontend.run(f"import subprocess; write(str(subprocess.Popen(['sleep', '3600']).pid))\n{source}")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from cellwire.kernel.process import RunnerProcess, describe_exit
-from support.processes import is_alive
+from support.processes import is_alive, wait_until_gone
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_an_interrupt_before_there_is_a_handler_is_harmless(start):
     close(process)
 
 
-def test_killing_ends_the_children_too(start, wait_until_gone):
+def test_killing_ends_the_children_too(start):
     process = start(
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"

@@ -7,6 +7,7 @@ import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_without_a_runner_runs_are_refused_until_it_is_restarted(frontend):
     assert frontend.notebook.cells["a"].console.text() == "back"
 
 
-def test_a_runner_that_holds_the_interpreters_lock_is_replaced_on_request(frontend, wait_until_gone):
+def test_a_runner_that_holds_the_interpreters_lock_is_replaced_on_request(frontend):
     run = frontend.run("import ctypes; ctypes.PyDLL(None).pause()")
     frontend.until(lambda: frontend.of(e.CellStarted))
     old = frontend.notebook.runner.pid
@@ -141,7 +142,7 @@ def test_a_runner_that_does_not_respond_is_reported_and_so_is_its_return(launch,
     assert [event.condition for event in frontend.of(e.RunnerChanged)] == ["unresponsive", "ready"]
 
 
-def test_children_of_a_dead_runner_are_gone(frontend, wait_until_gone):
+def test_children_of_a_dead_runner_are_gone(frontend):
     frontend.run(
         "import subprocess\nchild = subprocess.Popen(['sleep', '3600'])\nwrite(f'{child.pid}')\nos._exit(1)\n"
     )

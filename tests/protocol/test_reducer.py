@@ -457,7 +457,7 @@ def _drawn(event: Any) -> Any:
 
 # Those that are in snapshots only are left out.
 _kinds = [get_origin(member) or member for member in get_args(e.Event)]
-_events = st.one_of(_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored"))
+_events = st.one_of([_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored")])
 # Events of the current run alone: text that is written, trimmed and cleared.
 _console_events = st.one_of(
     st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),

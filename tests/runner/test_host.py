@@ -5,6 +5,7 @@ import pytest
 from cellwire.kernel.kernel import _RUNNER_AWAKE
 from cellwire.protocol import launch_kernel
 from cellwire.protocol.events import OutputReplaced
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -29,16 +30,11 @@ loop.time, selector.select = lambda: 0.0, look
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_after_a_run_the_runner_polls_for_the_next_one_for_a_moment_and_then_sleeps() -> None:
     async with launch_kernel() as kernel:
         events = kernel.events()
         assert (await kernel.run({"a": LOOKS})).status == "ok"
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             async for event in events:
                 if isinstance(event, OutputReplaced):
                     break

@@ -1,13 +1,10 @@
 """The `cellwire` command, as a process: what it prints, how it ends, and what it leaves behind."""
 
 import json
-import os
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,29 +12,15 @@ from pathlib import Path
 import anyio
 import pytest
 from cellwire.protocol import launch_kernel
+from support.processes import children_of, wait_until_gone
+from support.waiting import PATIENCE
 
-TIME_LIMIT = 60.0
 COMMAND = [sys.executable, "-m", "cellwire"]
 
 
 def cellwire(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIME_LIMIT)
-
-
-def wait_until_gone(*pids: int) -> None:
-    """Return when all of the processes have ended."""
-    deadline = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") and state_of(pid) != "Z" for pid in pids):
-        assert time.monotonic() < deadline, "a process was left behind"
-        select.select([], [], [], 0.01)
-
-
-def state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE)
 
 
 # run
@@ -172,7 +155,7 @@ def test_at_the_end_of_standard_input_the_cell_gets_an_eoferror_and_the_rest_sti
 def test_where_standard_input_is_closed_it_has_ended(notebook: Path) -> None:
     notebook.write_text("try:\n    input()\nexcept EOFError as error:\n    print(error)\n")
     command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, "run", str(notebook)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr) == ("[cell-1]\nEOF when reading a line\n", "")
 
 
@@ -233,7 +216,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly(notebook: Path) -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == b"[a]\n"
         process.stdout.close()
-        assert process.wait(TIME_LIMIT) == 141
+        assert process.wait(PATIENCE) == 141
         assert process.stderr.read() == b""
 
 
@@ -262,9 +245,8 @@ def running(notebook: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
                 runner = event["pid"]
             if event["type"] == "ConsoleWritten":
                 break
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         try:
-            yield process, int(children[0]), runner
+            yield process, children_of(process.pid)[0], runner
         finally:
             process.kill()
 
@@ -274,7 +256,7 @@ def test_a_signal_interrupts_the_run_which_then_ends_in_order(notebook: Path, si
     notebook.write_text("# %% waits\nimport time\nprint('running')\ntime.sleep(1000)\n# %% next\n1\n")
     with running(notebook) as (process, kernel, runner):
         process.send_signal(signum)
-        out, err = process.communicate(timeout=TIME_LIMIT)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + signum
         events = [json.loads(line) for line in out.splitlines()]
         assert events[-1] == {
@@ -295,7 +277,7 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_process_behind(notebook: P
         while "no" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=TIME_LIMIT)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
         wait_until_gone(kernel, runner)
 
@@ -306,7 +288,7 @@ def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) ->
         "from cellwire.frontends.cli import main, run\nrun.GRACE_SECONDS = 0.5\nraise SystemExit(main.main())"
     )
     command = [sys.executable, "-c", impatient, "run", str(notebook), "--timeout", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert "running: stubborn; it did not end when it was interrupted" in done.stderr
 
@@ -316,7 +298,7 @@ def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) ->
 
 def test_attach_shows_what_is_there_and_follows_until_the_kernel_closes() -> None:
     async def main() -> tuple[bytes, int]:
-        with anyio.fail_after(TIME_LIMIT):
+        with anyio.fail_after(PATIENCE):
             async with launch_kernel() as kernel:
                 await kernel.run({"a": "print('before')\n1"})
                 command = [*COMMAND, "attach", kernel.connection_file]

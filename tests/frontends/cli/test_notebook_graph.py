@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.waiting import PATIENCE
+
 GRAPH = """\
 # %% Data
 x = 1
@@ -22,7 +24,7 @@ x = 3
 
 def graph(notebook: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cellwire", "graph", str(notebook), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_graph_shows_definitions_edges_and_errors_without_running(notebook: Path) -> None:

@@ -12,7 +12,8 @@ import termios
 import time
 from pathlib import Path
 
-TIME_LIMIT = 60.0
+from support.waiting import PATIENCE
+
 ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -49,16 +50,16 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait_for(self, pattern: str) -> None:
-        deadline = time.monotonic() + TIME_LIMIT
+        deadline = time.monotonic() + PATIENCE
         while not re.search(pattern, self.text):
             assert self._read(deadline), f"{pattern!r} is not in {self.text!r}"
 
     def wait(self) -> int:
-        deadline = time.monotonic() + TIME_LIMIT
+        deadline = time.monotonic() + PATIENCE
         while self._read(deadline):
             pass
         os.close(self._master)
-        return self.process.wait(TIME_LIMIT)
+        return self.process.wait(PATIENCE)
 
     def _read(self, deadline: float) -> bool:
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:

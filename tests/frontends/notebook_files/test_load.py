@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cellwire.frontends.notebook_files import load
 from cellwire.protocol.errors import NotebookFileError
+from support.waiting import PATIENCE
 
 Sources = Callable[[str, str | bytes], dict[str, str]]
 
@@ -47,7 +48,7 @@ def test_line_ends_and_encodings_are_those_that_python_knows(sources: Sources, c
 def test_reading_a_file_never_runs_it(tmp_path: Path, start: str) -> None:
     (tmp_path / "n.py").write_text(start + "open('trap', 'w')\nraise SystemExit(9)\n")
     code = "from cellwire.frontends.notebook_files import load; load('n.py')"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=PATIENCE)
     assert not (tmp_path / "trap").exists()
 
 

@@ -23,8 +23,9 @@ from cellwire.protocol.errors import (
 )
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import CellState
+from support.waiting import PATIENCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
 
 Answer = Callable[["ScriptedKernel", Any], None]
 
@@ -108,11 +109,6 @@ class ScriptedKernel:
         return found
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture
 def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
     """Return a context manager: a scripted kernel and a client attached to it, for at most five seconds."""
@@ -128,7 +124,7 @@ def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
         file = tmp_path / "connection.json"
         file.write_bytes(msgspec.json.encode(Connection(kernel.endpoint, kernel.epoch, 1, "9.9", str(file))))
         raised: Exception | None = None
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(kernel.serve)
                 try:
@@ -407,14 +403,20 @@ async def test_waiting_for_idle_includes_runs_that_the_copy_does_not_have_yet(sc
             kernel.batch(e.RunFinished(1))
 
 
+async def begin_and_cancel(call: Callable[[], Any]) -> None:
+    """Cancel a call when it waits for the kernel."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_cancelled_call_leaves_nothing_behind(scripted):
     async with scripted() as (kernel, client):
         for call in (client.interrupt, lambda: client.run({"a": ""}), client.wait_idle, client.shutdown):
-            with anyio.move_on_after(0.01):
-                await call()
+            await begin_and_cancel(call)
         kernel.batch(e.RunAccepted(1))
-        with anyio.move_on_after(0.01):
-            await client.wait_idle()
+        await begin_and_cancel(client.wait_idle)
         session = client._session
         assert not session._pending
         assert not session._runs
@@ -500,7 +502,7 @@ async def test_an_exception_of_the_body_is_not_wrapped(scripted):
 async def test_a_missing_kernel_is_a_clear_error(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode(Connection(f"ipc://{tmp_path}/none", "e", 1, "9.9", str(file))))
-    with anyio.fail_after(5), pytest.raises(KernelDied, match="no kernel answered"):
+    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied, match="no kernel answered"):
         async with connect(file, timeout=0.1):
             pytest.fail("the context was entered")
 
@@ -515,7 +517,7 @@ async def test_a_wrong_server_key_is_an_authentication_error_at_once(tmp_path):
     stranger = Connection(kernel.endpoint, "epoch-1", 1, "9.9", str(file), pair().public, pair())
     file.write_bytes(msgspec.json.encode(stranger))
     try:
-        with anyio.fail_after(5), pytest.raises(AuthenticationError, match="key"):
+        with anyio.fail_after(PATIENCE), pytest.raises(AuthenticationError, match="key"):
             async with connect(file):
                 pytest.fail("the context was entered")
     finally:

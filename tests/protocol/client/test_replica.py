@@ -207,7 +207,7 @@ def test_only_the_last_ends_of_runs_are_remembered():
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 8)), max_size=30))
 def test_any_deliveries_with_repeats_and_gaps_give_a_prefix_of_the_log(deliveries):
-    log = [text(f"{number} ") for number in range(1, 40)]
+    log: list[e.Event] = [text(f"{number} ") for number in range(1, 40)]
     replica = restored()
     for first, count in deliveries:
         before = replica.seq

@@ -39,7 +39,7 @@ def sample_field(field: inspect.Field) -> Any:
         case inspect.BoolType():
             return field.default is not True
         case inspect.LiteralType(values):
-            return next(value for value in sorted(values) if value != field.default)
+            return next(value for value in sorted(values, key=str) if value != field.default)
         case _:
             return sample(field.type, field.name)
 

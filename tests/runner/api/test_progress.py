@@ -171,7 +171,8 @@ def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None
         if data[PROGRESS_MIME]["current"] == 7:
             arrived.set()
 
-    bar._item = type("Place", (), {"replace": staticmethod(replace_and_notify)})()
+    item: Any = type("Item", (), {"replace": staticmethod(replace_and_notify)})()
+    bar._item = item
     for _ in range(7):
         bar.update()
     assert arrived.wait(WAIT)
@@ -194,7 +195,8 @@ def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: C
             others.append(thread.is_alive())
         replace(data)
 
-    bar._item = type("Place", (), {"replace": staticmethod(replace_slowly)})()
+    item: Any = type("Item", (), {"replace": staticmethod(replace_slowly)})()
+    bar._item = item
     clock.now += 1
     bar.update(0)
     assert others == [False]

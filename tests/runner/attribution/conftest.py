@@ -22,9 +22,9 @@ from cellwire.protocol import link
 from cellwire.protocol.events import OutputAppended
 from cellwire.protocol.markers import MarkedReader, Marker
 from cellwire.protocol.notebook import Item, Stream
+from support.waiting import PATIENCE
 
 NONCE = b"\0" + b"fifteen bytes!!"
-SECONDS = 30
 
 PRELUDE = f"""
 import os, socket, sys
@@ -103,7 +103,7 @@ class KernelEnd:
 
     def finish(self) -> Written:
         for thread in self._threads:
-            thread.join(SECONDS)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "a pipe of the process is still open somewhere"
         self._connection.close()
         written = Written()
@@ -183,7 +183,7 @@ def console() -> Callable[[str], Written]:
         os.close(err[1])
         end = KernelEnd(ours, {"stdout": out[0], "stderr": err[0]})
         try:
-            status = process.wait(SECONDS)
+            status = process.wait(PATIENCE)
         finally:
             process.kill()
             process.wait()

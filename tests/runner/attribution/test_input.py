@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
@@ -53,7 +53,7 @@ def inputs(frontend: Frontend) -> Inputs:
 
 
 @pytest.fixture
-def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inputs]:
+def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     import getpass
     import pdb
 

@@ -120,11 +120,11 @@ def test_each_task_captures_its_own_text(capsys: pytest.CaptureFixture[str]) -> 
             print(name, 2)
         return text.getvalue()
 
-    async def main() -> list[str]:
+    async def main() -> tuple[str, str]:
         a, b = asyncio.Event(), asyncio.Event()
         return await asyncio.gather(task("a", a, b), task("b", b, a))
 
-    assert asyncio.run(main()) == ["a 1\na 2\n", "b 1\nb 2\n"]
+    assert tuple(asyncio.run(main())) == ("a 1\na 2\n", "b 1\nb 2\n")
     assert capsys.readouterr().out == ""
 
 

@@ -41,6 +41,7 @@ def test_ipythons_own_classes_are_shown(cell: Any) -> None:
 
 def test_a_display_id_updates_its_items(cell: Any) -> None:
     handle = IPython.display.display("first", display_id=True)
+    assert handle is not None
     IPython.display.display("other")
     handle.update("second")
     assert cell.texts == ["'second'", "'other'"]
@@ -53,6 +54,7 @@ def test_a_display_id_updates_its_items(cell: Any) -> None:
 
 def test_a_handle_without_content_is_an_empty_item_to_fill(cell: Any) -> None:
     handle = IPython.display.display(display_id="here")
+    assert handle is not None
     assert cell.texts == [""]
     handle.update(5)
     assert cell.texts == ["5"]

@@ -62,7 +62,7 @@ def test_what_plotting_calls_return_shows_its_figure() -> None:
 
 def test_an_artist_inside_a_subfigure_shows_the_whole_figure() -> None:
     figure = Figure()
-    axes = figure.subfigures(1, 2)[0].subplots()
+    axes = figure.subfigures(1, 2, squeeze=False)[0, 0].subplots()
     assert figure_of(axes) is figure
 
 
