@@ -27,3 +27,9 @@ def test_all_arrows_of_the_picture_point_down() -> None:
     for lines in re.findall(r'<path d="(M[^"]*)" fill="none"', PICTURE.read_text()):
         points = re.findall(r"[\d.]+,([\d.]+)", lines)
         assert float(points[0]) < float(points[-1])
+
+
+def test_the_hops_of_a_run_are_numbered_in_order() -> None:
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", DOCUMENT, re.M)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 15

@@ -89,7 +89,9 @@ def test_rooms_import_only_what_the_table_of_arrows_allows() -> None:
     for file, imported in crossings():
         here = room(file)
         near = here.rpartition(".")[0]
-        allowed = EVERYBODY | {name for word in ARROWS.get(here, "").split() for name in (word, f"{near}.{word}")}
+        allowed = EVERYBODY | {
+            name for word in ARROWS.get(here, "").split() for name in (word, f"{near}.{word}")
+        }
         arrows += 1
         if room(imported) not in allowed:
             forbidden.append(f"{file} -> {imported}")
