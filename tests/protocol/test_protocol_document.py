@@ -273,7 +273,3 @@ def test_items_of_cellwire_hold_what_the_document_says(story, kind, mime):
     held = [item[mime] for item in items if mime in item]
     assert fixed(example) in [fixed(one) for one in held]
     assert mime in TEXT
-
-
-def test_no_line_is_longer_than_the_others():
-    assert not [line for line in TEXT.splitlines() if len(line) > 110]

@@ -39,7 +39,3 @@ def test_the_reference_is_that_of_the_code() -> None:
 
 def test_every_public_name_is_on_the_page() -> None:
     assert not [name for name in protocol.__all__ if name not in TEXT]
-
-
-def test_no_line_of_the_prose_is_longer_than_the_others() -> None:
-    assert not [line for line in TEXT.splitlines() if len(line) > 110]
