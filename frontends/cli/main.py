@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
     run.set_defaults(command=_run)
-    run.add_argument("notebook", metavar="NOTEBOOK", help="percent script, .ipynb or marimo .py")
+    run.add_argument(
+        "notebook", metavar="NOTEBOOK", help=".ipynb, marimo .py, or a script: percent, light, Databricks"
+    )
     run.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
     output = run.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one event a line")
