@@ -17,6 +17,7 @@ from cellwire.protocol.connection import Connection, KeyPair, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.notebook import Notebook
 from cellwire.protocol.reducer import apply
+from support.bare_frontend import open_dealer
 
 STAND_IN = [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py"))]
 _START = "import sys; from cellwire.kernel.__main__ import main; sys.exit(main({command!r}))"
@@ -63,14 +64,7 @@ class Frontend:
 
     def __init__(self, connection: Connection, keys: KeyPair | None = None, *, hello: bool = True) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        keys = keys or connection.client
-        if keys is not None:
-            self.socket.curve_serverkey = connection.server_key.encode()
-            self.socket.curve_publickey = keys.public.encode()
-            self.socket.curve_secretkey = keys.secret.encode()
-        self.socket.connect(connection.endpoint)
+        self.socket = open_dealer(self.context, connection, keys or connection.client)
         self.notebook = Notebook()
         self.seq = 0
         self.events: list[Any] = []

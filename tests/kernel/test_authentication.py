@@ -9,6 +9,7 @@ from cellwire.kernel.authentication import Allowed, new_key_pair
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import KeyPair
+from support.bare_frontend import open_dealer
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
@@ -100,27 +101,6 @@ def test_the_watchers_key_may_watch_and_nothing_else(kernel, attach):
     assert watcher.notebook.cells["a"].console.text() == "hello"
 
 
-@pytest.fixture
-def stranger(kernel):
-    """Return a function that connects a socket with the given options."""
-    context = zmq.Context()
-    made: list[zmq.Socket[bytes]] = []
-
-    def connect(**options) -> zmq.Socket[bytes]:
-        socket = context.socket(zmq.DEALER)
-        socket.linger = 0
-        for name, value in options.items():
-            setattr(socket, name, value)
-        socket.connect(kernel.connection.endpoint)
-        made.append(socket)
-        return socket
-
-    yield connect
-    for socket in made:
-        socket.close()
-    context.destroy(linger=0)
-
-
 PING = b"\x82\xa4type\xa4Ping\xa2id\xa1x"
 FAILURES = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -199,27 +179,22 @@ def test_a_crowd_of_half_open_connections_does_not_keep_the_runner_from_being_re
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_role_belongs_to_the_connection_and_not_to_the_identity(kernel, attach, stranger):
-    def keys(pair: KeyPair) -> dict[str, bytes]:
-        return {
-            "curve_serverkey": kernel.connection.server_key.encode(),
-            "curve_publickey": pair.public.encode(),
-            "curve_secretkey": pair.secret.encode(),
-            "routing_id": b"me",
-        }
+def test_a_role_belongs_to_the_connection_and_not_to_the_identity(kernel):
+    context = zmq.Context()
 
     def ask(pair: KeyPair, request: bytes) -> bytes:
         # ZeroMQ ignores a second holder of an identity until it notices that the first one left.
         while True:
-            socket = stranger(**keys(pair))
-            socket.send(request)
-            while socket.poll(200):
-                answer = socket.recv_multipart()[0]
-                if b"Snapshot" not in answer and b"Batch" not in answer:
-                    socket.close()
-                    return answer
-            socket.close()
+            with open_dealer(context, kernel.connection, pair, routing_id=b"me") as socket:
+                socket.send(request)
+                while socket.poll(200):
+                    answer = socket.recv_multipart()[0]
+                    if b"Snapshot" not in answer and b"Batch" not in answer:
+                        return answer
 
     hello = b"\x82\xa4type\xa5Hello\xa2id\xa1h"
-    assert b"Welcome" in ask(kernel.connection.client, hello)
-    assert b"forbidden" in ask(kernel.connection.watcher, b"\x82\xa4type\xa8Shutdown\xa2id\xa1s")
+    try:
+        assert b"Welcome" in ask(kernel.connection.client, hello)
+        assert b"forbidden" in ask(kernel.connection.watcher, b"\x82\xa4type\xa8Shutdown\xa2id\xa1s")
+    finally:
+        context.destroy(linger=0)

@@ -17,6 +17,7 @@ from cellwire.protocol.connection import Connection, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.mime_types import ERROR_MIME, PROGRESS_MIME, Progress
 from cellwire.protocol.notebook import CellError
+from support.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 TEXT = DOCUMENT.read_text()
@@ -83,7 +84,7 @@ class Frontend:
     def __init__(self, context: Any, endpoint: str) -> None:
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
-        self._socket.rcvtimeo = 20_000
+        self._socket.rcvtimeo = PATIENCE * 1000
         self._socket.connect(endpoint)
         self._ids = count()
         self.replies: dict[str, Any] = {}
@@ -136,7 +137,7 @@ class Story:
 
     def close(self) -> None:
         self.context.destroy(0)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=PATIENCE)
 
     def take(self, id: str) -> Any:
         return self.left.pop(id)

@@ -14,8 +14,7 @@ from cellwire.runner.api import progress
 from cellwire.runner.api.output import output
 from cellwire.runner.api.progress import progress_bar, progress_data, spinner
 from cellwire.runner.api.throttle import Throttle
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Clock:
@@ -154,7 +153,7 @@ def test_eight_threads_count_exactly(cell: Any) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(WAIT)
+            thread.join(PATIENCE)
     counts = [state["current"] for state in states(cell)]
     assert counts[-1] == 80_000
     assert counts == sorted(counts)
@@ -175,7 +174,7 @@ def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None
     bar._item = item
     for _ in range(7):
         bar.update()
-    assert arrived.wait(WAIT)
+    assert arrived.wait(PATIENCE)
     assert states(cell)[-1]["current"] == 7
 
 
@@ -191,7 +190,7 @@ def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: C
             bar.update(10)
             thread = threading.Thread(target=bar.send)
             thread.start()
-            thread.join(WAIT)
+            thread.join(PATIENCE)
             others.append(thread.is_alive())
         replace(data)
 

@@ -2,8 +2,7 @@ import math
 import threading
 
 from cellwire.runner.api.throttle import Throttle
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Clock:
@@ -102,7 +101,7 @@ def test_the_last_change_is_sent_without_a_further_call() -> None:
     throttle, thing = Throttle(interval=0.01), Waited()
     for thing.state in range(10):
         throttle.changed(thing)
-    assert sent.wait(WAIT)
+    assert sent.wait(PATIENCE)
     assert thing.sent[-1] == 9
 
 
@@ -113,6 +112,6 @@ def test_the_thread_ends_when_nothing_waits_and_starts_again() -> None:
         throttle.changed(thing)
         for thread in threading.enumerate():
             if thread.name == "cellwire-throttle":
-                thread.join(WAIT)
+                thread.join(PATIENCE)
                 assert not thread.is_alive()
         assert thing.sent[-1] == thing.state

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from cellwire.protocol.events import InputClosed, InputRequested
 from cellwire.runner.attribution.input import Inputs, InputUnavailable, install_input
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Frontend:
@@ -30,7 +29,7 @@ class Frontend:
             self._asked.put(event)
 
     def next_request(self) -> InputRequested:
-        return self._asked.get(timeout=WAIT)
+        return self._asked.get(timeout=PATIENCE)
 
     def answer(self, inputs: Inputs, *texts: str | None) -> threading.Thread:
         def reply() -> None:
@@ -68,7 +67,7 @@ def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Inputs:
 def test_a_request_names_its_cell_and_is_closed_when_answered(frontend: Frontend, inputs: Inputs) -> None:
     thread = frontend.answer(inputs, "Ada\n")
     assert inputs.ask("name? ", password=True) == "Ada"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked, closed = frontend.events
     assert asked == InputRequested(asked.id, "a", "name? ", True)
     assert closed == InputClosed(asked.id)
@@ -84,7 +83,7 @@ def test_only_the_first_answer_counts(frontend: Frontend, inputs: Inputs) -> Non
     thread = threading.Thread(target=reply)
     thread.start()
     assert inputs.ask() == "first"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert accepted == [True, False]
     assert inputs.answer("no such request", "") is False
 
@@ -100,7 +99,7 @@ def test_requests_of_several_threads_are_answered_in_any_order(frontend: Fronten
     for request in reversed(requests):
         inputs.answer(request.id, request.prompt.upper())
     for thread in threads:
-        thread.join(WAIT)
+        thread.join(PATIENCE)
     assert answers == {"a": "A", "b": "B", "c": "C"}
     assert len({request.id for request in requests}) == 3
 
@@ -110,7 +109,7 @@ def test_asking_without_a_frontend_is_an_error_that_says_so(inputs: Inputs, fron
     thread.start()
     with pytest.raises(EOFError, match="needs an attached frontend"):
         inputs.ask()
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked, closed = frontend.events
     assert closed == InputClosed(asked.id)
     inputs.refuse(asked.id)
@@ -124,7 +123,7 @@ def test_where_the_input_of_the_frontend_has_ended_user_code_reads_the_end(
     assert list(sys.stdin) == ["one\n"]
     with pytest.raises(EOFError, match=r"^EOF when reading a line$"):
         input()
-    thread.join(WAIT)
+    thread.join(PATIENCE)
 
 
 def test_a_thread_stops_asking_when_its_run_is_over(
@@ -144,7 +143,7 @@ def test_a_thread_stops_asking_when_its_run_is_over(
     thread.start()
     request = frontend.next_request()
     cell.execution.end()
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert "is over" in str(raised[0])
     assert frontend.events[-1] == InputClosed(request.id)
     assert inputs.answer(request.id, "too late") is False
@@ -196,7 +195,7 @@ def test_input_and_getpass_ask(installed: Inputs, frontend: Frontend) -> None:
     assert input("name? ") == "Ada"
     assert getpass() == "secret"
     assert getpass("Code: ", stream=None) == "plain"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked = [event for event in frontend.events if isinstance(event, InputRequested)]
     assert [(event.prompt, event.password) for event in asked] == [
         ("name? ", False),
@@ -210,7 +209,7 @@ def test_standard_input_gives_a_line_for_each_answer(installed: Inputs, frontend
     assert sys.stdin.readline() == "one\n"
     assert sys.stdin.readline() == "\n"
     assert next(iter(sys.stdin)) == "three\n"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert not sys.stdin.isatty()
     with pytest.raises(io.UnsupportedOperation, match=r"input\(\)"):
         sys.stdin.read()
@@ -225,7 +224,7 @@ def test_the_debugger_asks_for_its_commands(
     thread = frontend.answer(installed, "p 6 * 7", "continue")
     pdb.Pdb().set_trace()
     seen = "after the breakpoint"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert seen
     assert signal.getsignal(signal.SIGINT) is handler
     assert "42\n" in capsys.readouterr().out

@@ -20,8 +20,7 @@ from cellwire.runner.attribution.redirection import (
     redirect_stdout,
     redirection,
 )
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 def run_inherited(target: Callable[[], object]) -> threading.Thread:
@@ -74,7 +73,7 @@ def test_a_thread_started_inside_is_captured_and_another_is_not(capsys: pytest.C
     printed = threading.Event()
 
     def outsider() -> None:
-        inside.wait(WAIT)
+        inside.wait(PATIENCE)
         print("outsider")
         printed.set()
 
@@ -84,9 +83,9 @@ def test_a_thread_started_inside_is_captured_and_another_is_not(capsys: pytest.C
         # Signal 1: the capture is open
         inside.set()
         # Signal 2: the outsider has printed during it
-        assert printed.wait(WAIT)
-        run_inherited(lambda: print("insider")).join(WAIT)
-    thread.join(WAIT)
+        assert printed.wait(PATIENCE)
+        run_inherited(lambda: print("insider")).join(PATIENCE)
+    thread.join(PATIENCE)
     assert text.getvalue() == "insider\n"
     assert capsys.readouterr().out == "outsider\n"
 
@@ -97,17 +96,17 @@ def test_a_thread_that_outlives_the_capture_prints_where_it_did_before() -> None
     def late() -> None:
         print("early")
         printed.set()
-        left.wait(WAIT)
+        left.wait(PATIENCE)
         print("late")
 
     printed = threading.Event()
     with capture_stdout() as outer:
         with capture_stdout() as inner:
             thread = run_inherited(late)
-            assert printed.wait(WAIT)
+            assert printed.wait(PATIENCE)
         # Signal 1: the inner capture is over
         left.set()
-        thread.join(WAIT)
+        thread.join(PATIENCE)
     assert (inner.getvalue(), outer.getvalue()) == ("early\n", "late\n")
 
 
@@ -196,7 +195,7 @@ def test_threads_that_print_into_one_redirection_lose_nothing(cell: Any) -> None
     with redirect_stdout():
         threads = [run_inherited(lambda name=name: write(name)) for name in "abcd"]
         for thread in threads:
-            thread.join(WAIT)
+            thread.join(PATIENCE)
     lines = "".join(cell.texts).splitlines()
     assert len(lines) == 800
     for name in "abcd":
