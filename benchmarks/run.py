@@ -50,7 +50,7 @@ def measure(
 
 def main() -> int:
     """Return 0 if cellwire has answered every question that it was asked."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     names = [workload.name for workload in WORKLOADS]
     parser.add_argument("--json", action="store_true", help="machine-readable result on standard output")
     parser.add_argument("--rounds", type=int, default=3)
@@ -58,7 +58,8 @@ def main() -> int:
     parser.add_argument("--peer", action="append", metavar="NAME", help="measure only these")
     parser.add_argument("--long", action="store_true", help="workloads of many minutes too")
     options = parser.parse_args()
-    if unknown := set(options.only or ()) - set(names):
+    only: list[str] = options.only or []
+    if unknown := set(only) - set(names):
         parser.error(f"unknown workload {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
 
     pythons: dict[str, str] = {}

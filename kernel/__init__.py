@@ -1,1 +1,1 @@
-"""The kernel process: sockets, log, replica, and the runner's life. It never runs user code."""
+"""The kernel process: sockets, log, notebook state, and the runner's life. It never runs user code."""

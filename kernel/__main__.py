@@ -1,18 +1,18 @@
-"""Be a kernel: `python -P -m cellwire.kernel`, with `connection.Settings` as a line on standard input.
+"""Run a kernel: `python -P -m cellwire.kernel`, with `connection.Settings` as a line on standard input.
 
-The runner takes longest to start, so it is started before anything that takes time is imported here.
+The runner takes longest to start, so it is started before anything slow is imported here.
 """
 
 import os
 import signal
 import sys
 
-#: Bytes that a line of settings may have.
+#: Longest line of settings, in bytes.
 _LARGEST = 1 << 20
 
 
 def main(command: list[str] | None = None) -> int:
-    """Serve until shut down and return the exit status; `command` starts another runner than ours."""
+    """Serve until shut down and return the exit status; `command` replaces the command of the runner."""
     if sys.platform == "win32":
         sys.stderr.write("cellwire kernel: Windows is not supported; use WSL\n")
         return 2
@@ -22,7 +22,7 @@ def main(command: list[str] | None = None) -> int:
     if not newline:
         from .diagnostics import report
 
-        report("a line with settings is expected on standard input, `{}` for the defaults")
+        report("no settings: write a line of JSON to standard input, `{}` for the defaults")
         return 2
 
     def start() -> RunnerProcess:
@@ -30,13 +30,13 @@ def main(command: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = start()
-    from .service import serve
+    from .kernel_process import serve
 
     return serve(line, process, start)
 
 
 def _read_line(fd: int) -> bytes:
-    """Return what `fd` holds, at least up to the end of a line; less only if that never comes."""
+    """Return what `fd` holds, at least up to the end of a line; less only if the line never ends."""
     line = b""
     while b"\n" not in line and len(line) < _LARGEST:
         data = os.read(fd, 65536)

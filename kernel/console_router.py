@@ -1,9 +1,9 @@
-"""Console text on its way into the log: whose it is, whether its time has come, how much is kept.
+"""Console text on its way into the log: which cell it belongs to, when it is logged, how much is kept.
 
-Pure over the record. Text reaches the kernel beside the link, so it may come before the event it
-depends on: what a run wrote whose `CellStarted` is not there yet is held until it is. Text of a run
-that is no longer its cell's current one changes nothing and is not logged. Each console, the
-notebook's included, has a cap; the oldest text is trimmed from the log's readers' copies by an event.
+Pure over the store. Text does not come through the link, so it can arrive before the event that it
+depends on: text of a run is held until the `CellStarted` of its cell is in the log. Text of a run that
+is not the current one of its cell changes nothing and is not logged. Each console, the notebook's
+included, has a cap; beyond it an event trims the oldest text from every copy.
 """
 
 from ..protocol import events as e
@@ -12,18 +12,18 @@ from ..protocol.notebook import Console, Stream
 from .run_queue import RunQueue
 from .store import Store
 
-#: When the cap is reached this fraction of it is trimmed at once, to trim seldom.
+#: Beyond the cap, one part in this many is trimmed at once, so that trimming is rare.
 _SLACK = 16
 #: The cap also bounds the number of chunks: one for this many characters.
 _CHARS_PER_CHUNK = 256
-#: Characters put into one event.
+#: Most characters in one event.
 _PIECE = 64 * 1024
 
 _Run = tuple[str, int]
 
 
 class ConsoleRouter:
-    """Decides what becomes of text that has been read, and logs it."""
+    """Logs text that was read, holds it, or drops it."""
 
     def __init__(self, store: Store, queue: RunQueue, limits: Limits) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class ConsoleRouter:
         self._sizes: dict[str, tuple[int, int]] = {}
 
     def write(self, cell: str, run: int, stream: Stream, text: str) -> None:
-        """Log text of a run, or hold it."""
+        """Log text of a run, or hold it until its cell starts."""
         if not cell:
             self._log("", 0, self._store.notebook.console, stream, text)
         elif (console := self._current(cell, run)) is not None:
@@ -55,7 +55,7 @@ class ConsoleRouter:
             self._sizes[cell] = (run, sum(len(chunk.text) for chunk in console.chunks))
 
     def started(self, cell: str, run: int) -> None:
-        """Log what was held for a run: its `CellStarted` is in the log."""
+        """Log the text held for a run of a cell, whose `CellStarted` is in the log."""
         for stream, text in self._take(cell, run):
             if text is None:
                 self.clear(cell, run, stream)
@@ -63,18 +63,18 @@ class ConsoleRouter:
                 self.write(cell, run, stream, text)
 
     def finished(self, run: int) -> None:
-        """Forget what is held for a run that has finished: those cells never started in it."""
+        """Forget the text held for a finished run: the cells it belongs to never started in it."""
         for cell, held_run in list(self._held):
             if held_run == run:
                 self._take(cell, run)
 
     def forget(self) -> None:
-        """Forget everything that is held: the runner has ended."""
+        """Forget all held text: the runner ended."""
         self._held.clear()
         self._held_chars = 0
 
     def deleted(self, cells: list[str]) -> None:
-        """Forget cells."""
+        """Forget the sizes of deleted cells' consoles."""
         for cell in cells:
             self._sizes.pop(cell, None)
 
@@ -109,7 +109,7 @@ class ConsoleRouter:
         self._sizes[cell] = (run, size)
 
     def _excess(self, console: Console, size: int) -> int:
-        """Return how many characters to trim from a console that holds `size`."""
+        """Return how many characters to trim from a console of `size` characters."""
         if size > self._cap:
             return min(size, size - self._cap + self._cap // _SLACK)
         if len(console.chunks) > self._chunks:

@@ -1,20 +1,20 @@
-"""What the kernel says of itself: lines on standard error, and its size.
+"""What the kernel reports about itself: lines on standard error, and its size.
 
-Lines can neither block the kernel nor end it. Standard error belongs to the launcher, who may have
-made it a pipe that nobody reads. A line is written only if the descriptor takes it at once, and is
-lost otherwise. Its mode is left alone: it may be shared with a terminal.
+A line can neither block the kernel nor end it. Standard error belongs to the launcher and may be a pipe
+without a reader. A line is written only if the descriptor takes it at once, and is lost otherwise. The
+descriptor stays in blocking mode: a terminal may share it.
 """
 
 import os
 import select
 import sys
 
-#: What a writable pipe takes without blocking, everywhere.
+#: Bytes that a writable pipe takes without blocking, on every system.
 _LARGEST = 4096
 
 
 def report(text: str, fd: int = 2) -> None:
-    """Write `cellwire kernel: text` if that is possible at once."""
+    """Write `cellwire kernel: text` if `fd` takes it at once."""
     line = f"cellwire kernel: {text}\n".encode("utf-8", "backslashreplace")
     try:
         poll = select.poll()
@@ -26,7 +26,7 @@ def report(text: str, fd: int = 2) -> None:
 
 
 def resident_memory() -> int:
-    """Return how many bytes of memory this process occupies; at its peak, where only that is known."""
+    """Return the resident memory of this process in bytes, or its peak where only that is known."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

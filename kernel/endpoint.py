@@ -1,8 +1,8 @@
-"""Where a kernel can be reached: the bound socket, the directory, the connection file.
+"""Where frontends reach a kernel: the bound socket, the directory, the connection file.
 
 `ipc`: a socket in a new directory of mode 0700, and a filter on the user id where ZeroMQ has one.
-`tcp`: a port of the loopback interface that the system chooses, with CURVE and an allow-list. The
-connection file has its mode from the moment it exists and its whole content from the moment it has
+`tcp`: a port of the loopback interface, chosen by the system, with CURVE and an allow-list. The
+connection file has its mode from the moment it exists, and its whole content from the moment it has
 its name. `close` removes everything.
 """
 
@@ -17,11 +17,11 @@ from ..protocol.connection import Connection, Settings
 from ..protocol.messages import Role
 from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
 
-#: Longest path of a socket that every system takes.
+#: Longest path of a socket on every system.
 _LONGEST_PATH = 100
-#: Beyond the largest request, so that a request a little too large gets an answer.
+#: Bytes beyond the largest request, so that a request slightly too large gets a reply.
 _SLACK = 64 * 1024
-#: Messages that may wait in ZeroMQ for one frontend, and from one.
+#: Messages that may wait in ZeroMQ, to and from each frontend.
 _MESSAGES = 1000
 _BACKLOG = 256
 _HANDSHAKE_MS = 5_000
@@ -31,14 +31,14 @@ _LINGER_MS = 200
 
 
 class Endpoint:
-    """A bound ROUTER and what belongs to it."""
+    """A bound ROUTER socket with its files and its authentication."""
 
     def __init__(self, settings: Settings, epoch: str, version: str) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self.socket = self._context.socket(zmq.ROUTER)
-        #: Edge-triggered: sending and receiving go on until there is nothing to do, and only then wait.
+        #: Edge-triggered: send and receive until there is nothing to do, and wait only then.
         self.fd = int(self.socket.fd)
-        #: Answers ZeroMQ's questions about connections; absent on ipc.
+        #: Answers ZeroMQ's requests about connections; `None` on ipc.
         self.authenticator: Authenticator | None = None
         self._directory = Path(_place(), f"cellwire-{os.urandom(6).hex()}")
         self._directory.mkdir(0o700)
@@ -50,7 +50,7 @@ class Endpoint:
             raise
 
     def close(self) -> None:
-        """Close the socket, giving what was sent a moment to leave, and remove the files."""
+        """Close the socket once sent messages have had a moment to leave, and remove the files."""
         self.socket.close(linger=_LINGER_MS)
         if self.authenticator is not None:
             self.authenticator.close()
@@ -69,7 +69,7 @@ class Endpoint:
         self._configure(settings)
         connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
         file = Path(settings.connection_file or self._directory / "connection.json").absolute()
-        #: What frontends need to attach.
+        #: What a frontend needs to attach.
         self.connection = msgspec.structs.replace(
             connection, epoch=epoch, pid=os.getpid(), version=version, file=str(file)
         )
@@ -88,17 +88,16 @@ class Endpoint:
         try:
             self.socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
         except zmq.ZMQError:
-            # Built without it: the directory's mode keeps others out by itself.
+            # ZeroMQ was built without it; the mode of the directory keeps other users out anyway.
             pass
         endpoint = f"ipc://{self._directory / 'socket'}"
         self.socket.bind(endpoint)
         return Connection(endpoint, "", 0, "", "")
 
     def _bind_tcp(self) -> Connection:
-        _allow_many_descriptors()
         server, client, watcher = new_key_pair(), new_key_pair(), new_key_pair()
         roles: dict[str, Role] = {client.public: "control", watcher.public: "watch"}
-        # The handler has to be there before the first connection can be.
+        # The handler must exist before the first connection.
         self.authenticator = Authenticator(self._context, Allowed(roles))
         self.socket.curve_server = True
         self.socket.curve_secretkey = server.secret.encode()
@@ -112,29 +111,17 @@ class Endpoint:
 
 
 def _place() -> str:
-    """Return a directory for the kernel's own that leaves room for a socket's path."""
+    """Return a directory for the kernel's directory, short enough for a socket's path."""
     for place in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
         if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
             longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", "socket")))
             if longest <= _LONGEST_PATH:
                 return place
-    raise OSError("no directory for a socket: set TMPDIR to one with a short path that can be written")
-
-
-def _allow_many_descriptors() -> None:
-    """Raise the limit as far as it goes: connections of strangers must not use up what a runner needs."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):
-        # A system that allows less than it says.
-        pass
+    raise OSError("no directory for a socket: set TMPDIR to a writable directory with a short path")
 
 
 def _write_privately(path: Path, content: bytes) -> None:
-    """Write a file that nobody else can read at any moment and nobody sees half of."""
+    """Write a file that other users can never read, and that appears with its whole content."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(fd, "wb") as file:

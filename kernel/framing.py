@@ -1,8 +1,8 @@
-"""Messages that carry events, put together around events that are encoded already.
+"""Messages that carry events, built around events that are already encoded.
 
-msgpack is simple enough to write the few bytes around them by hand, which spares decoding and
-encoding each event again for each frontend. An event larger than the message may be is a frame of its
-own behind a body without events, so its bytes are not copied either.
+msgpack is simple enough to write the few bytes around the events by hand, which saves decoding and
+encoding each event again for each frontend. An event larger than a message may be is a frame of its
+own after a body without events, so its bytes are not copied either.
 """
 
 import struct

@@ -1,10 +1,10 @@
-"""One frontend: a cursor into the log, what it has been sent, and what it still has to be sent.
+"""One frontend: a cursor into the log, what was sent to it, and what is still to be sent.
 
-Pure over the function that sends. Three things go out, in this order: replies, what the socket
-refused before, and then events while fewer bytes than the window are unacknowledged. Where the cursor
-stands before the log's first event the state is sent as a snapshot and the cursor set behind it; a
-frontend that is new, slow or back again is the same case. A frontend holds no event of its own but one
-message that the socket has refused, so it costs at most a window and its replies.
+Pure over the function that sends. Three things go out, in this order: replies, the message of events
+that the socket refused, and then further events while fewer bytes than the window are unacknowledged.
+If the log no longer holds the event at the cursor, the state is sent as a snapshot and the cursor moves
+behind it; new, slow and returning frontends are the same case. A frontend holds no events but one
+message that the socket refused, so it costs at most a window and its replies.
 """
 
 from collections import deque
@@ -13,19 +13,19 @@ from collections.abc import Callable, Sequence
 from ..protocol.limits import Limits
 from ..protocol.messages import Role, SessionStatistics
 from . import framing
-from .snapshot import Snapshot
+from .snapshot import SnapshotReader
 from .store import Store
 
-#: Hands one message to the socket; `False` if it cannot take it.
+#: Passes one message to the socket; returns `False` if the socket refuses it.
 #: Raises: FrontendGone if the frontend is gone.
 Send = Callable[[bytes, Sequence[bytes]], bool]
 
-#: Replies that may wait for a frontend that reads nothing.
+#: Replies that may wait for a frontend that does not read.
 _REPLIES = 1024
 
 
 class FrontendGone(Exception):
-    """Raised when a frontend has closed its connection."""
+    """Raised when a frontend is not connected any more."""
 
 
 class Frontend:
@@ -35,32 +35,32 @@ class Frontend:
         self.identity = identity
         self.role: Role = role
         self.client = client
-        #: Since when nothing could be sent and nothing was acknowledged; `None` while there is room.
+        #: When sending had to stop, if nothing was acknowledged since; `None` while there is room.
         self.full_since: float | None = None
-        #: Whether the socket has refused a message that is to be tried again.
+        #: Whether the socket refused a message that has to be sent again.
         self.blocked = False
         self._limits = limits
         self._send = send
         self._replies: deque[Sequence[bytes]] = deque()
         self._refused: Sequence[bytes] | None = None
         self._cursor = 1
-        self._snapshot: Snapshot | None = None
+        self._snapshot: SnapshotReader | None = None
         self._snapshots = 0
         self._sent = 0
-        # What has to be acknowledged for the frontend to have every event; probes are not in it.
+        # Bytes up to the last event; probes after it need no acknowledgement.
         self._required = 0
-        #: Bytes that the frontend has applied since it was opened.
+        #: Bytes that the frontend acknowledged since it was opened.
         self.acknowledged = 0
 
     @property
     def unacknowledged(self) -> int:
-        """How many bytes of events have been sent and not been acknowledged."""
+        """Bytes of events that were sent and not acknowledged."""
         return self._sent - self.acknowledged
 
     def open(self, store: Store, epoch: str, seq: int) -> None:
-        """Begin anew for a frontend that holds the state `(epoch, seq)`.
+        """Start again from the state `(epoch, seq)`, which the frontend holds.
 
-        What happens from here on reaches it as events, even if it is sent the present state first.
+        Whatever happens after this call reaches it as events, even if the current state is sent first.
         """
         known = epoch == store.epoch and store.log.first - 1 <= seq <= store.log.last
         self._cursor = (seq if known else store.log.last) + 1
@@ -70,7 +70,7 @@ class Frontend:
         self.full_since = None
 
     def reply(self, frames: Sequence[bytes]) -> bool:
-        """Send a reply ahead of events. Returns `False` if too many are waiting.
+        """Send a reply ahead of events; return `False` if too many replies are waiting.
 
         Raises: FrontendGone if the frontend is gone.
         """
@@ -79,19 +79,25 @@ class Frontend:
             self.blocked = True
         return len(self._replies) <= _REPLIES
 
+    def drop(self, notice: Sequence[bytes]) -> None:
+        """Discard everything that waits to be sent; the next `flush` sends `notice` alone."""
+        self._snapshot = self._refused = None
+        self._replies = deque([notice])
+        self.blocked = True
+
     def acknowledge(self, received: int) -> None:
-        """Note that the frontend has applied `received` bytes since it was opened."""
+        """Note that the frontend applied `received` bytes since it was opened."""
         if self.acknowledged < received <= self._sent:
             self.acknowledged = received
             self.full_since = None
 
     def pump(self, store: Store, messages: int, now: float) -> bool:
-        """Send what may be sent, at most `messages` of events; return whether there is more to send now.
+        """Send what may be sent, at most `messages` messages of events; return whether more may be sent.
 
         Raises: FrontendGone if the frontend is gone.
         """
         if self.blocked:
-            if not self._flush():
+            if not self.flush():
                 self._wait(now)
                 return False
             self.full_since = None
@@ -105,8 +111,24 @@ class Frontend:
                 return False
         return self._snapshot is not None or self._cursor <= store.log.last
 
+    def flush(self) -> bool:
+        """Send what the socket refused before; return whether all of it is sent.
+
+        Raises: FrontendGone if the frontend is gone.
+        """
+        while self._replies:
+            if not self._send(self.identity, self._replies[0]):
+                return False
+            self._replies.popleft()
+        if self._refused is not None:
+            if not self._send(self.identity, self._refused):
+                return False
+            self._refused = None
+        self.blocked = False
+        return True
+
     def probe(self, store: Store) -> None:
-        """Send a message without events, to find out whether the frontend is still there.
+        """Send a message without events, to find out whether the frontend is still connected.
 
         Raises: FrontendGone if it is not.
         """
@@ -121,7 +143,7 @@ class Frontend:
         self._required = required
 
     def caught_up(self, seq: int) -> bool:
-        """Whether the frontend has acknowledged everything up to event `seq` and has its replies."""
+        """Whether the frontend acknowledged everything up to event `seq` and no reply waits."""
         return (
             self._snapshot is None
             and self._cursor > seq
@@ -130,7 +152,7 @@ class Frontend:
         )
 
     def statistics(self, seq: int) -> SessionStatistics:
-        """Return what a frontend may know of another; `seq` is the newest event."""
+        """Return what other frontends may know about this one; `seq` is the newest event."""
         return SessionStatistics(
             client=self.client,
             role=self.role,
@@ -140,7 +162,7 @@ class Frontend:
         )
 
     def _advance(self, store: Store) -> Sequence[bytes]:
-        """Return the frames of the next message of events and move the cursor behind them."""
+        """Return the frames of the next message of events and move the cursor past them."""
         limit = self._limits.batch_bytes
         if self._snapshot is None and self._cursor >= store.log.first:
             events = store.log.read(self._cursor, limit)
@@ -161,9 +183,9 @@ class Frontend:
         if self.full_since is None:
             self.full_since = now
 
-    def _take_snapshot(self, store: Store) -> Snapshot:
+    def _take_snapshot(self, store: Store) -> SnapshotReader:
         self._snapshots += 1
-        return Snapshot(store.notebook, store.log.last)
+        return SnapshotReader(store.notebook, store.log.last)
 
     def _send_events(self, frames: Sequence[bytes]) -> bool:
         self._sent += sum(map(len, frames))
@@ -173,16 +195,3 @@ class Frontend:
         self._refused = frames
         self.blocked = True
         return False
-
-    def _flush(self) -> bool:
-        """Send what was refused; return whether all of it has gone."""
-        while self._replies:
-            if not self._send(self.identity, self._replies[0]):
-                return False
-            self._replies.popleft()
-        if self._refused is not None:
-            if not self._send(self.identity, self._refused):
-                return False
-            self._refused = None
-        self.blocked = False
-        return True

@@ -1,17 +1,17 @@
-"""The one socket that frontends talk to, and their sessions.
+"""The one socket that frontends connect to, and what the kernel keeps for each of them.
 
-A ROUTER that never blocks: it is mandatory, so a message for someone who has left is an error instead
-of being lost, and a full pipe is `Again` instead of a wait. Its descriptor is edge-triggered for both
-directions at once, so a turn ends only after a receive that found nothing and no send after it.
+A ROUTER that never blocks: it is mandatory, so a message to a frontend that left is an error instead of
+being lost, and a full pipe is `Again` instead of a wait. Its descriptor is edge-triggered for both
+directions at once, so a turn ends only when nothing is left to receive and nothing was sent after that.
 
-Roles come with each message from the authentication of its connection, never from the frontend: an
-identity can be taken over by somebody else, a connection cannot.
+The role comes with each message from the authentication of its connection, never from the frontend:
+another process can take over an identity, but not a connection.
 """
 
 import errno
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import zmq
 
@@ -21,27 +21,28 @@ from .diagnostics import report
 from .frontend import Frontend, FrontendGone
 from .store import Store, encode
 
-#: Requests taken and messages of events sent to each frontend in one turn.
+#: In one turn: requests received, and messages of events sent to each frontend.
 _REQUESTS = 64
 _MESSAGES = 2
-#: Seconds that events which nobody waits for may be held to travel together, and how many at the most.
+#: Events that are not urgent are held for this many seconds to travel together, at most this many of them.
 _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
-#: Frames of this size and more are handed to ZeroMQ without a copy.
+#: Frames of at least this size are passed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
-#: Plain numbers: arithmetic of enums costs more than asking the socket.
+#: Plain ints: arithmetic with enums costs more than the call into the socket.
 _POLLIN = int(zmq.POLLIN)
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
-#: Seconds after which a socket that refused a message is tried again, should its signal have been missed.
+#: Seconds until a refused message is sent again, in case the socket's signal was missed.
 RETRY = 0.02
 
-#: Takes a request: who sent it, as what, and its bytes.
-Receive = Callable[[bytes, Role, bytes], None]
+#: Handles a request, given its sender, the sender's role and the bytes; returns the encoded reply, or `None`
+#: if there is none or it comes later, through `reply`.
+Receive = Callable[[bytes, Role, bytes], bytes | None]
 
 
 class Frontends:
-    """Receives requests, and keeps every frontend supplied from the log."""
+    """Receives requests, and sends the events of the log to every frontend."""
 
     def __init__(
         self,
@@ -50,70 +51,66 @@ class Frontends:
         limits: Limits,
         *,
         authenticated: bool,
-        receive: Receive,
-        attendance: Callable[[int], None],
+        on_frontend_count: Callable[[int], None],
     ) -> None:
         self._socket = socket
         self._store = store
         self._limits = limits
         self._authenticated = authenticated
-        self._receive = receive
-        self._attendance = attendance
+        self._on_frontend_count = on_frontend_count
         self._frontends: dict[bytes, Frontend] = {}
-        #: What frontends that were dropped are still to be told: their connections may be full.
-        self._farewells: dict[bytes, bytes] = {}
+        #: Dropped frontends whose notice is not sent yet: their connections may be full.
+        self._dropped: dict[bytes, Frontend] = {}
         self._present = 0
-        #: The newest event of the last pump, and since when newer ones are held; 0 if there are none.
+        # The newest event at the last pump, and since when newer ones are held; 0 if none are.
         self._pumped = 0
         self._held_since = 0.0
-        # Whether somebody may be sent something although nothing has happened: a request came, an
-        # acknowledgement for instance, or the last pump has left something.
+        # Whether there may be something to send without a new event: a request came, which may be an
+        # acknowledgement, or the last pump left something.
         self._more = False
-        #: Frontends dropped because they took nothing.
+        #: How many frontends were dropped because they read or acknowledged nothing.
         self.stuck = 0
 
     # Requests and replies
 
-    def turn(self) -> float:
-        """Send and receive a bounded amount; return the seconds that the next turn may wait."""
+    def turn(self, receive: Receive) -> float:
+        """Receive and send a bounded amount; return the seconds that the next turn may wait."""
         received = 0
         while received < _REQUESTS and self._readable():
             received += 1
             self._more = True
             frames, role = self._receive_frames()
-            self._receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
+            reply = receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
+            if reply is not None:
+                self.reply(frames[0], reply)
         wait = self._may_hold()
         if not wait:
             self._more = self._pump()
             wait = 0.0 if self._more or self._readable() else float("inf")
         return wait if received < _REQUESTS else 0.0
 
-    def reply(self, identity: bytes, message: Any) -> None:
-        """Send a reply; whoever has not greeted gets it only if it can be sent at once."""
-        self.reply_encoded(identity, encode(message))
-
-    def reply_encoded(self, identity: bytes, message: bytes) -> None:
-        """Send a reply that is encoded already."""
+    def reply(self, identity: bytes, reply: bytes) -> None:
+        """Send an encoded reply; before `Hello` it is lost if it cannot be sent at once."""
         frontend = self._frontends.get(identity)
         try:
             if frontend is None:
-                self._send(identity, (message,))
-            elif not frontend.reply((message,)):
-                self._drop_stuck(frontend, "it reads no replies")
+                self._send(identity, (reply,))
+            elif not frontend.reply((reply,)):
+                self._drop(frontend, "it read no replies")
         except FrontendGone:
             self._remove(identity)
 
-    # Sessions
+    # Frontends
 
     def frontend(self, identity: bytes) -> Frontend | None:
-        """Return the frontend of a frontend that has greeted."""
+        """Return the frontend of this identity; `None` before its `Hello`."""
         return self._frontends.get(identity)
 
     def open(self, identity: bytes, role: Role, client: str) -> Frontend:
-        """Return the frontend of a frontend that greets, which has to be opened at its cursor."""
-        # Everybody who has left without a word is found now, so that coming and going costs nothing.
+        """Return the frontend that sent `Hello`; the caller opens it at its cursor."""
+        # Frontends that left without a message are found here, so that coming and going costs nothing.
         self.probe()
-        self._farewells.pop(identity, None)
+        self._dropped.pop(identity, None)
         frontend = self._frontends.get(identity)
         if frontend is None or frontend.role != role:
             frontend = Frontend(identity, role, client, self._limits, self._send)
@@ -122,49 +119,49 @@ class Frontends:
         frontend.client = client
         return frontend
 
-    def sessions(self) -> Sequence[Frontend]:
-        """Return all sessions."""
+    def attached(self) -> Sequence[Frontend]:
+        """Return the frontends that sent `Hello` and did not leave."""
         return list(self._frontends.values())
 
     def probe(self) -> None:
-        """Remove the sessions of frontends that have left."""
-        for frontend in self.sessions():
+        """Remove the frontends that left."""
+        for frontend in self.attached():
             try:
                 frontend.probe(self._store)
             except FrontendGone:
                 self._remove(frontend.identity)
 
     def acknowledged(self) -> int:
-        """Return how many bytes all frontends together have acknowledged."""
+        """Return how many bytes all frontends together acknowledged."""
         return sum(frontend.acknowledged for frontend in self._frontends.values())
 
     def caught_up(self) -> bool:
-        """Whether every frontend has acknowledged everything."""
+        """Whether every frontend acknowledged everything."""
         seq = self._store.log.last
         return all(frontend.caught_up(seq) for frontend in self._frontends.values())
 
     @property
     def blocked(self) -> bool:
-        """Whether the socket has refused a message that is to be tried again after `RETRY` seconds."""
+        """Whether the socket refused a message, which is sent again after `RETRY` seconds."""
         return any(frontend.blocked for frontend in self._frontends.values())
 
     @property
     def waiting(self) -> bool:
-        """Whether some frontend has to take or acknowledge something before it can be sent more."""
+        """Whether a frontend has to read or acknowledge something before more can be sent to it."""
         return any(frontend.full_since is not None for frontend in self._frontends.values())
 
     def drop_stuck(self) -> None:
-        """Drop the frontends that have had a full window and acknowledged nothing for too long."""
+        """Drop the frontends that acknowledged nothing for too long while their window was full."""
         limit = self._limits.stuck_seconds
         latest = time.monotonic() - limit
-        for frontend in self.sessions():
+        for frontend in self.attached():
             if frontend.full_since is not None and frontend.full_since <= latest:
-                self._drop_stuck(frontend, f"it has acknowledged nothing for {limit:g} seconds")
+                self._drop(frontend, f"it acknowledged nothing for {limit:g} seconds")
 
     def _may_hold(self) -> float:
-        """Return the seconds that events which came since the last pump may still wait for company."""
+        """Return how many seconds the events since the last pump may still be held."""
         pending = self._store.log.last - self._pumped
-        if not (pending or self._more or self.blocked or self._farewells):
+        if not (pending or self._more or self.blocked or self._dropped):
             return float("inf")
         if not pending or self._store.urgent or pending > _TOGETHER:
             return 0.0
@@ -187,26 +184,28 @@ class Frontends:
                 departed.append(frontend.identity)
         for identity in departed:
             self._remove(identity)
-        for identity in list(self._farewells):
-            self._bid_farewell(identity)
+        if self._dropped:
+            self._send_notices()
         return more
 
-    def _drop_stuck(self, frontend: Frontend, reason: str) -> None:
+    def _drop(self, frontend: Frontend, reason: str) -> None:
         self.stuck += 1
-        report(f"a frontend ({frontend.client or 'unnamed'}) is dropped: {reason}")
+        report(f"dropped a frontend ({frontend.client or 'unnamed'}): {reason}")
         self._remove(frontend.identity)
-        farewell = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to come back")
-        self._farewells[frontend.identity] = encode(farewell)
-        self._bid_farewell(frontend.identity)
+        notice = Error("", "busy", f"this frontend was dropped: {reason}", "send Hello to attach again")
+        frontend.drop((encode(notice),))
+        self._dropped[frontend.identity] = frontend
+        self._send_notices()
 
-    def _bid_farewell(self, identity: bytes) -> None:
-        """Tell a frontend that it was dropped, if its connection takes that at this time."""
-        try:
-            told = self._send(identity, (self._farewells[identity],))
-        except FrontendGone:
-            told = True
-        if told:
-            del self._farewells[identity]
+    def _send_notices(self) -> None:
+        """Notify dropped frontends, as far as their connections take a message."""
+        for identity, frontend in list(self._dropped.items()):
+            try:
+                sent = frontend.flush()
+            except FrontendGone:
+                sent = True
+            if sent:
+                del self._dropped[identity]
 
     def _remove(self, identity: bytes) -> None:
         if self._frontends.pop(identity, None) is not None:
@@ -216,17 +215,17 @@ class Frontends:
         present = sum(frontend.role == "control" for frontend in self._frontends.values())
         if present != self._present:
             self._present = present
-            self._attendance(present)
+            self._on_frontend_count(present)
 
     # The socket
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """Hand a message to the socket; `False` if its pipe is full.
+        """Pass a message to the socket; return `False` if the pipe is full.
 
-        Raises: FrontendGone if nobody of that identity is connected.
+        Raises: FrontendGone if no connection has this identity.
         """
         try:
-            # Only the first part can be refused: ZeroMQ takes a message whole or not at all.
+            # Only the first part can be refused: ZeroMQ takes a whole message or nothing.
             self._socket.send(identity, _MORE)
         except zmq.Again:
             return False
@@ -244,7 +243,7 @@ class Frontends:
         return bool(cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN)
 
     def _receive_frames(self) -> tuple[list[bytes], Role]:
-        """Return the message that is there and the role of the connection that it came over."""
+        """Return the next message and the role of its connection."""
         if not self._authenticated:
             return self._socket.recv_multipart(zmq.NOBLOCK), "control"
         frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)

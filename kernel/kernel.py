@@ -1,9 +1,9 @@
-"""The kernel: what frontends ask for, what the runner reports, and what follows from either.
+"""The kernel: what frontends request, what the runner reports, and what follows from either.
 
-Everything happens on one thread, in the rounds of one loop, and nothing waits. Runs are carried out
-one at a time: accepted and numbered here, sent to the runner when the one before has finished. What
-the runner emits goes into the record as the bytes it came in; only a few kinds of events concern the
-kernel itself. When a runner ends, what it can no longer say is said here: each of its runs is finished.
+Everything happens on one thread, in the rounds of one loop, and nothing blocks. Runs are numbered when
+they are accepted and go to the runner one at a time, each when the one before has finished. What the
+runner emits goes into the store as the bytes it came in; only a few kinds of events concern the kernel
+itself. When a runner ends, the kernel finishes its cells and runs in its place.
 """
 
 import os
@@ -25,32 +25,34 @@ from .run_queue import RunQueue
 from .store import Store
 from .supervisor import Supervisor
 
-#: Questions that may wait for the runner, and bytes that may.
-_QUESTIONS = 256
-#: Waiting runs may hold this many of the largest requests.
+#: Introspection requests that may wait for the runner.
+_INTROSPECTIONS = 256
+#: Waiting runs may take as many bytes as this many of the largest requests.
 _REQUESTS = 4
+#: Characters of an unknown id that an error repeats.
+_SHOWN = 100
 
 
-def _processors() -> int:
-    """Return how many processors this process may use."""
+def _cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-#: Seconds that the kernel does not sleep after it has handed a run to the runner, and the runner after it has
-#: finished one: most often the other has something to say within them. To wake a processor takes long, and
-#: what ran on it before is in no cache by then. None where one would keep the other from the only processor.
-#: Runs of a trivial cell, one after the other, on two processors: 0.43 ms each without either, 0.37 with the
-#: first, 0.25 with the second, 0.21 with both, which then takes less of the processors than neither does.
-_AWAKE, _RUNNER_AWAKE = (0.0003, 0.0005) if _processors() > 1 else (0.0, 0.0)
+#: Seconds that the kernel stays awake after it has sent a run to the runner, and the runner after it has
+#: finished one: the other usually answers within them. Waking a core is slow and its caches are cold by then.
+#: Zero on a single core, where spinning would starve the other process.
+#: Runs of a trivial cell, one after the other, on two cores: 0.43 ms each without either, 0.37 with the
+#: first, 0.25 with the second, 0.21 with both, which takes less processor time than neither.
+_AWAKE, _RUNNER_AWAKE = (0.0003, 0.0005) if _cores() > 1 else (0.0, 0.0)
 
 RESTARTED = "the runner was replaced on request"
 
-#: Takes the answer to a question, with the question's own number as its id.
-Answered = Callable[[Any], None]
+#: Takes the reply to an introspection; its id is the number that the kernel gave the request.
+OnReply = Callable[[Any], None]
 
 
 class Kernel:
-    """Holds the record, the queue of runs and the runner."""
+    """Holds the store, the queue of runs and the runner."""
 
     def __init__(
         self,
@@ -64,18 +66,18 @@ class Kernel:
         self.store = Store(epoch, limits.ring_bytes)
         self.limits = limits
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
-        self._text = ConsoleRouter(self.store, self.queue, limits)
+        self._console = ConsoleRouter(self.store, self.queue, limits)
         #: The runner process and its connections.
-        self.runner = Supervisor(loop, self, self._text, limits, start)
-        #: Why no run is accepted any more; empty while runs are.
+        self.runner = Supervisor(loop, self, self._console, limits, start)
+        #: Why the kernel accepts no more runs; empty while it does.
         self.closing = ""
-        #: Called when the runner of a closing kernel has ended.
+        #: Called when the runner of a closing kernel ends.
         self.on_runner_ended: Callable[[], None] | None = None
         self._redefine: Redefine = settings.redefine
         self._replacing = False
         self._frontends = 0
-        self._asked: dict[str, Answered] = {}
-        self._questions = 0
+        self._introspections: dict[str, OnReply] = {}
+        self._introspected = 0
         self._rules: dict[type, Callable[[Any, bytes], None]] = {
             e.CellStarted: self._cell_started,
             e.CellFinished: self._cell_finished,
@@ -83,13 +85,13 @@ class Kernel:
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
-            messages.Completions: self._answered,
-            messages.Inspection: self._answered,
-            messages.VariableList: self._answered,
-            messages.Error: self._answered,
+            messages.Completions: self._introspection_replied,
+            messages.Inspection: self._introspection_replied,
+            messages.VariableList: self._introspection_replied,
+            messages.Error: self._introspection_replied,
         }
 
-    # What frontends ask for
+    # What frontends request
 
     def submit(self, request: messages.Run, size: int) -> int:
         """Accept a run and return its number.
@@ -97,24 +99,24 @@ class Kernel:
         Raises: RequestError if runs are refused.
         """
         if self.closing:
-            raise RequestError("closing", f"the kernel ends: {self.closing}", "launch a new kernel")
+            raise self._refusal_while_closing()
         self._require_runner()
         if not self.queue.has_room(size):
-            raise RequestError("busy", "too many runs are waiting", "wait for runs to finish")
+            raise RequestError("busy", "too many runs are waiting", "wait until some have finished")
         run = self.queue.accept(request, size)
         self.store.add(e.RunAccepted(run))
         self._next_run()
         return run
 
     def interrupt(self) -> None:
-        """Stop what runs and drop what waits."""
+        """Interrupt the run in progress and drop the waiting ones."""
         self._drop_waiting("interrupted before it began")
         self._interrupt_runner()
 
     def restart(self) -> None:
         """Replace the runner, or start one if there is none."""
         if self.closing:
-            raise RequestError("closing", f"the kernel ends: {self.closing}", "launch a new kernel")
+            raise self._refusal_while_closing()
         if not self.runner.alive:
             self._start()
         elif not self._replacing:
@@ -122,41 +124,43 @@ class Kernel:
             self._drop_waiting(RESTARTED)
             self.runner.kill(RESTARTED)
 
-    def provide_input(self, question: str, text: str) -> None:
-        """Give `text` to user code that waits for it; the first answer counts.
+    def provide_input(self, id: str, text: str | None) -> None:
+        """Answer the input `id` with `text`, or with the end of input if None; the first answer counts.
 
-        Raises: RequestError if nobody waits for it.
+        Raises: RequestError if no user code waits for this input.
         """
-        if not any(pending.id == question for pending in self.store.notebook.inputs):
+        if not any(pending.id == id for pending in self.store.notebook.inputs):
             raise RequestError(
-                "unknown_input", "nobody waits for this input", "another frontend may have been first"
+                "unknown_input",
+                f"no cell waits for input {id[:_SHOWN]!r}",
+                "another frontend may have answered first, or the cell was interrupted",
             )
-        self.store.add(e.InputClosed(question))
-        self.runner.send(link.Answer(question, text))
+        self.store.add(e.InputClosed(id))
+        self.runner.send(link.Answer(id, text))
 
-    def ask(self, question: messages.Introspection, answered: Answered) -> None:
-        """Ask the runner; `answered` is called once, with an `Error` if the runner ends before.
+    def introspect(self, request: messages.Introspection, on_reply: OnReply) -> None:
+        """Pass a request on to the runner; call `on_reply` once, with an `Error` if the runner ends first.
 
-        Raises: RequestError if it cannot be asked.
+        Raises: RequestError if there is no runner or it has too many requests already.
         """
         self._require_runner()
-        if len(self._asked) >= _QUESTIONS or self.runner.backlog > self.limits.request_bytes:
-            raise RequestError("busy", "the runner has many questions to answer", "ask again later")
-        self._questions += 1
-        number = str(self._questions)
-        self._asked[number] = answered
-        self.runner.send(msgspec.structs.replace(question, id=number))
+        if len(self._introspections) >= _INTROSPECTIONS or self.runner.backlog > self.limits.request_bytes:
+            raise RequestError("busy", "too many requests wait for the runner", "try again later")
+        self._introspected += 1
+        number = str(self._introspected)
+        self._introspections[number] = on_reply
+        self.runner.send(msgspec.structs.replace(request, id=number))
 
-    def attendance(self, frontends: int) -> None:
-        """Note how many frontends could answer a question of user code."""
+    def on_frontend_count(self, frontends: int) -> None:
+        """Note how many frontends can answer an input request of user code."""
         self._frontends = frontends
 
     # How the kernel ends
 
     def close(self, reason: str) -> None:
-        """Accept no more runs, drop what waits and ask the runner to end."""
+        """Accept no more runs, drop the waiting ones and ask the runner to end."""
         self.closing = reason
-        self._drop_waiting(f"the kernel ends: {reason}")
+        self._drop_waiting(f"the kernel is shutting down: {reason}")
         if self.runner.ready:
             self._interrupt_runner()
             self.runner.send(link.Exit())
@@ -166,7 +170,7 @@ class Kernel:
             self.on_runner_ended()
 
     def _interrupt_runner(self) -> None:
-        # First by name, since a signal may overtake the run that it is meant for.
+        # The run's number goes first, since the signal may overtake the run that it is meant for.
         if self.queue.in_progress is not None:
             self.runner.send(link.InterruptThrough(self.queue.in_progress.number))
         self.runner.interrupt()
@@ -174,7 +178,7 @@ class Kernel:
     # What the runner reports
 
     def received(self, frame: Any, encoded: bytes) -> None:
-        """Take an event or an answer of the runner."""
+        """Handle an event or a reply of the runner."""
         rule = self._rules.get(type(frame))  # pyright: ignore[reportUnknownArgumentType]
         if rule is None:
             self.store.add_encoded(frame, encoded)
@@ -182,7 +186,7 @@ class Kernel:
             rule(frame, encoded)
 
     def configuration(self, generation: int, nonce: bytes) -> link.Configure:
-        """Return what a new runner is to know: the sources and settings that the notebook has."""
+        """Return what a new runner has to know: the sources and settings of the notebook."""
         notebook = self.store.notebook
         cells = [notebook.cells[cell_id] for cell_id in notebook.order if cell_id in notebook.cells]
         return link.Configure(
@@ -198,15 +202,15 @@ class Kernel:
         )
 
     def runner_ended(self, reason: str) -> None:
-        """Finish everything that the runner has left unfinished."""
-        for answered in list(self._asked.values()):
-            answered(messages.Error("", "runner_unavailable", "the runner has ended", "send RestartRunner"))
-        self._asked.clear()
+        """Finish everything that the runner left unfinished."""
+        for on_reply in list(self._introspections.values()):
+            on_reply(messages.Error("", "runner_unavailable", "the runner ended", "send RestartRunner"))
+        self._introspections.clear()
         if self.closing:
-            reason = f"the kernel ends: {self.closing}"
+            reason = f"the kernel is shutting down: {self.closing}"
             self._abandon("interrupted", "Interrupted", reason)
         else:
-            # The trace is told once, with the death.
+            # Only the death itself carries the trace.
             sentence = reason.partition("\n")[0]
             self._abandon("error", "RunnerDied", sentence)
             if not self._replacing:
@@ -220,12 +224,12 @@ class Kernel:
             self._start()
 
     def responsive(self, responsive: bool) -> None:
-        """Tell frontends that the runner responds no longer, or does again."""
+        """Notify frontends that the runner stopped responding, or responds again."""
         self.store.add(e.RunnerChanged("ready" if responsive else "unresponsive"))
 
     def busy(self) -> bool:
         """Whether the runner has something to do."""
-        return bool(self.store.notebook.runs or self._asked)
+        return bool(self.store.notebook.runs or self._introspections)
 
     # Steps
 
@@ -235,6 +239,9 @@ class Kernel:
             self.runner.start()
         except OSError as error:
             self.store.add(e.RunnerDied(f"the runner could not be started: {error.strerror}"))
+
+    def _refusal_while_closing(self) -> RequestError:
+        return RequestError("closing", f"the kernel is shutting down: {self.closing}", "launch a new kernel")
 
     def _require_runner(self) -> None:
         if not self.runner.alive:
@@ -251,7 +258,7 @@ class Kernel:
             self.store.add(e.RunFinished(number, "dropped", reason=reason))
 
     def _abandon(self, status: Status, kind: str, reason: str) -> None:
-        """Finish the cells and runs of a runner that has ended; all that has ever run is stale."""
+        """Finish the cells and runs of a runner that ended; every cell that ever ran is stale."""
         notebook = self.store.notebook
         running = [cell for cell in notebook.cells.values() if cell.status == "running"]
         for cell in running:
@@ -263,7 +270,7 @@ class Kernel:
             self.store.add(e.CellsMarked(stale))
         current = self.queue.in_progress
         for run in [run.run for run in notebook.runs]:
-            # The runner's own, and the one that it had been told to carry out.
+            # The runner's own runs, and the one that was sent to it.
             if run < 0 or (current is not None and run == current.number):
                 failed = [cell.id for cell in running if cell.run == run]
                 outcome = "error" if status == "error" else "interrupted"
@@ -274,22 +281,22 @@ class Kernel:
 
     def _cell_started(self, event: e.CellStarted, encoded: bytes) -> None:
         self.store.add_encoded(event, encoded)
-        self._text.started(event.cell, event.run)
+        self._console.started(event.cell, event.run)
 
     def _cell_finished(self, event: e.CellFinished, encoded: bytes) -> None:
-        # What the cell has printed stands in the log before its end does.
+        # What the cell printed comes before its end in the log.
         self.runner.read_pipes()
         self.store.add_encoded(event, encoded)
 
     def _cells_deleted(self, event: e.CellsDeleted, encoded: bytes) -> None:
         self.store.add_encoded(event, encoded)
-        self._text.deleted(event.cells)
+        self._console.deleted(event.cells)
 
     def _run_finished(self, event: e.RunFinished, encoded: bytes) -> None:
         self.runner.read_pipes()
         self.store.add_encoded(event, encoded)
         self.queue.finish(event.run)
-        self._text.finished(event.run)
+        self._console.finished(event.run)
         self._next_run()
 
     def _runner_started(self, event: e.RunnerStarted, encoded: bytes) -> None:
@@ -301,7 +308,7 @@ class Kernel:
         if not self._frontends:
             self.runner.send(link.NoFrontend(event.id))
 
-    def _answered(self, answer: Any, encoded: bytes) -> None:
-        answered = self._asked.pop(answer.id, None)
-        if answered is not None:
-            answered(answer)
+    def _introspection_replied(self, reply: Any, encoded: bytes) -> None:
+        on_reply = self._introspections.pop(reply.id, None)
+        if on_reply is not None:
+            on_reply(reply)

@@ -1,16 +1,16 @@
 """The newest events, encoded, numbered and bounded in bytes.
 
-Pure. One total order: `append` gives the next number. Whoever reads keeps a number of their own and
-asks for what comes after it; nobody's reading changes the log. What no longer fits is forgotten from
-the front, however many readers have not seen it: they are sent a snapshot. The newest event is always
-kept, even one that is larger than the bound.
+Pure. One total order: `append` gives the next number. Each reader keeps its own number and reads the
+events after it; reading does not change the log. Events beyond the bound are forgotten from the front,
+even if readers have not seen them: those are sent a snapshot. The newest event is always kept, even if
+it is larger than the bound.
 """
 
 from typing import NamedTuple
 
-#: What one event costs beside its payload: the bytes object and its place in the list.
+#: Bytes that an event takes besides its payload: the bytes object and its place in the list.
 OVERHEAD = 48
-#: Places of forgotten events are given back in pieces of at least this many.
+#: Places of forgotten events are freed when there are at least this many.
 _COMPACT = 4096
 
 

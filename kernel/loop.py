@@ -1,7 +1,7 @@
-"""One thread that waits for many descriptors and timers and never for anything else.
+"""One thread that waits for descriptors and timers and never for anything else.
 
-A callback does a bounded amount of work and returns. `turn` is called once in each round; it says
-whether there is more to do, in which case the round after it does not wait.
+A callback does a bounded amount of work and returns. `turn` is called once in each round and returns
+how long the next round may wait: not at all if there is more to do.
 """
 
 import heapq
@@ -13,26 +13,26 @@ from collections.abc import Callable
 
 from .diagnostics import report
 
-#: Seconds to wait when a turn has failed, so that a lasting fault does not take the whole machine.
+#: Seconds to wait after a turn has failed, so that a lasting fault does not occupy a core.
 _AFTER_FAULT = 0.05
 
 Callback = Callable[[], object]
 
 
 class Timer:
-    """A call that is due at some time, unless it is cancelled."""
+    """A call that is due at a time, unless it is cancelled."""
 
     def __init__(self, due: float, callback: Callback) -> None:
         self.due = due
         self.callback: Callback | None = callback
 
     def cancel(self) -> None:
-        """Never call."""
+        """Prevent the call."""
         self.callback = None
 
 
 class Loop:
-    """Calls back when a descriptor is ready or a time has come."""
+    """Calls back when a descriptor is ready or a timer is due."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -48,7 +48,7 @@ class Loop:
         self._selector.register(fd, selectors.EVENT_READ, self._watched[fd])
 
     def watch_both(self, fd: int, readable: Callback, writable: Callback | None) -> None:
-        """Change what is called when `fd` can be read or written; nothing happens if it is not watched."""
+        """Change what is called when `fd` can be read or written; does nothing if it is not watched."""
         if fd not in self._watched:
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writable else 0)
@@ -56,7 +56,7 @@ class Loop:
         self._selector.modify(fd, events, self._watched[fd])
 
     def unwatch(self, fd: int) -> None:
-        """Call back no more; nothing happens if `fd` is not watched."""
+        """Stop watching `fd`; does nothing if it is not watched."""
         if self._watched.pop(fd, None) is not None:
             self._selector.unregister(fd)
 
@@ -67,7 +67,7 @@ class Loop:
         return timer
 
     def stay_awake(self, seconds: float) -> None:
-        """Do not sleep for the next `seconds`: to wake a processor takes long, for whoever does that too."""
+        """Poll instead of sleeping for the next `seconds`: waking a core is slow for both sides."""
         self._awake_until = time.monotonic() + seconds
 
     def stop(self) -> None:
@@ -75,11 +75,11 @@ class Loop:
         self._running = False
 
     def run(self, turn: Callable[[], float]) -> None:
-        """Go round until `stop`; `turn` returns the seconds that the next round may wait."""
+        """Run rounds until `stop`; `turn` returns the seconds that the next round may wait."""
         wait = 0.0
         while self._running:
             for key, events in self._ready(self._timeout(wait)):
-                # An earlier callback of this round may have ended or changed the watch.
+                # An earlier callback of this round may have changed the watch or ended it.
                 readable, writable = key.data
                 if events & selectors.EVENT_READ and self._watched.get(key.fd) == key.data:
                     self._call(readable)
@@ -93,7 +93,7 @@ class Loop:
                 wait = _AFTER_FAULT
 
     def close(self) -> None:
-        """Give the selector's descriptor back."""
+        """Close the selector."""
         self._selector.close()
 
     def _ready(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -117,7 +117,7 @@ class Loop:
         return None if wait == float("inf") else wait
 
     def _call(self, callback: Callback) -> None:
-        """Call, and go on whatever happens: a fault in one duty must not end the others."""
+        """Call, and report an exception: a fault in one callback must not end the others."""
         try:
             callback()
         except Exception:

@@ -1,15 +1,15 @@
-"""The pipes that a runner's text comes through: read, cut at the markers, decoded.
+"""The pipes that a runner's console text comes through: read, split at the markers, decoded.
 
-Two pipes belong to the runner itself, one for each standard stream, and markers in them say whose the
-text is. Each child of a cell may have pipes of its own, which belong to one run as a whole. Such a
-pipe has its place in the runner's stream: it is not read before the marker `pipe_opened`, and at the
-marker `pipe_drained` what it holds is read before anything behind the marker.
+Two pipes belong to the runner itself, one for each standard stream; markers in them say which cell the
+text belongs to. Each child of a cell may have pipes of its own, whose text all belongs to one run. Such
+a pipe has a place in the runner's stream: it is not read before the marker `pipe_opened`, and at the
+marker `pipe_drained` its content is read before anything after the marker.
 
-A pipe that has been read rests for a moment before it is watched again: text comes in small pieces, and
-a small read costs the kernel, and the runner that it takes the processor from, as much as a large one. What
-the end of a cell is to follow is read at once, by `drain`.
+A pipe rests for a moment between reads: text comes in small pieces, and a small read costs the kernel
+as much as a large one, and takes the core from the runner as often. Text that has to come before the end
+of a cell is read at once, by `drain`.
 
-A character may be cut by a read: its first bytes wait for the rest, for each run apart.
+A read may split a character: its first bytes wait for the rest, separately for each run.
 """
 
 import codecs
@@ -24,15 +24,15 @@ from .console_router import ConsoleRouter
 from .diagnostics import report
 from .loop import Loop, Timer
 
-#: Bytes of one read, and the most that is read of a pipe in one go to find it empty.
+#: Bytes of one read, and the most that is read from a pipe in one go to empty it.
 _READ = 64 * 1024
 _DRAIN = 1024 * 1024
-#: Seconds that a pipe rests, which is what text may come later than it was written.
+#: Seconds that a pipe rests, which delays text by that much.
 _REST = 0.004
 
 
 class _Pipe:
-    """One reading end and the bytes of characters that are not complete."""
+    """A reading end and the bytes of incomplete characters."""
 
     def __init__(self, fd: int, stream: Stream) -> None:
         self.fd = fd
@@ -40,7 +40,7 @@ class _Pipe:
         self.partial: dict[str, tuple[int, bytes]] = {}
 
     def read(self) -> bytes | None:
-        """Return what is there, `b""` at the end and `None` if nothing is there."""
+        """Return the next bytes, `b""` at the end, and `None` if there are none yet."""
         try:
             return os.read(self.fd, _READ)
         except BlockingIOError:
@@ -66,14 +66,14 @@ class _MarkedPipe(_Pipe):
         self.reader = MarkedReader(nonce)
         self.pieces: deque[bytes | Marker] = deque()
         self.cell, self.run = "", 0
-        #: Set while a marker names a child's pipe that the link has not brought yet.
+        #: Set while a marker names a child's pipe that has not come over the link yet.
         self.waiting = False
         #: Ends the pipe's rest.
         self.resting: Timer | None = None
 
 
 class _ChildPipe(_Pipe):
-    """A pipe of a child, which belongs to one run."""
+    """A pipe of a child, whose text belongs to one run."""
 
     def __init__(self, fd: int, opened: PipeOpened) -> None:
         super().__init__(fd, opened.stream)
@@ -83,23 +83,23 @@ class _ChildPipe(_Pipe):
 class Pipes:
     """All pipes of one runner."""
 
-    def __init__(self, loop: Loop, text: ConsoleRouter, nonce: bytes, stdout: int, stderr: int) -> None:
+    def __init__(self, loop: Loop, console: ConsoleRouter, nonce: bytes, stdout: int, stderr: int) -> None:
         self._loop = loop
-        self._text = text
+        self._console = console
         self._marked = (_MarkedPipe(stdout, "stdout", nonce), _MarkedPipe(stderr, "stderr", nonce))
         self._children: dict[int, _ChildPipe] = {}
-        #: Children whose `pipe_opened` was passed before the link had brought them.
+        #: Pipes of children that had not come over the link when their `pipe_opened` was passed.
         self._passed: set[int] = set()
         self._patient = True
         for pipe in self._marked:
             self._watch_marked(pipe)
 
     def drain(self) -> None:
-        """Read what the runner has written so far; more than a pipe holds is left for later."""
+        """Read what the runner has written so far, at most a bounded amount of each pipe."""
         for pipe in self._marked:
             room = _DRAIN
             size = _READ
-            # A read that does not fill its buffer has emptied the pipe.
+            # A read that does not fill its buffer emptied the pipe.
             while room > 0 and not pipe.waiting and size == _READ:
                 size = self._read_marked(pipe)
                 room -= size
@@ -107,7 +107,7 @@ class Pipes:
 
     @property
     def waiting(self) -> bool:
-        """Whether a pipe waits for a descriptor that the link is to bring."""
+        """Whether a pipe waits for a descriptor that comes over the link."""
         return any(pipe.waiting for pipe in self._marked)
 
     def open(self, opened: PipeOpened, fd: int) -> None:
@@ -122,7 +122,7 @@ class Pipes:
                 self._resume(pipe)
 
     def link_is_empty(self) -> None:
-        """Wait no longer for children's pipes: what was sent before a marker has arrived."""
+        """Stop waiting for children's pipes: whatever was sent before a marker has arrived."""
         self._patient = False
         for pipe in self._marked:
             if pipe.waiting:
@@ -130,7 +130,7 @@ class Pipes:
         self._patient = True
 
     def finish(self) -> None:
-        """Read everything that is left after the runner has ended, and give the children's pipes back."""
+        """Read everything that is left after the end of the runner, and close the children's pipes."""
         self.link_is_empty()
         self._patient = False
         self.drain()
@@ -154,7 +154,7 @@ class Pipes:
         self._let_rest(pipe, self._read_marked(pipe))
 
     def _let_rest(self, pipe: _MarkedPipe, size: int) -> None:
-        """Do not watch a pipe for a moment if it has been emptied by a read of `size` bytes."""
+        """Stop watching a pipe for a moment if a read of `size` bytes emptied it."""
         if 0 < size < _READ and not pipe.waiting and pipe.resting is None:
             self._loop.unwatch(pipe.fd)
             pipe.resting = self._loop.later(_REST, lambda: self._rested(pipe))
@@ -171,7 +171,7 @@ class Pipes:
             pipe.resting = None
 
     def _read_marked(self, pipe: _MarkedPipe) -> int:
-        """Read once and return how many bytes there were."""
+        """Read once and return the number of bytes read."""
         data = pipe.read()
         if data is None:
             return 0
@@ -192,7 +192,7 @@ class Pipes:
         self._consume(pipe)
 
     def _consume(self, pipe: _MarkedPipe) -> None:
-        """Pass on the pieces of a pipe up to the first marker that has to wait."""
+        """Pass on the pieces of a pipe, up to the first marker that has to wait."""
         while pipe.pieces and not pipe.waiting:
             piece = pipe.pieces.popleft()
             if isinstance(piece, bytes):
@@ -200,7 +200,7 @@ class Pipes:
             elif piece.kind == "cell":
                 pipe.cell, pipe.run = piece.cell, piece.run
             elif piece.kind == "clear":
-                self._text.clear(piece.cell, piece.run, pipe.stream)
+                self._console.clear(piece.cell, piece.run, pipe.stream)
             elif piece.kind == "pipe_drained":
                 self._drain_child(piece.pipe)
             elif piece.pipe in self._children:
@@ -213,7 +213,7 @@ class Pipes:
                 self._passed.add(piece.pipe)
 
     def _joined(self, pipe: _MarkedPipe, piece: bytes) -> bytes:
-        """Return `piece` with the text behind it that belongs to the same run."""
+        """Return `piece` and the text after it that belongs to the same run."""
         pieces = [piece]
         while pipe.pieces:
             following = pipe.pieces[0]
@@ -256,10 +256,10 @@ class Pipes:
     def _write(self, pipe: _Pipe, cell: str, run: int, data: bytes) -> None:
         text = pipe.decode(cell, run, data)
         if text:
-            self._text.write(cell, run, pipe.stream, text)
+            self._console.write(cell, run, pipe.stream, text)
 
     def _finish_text(self, pipe: _Pipe) -> None:
         """Pass on characters that will never be complete."""
         for cell, (run, data) in pipe.partial.items():
-            self._text.write(cell, run, pipe.stream, data.decode("utf-8", "replace"))
+            self._console.write(cell, run, pipe.stream, data.decode("utf-8", "replace"))
         pipe.partial.clear()

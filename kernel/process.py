@@ -1,12 +1,13 @@
 """A runner process as the operating system sees it: its descriptors, its guardian and how it ended.
 
 Imports little, since starting the runner is the first thing that a kernel does. The runner leads a
-session and process group of its own, which is killed as a whole. Its SIGINT is ignored from the start
-(inherited, the kernel ignores it too) until it has a handler of its own, so an early interrupt is
-harmless. The trace file is where its `faulthandler` writes: memory without a name that outlives it.
+session and process group of its own, which is killed as a whole. It inherits from the kernel that SIGINT
+is ignored, until it installs its own handler, so an early interrupt is harmless. The trace file is where
+its `faulthandler` writes: memory without a name that outlives the process.
 
-The guardian is a shell in a session of its own that holds the reading end of a pipe whose only
-writing end is the kernel's. If the pipe ends without a word the kernel was killed: it kills the group.
+The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
+end is the kernel's. If the pipe ends without a word, the kernel was killed, and the guardian kills the
+group.
 """
 
 import os
@@ -15,24 +16,24 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from .descriptors import hand_down
+from .descriptors import restore_limit
 
-#: What runs a runner; the descriptors of the two links and of the trace file are appended. With `-u` C's
-#: own streams have no buffer either, in which text would outlast its cell and not the process.
+#: The command of a runner, to which the descriptors of both links and of the trace file are appended. `-u`
+#: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
 _GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
 _SHELL = "/bin/sh"
-#: Bytes that a console pipe holds where that can be chosen, and bytes read of a trace.
+#: Pipe capacity where it can be set; bytes of a trace that are read.
 _PIPE = 256 * 1024
 _TRACE = 64 * 1024
 _F_SETPIPE_SZ = 1031
-#: Ignored by the interpreter in this process; a child starts with the default action.
+#: Signals that this process may ignore; the runner starts with their default action.
 _DEFAULT = [signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM]
 
 
 class RunnerProcess:
-    """A process that has been started and not been waited for."""
+    """A process that was started and not waited for."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self.link, linked = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -46,7 +47,7 @@ class RunnerProcess:
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
-            hand_down(self.pid)
+            restore_limit(self.pid)
         except OSError:
             self._close()
             raise
@@ -73,8 +74,8 @@ class RunnerProcess:
         self._killed = True
         self._kill_group()
 
-    def ended(self) -> int | None:
-        """Return the wait status once the process has ended; its group is killed then."""
+    def poll(self) -> int | None:
+        """Return the wait status if the process has ended, and kill its group; `None` if it has not."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:
             return None
@@ -82,20 +83,20 @@ class RunnerProcess:
         return status
 
     def reason(self, status: int) -> str:
-        """Return how a process with this wait status ended, with the trace that it left."""
-        return explain(status, killed=self._killed) + self.trace()
+        """Return how the process ended, given its wait status, and the trace that it left."""
+        return describe_exit(status, killed=self._killed) + self.trace()
 
     def trace(self) -> str:
-        """Return what the runner's faulthandler wrote, behind an empty line; empty if it wrote nothing."""
+        """Return what the runner's faulthandler wrote, after an empty line; empty if it wrote nothing."""
         text = os.pread(self._trace, _TRACE, 0).decode("utf-8", "replace").rstrip()
         return f"\n\n{text}" if text else ""
 
     def close(self) -> int:
-        """Give all descriptors back and relieve the guardian; return its pid, to be waited for."""
+        """Close all descriptors and dismiss the guardian; return its pid, to be waited for."""
         try:
             os.write(self._guarded, b"done\n")
         except BrokenPipeError:
-            # Somebody has killed the guardian.
+            # The guardian was killed.
             pass
         os.close(self._guarded)
         self._close()
@@ -105,7 +106,7 @@ class RunnerProcess:
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            # Nobody is left; macOS says so with the second one if only zombies are.
+            # No process is left; macOS raises PermissionError if only zombies are.
             pass
 
     def _close(self) -> None:
@@ -115,8 +116,8 @@ class RunnerProcess:
             os.close(fd)
 
 
-def explain(status: int, *, killed: bool = False) -> str:
-    """Return a sentence about a wait status; `killed` if this kernel has killed the process."""
+def describe_exit(status: int, *, killed: bool = False) -> str:
+    """Return a sentence about a wait status; `killed` says whether this kernel killed the process."""
     if not os.WIFSIGNALED(status):
         return f"the runner ended with exit status {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
@@ -126,12 +127,12 @@ def explain(status: int, *, killed: bool = False) -> str:
         name = f"signal {number}"
     hint = ""
     if number == signal.SIGKILL and not killed:
-        hint = ": somebody killed it, which is what the system does when memory runs out"
-    return f"the runner was ended by {name}{hint}"
+        hint = ", from another process or from the system because memory ran out"
+    return f"the runner was killed by {name}{hint}"
 
 
 def _pipe() -> tuple[int, int]:
-    """Return the ends of a pipe; reading never blocks, and it is large where that can be chosen."""
+    """Return the ends of a pipe: reading never blocks, and it is large where the system allows."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     if sys.platform == "linux":
@@ -155,21 +156,21 @@ def _unnamed_file() -> int:
 
 
 def _spawn(argv: list[str], standard: dict[int, int]) -> int:
-    """Start the program at the path `argv[0]` in its own session, with these standard descriptors."""
+    """Start the program at the path `argv[0]` in a session of its own, with these standard descriptors."""
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in standard.items()]
     try:
         return os.posix_spawn(
             argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=_DEFAULT
         )
     except NotImplementedError:
-        # A system whose posix_spawn knows no sessions: a group of its own is what counts.
+        # This system's posix_spawn cannot start a session; the group is what is needed.
         return os.posix_spawn(
             argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=_DEFAULT
         )
 
 
 def _guard(group: int) -> tuple[int, int]:
-    """Start the guardian of a process group; return its pid and the pipe to it."""
+    """Start the guardian of a process group; return its pid and the writing end of its pipe."""
     reading, writing = os.pipe()
     null = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,13 +1,14 @@
-"""What a frontend sends: decoded, checked, carried out, answered exactly once.
+"""The requests of frontends: decoded, checked, handled, answered exactly once.
 
-Nothing that arrives here can end the kernel. What does not decode is answered where an id can be read
-and counted in any case; a fault of our own while a request is carried out becomes an `Error` of code
-`internal`. A request that changes something and is repeated with the same id, after a reconnect for
-instance, gets the answer it had before and is not carried out again.
+Nothing that arrives here can end the kernel. A frame that does not decode is counted, and answered with
+its id if that can be read; a fault of the kernel's own becomes an `Error` of code `internal`. A request
+that changes something and is repeated with the same id, after a reconnect for instance, gets the same
+reply and is not handled again.
 """
 
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -21,51 +22,56 @@ from .frontends import Frontends
 from .kernel import Kernel
 from .store import encode
 
-#: Answers kept for requests that are repeated.
-_ANSWERS = 4096
-#: Longest id of a request and of a cell.
+#: Replies kept for repeated requests.
+_REPLIES = 4096
+#: Most characters in the id of a request, and of a cell.
 _ID = 256
 _CELL_ID = 1024
-#: Frames that do not decode are reported on standard error this often.
+#: How many frames that do not decode are reported on standard error.
 _REPORTED = 10
-#: Bytes at each end of a request that tell it from another one of the same id.
+#: Bytes at each end of a request that distinguish it from another one with the same id.
 _COMPARED = 4096
 
 _Handler = Callable[[bytes, m.Role, Any, int], Any]
 
 
-class _Outline(msgspec.Struct):
-    """What can be told of a request that is wrong otherwise."""
+class _Envelope(msgspec.Struct):
+    """The type and id of a request that does not decode otherwise."""
 
     type: Any = ""
     id: str = ""
 
 
 _decode = msgspec.msgpack.Decoder(m.Request).decode
-_decode_outline = msgspec.msgpack.Decoder(_Outline).decode
+_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
 _TYPES = {struct.__name__ for struct in get_args(m.Request)}
-#: Returned by a handler whose request is answered later.
-_LATER = object()
-#: What a frontend may send that only watches.
+#: Returned by a handler that sends the reply later.
+_DEFERRED = object()
+#: What a frontend may send whose key only lets it watch.
 _WATCHING = m.Hello | m.Ping | m.Statistics | m.Acknowledge
-#: What is answered before `Hello`.
+#: What a frontend may send before `Hello`.
 _UNGREETED = m.Hello | m.Ping
-#: What may be carried out again when it is repeated.
+#: What is handled again when it is repeated.
 _REPEATABLE = m.Hello | m.Ping | m.Statistics | m.Introspection
 
 
 class Requests:
-    """Answers frontends on behalf of the kernel."""
+    """Handles the requests of frontends."""
 
     def __init__(
-        self, kernel: Kernel, limits: Limits, version: str, shut_down: Callable[[str], None]
+        self,
+        kernel: Kernel,
+        frontends: Frontends,
+        limits: Limits,
+        version: str,
+        shut_down: Callable[[str], None],
     ) -> None:
         self._kernel = kernel
+        self._frontends = frontends
         self._limits = limits
         self._version = version
         self._shut_down = shut_down
-        self._frontends: Frontends
-        self._answers: dict[str, tuple[int, bytes]] = {}
+        self._replies: dict[str, tuple[int, bytes]] = {}
         self._malformed = 0
         self._refused = 0
         self._handlers: dict[type, _Handler] = {
@@ -77,66 +83,63 @@ class Requests:
             m.RestartRunner: self._restart_runner,
             m.Shutdown: self._shutdown,
             **dict.fromkeys(get_args(m.Run), self._run),
-            **dict.fromkeys(get_args(m.Introspection), self._ask),
+            **dict.fromkeys(get_args(m.Introspection), self._introspect),
         }
 
-    def attach(self, frontends: Frontends) -> None:
-        """Answer through `frontends`."""
-        self._frontends = frontends
+    def receive(self, identity: bytes, role: m.Role, frame: bytes) -> bytes | None:
+        """Handle one request, whatever it contains, and return the encoded reply.
 
-    def receive(self, identity: bytes, role: m.Role, frame: bytes) -> None:
-        """Take one request, whatever it contains."""
+        Returns `None` for a request without a reply, or one whose reply is sent later.
+        """
         try:
             request: Any = _decode(frame)
         except Exception as error:
-            self._answer_malformed(identity, frame, error)
-            return
+            return encode(self._refuse_malformed(frame, error))
         if type(request) is m.Acknowledge:
             frontend = self._frontends.frontend(identity)
             if frontend is not None:
                 frontend.acknowledge(request.received)
-            return
+            return None
         repeatable = isinstance(request, _REPEATABLE)
-        known = None if repeatable else self._answers.get(request.id)
+        known = None if repeatable else self._replies.get(request.id)
         mark = 0 if repeatable else hash((len(frame), frame[:_COMPARED], frame[-_COMPARED:]))
         if known is not None and known[0] == mark:
-            self._frontends.reply_encoded(identity, known[1])
-            return
-        reply = self._carry_out(identity, role, request, len(frame), fresh=known is None)
-        if reply is _LATER:
-            return
+            return known[1]
+        reply = self._handle(identity, role, request, len(frame), fresh=known is None)
+        if reply is _DEFERRED:
+            return None
         encoded = encode(reply)
         # A refusal has changed nothing, so the same request may be tried again.
         if not repeatable and known is None and type(reply) is not m.Error:
-            self._answers[request.id] = (mark, encoded)
-            if len(self._answers) > _ANSWERS:
-                del self._answers[next(iter(self._answers))]
-        self._frontends.reply_encoded(identity, encoded)
+            self._replies[request.id] = (mark, encoded)
+            if len(self._replies) > _REPLIES:
+                del self._replies[next(iter(self._replies))]
+        return encoded
 
-    # What does not decode
+    # Frames that do not decode
 
-    def _answer_malformed(self, identity: bytes, frame: bytes, error: Exception) -> None:
+    def _refuse_malformed(self, frame: bytes, error: Exception) -> m.Error:
         self._malformed += 1
         try:
-            outline = _decode_outline(frame)
+            envelope = _decode_envelope(frame)
         except Exception:
-            outline = _Outline()
-        if outline.id and isinstance(outline.type, str) and outline.type not in _TYPES:
+            envelope = _Envelope()
+        if envelope.id and isinstance(envelope.type, str) and envelope.type not in _TYPES:
             reply = m.Error(
-                outline.id,
+                envelope.id,
                 "unknown_request",
-                f"there is no request {outline.type[:_ID]!r}",
-                "see the protocol's documentation",
+                f"there is no request {envelope.type[:_ID]!r}",
+                "see docs/protocol.md for the requests there are",
             )
         else:
-            reply = m.Error(outline.id, "malformed", str(error)[:_CELL_ID])
+            reply = m.Error(envelope.id, "malformed", str(error)[:_CELL_ID])
         if self._malformed <= _REPORTED:
-            report(f"a frame of a frontend cannot be read: {reply.message}")
-        self._frontends.reply(identity, reply)
+            report(f"a frame of a frontend does not decode: {reply.message}")
+        return reply
 
-    # What does
+    # Frames that do
 
-    def _carry_out(self, identity: bytes, role: m.Role, request: Any, size: int, *, fresh: bool) -> Any:
+    def _handle(self, identity: bytes, role: m.Role, request: Any, size: int, *, fresh: bool) -> Any:
         try:
             self._check(identity, role, request, size, fresh=fresh)
             return self._handlers[type(request)](identity, role, request, size)
@@ -145,29 +148,42 @@ class Requests:
             return m.Error(request.id, error.code, error.message, error.hint)  # type: ignore[arg-type]
         except Exception:
             report(traceback.format_exc())
-            return m.Error(request.id, "internal", "the kernel has failed to carry out this request")
+            return m.Error(
+                request.id,
+                "internal",
+                f"the kernel failed to handle {_name(request)}",
+                "its standard error has the traceback",
+            )
 
     def _check(self, identity: bytes, role: m.Role, request: Any, size: int, *, fresh: bool) -> None:
-        """Raise RequestError for what no request may do."""
+        """Raise RequestError if the frontend may not send this request."""
         if size > self._limits.request_bytes:
-            raise RequestError("too_large", f"the request has {size} bytes", "raise limits.request_bytes")
-        if len(request.id) > _ID:
-            raise RequestError("invalid", "the id of the request is too long", "use a short one")
-        if role != "control" and not isinstance(request, _WATCHING):
-            raise RequestError("forbidden", "this key may watch and not run", "connect with the client's key")
-        if not isinstance(request, _UNGREETED) and self._frontends.frontend(identity) is None:
-            raise RequestError("not_greeted", "there is no session", "send Hello first")
-        if not fresh:
             raise RequestError(
-                "invalid", "another request has had this id", "use ids that no other frontend uses"
+                "too_large",
+                f"{_name(request)} has {size} bytes, and the limit is {self._limits.request_bytes}",
+                "send less, or launch the kernel with a larger limits.request_bytes",
             )
+        if len(request.id) > _ID:
+            raise RequestError(
+                "invalid",
+                f"the id of {_name(request)} has {len(request.id)} characters",
+                f"use at most {_ID}",
+            )
+        if role != "control" and not isinstance(request, _WATCHING):
+            raise RequestError(
+                "forbidden", f"this key may not send {_name(request)}", "connect with the client's key"
+            )
+        if not isinstance(request, _UNGREETED) and self._frontends.frontend(identity) is None:
+            raise RequestError("not_greeted", f"{_name(request)} came before Hello", "send Hello first")
+        if not fresh:
+            raise RequestError("invalid", "another request had this id", "give every request a new id")
 
     def _hello(self, identity: bytes, role: m.Role, request: m.Hello, size: int) -> Any:
         if request.protocol != m.PROTOCOL:
             raise RequestError(
                 "invalid",
                 f"this kernel speaks version {m.PROTOCOL} of the protocol, not {request.protocol}",
-                "use a frontend of the same version",
+                f"use a frontend for version {m.PROTOCOL}",
             )
         frontend = self._frontends.open(identity, role, request.client[:_ID])
         store = self._kernel.store
@@ -185,16 +201,25 @@ class Requests:
         if isinstance(request, m.RunCells | m.SyncCells):
             ids = [cell.id for cell in request.cells]
             for cell in ids:
-                if not cell or len(cell) > _CELL_ID:
+                if not cell:
+                    raise RequestError("invalid", "a cell id must not be empty", "give every cell an id")
+                if len(cell) > _CELL_ID:
                     raise RequestError(
-                        "invalid", "the id of a cell is empty or too long", f"use 1 to {_CELL_ID} characters"
+                        "invalid",
+                        f"the id of the cell {cell[:_ID]!r}… has {len(cell)} characters",
+                        f"use at most {_CELL_ID}",
                     )
             if len(set(ids)) < len(ids):
-                raise RequestError("invalid", "a cell is given twice", "give each cell once")
+                [(twice, _)] = Counter(ids).most_common(1)
+                raise RequestError("invalid", f"cell {twice[:_ID]!r} is given twice", "give every cell once")
         elif isinstance(request, m.DeleteCells | m.ConfigureCells):
             for cell in request.cells:
                 if cell not in self._kernel.store.notebook.cells and not self._kernel.queue.declares(cell):
-                    raise RequestError("unknown_cell", f"there is no cell {cell[:_ID]!r}", "submit it first")
+                    raise RequestError(
+                        "unknown_cell",
+                        f"there is no cell {cell[:_ID]!r}",
+                        "declare it with RunCells or SyncCells first",
+                    )
         run = self._kernel.submit(request, size)
         return m.RunQueued(request.id, run, self._kernel.store.log.last)
 
@@ -203,15 +228,15 @@ class Requests:
         return m.Done(request.id)
 
     def _provide_input(self, identity: bytes, role: m.Role, request: m.ProvideInput, size: int) -> Any:
-        self._kernel.provide_input(request.input, request.text)
+        self._kernel.provide_input(request.input, None if request.ended else request.text)
         return m.Done(request.id)
 
-    def _ask(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
-        def answered(answer: Any) -> None:
-            self._frontends.reply(identity, msgspec.structs.replace(answer, id=request.id))
+    def _introspect(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
+        def on_reply(reply: Any) -> None:
+            self._frontends.reply(identity, encode(msgspec.structs.replace(reply, id=request.id)))
 
-        self._kernel.ask(request, answered)
-        return _LATER
+        self._kernel.introspect(request, on_reply)
+        return _DEFERRED
 
     def _ping(self, identity: bytes, role: m.Role, request: m.Ping, size: int) -> Any:
         return m.Pong(request.id, self._kernel.store.log.last)
@@ -228,7 +253,7 @@ class Requests:
             memory=resident_memory(),
             ring_bytes=log.size,
             ring_events=log.events,
-            sessions=[frontend.statistics(store.log.last) for frontend in self._frontends.sessions()],
+            sessions=[frontend.statistics(store.log.last) for frontend in self._frontends.attached()],
             malformed=self._malformed + self._kernel.runner.malformed,
             refused=self._refused,
             stuck=self._frontends.stuck,
@@ -240,5 +265,9 @@ class Requests:
         return m.Done(request.id)
 
     def _shutdown(self, identity: bytes, role: m.Role, request: m.Shutdown, size: int) -> Any:
-        self._shut_down("a frontend asked for it")
+        self._shut_down("a frontend requested it")
         return m.Done(request.id)
+
+
+def _name(request: Any) -> str:
+    return type(request).__name__

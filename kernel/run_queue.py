@@ -1,8 +1,8 @@
-"""Runs that were accepted and have not finished: numbered, one in progress, the rest waiting.
+"""Accepted runs that have not finished: numbered, one in progress, the rest waiting.
 
-Pure. The queue also knows the ids of cells that waiting runs are going to declare, so that a request
-can name a cell whose declaration is still on its way. Runs that a state setter causes are the
-runner's own and have negative numbers; only the smallest of them is kept in mind.
+Pure. The queue also knows the ids of the cells that unfinished runs declare, so that a request can name
+a cell before its declaration is in the log. Runs that a state setter causes are the runner's own and
+have negative numbers; only the smallest of these is remembered.
 """
 
 from collections import Counter, deque
@@ -29,7 +29,7 @@ class QueueStatistics(NamedTuple):
 
 
 class RunQueue:
-    """Runs in the order in which they were accepted."""
+    """Runs in the order of their acceptance."""
 
     def __init__(self, bound: int, largest: int) -> None:
         self._bound = bound
@@ -39,9 +39,9 @@ class RunQueue:
         self._accepted = 0
         self._size = 0
         self._dropped = 0
-        #: The run that the runner has been told to carry out.
+        #: The run that was sent to the runner.
         self.in_progress: QueuedRun | None = None
-        #: The smallest number that a runner has given to a run of its own.
+        #: The smallest number that a runner gave to a run of its own.
         self.last_own = 0
 
     def has_room(self, size: int) -> bool:
@@ -59,14 +59,14 @@ class RunQueue:
         return self._accepted
 
     def begin(self) -> QueuedRun | None:
-        """Make the oldest waiting run the one in progress; `None` if none waits or one is in progress."""
+        """Make the oldest waiting run the one in progress; `None` if none waits or one already is."""
         if self.in_progress is not None or not self._waiting:
             return None
         self.in_progress = self._waiting.popleft()
         return self.in_progress
 
     def finish(self, number: int) -> None:
-        """Note that a run has finished; nothing happens if it is the runner's own."""
+        """Note that a run finished; of the runner's own only the number is remembered."""
         if number < 0:
             self.last_own = min(self.last_own, number)
         elif self.in_progress is not None and self.in_progress.number == number:
@@ -74,7 +74,7 @@ class RunQueue:
             self.in_progress = None
 
     def drop(self) -> list[int]:
-        """Remove all that wait and return their numbers, oldest first."""
+        """Remove all waiting runs and return their numbers, oldest first."""
         dropped = [run.number for run in self._waiting]
         for run in self._waiting:
             self._leave(run)
@@ -83,11 +83,11 @@ class RunQueue:
         return dropped
 
     def declares(self, cell: str) -> bool:
-        """Whether a run that has not finished declares `cell`."""
+        """Whether an unfinished run declares `cell`."""
         return cell in self._declared
 
     def is_over(self, number: int) -> bool:
-        """Whether a run has finished, so that no cell can begin to run in it any more."""
+        """Whether a run has finished, so that no more cells can start in it."""
         if number < 0:
             return number >= self.last_own
         if self.in_progress is not None:

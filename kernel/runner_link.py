@@ -1,8 +1,8 @@
-"""The kernel's end of either link to one runner.
+"""The kernel's end of one of the two links to a runner.
 
-Writing never blocks: what the socket does not take waits here until it does. Reading is done in
-pieces, so that a runner that emits without pause cannot keep the kernel from its other duties. The
-descriptors that come with frames are kept in the order of their frames.
+Writing never blocks: what the socket does not take waits here until it does. Reads are bounded, so that
+a runner that emits without pause cannot keep the kernel from its other work. The descriptors that come
+with frames are kept in the order of their frames.
 """
 
 import array
@@ -23,10 +23,10 @@ from .diagnostics import report
 from .loop import Loop
 from .store import RunnerEvent, encode
 
-#: Bytes of one read. The cost of a turn is the number of events in it, not their size.
+#: Bytes of one read. The cost of a turn depends on the number of events in it, not on their size.
 _READ = 32 * 1024
 _READ_LARGE = 1024 * 1024
-#: Frames that do not decode are reported on standard error this often.
+#: How many frames that do not decode are reported on standard error.
 _REPORTED = 10
 _DESCRIPTORS = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 _CLOEXEC = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
@@ -57,11 +57,11 @@ class RunnerLink:
         self._descriptors: deque[int] = deque()
         #: Bytes that wait for the runner to read.
         self.backlog = 0
-        #: Whether the socket took less than it was given, so that it is watched for room.
+        # Whether the socket took less than it was given, so that it is watched for room.
         self._stalled = False
-        #: How often bytes have come.
+        #: How many reads returned bytes.
         self.reads = 0
-        #: Frames that could not be read.
+        #: How many frames did not decode.
         self.malformed = 0
         loop.watch(connection.fileno(), self._readable)
 
@@ -74,11 +74,11 @@ class RunnerLink:
             self._flush()
 
     def take_descriptor(self) -> int | None:
-        """Return the oldest descriptor that has come and not been taken."""
+        """Return the oldest descriptor that was received and not taken; `None` if there is none."""
         return self._descriptors.popleft() if self._descriptors else None
 
     def read(self) -> bool:
-        """Read once and hand on the frames that are complete; return whether anything was there."""
+        """Read once and pass on the complete frames; return whether there was anything to read."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(self._size, _DESCRIPTORS, _CLOEXEC)
         except BlockingIOError:
@@ -99,14 +99,14 @@ class RunnerLink:
             self._ended(str(error))
             return False
         self.reads += 1
-        # A read that completes no frame is inside a large one, which is cheap to take.
+        # A read that completes no frame is inside a large one, which is cheap to handle.
         self._size = _READ if frames else _READ_LARGE
         for frame in frames:
-            self._hand_on(frame)
+            self._pass_on(frame)
         return True
 
     def finish(self) -> None:
-        """Hand on what is left after the runner has ended, and stop."""
+        """Pass on what is left after the end of the runner, and stop."""
         while self.read():
             pass
         self._loop.unwatch(self._socket.fileno())
@@ -115,11 +115,11 @@ class RunnerLink:
         self._outgoing.clear()
         self.backlog = 0
 
-    def _hand_on(self, frame: bytes) -> None:
+    def _pass_on(self, frame: bytes) -> None:
         try:
             decoded: Any = _decode(frame)
         except Exception as error:
-            # Text that is no UTF-8 and nesting without end are not among msgspec's own errors.
+            # For invalid UTF-8 and for endless nesting, msgspec raises errors that are not its own.
             self.malformed += 1
             if self.malformed <= _REPORTED:
                 report(f"a frame of the runner does not decode: {error}")
@@ -130,7 +130,7 @@ class RunnerLink:
             report(traceback.format_exc())
 
     def _flush(self) -> None:
-        """Write what the socket takes, and ask to be called back for the rest."""
+        """Write what the socket takes, and watch it for room for the rest."""
         try:
             while self._outgoing:
                 data = self._outgoing[0]
@@ -143,7 +143,7 @@ class RunnerLink:
         except BlockingIOError:
             pass
         except OSError:
-            # The other end is closed; reading says so too, and what that means is decided there.
+            # The other end is closed; reading finds that too and handles it.
             self._outgoing.clear()
             self.backlog = 0
         if self._stalled != bool(self._outgoing):

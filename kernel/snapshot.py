@@ -1,8 +1,8 @@
 """The notebook as events that build it from nothing, encoded as they are needed.
 
-`Snapshot` takes references when it is made, so that it stays the state at one number while the
-notebook goes on: lists are copied shallowly, items are immutable, and console text is an immutable
-string in a chunk that is not. Nothing is encoded before a frontend has room for it.
+A `SnapshotReader` takes references when it is made, so it keeps the state at one event while the
+notebook changes: lists are copied shallowly, items are immutable, and of the mutable console chunks it
+takes the immutable text. Nothing is encoded before a frontend has room for it.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from ..protocol.notebook import CellState, Console, Notebook
 from .store import encode
 
 
-class Snapshot:
-    """The state at `seq`, read once from beginning to end."""
+class SnapshotReader:
+    """The state after event `seq`, read once from beginning to end."""
 
     def __init__(self, notebook: Notebook, seq: int) -> None:
         self.seq = seq
@@ -50,8 +50,8 @@ def _restored(notebook: Notebook) -> e.NotebookRestored:
         mode=notebook.mode,
         runs=[e.RunPlanned(run.run, list(run.cells)) for run in notebook.runs],
         inputs=[
-            e.InputRequested(question.id, question.cell, question.prompt, question.password)
-            for question in notebook.inputs
+            e.InputRequested(pending.id, pending.cell, pending.prompt, pending.password)
+            for pending in notebook.inputs
         ],
         condition=runner.condition,
         generation=runner.generation,
@@ -83,7 +83,7 @@ def _events(
         yield encode(e.ConsoleWritten("", 0, stream, text))
     cells.reverse()
     while cells:
-        # What has been sent is let go of, so that a slow frontend does not keep a whole old state.
+        # Release each cell once it is sent, so that a slow frontend does not keep a whole old state.
         cell, dropped, texts, items = cells.pop()
         yield encode(e.CellRestored(cell, dropped))
         for stream, text in texts:

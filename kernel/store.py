@@ -1,7 +1,7 @@
-"""What has happened and what follows from it: the log and the notebook, changed together.
+"""The log of events and the notebook that they lead to, changed together.
 
 The kernel is the one place where events get their order. They are logged first, so that they can be
-sent, and carried out when the notebook is looked at: nobody sees one without the other. Items are kept
+sent, and applied when the notebook is read, so that no reader sees one without the other. Items are kept
 as the bytes they came in: an `OpaqueItem` refers to the memory of its encoded event, so state and log
 share it, and no mime bundle is decoded or encoded here.
 """
@@ -17,38 +17,17 @@ from .log import Log
 
 
 class OpaqueItem(msgspec.Struct, frozen=True, gc=False):
-    """An output item of which only the identity is looked at."""
+    """An output item of which only the id is decoded."""
 
     id: int
     data: msgspec.Raw
     metadata: msgspec.Raw = msgspec.Raw(b"\x80")
 
 
-#: Whatever a runner may emit. The two of snapshots and those that are the kernel's own are not in it.
-RunnerEvent = (
-    e.RunPlanned
-    | e.RunFinished
-    | e.CellStarted
-    | e.CellFinished
-    | e.CellSkipped
-    | e.CellsMarked
-    | e.CellsConfigured
-    | e.CellsDeleted
-    | e.GraphChanged
-    | e.ModeChanged
-    | e.OutputAppended[OpaqueItem]
-    | e.OutputReplaced[OpaqueItem]
-    | e.OutputRemoved
-    | e.OutputsCleared
-    | e.ConsoleWritten
-    | e.ConsoleTrimmed
-    | e.ConsoleCleared
-    | e.InputRequested
-    | e.InputClosed
-    | e.RunnerStarted
-)
+#: What a runner may emit. From a runner, the kernel's own events and those of snapshots are malformed.
+RunnerEvent = e.RunnerEvent[OpaqueItem]
 
-#: Events that may travel a moment later: nobody waits for them, and others of their kind follow.
+#: Events that may be sent a moment later: no frontend waits for them, and others of their kind follow.
 _PATIENT = frozenset(
     {
         e.RunAccepted,
@@ -75,9 +54,9 @@ class Store:
         self.epoch = epoch
         self.log = Log(ring_bytes)
         self._notebook = Notebook()
-        # Logged and not carried out yet, which is done when the notebook is next looked at.
-        self._behind: list[Any] = []
-        #: Whether somebody may wait for an event that came since this was last set to `False`.
+        # Logged and not yet applied to the notebook.
+        self._pending: list[Any] = []
+        #: Whether a frontend may wait for an event added since this was last set to `False`.
         self.urgent = False
 
     @property
@@ -87,19 +66,19 @@ class Store:
         return self._notebook
 
     def apply_pending(self) -> None:
-        """Carry out what was logged and has not been carried out yet."""
-        if self._behind:
-            for event in self._behind:
+        """Apply the events that were logged and not applied yet."""
+        if self._pending:
+            for event in self._pending:
                 apply(self._notebook, event)
-            self._behind.clear()
+            self._pending.clear()
 
     def add(self, event: Any) -> None:
-        """Log an event of the kernel's own and carry it out."""
+        """Log and apply an event of the kernel's own."""
         self.add_encoded(event, encode(event))
 
     def add_encoded(self, event: Any, encoded: bytes) -> None:
-        """Log an event that came in as `encoded` and carry it out."""
+        """Log and apply an event that came in as `encoded`."""
         self.log.append(encoded)
-        self._behind.append(event)
+        self._pending.append(event)
         if type(event) not in _PATIENT:
             self.urgent = True

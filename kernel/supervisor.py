@@ -1,10 +1,10 @@
-"""The runner's life: started, watched, interrupted, replaced, ended.
+"""The runner's life: started, probed, interrupted, replaced, ended.
 
-One runner at a time. The end of its process is the one moment that counts: everything that is still in
-the link and the pipes is read first, and then `ended` is called with the reason. A link that has ended
-while the process lives, or bytes in it that make no sense, have the process killed. Whether the runner
-responds is found out by probes while it is busy; their number is counted, not the clock, so that a
-suspended machine is no unresponsive runner.
+One runner at a time. A runner has ended when its process has: everything left in the link and the pipes
+is read first, and then `runner_ended` is called with the reason. If the link ends or carries invalid
+bytes while the process lives, the process is killed. While the runner is busy, probes find out whether
+it responds; unanswered probes are counted, not seconds, so that a suspended machine does not make the
+runner unresponsive.
 """
 
 import os
@@ -22,29 +22,29 @@ from .pipes import Pipes
 from .process import RunnerProcess
 from .runner_link import RunnerLink
 
-#: Seconds between probes, at most.
+#: Longest interval between probes, in seconds.
 _PROBE = 1.0
-#: Seconds that a runner has to end after its link has.
+#: Seconds that a runner has to end after its link ended.
 _GRACE = 0.5
 
 
 class SupervisorListener(Protocol):
-    """What the supervisor reports to."""
+    """Receives what the supervisor reports."""
 
     def received(self, frame: Any, encoded: bytes) -> None:
-        """Take an event or an answer of the runner."""
+        """Handle an event or a reply of the runner."""
         ...
 
     def configuration(self, generation: int, nonce: bytes) -> link.Configure:
-        """Return what a new runner is to know."""
+        """Return what a new runner has to know."""
         ...
 
     def runner_ended(self, reason: str) -> None:
-        """The process is gone and everything that it wrote has been received."""
+        """Handle the end of the process, after everything that it wrote was received."""
         ...
 
     def responsive(self, responsive: bool) -> None:
-        """The runner responds no longer, or does again."""
+        """Note that the runner stopped responding (`False`) or responds again."""
         ...
 
     def busy(self) -> bool:
@@ -53,25 +53,25 @@ class SupervisorListener(Protocol):
 
 
 class Supervisor:
-    """Owns the process of the runner and everything that leads to it."""
+    """Owns the runner process and every connection to it."""
 
     def __init__(
         self,
         loop: Loop,
-        owner: SupervisorListener,
-        text: ConsoleRouter,
+        listener: SupervisorListener,
+        console: ConsoleRouter,
         limits: Limits,
         start: Callable[[], RunnerProcess],
     ) -> None:
         self._loop = loop
-        self._owner = owner
-        self._text = text
+        self._listener = listener
+        self._console = console
         self._start = start
         self._process: RunnerProcess | None = None
         self._link: RunnerLink | None = None
         self._control: RunnerLink | None = None
         self._pipes: Pipes | None = None
-        # The read of the link after which the pipes have been read.
+        # The read of the link after which the pipes were last read.
         self._pipes_read_after = 0
         self._guardians: set[int] = set()
         self._generation = 0
@@ -81,12 +81,12 @@ class Supervisor:
         self._interval = min(_PROBE, limits.unresponsive_seconds / 3)
         self._patience = max(1, round(limits.unresponsive_seconds / self._interval))
         self._cause = ""
-        #: Whether a runner has reported that it can be given work.
+        #: Whether the runner reported that it is ready for work.
         self.ready = False
-        # Frames of earlier runners that could not be read.
+        # Frames of earlier runners that did not decode.
         self._malformed = 0
 
-    # From outside
+    # For the kernel
 
     @property
     def alive(self) -> bool:
@@ -100,11 +100,11 @@ class Supervisor:
 
     @property
     def malformed(self) -> int:
-        """Frames of runners that could not be read."""
+        """How many frames of runners did not decode."""
         return self._malformed + (self._link.malformed if self._link is not None else 0)
 
     def adopt(self, process: RunnerProcess) -> None:
-        """Take over a process that has been started; there is none at this time."""
+        """Take over a process that was started. Precondition: there is no runner."""
         self._generation += 1
         self._process = process
         self._cause = ""
@@ -113,12 +113,12 @@ class Supervisor:
             RunnerLink(self._loop, end, receive=self._received, ended=self._link_ended)
             for end in (process.link, process.control)
         )
-        self._pipes = Pipes(self._loop, self._text, nonce, process.stdout, process.stderr)
+        self._pipes = Pipes(self._loop, self._console, nonce, process.stdout, process.stderr)
         self._pipes_read_after = 0
-        self._link.send(self._owner.configuration(self._generation, nonce))
+        self._link.send(self._listener.configuration(self._generation, nonce))
 
     def start(self) -> None:
-        """Start a runner; there is none at this time.
+        """Start a runner. Precondition: there is none.
 
         Raises: OSError if the system does not allow it.
         """
@@ -128,35 +128,35 @@ class Supervisor:
         """Send an instruction to the runner if there is one."""
         if self._link is not None and self._control is not None:
             (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
-            self.watch()
+            self.start_probing()
 
     def interrupt(self) -> None:
-        """Raise SIGINT in the runner if it is there to take it."""
+        """Send SIGINT to the runner if it is ready."""
         if self._process is not None and self.ready:
             self._process.interrupt()
 
     def kill(self, cause: str = "") -> None:
-        """Kill the runner and what it has started; `cause` stands in place of how the process ended."""
+        """Kill the runner and its children; `cause` replaces the description of how the process ended."""
         if self._process is not None:
             self._cause = self._cause or cause
             self._process.kill()
 
-    def watch(self) -> None:
-        """Begin to probe the runner if it is busy and not probed already."""
-        if self._probing is None and self._link is not None and self.ready and self._owner.busy():
+    def start_probing(self) -> None:
+        """Probe the runner from now on if it is busy and not probed already."""
+        if self._probing is None and self._link is not None and self.ready and self._listener.busy():
             self._unanswered = 0
             self._probing = self._loop.later(self._interval, self._probe)
 
     def read_pipes(self) -> None:
-        """Read what the runner had written to its console when it sent the frame that is looked at."""
+        """Read what the runner had written to its console when it sent the current frame."""
         if self._pipes is None or self._link is None or self._pipes_read_after == self._link.reads:
-            # Frames that came in one read were all sent before the pipes were read after it.
+            # All frames of one read were sent before the pipes were last read.
             return
         self._pipes_read_after = self._link.reads
         self._pipes.drain()
 
     def turn(self) -> None:
-        """See to console text that waits for something from the link."""
+        """Release console text that waits for a descriptor, if nothing is left in the link."""
         if (
             self._pipes is not None
             and self._pipes.waiting
@@ -166,21 +166,21 @@ class Supervisor:
             self._pipes.link_is_empty()
 
     def reap(self) -> None:
-        """See which processes have ended; called when one has."""
+        """Handle the end of processes; called on SIGCHLD."""
         for guardian in list(self._guardians):
             if os.waitpid(guardian, os.WNOHANG)[0]:
                 self._guardians.discard(guardian)
         process = self._process
         if process is None:
             return
-        status = process.ended()
+        status = process.poll()
         if status is not None:
             reason = self._cause + process.trace() if self._cause else process.reason(status)
             self._clean_up(process)
-            self._owner.runner_ended(reason)
+            self._listener.runner_ended(reason)
 
     def wait_for_guardians(self) -> None:
-        """Wait for the guardians of runners that have ended; they end at once."""
+        """Wait for the guardians of ended runners, which end at once."""
         for guardian in self._guardians:
             os.waitpid(guardian, 0)
         self._guardians.clear()
@@ -196,16 +196,16 @@ class Supervisor:
             descriptor = self._link.take_descriptor() if self._link is not None else None
             if descriptor is not None and self._pipes is not None:
                 self._pipes.open(frame, descriptor)
-                # What stands behind the mark that has waited for this can be read from here on.
+                # Text after the marker that waited for this descriptor can be read from here on.
                 self._pipes_read_after = 0
             return
         if isinstance(frame, RunnerStarted):
             self.ready = self._process is not None
-        self._owner.received(frame, encoded)
+        self._listener.received(frame, encoded)
 
     def _sign_of_life(self) -> None:
         if self._unanswered >= self._patience:
-            self._owner.responsive(True)
+            self._listener.responsive(True)
         self._unanswered = 0
 
     def _link_ended(self, reason: str) -> None:
@@ -221,18 +221,18 @@ class Supervisor:
         self._probing = None
         if self._control is None:
             return
-        if not self._owner.busy() and self._unanswered < self._patience:
+        if not self._listener.busy() and self._unanswered < self._patience:
             return
         if self._unanswered == self._patience:
-            self._owner.responsive(False)
+            self._listener.responsive(False)
         self._unanswered += 1
         self._probes += 1
         self._control.send(link.Probe(self._probes))
         self._probing = self._loop.later(self._interval, self._probe)
 
     def _clean_up(self, process: RunnerProcess) -> None:
-        """Receive everything that the runner has left behind and give its descriptors back."""
-        # From here on nothing more is sent to it.
+        """Receive everything that the runner left and close its descriptors."""
+        # Nothing is sent to it from here on.
         self._process = None
         self.ready = False
         if self._link is not None and self._control is not None and self._pipes is not None:
@@ -242,7 +242,7 @@ class Supervisor:
             self._malformed += self._link.malformed
         if self._probing is not None:
             self._probing.cancel()
-        self._text.forget()
+        self._console.forget()
         self._guardians.add(process.close())
         self._link = self._control = self._pipes = self._probing = None
         self._unanswered = 0

@@ -1,13 +1,17 @@
-"""What a frontend needs: `launch_kernel`, `connect`, the client they give, and the types it speaks in.
+"""What a frontend needs: `launch_kernel`, `connect`, their client, and the types that it uses.
 
-The names are imported when they are first used, so that the kernel and the runner, which need a few
-types of this package, load neither anyio nor (the runner) zmq with them.
+Events are the classes of `cellwire.protocol.events`; `cellwire.protocol.blocking` has the same client
+without `await`.
+
+Names are imported when they are first used, so that the kernel and the runner, which need a few types
+of this package, load neither anyio nor (the runner) zmq.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import blocking, events
     from .client.event_stream import EventStream
     from .client.kernel_client import KernelClient
     from .client.launch import connect, launch_kernel
@@ -46,7 +50,9 @@ _HOMES = {
     "ProtocolError": "errors",
     "RequestError": "errors",
     "Settings": "connection",
+    "blocking": "blocking",
     "connect": "client.launch",
+    "events": "events",
     "launch_kernel": "client.launch",
     "read_connection_file": "connection",
 }
@@ -71,7 +77,9 @@ __all__ = [
     "ProtocolError",
     "RequestError",
     "Settings",
+    "blocking",
     "connect",
+    "events",
     "launch_kernel",
     "read_connection_file",
 ]
@@ -81,6 +89,11 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    module = import_module(f".{home}", __name__)
+    value = module if name == home else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,7 +3,7 @@
 The launcher writes `Settings` as one line of JSON to the kernel's standard input and reads
 `Connection` as one line of JSON from its standard output. The connection file has the same content;
 it is created with mode 0600 after the kernel has bound its socket, so there is no port to race for
-and no moment at which others can read it. Keys are z85 text, and are in no command line and no environment.
+and no moment at which others can read it. Keys are z85 text and never in a command line or environment.
 """
 
 import os
@@ -17,19 +17,19 @@ from .notebook import Redefine
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a kernel is to be."""
+    """What a kernel is started with."""
 
     #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: loopback with CURVE.
     transport: Literal["ipc", "tcp"] = "ipc"
     #: Where to write the connection file; empty for a file in the kernel's own directory.
     connection_file: str = ""
-    #: Outlive the launcher: the end of standard input does not end the kernel.
+    #: Outlive the launcher: the kernel goes on when standard input closes.
     detached: bool = False
     limits: Limits = Limits()
     #: `allow`: several cells may define a name, as in ordinary notebooks.
     redefine: Redefine = "error"
-    #: The launcher's process id if it is the kernel's parent: the kernel then sees its end although
-    #: another child of the launcher holds the pipe to standard input open as well. 0 for unknown.
+    #: The launcher's process id if it is the kernel's parent; 0 if not known. The kernel then notices the
+    #: launcher's end even if another child of the launcher keeps the pipe to standard input open.
     launcher: int = 0
 
 
@@ -41,18 +41,18 @@ class KeyPair(msgspec.Struct, frozen=True):
 
 
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Everything that a frontend needs to attach."""
+    """Everything that a frontend needs to attach to a kernel."""
 
     endpoint: str
     epoch: str
     pid: int
     version: str
-    #: The path of the file with this content.
+    #: The path of the connection file, which has this content.
     file: str
     #: CURVE: the kernel's public key and the client's pair; absent on ipc.
     server_key: str = ""
     client: KeyPair | None = None
-    #: A pair that may watch and not run; absent on ipc.
+    #: A pair that may watch and change nothing; absent on ipc.
     watcher: KeyPair | None = None
 
 

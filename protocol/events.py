@@ -1,28 +1,28 @@
 """What has happened, in the past tense: the only thing that changes a notebook.
 
 Every event is a msgpack map whose `type` is the name of its class. The runner and the kernel emit
-them, the kernel numbers them (`seq`, one total order) and sends them to every frontend, `reducer.apply`
-carries them out. A field that is left out has its default. New fields go at the end with a default;
-no type ever changes its meaning.
+events, the kernel numbers them (`seq`, one total order) and sends them to every frontend, and
+`reducer.apply` applies them. A field that is left out has its default. New fields go at the end with a
+default; no field ever changes its type or meaning.
 
-A `run` is positive where a frontend asked for it and negative where a state setter caused it. An
-output or console event whose `run` is not the current run of its `cell` changes nothing.
+A `run` is positive if a frontend asked for it and negative if a state setter caused it. An output or
+console event whose `run` is not the current run of its `cell` changes nothing.
 """
 
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from .notebook import CellError, CellState, Item, Mode, RunnerCondition, StaleReason, Status, Stream
 
-#: How the holder of a copy keeps an item: decoded (`Item`), or only its id and the bytes (the kernel).
+#: How the owner of a copy keeps an item: decoded (`Item`), or as an id and bytes (the kernel).
 ItemT = TypeVar("ItemT")
 
-RunStatus = Literal["ok", "error", "interrupted", "dropped"]
+RunStatus: TypeAlias = Literal["ok", "error", "interrupted", "dropped"]
 
 
 class _Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, gc=False):
-    """What all events have in common: the tag. None refers to itself, so the collector need not look."""
+    """Base of all events: the tag. No event can be in a cycle, so the garbage collector skips them."""
 
 
 class RunAccepted(_Event, frozen=True):
@@ -53,7 +53,7 @@ class RunFinished(_Event, frozen=True):
 
 
 class CellStarted(_Event, frozen=True):
-    """The cell runs: what its previous run left is gone and `run` is its current run."""
+    """The cell runs: everything of its previous run is gone and `run` is its current run."""
 
     cell: str
     run: int
@@ -73,9 +73,9 @@ class CellFinished(_Event, frozen=True):
 
 
 class CellSkipped(_Event, frozen=True):
-    """The cell ended without having run: cancelled, structurally wrong (`error`), or healed (`idle`).
+    """The cell ended without running: cancelled, structurally wrong (`error`), or repaired (`idle`).
 
-    What its previous run left is gone and `run` is its current run.
+    Everything of its previous run is gone and `run` is its current run.
     """
 
     cell: str
@@ -85,7 +85,7 @@ class CellSkipped(_Event, frozen=True):
 
 
 class CellsMarked(_Event, frozen=True):
-    """Cells have become stale or are so no longer."""
+    """Cells became stale, or are no longer stale."""
 
     cells: list[str]
     stale: bool = True
@@ -95,7 +95,7 @@ class CellsMarked(_Event, frozen=True):
 
 
 class CellsConfigured(_Event, frozen=True):
-    """Cells have been disabled or enabled."""
+    """Cells were disabled or enabled."""
 
     cells: list[str]
     disabled: bool = False
@@ -120,7 +120,7 @@ class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
 class GraphChanged(_Event, frozen=True):
     """Cells are new or have a new source.
 
-    New cells stand at the end in the order given, unless `order` gives the whole order anew.
+    New cells stand at the end in the order given, unless `order` gives the order of all cells.
     """
 
     cells: list[CellDeclared] = []
@@ -142,7 +142,7 @@ class OutputAppended(_Event, Generic[ItemT], frozen=True):
 
 
 class OutputReplaced(_Event, Generic[ItemT], frozen=True):
-    """The item of the same id has a new content; its place is kept."""
+    """The item of the same id has new content and keeps its place."""
 
     cell: str
     run: int
@@ -166,7 +166,7 @@ class OutputsCleared(_Event, frozen=True):
 
 
 class ConsoleWritten(_Event, frozen=True):
-    """Text at the end of a stream; `cell` is empty for text that belongs to none."""
+    """Text at the end of a stream; `cell` is empty for text that belongs to no cell."""
 
     cell: str
     run: int
@@ -175,7 +175,7 @@ class ConsoleWritten(_Event, frozen=True):
 
 
 class ConsoleTrimmed(_Event, frozen=True):
-    """The oldest `chars` characters of the console are gone: its cap was reached."""
+    """The oldest `chars` code points of the console are gone: its limit was reached."""
 
     cell: str
     run: int
@@ -200,33 +200,33 @@ class InputRequested(_Event, frozen=True):
 
 
 class InputClosed(_Event, frozen=True):
-    """The question has been answered, or nobody waits for the answer any more."""
+    """A frontend provided the text, or user code no longer waits for it."""
 
     id: str
 
 
 class RunnerStarted(_Event, frozen=True):
-    """A runner process is ready. Cells known from an earlier one have lost their values."""
+    """A runner process is ready. Cells of an earlier runner have lost their values."""
 
     generation: int
     pid: int
 
 
 class RunnerChanged(_Event, frozen=True):
-    """The runner does not respond, or does again, or is being replaced."""
+    """The runner does not respond, responds again, or is being replaced."""
 
     condition: RunnerCondition
 
 
 class RunnerDied(_Event, frozen=True):
-    """The runner process has ended; outputs stay. Every run had its `RunFinished` before."""
+    """The runner process has ended; outputs stay. `RunFinished` of every run came before."""
 
     #: Signal or exit status, and the faulthandler trace where there is one.
     reason: str
 
 
 class KernelClosing(_Event, frozen=True):
-    """The kernel ends: acknowledge what you have; nothing follows but what is in the log."""
+    """The kernel ends: acknowledge what you have. No new events follow."""
 
     reason: str = ""
 
@@ -239,7 +239,7 @@ class CellRestored(_Event, frozen=True):
 
 
 class NotebookRestored(_Event, frozen=True):
-    """Only in snapshots, first: all that is not in a cell. `console` text follows as events."""
+    """Only in snapshots, first: everything outside cells. Text of its console follows as events."""
 
     mode: Mode = "autorun"
     runs: list[RunPlanned] = []
@@ -251,9 +251,9 @@ class NotebookRestored(_Event, frozen=True):
     console_dropped: int = 0
 
 
-Event = (
-    RunAccepted
-    | RunPlanned
+#: What a runner emits, for a holder that keeps items as `ItemT`.
+RunnerEvent: TypeAlias = (
+    RunPlanned
     | RunFinished
     | CellStarted
     | CellFinished
@@ -263,8 +263,8 @@ Event = (
     | CellsDeleted
     | GraphChanged
     | ModeChanged
-    | OutputAppended[Item]
-    | OutputReplaced[Item]
+    | OutputAppended[ItemT]
+    | OutputReplaced[ItemT]
     | OutputRemoved
     | OutputsCleared
     | ConsoleWritten
@@ -273,6 +273,12 @@ Event = (
     | InputRequested
     | InputClosed
     | RunnerStarted
+)
+
+#: What a frontend receives: also the kernel's own events, and the two of snapshots.
+Event: TypeAlias = (
+    RunAccepted
+    | RunnerEvent[Item]
     | RunnerChanged
     | RunnerDied
     | KernelClosing

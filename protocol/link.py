@@ -1,16 +1,16 @@
-"""What the kernel and the runner say to each other over their two socket pairs.
+"""What the kernel and the runner send each other over their two socket pairs.
 
-A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. Over the link go runs to the
-runner's main thread, and everything that the runner says: events, answers to forwarded questions, and
-`Report`s. Over the control link goes what has to get through while the main thread runs user code, to a
-thread of its own, which therefore is not woken by runs. Nothing on one of the two depends on what
-comes on the other. Both ends are of one version and one machine, so this is no public protocol and
-may change freely.
+A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. The link carries runs to the
+runner's main thread, and everything from the runner: events, answers to introspection requests, and
+`Report`s. The control link carries what has to get through while the main thread runs user code, to a
+thread of its own, which runs therefore do not wake. Nothing on one of the two depends on messages of
+the other. Both ends have one version and run on one machine, so this is not a public protocol and may
+change freely.
 """
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,55 +20,55 @@ from .limits import Limits
 from .messages import Complete, Inspect, Run, Variables
 from .notebook import Mode, Redefine, Stream
 
-#: No frame is longer; one that claims to be is a broken peer.
-LARGEST_FRAME = 1 << 30
+#: No frame is longer; a peer that announces a longer one is broken.
+LARGEST_FRAME: Final = 1 << 30
 _LENGTH = struct.Struct(">I")
 
 
 class _Tagged(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """What all frames have in common: the tag."""
+    """Base of all frames: the tag."""
 
 
 class Configure(_Tagged, frozen=True):
-    """First of all: how this runner is to work, and what an earlier one has left."""
+    """Sent first: how this runner has to work, and what an earlier one left."""
 
     generation: int
-    #: Bytes that announce a console marker; nobody else knows them.
+    #: Bytes that announce a console marker; known to the kernel and this runner alone.
     nonce: bytes
     limits: Limits
     mode: Mode = "autorun"
-    #: The smallest (most negative) number of a run that an earlier runner gave itself.
+    #: The smallest (most negative) run number that an earlier runner gave itself.
     last_own_run: int = 0
-    #: Cells in notebook order; they are declared, and stale. Their names are not looked at.
+    #: Cells in notebook order; they are declared and stale. Their `defs` and `refs` are ignored.
     cells: list[CellDeclared] = []
     disabled: list[str] = []
     redefine: Redefine = "error"
-    #: Seconds that the main thread does not sleep after a run: the next one may be on its way.
+    #: Seconds that the main thread stays awake after a run, as the next one may follow at once.
     awake_seconds: float = 0.0
 
 
 class Execute(_Tagged, frozen=True):
-    """Carry out a run; the next one is sent when this one has had its `RunFinished`."""
+    """Carry out a run; the next one is sent after `RunFinished` of this one."""
 
     run: int
     request: Run
 
 
 class InterruptThrough(_Tagged, frozen=True):
-    """Runs up to this number are interrupted, begun or not; SIGINT, which may overtake them, follows."""
+    """Interrupt runs up to this number, begun or not; SIGINT, which may overtake this, follows."""
 
     run: int
 
 
 class Answer(_Tagged, frozen=True):
-    """The text that a frontend has given to a question of user code."""
+    """The text that a frontend gave for an `input()` of user code; None if the frontend's input ended."""
 
     input: str
-    text: str
+    text: str | None
 
 
 class NoFrontend(_Tagged, frozen=True):
-    """No frontend was attached that could answer the question when it was asked."""
+    """No frontend was attached that could answer when user code asked for input."""
 
     input: str
 
@@ -84,19 +84,19 @@ class Exit(_Tagged, frozen=True):
 
 
 #: Over the link, from the kernel.
-Instruction = Configure | Execute
+Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control = InterruptThrough | Answer | NoFrontend | Probe | Exit | Complete | Inspect | Variables
+Control: TypeAlias = InterruptThrough | Answer | NoFrontend | Probe | Exit | Complete | Inspect | Variables
 
 
 class Alive(_Tagged, frozen=True):
-    """The runner's interpreter still gets its turn."""
+    """The runner's interpreter still runs other threads."""
 
     number: int
 
 
 class PipeOpened(_Tagged, frozen=True):
-    """The descriptor that came with this frame is the reading end of a pipe of a cell's child."""
+    """The descriptor sent with this frame is the reading end of a pipe of a cell's child process."""
 
     cell: str
     run: int
@@ -105,22 +105,22 @@ class PipeOpened(_Tagged, frozen=True):
     pipe: int
 
 
-Report = Alive | PipeOpened
+Report: TypeAlias = Alive | PipeOpened
 
 
 def frame(body: bytes) -> bytes:
-    """Return `body` as it goes over the link."""
+    """Return `body` with its length in front."""
     return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:
-    """Cuts a byte stream into frames, whatever pieces it arrives in."""
+    """Cuts a byte stream into frames, in whatever pieces it arrives."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: Any) -> Iterator[bytes]:
-        """Add `data` and return the frames that are complete.
+        """Add `data` and return the complete frames.
 
         Raises: ProtocolError if a frame claims to be longer than `LARGEST_FRAME`.
         """

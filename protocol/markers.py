@@ -1,8 +1,8 @@
-"""Marks inside a console pipe: whose the text after them is.
+"""Markers inside a console pipe, which say to which cell the text after them belongs.
 
-All text that a runner writes to one of its standard streams goes through one pipe, whatever wrote
-it. A marker is the runner's nonce, a length (2 bytes, big-endian) and that many bytes of msgpack.
-The kernel cuts the pipe at the markers. The nonce is 16 random bytes known to the two processes.
+All text written to one standard stream of a runner goes through one pipe, from any code. A marker is
+the runner's nonce, a length (2 bytes, big-endian) and that many bytes of msgpack. The kernel cuts the
+pipe at the markers. The nonce is 16 random bytes known to the two processes alone.
 """
 
 import struct
@@ -19,12 +19,12 @@ MarkerKind = Literal["cell", "clear", "pipe_opened", "pipe_drained"]
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
-    """What is said at one place of a console pipe.
+    """What a marker says at its place in a console pipe.
 
     `cell`: the text from here on belongs to this run of this cell (an empty cell: to none).
-    `clear`: this stream of the cell's console is empty; whose the following text is does not change.
-    `pipe_opened`: the text of the child's pipe number `pipe` comes after what stands before here.
-    `pipe_drained`: what the child's pipe number `pipe` holds comes before what follows here.
+    `clear`: this stream of the cell's console is empty; the owner of the text stays.
+    `pipe_opened`: the text of the child's pipe number `pipe` comes after the text before this marker.
+    `pipe_drained`: the text in the child's pipe number `pipe` comes before the text after this marker.
     """
 
     kind: MarkerKind
@@ -34,13 +34,13 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
 
 def encode_marker(nonce: bytes, marker: Marker) -> bytes:
-    """Return `marker` as it stands in the pipe."""
+    """Return `marker` as the bytes for the pipe."""
     body = msgspec.msgpack.encode(marker)
     return nonce + _LENGTH.pack(len(body)) + body
 
 
 class MarkedReader:
-    """Cuts the bytes of one pipe into text and markers, whatever pieces they arrive in."""
+    """Cuts the bytes of one pipe into text and markers, in whatever pieces they arrive."""
 
     def __init__(self, nonce: bytes) -> None:
         self._nonce = nonce
@@ -48,9 +48,9 @@ class MarkedReader:
         self._decoder = msgspec.msgpack.Decoder(Marker)
 
     def feed(self, data: bytes) -> Iterator[bytes | Marker]:
-        """Return what is complete, in order; the start of a marker is held until its rest is there.
+        """Return complete text and markers in order; the start of a marker is held until its rest arrives.
 
-        Raises: ProtocolError if the nonce is followed by anything but a marker.
+        Raises: ProtocolError if anything but a marker follows the nonce.
         """
         data = self._held + data
         self._held = b""
@@ -73,7 +73,7 @@ class MarkedReader:
             yield data[start:end]
 
     def finish(self) -> bytes:
-        """Return what is held when the pipe has ended: a marker begun and never completed."""
+        """Return the bytes still held when the pipe has ended: the start of a marker without its rest."""
         held, self._held = self._held, b""
         return held
 

@@ -1,11 +1,11 @@
-"""What frontends and the kernel say to each other, besides events.
+"""What frontends and the kernel send each other, besides events.
 
 A frontend sends one frame: a request (imperative). The kernel sends a frame with a reply, or with a
 `Batch` or `Snapshot` that carries events. Each request is answered exactly once, with its reply or an
-`Error` of the same `id`; only `Acknowledge` has no answer. All are msgpack maps tagged by `type`.
+`Error` of the same `id`; only `Acknowledge` has no reply. All are msgpack maps tagged by `type`.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -14,11 +14,11 @@ from .limits import Limits
 from .notebook import Mode
 
 #: Version of the wire protocol; a change that an old peer cannot read raises it.
-PROTOCOL = 1
+PROTOCOL: Final = 1
 
-Role = Literal["control", "watch"]
+Role: TypeAlias = Literal["control", "watch"]
 
-ErrorCode = Literal[
+ErrorCode: TypeAlias = Literal[
     "malformed",
     "unknown_request",
     "unknown_cell",
@@ -42,11 +42,11 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """What all messages have in common: the tag."""
+    """Base of all messages: the tag."""
 
 
 class _Request(_Message, frozen=True):
-    """What all requests have in common: an id that the frontend chooses, never used twice."""
+    """Base of all requests: an id that the frontend chooses and never uses twice."""
 
     id: str
 
@@ -55,7 +55,7 @@ class _Request(_Message, frozen=True):
 
 
 class Hello(_Request, frozen=True):
-    """Open the session and follow the log, from `(epoch, seq)` where the kernel still has it."""
+    """Open the session and follow the log, from `(epoch, seq)` if possible. Answer: `Welcome`."""
 
     protocol: int = PROTOCOL
     #: What the frontend calls itself; shown in statistics.
@@ -66,7 +66,7 @@ class Hello(_Request, frozen=True):
 
 
 class RunCells(_Request, frozen=True):
-    """Take these sources and run the cells. Answer: `RunQueued`."""
+    """Submit these cells and run them. Answer: `RunQueued`."""
 
     cells: list[Cell] = []
 
@@ -76,7 +76,7 @@ class RunStale(_Request, frozen=True):
 
 
 class SyncCells(_Request, frozen=True):
-    """Take these sources and their order, running nothing. Answer: `RunQueued`."""
+    """Submit these cells and their order and run nothing. Answer: `RunQueued`."""
 
     cells: list[Cell] = []
 
@@ -101,18 +101,20 @@ class SetMode(_Request, frozen=True):
 
 
 class Interrupt(_Request, frozen=True):
-    """Stop what runs and drop what is queued. Answer: `Done`."""
+    """Stop the running cells and drop queued runs. Answer: `Done`."""
 
 
 class ProvideInput(_Request, frozen=True):
-    """Answer a question of user code. Answer: `Done`, or `unknown_input` when another was first."""
+    """Give user code its text. Answer: `Done`, or `unknown_input` if another frontend was first."""
 
     input: str = ""
     text: str = ""
+    #: There is no text: the frontend's input has ended, and user code reads the end of its input.
+    ended: bool = False
 
 
 class Complete(_Request, frozen=True):
-    """Ask for completions of `code` at `cursor` (characters). Answer: `Completions`."""
+    """Ask for completions of `code` at `cursor` (code points). Answer: `Completions`."""
 
     code: str = ""
     cursor: int = 0
@@ -120,7 +122,7 @@ class Complete(_Request, frozen=True):
 
 
 class Inspect(_Request, frozen=True):
-    """Ask what the name at `cursor` is. Answer: `Inspection`."""
+    """Ask what the name at `cursor` (code points) is. Answer: `Inspection`."""
 
     code: str = ""
     cursor: int = 0
@@ -153,9 +155,9 @@ class Shutdown(_Request, frozen=True):
     """End the kernel. Answer: `Done`, then `KernelClosing` in the log."""
 
 
-Run = RunCells | RunStale | SyncCells | DeleteCells | ConfigureCells | SetMode
-Introspection = Complete | Inspect | Variables
-Request = (
+Run: TypeAlias = RunCells | RunStale | SyncCells | DeleteCells | ConfigureCells | SetMode
+Introspection: TypeAlias = Complete | Inspect | Variables
+Request: TypeAlias = (
     Hello
     | Run
     | Introspection
@@ -173,7 +175,7 @@ Request = (
 
 
 class Done(_Message, frozen=True):
-    """The request has been carried out."""
+    """The request was carried out."""
 
     id: str
 
@@ -196,7 +198,7 @@ class RunQueued(_Message, frozen=True):
 
     id: str
     run: int
-    #: The number of the run's `RunAccepted`: a state at or after it that lacks the run is after its end.
+    #: The number of the run's `RunAccepted`. A state at or after it without the run is after the run's end.
     seq: int = 0
 
 
@@ -208,7 +210,7 @@ class Pong(_Message, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that could stand at the cursor."""
+    """One text that could stand at the cursor."""
 
     text: str
     #: `function`, `class`, `module`, `instance`, `keyword`, `param`, …
@@ -216,7 +218,7 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Completions(_Message, frozen=True):
-    """What could replace `code[start:end]`."""
+    """What could replace `code[start:end]`; both count code points."""
 
     id: str
     items: list[Completion] = []
@@ -235,10 +237,10 @@ class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
     """One name of the notebook."""
 
     name: str
-    #: The cell that defines it; empty for one that no cell's source defines.
+    #: The cell that defines it; empty if no cell's source does.
     cell: str = ""
     type: str = ""
-    #: A short text of the value.
+    #: The value as a short text.
     value: str = ""
 
 
@@ -254,7 +256,7 @@ class SessionStatistics(msgspec.Struct, frozen=True):
 
     client: str
     role: Role
-    #: Events that the frontend has not been sent yet.
+    #: Events not sent to the frontend yet.
     behind: int
     #: Bytes sent and not acknowledged.
     unacknowledged: int
@@ -273,18 +275,19 @@ class KernelStatistics(_Message, frozen=True):
     ring_bytes: int
     ring_events: int
     sessions: list[SessionStatistics] = []
-    #: Frames that could not be read, and requests refused.
+    #: Frames that could not be read.
     malformed: int = 0
+    #: Requests answered with `Error`.
     refused: int = 0
-    #: Frontends dropped because they took nothing.
+    #: Frontends dropped because they acknowledged nothing.
     stuck: int = 0
     queued_runs: int = 0
 
 
 class Error(_Message, frozen=True):
-    """The request has not been carried out and has changed nothing."""
+    """The request was not carried out and changed nothing."""
 
-    #: Empty where no id could be read.
+    #: Empty if no id could be read.
     id: str
     code: ErrorCode
     message: str
@@ -292,7 +295,9 @@ class Error(_Message, frozen=True):
     hint: str = ""
 
 
-Reply = Done | Welcome | RunQueued | Pong | Completions | Inspection | VariableList | KernelStatistics | Error
+Reply: TypeAlias = (
+    Done | Welcome | RunQueued | Pong | Completions | Inspection | VariableList | KernelStatistics | Error
+)
 
 
 # Events on their way
@@ -311,7 +316,8 @@ class Batch(_Message, frozen=True):
 class Snapshot(_Message, frozen=True):
     """Events that build the state at `seq` from an empty notebook, in as many messages as it takes.
 
-    A message with `first` begins anew; after the one with `last` the frontend holds `(epoch, seq)`.
+    The message with `first` starts from an empty notebook; after the one with `last` the frontend holds
+    `(epoch, seq)`.
     Further frames are further events, as in `Batch`.
     """
 
@@ -322,4 +328,4 @@ class Snapshot(_Message, frozen=True):
     events: list[Event] = []
 
 
-FromKernel = Reply | Batch | Snapshot
+FromKernel: TypeAlias = Reply | Batch | Snapshot

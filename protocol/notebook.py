@@ -2,23 +2,23 @@
 
 Data types only. `reducer.apply` is the one function that changes them, from the events of
 `events.py`, so two copies that have applied the same events are equal, to the byte when encoded.
-A copy never contains what was not in an event: no clocks, no settings, nothing local.
+Everything in a copy comes from an event: no clocks, no settings, nothing local.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-Stream = Literal["stdout", "stderr"]
-Mode = Literal["autorun", "lazy"]
-#: Whether several cells may define a name: no; yes, and each cell reads the nearest definition above it; yes,
-#: and the name has the value that was set last.
-Redefine = Literal["error", "allow", "live"]
+Stream: TypeAlias = Literal["stdout", "stderr"]
+Mode: TypeAlias = Literal["autorun", "lazy"]
+#: Whether several cells may define one name: `error` for no; with `allow` each cell reads the nearest
+#: definition above it; with `live` the name has the value that was set last.
+Redefine: TypeAlias = Literal["error", "allow", "live"]
 #: Why a stale cell does not run: it only has to run again, a cell that it depends on is disabled, or several
 #: cells define a name that it reads.
-StaleReason = Literal["", "disabled", "contested"]
-Status = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
-RunnerCondition = Literal["starting", "ready", "unresponsive", "dead"]
+StaleReason: TypeAlias = Literal["", "disabled", "contested"]
+Status: TypeAlias = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
+RunnerCondition: TypeAlias = Literal["starting", "ready", "unresponsive", "dead"]
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +34,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 
 class CellError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a cell has not ended well."""
+    """Why a cell failed, was interrupted or did not run."""
 
     #: Exception class (`ZeroDivisionError`), or `SyntaxError`, `ImportStar`, `MultipleDefinitions`,
     #: `Cycle`, `Cancelled`, `Interrupted`, `RunnerDied`.
@@ -42,9 +42,9 @@ class CellError(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     #: Plain text as Python prints it; empty where nothing was raised.
     traceback: str = ""
-    #: What to do about it; empty where nothing is to be said.
+    #: What to do about it; may be empty.
     hint: str = ""
-    #: The other cells that this names: the cause of a cancellation, the other definers, the cycle.
+    #: The cells that the message names: the cause of a cancellation, the other definers, the cycle.
     cells: list[str] = []
     #: Where in the source of the cell, from 1, the end behind the last character; 0 for what is not known.
     line: int = 0
@@ -64,7 +64,7 @@ class Console(msgspec.Struct):
     """What a cell wrote to its standard streams, in order of arrival."""
 
     chunks: list[ConsoleChunk] = []
-    #: Characters dropped from the front when the cap was reached.
+    #: Characters dropped from the front because the limit was reached.
     dropped: int = 0
 
     def text(self, stream: Stream | None = None) -> str:
@@ -80,7 +80,7 @@ class CellState(msgspec.Struct):
     #: Counts the changes of `source`.
     revision: int = 0
     status: Status = "idle"
-    #: Its outputs no longer follow from the sources.
+    #: Whether its outputs no longer follow from the sources.
     stale: bool = False
     disabled: bool = False
     #: The run that the outputs, the console and the error belong to; 0 before the first.
@@ -101,15 +101,15 @@ class CellState(msgspec.Struct):
 
 
 class RunState(msgspec.Struct):
-    """A run that was accepted and has not finished."""
+    """A run that is accepted and not finished."""
 
     run: int
-    #: Cells planned so far, in order; empty until the runner has planned it.
+    #: The cells planned so far, in order; empty until the runner has planned the run.
     cells: list[str] = []
 
 
 class PendingInput(msgspec.Struct, frozen=True):
-    """A question of user code that no frontend has answered yet."""
+    """User code that waits for a line of text, which no frontend has given yet."""
 
     id: str
     cell: str
@@ -124,12 +124,12 @@ class RunnerState(msgspec.Struct):
     #: Counts the runners of this kernel, from 1.
     generation: int = 0
     pid: int = 0
-    #: How the last runner ended: signal or status and the faulthandler trace; empty while one lives.
+    #: How the last runner ended: signal or status and the faulthandler trace; empty while a runner lives.
     reason: str = ""
 
 
 class Notebook(msgspec.Struct):
-    """The whole state of a kernel that frontends share."""
+    """The whole state that the frontends of one kernel share."""
 
     cells: dict[str, CellState] = {}
     #: Cell ids in notebook order.

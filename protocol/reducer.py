@@ -1,21 +1,21 @@
 """`apply(notebook, event)`: the one way a notebook changes, the same in the kernel and in every client.
 
-Deterministic and total: it reads nothing but its arguments, and an event that no longer applies
-(its cell is gone, its run is not the cell's current one) changes nothing. It never looks inside an
-item but for its id, so the kernel can keep items as bytes.
+Deterministic and total: it reads only its arguments, and an event that no longer applies (its cell is
+gone, or its run is not the cell's current one) changes nothing. The id is all that it reads of an item,
+so the kernel can keep items as bytes.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from . import events as e
 from .notebook import CellState, Console, ConsoleChunk, Notebook, PendingInput, RunnerState, RunState, Stream
 
-#: Adjacent text of one stream is joined up to this many characters, so that a character at a time
-#: costs neither an object each nor a copy of everything before it.
-CHUNK_CHARS = 8192
+#: Adjacent text of one stream is joined up to this many characters, so that writing a character at a
+#: time costs neither an object for each nor a copy of all text before it.
+CHUNK_CHARS: Final = 8192
 _item_id = attrgetter("id")
 
 
@@ -28,7 +28,7 @@ def apply(notebook: Notebook, event: Any) -> None:
 
 
 def append_text(console: Console, stream: Stream, text: str) -> None:
-    """Add `text` at the end of `stream`, joining it with the last chunk where that stays small."""
+    """Add `text` at the end of `stream`, joined with the last chunk if the result stays small."""
     if console.chunks:
         last = console.chunks[-1]
         if last.stream == stream and len(last.text) + len(text) <= CHUNK_CHARS:
@@ -47,16 +47,16 @@ def drop_text(console: Console, chars: int) -> None:
     del console.chunks[:gone]
     if chars and console.chunks:
         console.chunks[0].text = console.chunks[0].text[chars:]
-        # What has become small is joined at once, as writing the chunks anew (a snapshot) would join them.
+        # Small chunks are joined at once, as writing them again (a snapshot) would join them.
         console.chunks[:2] = _joined(console.chunks[:2])
 
 
 def _joined(chunks: list[ConsoleChunk]) -> list[ConsoleChunk]:
-    """Return `chunks` as writing their texts one after the other would leave them."""
-    anew = Console()
+    """Return the chunks that writing the texts of `chunks` one after the other would leave."""
+    joined = Console()
     for chunk in chunks:
-        append_text(anew, chunk.stream, chunk.text)
-    return anew.chunks
+        append_text(joined, chunk.stream, chunk.text)
+    return joined.chunks
 
 
 def _current(notebook: Notebook, event: Any) -> CellState | None:
@@ -66,7 +66,7 @@ def _current(notebook: Notebook, event: Any) -> CellState | None:
 
 
 def _console(notebook: Notebook, event: Any) -> Console | None:
-    """Return the console that `event` is about: the cell's, or the notebook's if it names no cell."""
+    """Return the console that `event` changes: the cell's, or the notebook's if it names no cell."""
     if not event.cell:
         return notebook.console
     cell = _current(notebook, event)
@@ -74,7 +74,7 @@ def _console(notebook: Notebook, event: Any) -> Console | None:
 
 
 def _reset(cell: CellState, run: int) -> None:
-    """Make `run` the current run of `cell`, with nothing in it."""
+    """Make `run` the current run of `cell`, empty so far."""
     cell.run = run
     cell.outputs = []
     cell.console = Console()
@@ -118,7 +118,7 @@ def _run_finished(notebook: Notebook, event: e.RunFinished) -> None:
     index = next((i for i, run in enumerate(notebook.runs) if run.run == event.run), None)
     if index is None:
         return
-    # A cell that is still queued never had its turn: it keeps its outputs and is no longer waiting.
+    # A cell that is still queued never had its turn: it keeps its outputs and stops waiting.
     for cell_id in notebook.runs.pop(index).cells:
         cell = notebook.cells.get(cell_id)
         if cell is not None and cell.status == "queued":
@@ -246,7 +246,7 @@ def _input_requested(notebook: Notebook, event: e.InputRequested) -> None:
 
 
 def _input_closed(notebook: Notebook, event: e.InputClosed) -> None:
-    notebook.inputs = [question for question in notebook.inputs if question.id != event.id]
+    notebook.inputs = [pending for pending in notebook.inputs if pending.id != event.id]
 
 
 def _runner_started(notebook: Notebook, event: e.RunnerStarted) -> None:
@@ -264,7 +264,7 @@ def _runner_died(notebook: Notebook, event: e.RunnerDied) -> None:
 
 
 def _nothing(notebook: Notebook, event: e.KernelClosing) -> None:
-    """The state stays as it is; the client acts on the event itself."""
+    """Leave the state as it is; the client reacts to the event itself."""
 
 
 def _cell_restored(notebook: Notebook, event: e.CellRestored) -> None:
@@ -278,8 +278,8 @@ def _cell_restored(notebook: Notebook, event: e.CellRestored) -> None:
 def _notebook_restored(notebook: Notebook, event: e.NotebookRestored) -> None:
     notebook.mode = event.mode
     notebook.runs = [RunState(run.run, list(run.cells)) for run in event.runs]
-    for question in event.inputs:
-        _input_requested(notebook, question)
+    for request in event.inputs:
+        _input_requested(notebook, request)
     notebook.runner = RunnerState(event.condition, event.generation, event.pid, event.reason)
     notebook.console.dropped = event.console_dropped
 

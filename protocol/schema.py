@@ -1,8 +1,8 @@
 """The JSON Schema of everything on the wire, for authors of frontends in other languages.
 
 `python -m cellwire.protocol.schema` writes it to standard output; `docs/schema.json` is its stored
-copy and a test compares the two. The wire is msgpack, whose maps, arrays and scalars are JSON's, plus
-binary data, which stands only inside an item's mime bundle.
+copy, and a test compares the two. The wire is msgpack, whose maps, arrays and scalars are those of JSON.
+It has binary data too, but only inside an item's mime bundle.
 """
 
 import inspect
@@ -39,7 +39,7 @@ def schema() -> dict[str, Any]:
 
 
 def _definition_name(member: Any) -> str:
-    """Return the key of a union member in the definitions; a generic event is named with its argument."""
+    """Return the key of a union member in the definitions; a generic event has its argument in it."""
     arguments = get_args(member)
     if not arguments:
         return str(member.__name__)

@@ -1,12 +1,12 @@
 """The process around the engine: the link, the signals and the life of the runner.
 
-The main thread runs an asyncio loop: it reads the link, runs are carried out there, and background tasks
-of cells live there between runs. A second thread reads the control link, so that a probe, an answer to
-`input()` or the kernel's death get through while the first is busy with user code. A third, made when it
-is first needed, answers questions about names (completion may take seconds).
+The main thread runs an asyncio loop: it reads the link and executes runs, and background tasks of cells
+live there between runs. A second thread reads the control link, so that a probe, an answer to `input()` or
+the kernel's death gets through while the main thread is busy with user code. A third, started when it is
+first needed, answers requests about names (completion may take seconds).
 
-Everything that leaves goes through one `Emitter`. When either link ends the kernel is gone, and this
-process group ends with it.
+Everything that is sent goes through one `Emitter`. When either link ends the kernel is gone, and this
+process group ends too.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 
-# Not the one of `signal`, for the reason given at `_SIGINT`.
+# Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
 from collections.abc import Iterable
@@ -46,24 +46,24 @@ from .output.emitter import Emitter, LinkSink
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
-#: A plain number: to look for an enumeration's member would cost more than all else that is done with it.
+#: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
 _EXTENSIONS = "cellwire.hooks"
 
 
 class Host:
-    """Carries out the kernel's instructions in this process."""
+    """Executes the kernel's instructions in this process."""
 
     def __init__(self, connection: socket.socket, control: socket.socket) -> None:
         self._connection = connection
         self._control = control
         self._decode = msgspec.msgpack.Decoder(link.Instruction).decode
         self._frames = link.FrameReader()
-        # Where bytes are received: a new place for each time would cost more than they do.
-        self._chunk = memoryview(bytearray(_CHUNK))
-        #: Frames that came together with the first.
-        self._early: list[bytes] = []
-        configure = self._first()
+        # Bytes are received into one buffer: a new one for each read would cost more than reading.
+        self._buffer = memoryview(bytearray(_CHUNK))
+        #: Frames that arrived together with the first.
+        self._early_frames: list[bytes] = []
+        configure = self._receive_configure()
         self._generation = configure.generation
         self._awake_seconds = configure.awake_seconds
         self._awake_until = 0.0
@@ -85,11 +85,11 @@ class Host:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(report_in_task_context)
         self._runs: deque[link.Execute] = deque()
-        #: Done when there is a run to carry out; None while the main thread need not be told.
+        #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
-        self._questions: queue.SimpleQueue[Introspection] | None = None
-        # One object, to be found again.
-        self._handler = self._interrupted
+        self._introspections: queue.SimpleQueue[Introspection] | None = None
+        # Bound once, so that `is` finds it.
+        self._handler = self._handle_sigint
 
     def serve(self) -> None:
         """Work until the kernel says `Exit`."""
@@ -97,64 +97,64 @@ class Host:
         signal.signal(signal.SIGINT, self._handler)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
-        self._add_runs(self._early)
+        self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
-        threading.Thread(target=self._follow_control, name="cellwire control", daemon=True).start()
-        runs = self._loop.create_task(self._carry_out_runs())
+        threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
+        runs = self._loop.create_task(self._execute_runs())
         while not runs.done():
             try:
                 self._loop.run_until_complete(runs)
             except asyncio.CancelledError:
                 pass
             except BaseException:
-                # SystemExit or KeyboardInterrupt of a task or a callback that a cell has left behind
-                # ends run_until_complete, and shall end nothing else.
+                # SystemExit or KeyboardInterrupt of a task or a callback that a cell left behind ends
+                # run_until_complete, and must end nothing else.
                 if runs.done():
                     raise
                 traceback.print_exc()
 
     def _install(self, configure: link.Configure) -> None:
-        """Make this process one in which everything belongs to the cell that started it."""
+        """Patch this process so that everything in it belongs to the cell that started it."""
         enter_kernel()
         console = install_console(configure.nonce)
         install_threads()
-        leave_in_child = install_subprocesses(self._emitter, console)
+        exit_forked = install_subprocesses(self._emitter, console)
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
-        # A marker that an interrupt tore apart would give the cell's text to another one.
+        # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
-        self._engine.hooks.post_execution.insert(0, leave_in_child)
+        self._engine.hooks.post_execution.insert(0, exit_forked)
         _load_extensions(self._engine)
-        # The interpreter was started without the working directory on its path, so that no module of the
-        # user's stood in for one of ours; user code finds its own.
+        # The interpreter started without the working directory on its path, so that no module of the user
+        # could replace one of ours; user code does find its own.
         sys.path.insert(0, "")
         sys.argv = [""]
 
-    async def _carry_out_runs(self) -> None:
+    async def _execute_runs(self) -> None:
         while True:
             while not self._runs:
                 self._run_arrived = self._loop.create_future()
                 await self._run_arrived
             execute = self._runs.popleft()
             await self._engine.execute(execute.run, execute.request)
-            # A handler that a cell has set is for that run; with the default one an interrupt would
-            # end the process.
+            # A handler that a cell sets is for that run; with the default one an interrupt would end the
+            # process.
             if getsignal(_SIGINT) is not self._handler:
                 signal.signal(signal.SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds
             self._stay_awake()
 
     def _stay_awake(self) -> None:
-        """Have the loop go round without sleeping for a moment, or until the next run is there."""
+        """Keep the loop running without sleep for a moment, or until the next run is there."""
         if not self._runs and self._loop.time() < self._awake_until:
             self._loop.call_soon(self._stay_awake)
 
-    def _interrupted(self, _number: int, _frame: object) -> None:
+    def _handle_sigint(self, _number: int, _frame: object) -> None:
         self._engine.handle_sigint()
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
-        """See to an exception that cannot be raised where it occurred."""
+        """Handle an exception that cannot be raised where it occurred."""
         try:
             if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.count:
                 self._engine.interrupts.raise_later()
@@ -165,32 +165,32 @@ class Host:
 
     # The link
 
-    def _first(self) -> link.Configure:
+    def _receive_configure(self) -> link.Configure:
         """Wait for the first instruction and return it."""
-        while not self._early:
-            size = self._connection.recv_into(self._chunk)
+        while not self._early_frames:
+            size = self._connection.recv_into(self._buffer)
             if not size:
-                raise SystemExit("the kernel has ended")
-            self._early += self._frames.feed(self._chunk[:size])
-        configure = self._decode(self._early.pop(0))
+                raise SystemExit("the kernel ended before it sent Configure")
+            self._early_frames += self._frames.feed(self._buffer[:size])
+        configure = self._decode(self._early_frames.pop(0))
         if not isinstance(configure, link.Configure):
-            raise SystemExit("the runner's first instruction has to be Configure")
+            raise SystemExit(f"expected Configure as the first instruction, got {type(configure).__name__}")
         return configure
 
     def _receive(self) -> None:
-        """Take what the link holds."""
+        """Read what the link holds."""
         try:
-            if size := self._connection.recv_into(self._chunk, 0, socket.MSG_DONTWAIT):
-                self._add_runs(self._frames.feed(self._chunk[:size]))
+            if size := self._connection.recv_into(self._buffer, 0, socket.MSG_DONTWAIT):
+                self._add_runs(self._frames.feed(self._buffer[:size]))
                 return
         except BlockingIOError:
-            return  # nothing is there after all
+            return  # readiness was reported, but there is nothing to read
         except Exception:
             traceback.print_exc()
         _end()
 
     def _add_runs(self, frames: Iterable[bytes]) -> None:
-        """Have runs carried out."""
+        """Queue the runs in `frames`."""
         for frame in frames:
             execute = self._decode(frame)
             if isinstance(execute, link.Configure):
@@ -200,19 +200,19 @@ class Host:
             self._run_arrived.set_result(None)
             self._run_arrived = None
 
-    def _follow_control(self) -> None:
-        """Carry out what comes over the control link; in a thread of its own."""
+    def _read_control(self) -> None:
+        """Handle what comes over the control link; in a thread of its own."""
         decode = msgspec.msgpack.Decoder(link.Control).decode
         frames = link.FrameReader()
         try:
             while data := self._control.recv(_CHUNK):
                 for frame in frames.feed(data):
-                    self._carry_out(decode(frame))
+                    self._handle_control(decode(frame))
         except Exception:
             traceback.print_exc()
         _end()
 
-    def _carry_out(self, control: link.Control) -> None:
+    def _handle_control(self, control: link.Control) -> None:
         match control:
             case link.InterruptThrough(run=run):
                 self._engine.interrupt_through(run)
@@ -224,39 +224,41 @@ class Host:
                 self._emitter.emit(link.Alive(number))
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
-            case Complete() | Inspect() | Variables() as question:
-                self._ask(question)
+            case Complete() | Inspect() | Variables() as request:
+                self._introspect(request)
 
     def _stop(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
-    # The thread that answers questions
+    # The thread that answers requests about names
 
-    def _ask(self, question: Introspection) -> None:
-        if self._questions is None:
-            self._questions = queue.SimpleQueue()
-            threading.Thread(target=self._answer, name="cellwire questions", daemon=True).start()
-        self._questions.put(question)
+    def _introspect(self, request: Introspection) -> None:
+        if self._introspections is None:
+            self._introspections = queue.SimpleQueue()
+            threading.Thread(
+                target=self._answer_introspections, name="cellwire introspection", daemon=True
+            ).start()
+        self._introspections.put(request)
 
-    def _answer(self) -> None:
+    def _answer_introspections(self) -> None:
         from .introspection import answer
 
-        assert self._questions is not None
+        assert self._introspections is not None
         while True:
-            question = self._questions.get()
+            request = self._introspections.get()
             try:
-                reply = answer(question, dict(self._engine.globals), self._engine.notebook)
+                reply = answer(request, dict(self._engine.globals), self._engine.notebook)
             except Exception as error:
-                reply = Error(question.id, "internal", f"the question could not be answered: {error!r}")
+                reply = Error(request.id, "internal", f"the request could not be answered: {error!r}")
             self._emitter.emit(reply)
 
 
 def _load_extensions(engine: Engine) -> None:
-    """Call what installed packages offer as `cellwire.hooks` with the engine's hooks."""
+    """Call each entry point `cellwire.hooks` of an installed package with the engine's hooks."""
     if not any(_offers_extension(path) for path in sys.path):
         return
-    # Costs as much as a fifth of the start-up, which is why the files are looked at first.
+    # This import is a fifth of the start-up, which is why the files are searched first.
     from importlib.metadata import entry_points
 
     for extension in entry_points(group=_EXTENSIONS):
@@ -268,7 +270,7 @@ def _load_extensions(engine: Engine) -> None:
 
 
 def _offers_extension(path: str) -> bool:
-    """Return whether a package installed in `path` may have an entry point of ours."""
+    """Return whether a package installed in `path` may have an entry point `cellwire.hooks`."""
     try:
         with os.scandir(path or ".") as entries:
             metadata = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
@@ -285,13 +287,13 @@ def _offers_extension(path: str) -> bool:
 
 
 def _end() -> NoReturn:
-    """End this process and all that it has started: without a link there is no kernel."""
+    """End this process and all that it started: without a link there is no kernel."""
     os.killpg(0, signal.SIGKILL)
-    raise AssertionError("SIGKILL has not ended this process")
+    raise AssertionError("SIGKILL did not end this process")
 
 
 def serve(link_fd: int, control_fd: int, trace_fd: int) -> None:
-    """Be a runner on these inherited descriptors."""
+    """Serve as a runner on these inherited descriptors."""
     faulthandler.enable(file=trace_fd, all_threads=True)
     for fd in (link_fd, control_fd, trace_fd):
         os.set_inheritable(fd, False)

@@ -1,14 +1,14 @@
-"""Answers to what frontends ask about names: `Complete`, `Inspect` and `Variables`.
+"""Answers about names: `Complete`, `Inspect` and `Variables`.
 
-Functions of the question, the globals and the notebook; they change nothing and, as far as that can
-be had, run no user code: attributes are looked up without calling properties, and a value with a shape
-is described by it instead of by its `repr`. Completion is jedi's where jedi is installed, and otherwise
-made of the names and attributes that exist. A cell's private names are seen from that cell alone.
+Functions of the request, the globals and the notebook; they change nothing and, as far as possible, run
+no user code: attributes are looked up without calling properties, and a value with a shape is described
+by it instead of by its `repr`. jedi completes if it is installed; otherwise the completions are the names
+and attributes that exist. A cell's private names are visible in that cell only.
 """
 
 import builtins
 import functools
-import inspect as introspection
+import inspect as inspection
 import keyword
 import re
 import reprlib
@@ -32,7 +32,7 @@ from .analysis.names import is_mangled, mangle
 
 #: Characters of a value in a list of variables.
 _VALUE_CHARS = 120
-#: What a class may hold under a name without running code when the attribute is read.
+#: Values in a class whose attribute can be read without running code.
 _PLAIN_ATTRIBUTES = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -47,22 +47,22 @@ _MISSING = object()
 
 
 def answer(
-    question: Introspection, names: dict[str, Any], notebook: Notebook
+    request: Introspection, names: dict[str, Any], notebook: Notebook
 ) -> Completions | Inspection | VariableList:
-    """Return the answer to `question`."""
-    match question:
+    """Return the answer to `request`."""
+    match request:
         case Complete():
-            return complete(question, names)
+            return complete(request, names)
         case Inspect():
-            return inspect(question, names)
+            return inspect(request, names)
         case Variables():
-            return variables(question, names, notebook)
+            return variables(request, names, notebook)
 
 
-def complete(question: Complete, names: dict[str, Any]) -> Completions:
+def complete(request: Complete, names: dict[str, Any]) -> Completions:
     """Return what could stand at the cursor."""
-    visible = _visible(names, question.cell)
-    code, cursor = question.code, min(max(question.cursor, 0), len(question.code))
+    visible = _visible(names, request.cell)
+    code, cursor = request.code, min(max(request.cursor, 0), len(request.code))
     before = code[:cursor]
     try:
         found = _jedi_completions(code, before, visible)
@@ -71,20 +71,20 @@ def complete(question: Complete, names: dict[str, Any]) -> Completions:
     if found is None:
         found = _own_completions(before, visible)
     prefix, items = found
-    return Completions(question.id, items, cursor - prefix, cursor)
+    return Completions(request.id, items, cursor - prefix, cursor)
 
 
-def inspect(question: Inspect, names: dict[str, Any]) -> Inspection:
-    """Return signature and documentation of the name at the cursor, or of the call around it."""
-    name = _name_at(question.code, question.cursor)
-    value = _resolve(name, _visible(names, question.cell)) if name else _MISSING
+def inspect(request: Inspect, names: dict[str, Any]) -> Inspection:
+    """Return signature and documentation of the name at the cursor, or of the call around the cursor."""
+    name = _name_at(request.code, request.cursor)
+    value = _resolve(name, _visible(names, request.cell)) if name else _MISSING
     if value is _MISSING:
-        return Inspection(question.id)
+        return Inspection(request.id)
     headline = _headline(name, value)
     documented: Any = value if _explains_itself(value) else cast("type[Any]", type(value))
-    document = introspection.getdoc(documented) or ""
+    document = inspection.getdoc(documented) or ""
     return Inspection(
-        question.id,
+        request.id,
         {
             "text/plain": f"{headline}\n\n{document}".rstrip(),
             "text/markdown": f"```python\n{headline}\n```\n\n{_as_markdown(document)}".rstrip(),
@@ -92,11 +92,11 @@ def inspect(question: Inspect, names: dict[str, Any]) -> Inspection:
     )
 
 
-def variables(question: Variables, names: dict[str, Any], notebook: Notebook) -> VariableList:
+def variables(request: Variables, names: dict[str, Any], notebook: Notebook) -> VariableList:
     """Return the public variables of the notebook, sorted by name."""
     definers = {name: cell.id for cell in list(notebook.cells.values()) for name in cell.defs}
     return VariableList(
-        question.id,
+        request.id,
         [
             Variable(name, definers.get(name, ""), type(value).__qualname__, short_text(value))
             for name, value in sorted(dict(names).items())
@@ -106,10 +106,10 @@ def variables(question: Variables, names: dict[str, Any], notebook: Notebook) ->
 
 
 def short_text(value: object) -> str:
-    """Return a short text of `value`, whatever its size and whatever its `repr` does."""
+    """Return a short text of `value`, however large it is and whatever its `repr` does."""
     try:
         kind = type(value)
-        if introspection.getattr_static(kind, "shape", None) is not None and (shape := _shape(value)):
+        if inspection.getattr_static(kind, "shape", None) is not None and (shape := _shape(value)):
             return f"{kind.__qualname__} of shape {shape}"
         text = _short.repr(value)
     except Exception as error:
@@ -124,7 +124,7 @@ def _shape(value: Any) -> str:
 
 
 class _ShortRepr(reprlib.Repr):
-    """Lets what a `repr` raises through: that it does is worth seeing."""
+    """Lets exceptions of a `repr` through, so that `short_text` can show them."""
 
     def repr_instance(self, x: Any, level: int) -> str:
         return repr(x)
@@ -136,7 +136,7 @@ _short.maxlevel = 3
 
 
 def _visible(names: dict[str, Any], cell: str) -> dict[str, Any]:
-    """Return the names as code of `cell` sees them: its own private ones as written, no other's."""
+    """Return the names that code of `cell` can use: its own private names as written, no other cell's."""
     own = mangle("", cell) if cell else None
     visible: dict[str, Any] = {}
     for name, value in dict(names).items():
@@ -152,7 +152,7 @@ def _visible(names: dict[str, Any], cell: str) -> dict[str, Any]:
 
 @functools.cache
 def _jedi() -> Any:
-    """Return jedi, told not to run properties.
+    """Return jedi, configured not to run properties.
 
     Raises: ImportError if it is not installed.
     """
@@ -170,7 +170,7 @@ def _jedi_completions(code: str, before: str, names: dict[str, Any]) -> tuple[in
 
 
 def _own_completions(before: str, names: dict[str, Any]) -> tuple[int, list[Completion]]:
-    """Return the completions of a plain or dotted name, and the length of what they complete."""
+    """Return the completions of a plain or dotted name, and the length of the part that is written."""
     written = re.search(r"(?:(\w+(?:\.\w+)*)\.)?(\w*)$", before)
     owner, prefix = written.groups("") if written else ("", "")
     candidates: dict[str, Callable[[], str]] = {}
@@ -194,14 +194,14 @@ def _kind(value: object) -> str:
         return "class"
     if isinstance(value, types.ModuleType):
         return "module"
-    return "function" if introspection.isroutine(value) else "instance"
+    return "function" if inspection.isroutine(value) else "instance"
 
 
-# Looking things up
+# Looking up names
 
 
 def _name_at(code: str, cursor: int) -> str:
-    """Return the dotted name at `cursor`, or else that of the call whose arguments it is in."""
+    """Return the dotted name at `cursor`; if there is none, that of the call whose arguments it is in."""
     start = len(code[:cursor]) - len(re.findall(r"[\w.]*$", code[:cursor])[0])
     found = re.match(r"\w+(?:\.\w+)*", code[start:])
     if found and not found[0][0].isdigit():
@@ -217,7 +217,7 @@ def _name_at(code: str, cursor: int) -> str:
 
 
 def _resolve(path: str, names: dict[str, Any]) -> Any:
-    """Return what a dotted name stands for, or `_MISSING`, running no user code."""
+    """Return the value of a dotted name, or `_MISSING`, without running user code."""
     first, *attributes = path.split(".")
     value: Any = names.get(first, vars(builtins).get(first, _MISSING))
     for attribute in attributes:
@@ -227,11 +227,11 @@ def _resolve(path: str, names: dict[str, Any]) -> Any:
 
 
 def _attribute(value: Any, name: str) -> Any:
-    """Return an attribute if reading it runs no code, else `_MISSING`."""
+    """Return an attribute if reading it runs no code, otherwise `_MISSING`."""
     try:
-        found = introspection.getattr_static(value, name)
+        found = inspection.getattr_static(value, name)
         kind = cast("type[Any]", type(found))
-        # In the instance or the module itself, or of a kind that does nothing when it is bound.
+        # It is in the instance or module itself, or of a type that runs nothing when it is bound.
         if isinstance(found, _PLAIN_ATTRIBUTES) or not hasattr(kind, "__get__"):
             return getattr(value, name)
     except Exception:
@@ -240,7 +240,7 @@ def _attribute(value: Any, name: str) -> Any:
 
 
 def _explains_itself(value: object) -> bool:
-    return isinstance(value, (type, types.ModuleType)) or introspection.isroutine(value)
+    return isinstance(value, (type, types.ModuleType)) or inspection.isroutine(value)
 
 
 def _headline(name: str, value: Any) -> str:
@@ -248,7 +248,7 @@ def _headline(name: str, value: Any) -> str:
         return f"module {value.__name__}"
     if callable(value):
         try:
-            signature = str(introspection.signature(value))
+            signature = str(inspection.signature(value))
         except (TypeError, ValueError):
             signature = "(…)"
         return f"{'class ' if isinstance(value, type) else ''}{name}{signature}"
@@ -256,5 +256,5 @@ def _headline(name: str, value: Any) -> str:
 
 
 def _as_markdown(document: str) -> str:
-    """Return a docstring so that Markdown leaves its lines as they are."""
+    """Return a docstring as Markdown that keeps its lines as they are."""
     return f"```text\n{document}\n```" if document else ""

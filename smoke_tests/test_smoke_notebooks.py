@@ -13,11 +13,11 @@ from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol import launch_kernel
 from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.events import RunFinished
+from cellwire.protocol.mime_types import PROGRESS_MIME
 from cellwire.protocol.notebook import CellState
+from support.waiting import TIME_LIMIT
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
-TIME_LIMIT = 60.0
-PROGRESS = "application/vnd.cellwire.progress+json"
 
 Check = Callable[[KernelClient, RunFinished], Awaitable[None]]
 
@@ -90,11 +90,11 @@ def test_a_progress_bar_is_moved_by_several_threads() -> None:
     async def check(kernel: KernelClient, finished: RunFinished) -> None:
         assert finished.status == "ok"
         [item] = kernel.notebook.cells["moved-by-four-threads"].outputs
-        progress = item.data[PROGRESS]
+        progress = item.data[PROGRESS_MIME]
         assert (progress["current"], progress["total"], progress["title"]) == (80, 80, "Fetched")
         assert "80/80" in item.data["text/plain"]
         own = kernel.notebook.cells["one-for-each-thread"].outputs
-        assert {i.data[PROGRESS]["title"]: i.data[PROGRESS]["current"] for i in own[:-1]} == {
+        assert {i.data[PROGRESS_MIME]["title"]: i.data[PROGRESS_MIME]["current"] for i in own[:-1]} == {
             "red": 20,
             "blue": 40,
         }
@@ -106,11 +106,11 @@ def test_a_progress_bar_is_moved_by_several_threads() -> None:
 def test_a_state_is_set_from_a_thread_until_its_cell_runs_again() -> None:
     async def check(kernel: KernelClient, finished: RunFinished) -> None:
         assert finished.status == "ok"
-        # The run ends after those that it has caused: both rounds are over or begun.
+        # The run ends after the runs that it caused: both rounds are over or have begun.
         assert texts(kernel.notebook.cells["next-round"]) == ["'round 2'"]
         assert texts(kernel.notebook.cells["watcher"]) == ["'the count is positive'"]
         await value(kernel, "stopped_rounds == [1]")
-        # The second round counts on between runs, until the cell is run again, by hand this time.
+        # The second round goes on counting between runs, until the cell is run again.
         before = int(await value(kernel, "get_count() > 0 and get_count()"))
         await value(kernel, f"get_count() > {before}")
         await kernel.run({"counter": kernel.notebook.cells["counter"].source})
@@ -124,7 +124,7 @@ def test_a_state_is_set_from_a_thread_until_its_cell_runs_again() -> None:
 async def value(kernel: KernelClient, expression: str) -> str:
     """Return the value of `expression` as soon as it is true."""
     while True:
-        # A name of its own for each question; it reads state, so it would run again with it.
+        # It reads state, so unless it is deleted it runs again whenever the state changes.
         await kernel.run({"question": expression})
         text = texts(kernel.notebook.cells["question"])[-1]
         await kernel.delete(["question"])
@@ -167,7 +167,7 @@ def test_status_widgets() -> None:
         cells = kernel.notebook.cells
 
         def state(id: str) -> dict[str, Any]:
-            return cells[id].outputs[0].data[PROGRESS]
+            return cells[id].outputs[0].data[PROGRESS_MIME]
 
         assert (state("over-an-iterable")["title"], state("over-an-iterable")["current"]) == (
             "All squares",
@@ -199,7 +199,7 @@ def test_a_data_notebook_reads_a_file_and_draws_a_figure() -> None:
         image = figure.data["image/png"]
         assert isinstance(image, bytes)
         assert image.startswith(b"\x89PNG")
-        # A change upstream reaches the figure and nothing beside.
+        # A change upstream reaches the figure and nothing else.
         unrelated = cells["decades"].run
         again = await kernel.run({"the-dam": cells["the-dam"].source.replace("1902", "1950")})
         assert again.status == "ok"
@@ -242,7 +242,7 @@ FILES = sorted(path.name for path in NOTEBOOKS.iterdir() if path.suffix in (".py
 @pytest.mark.parametrize("name", FILES)
 def test_every_notebook_runs_on_the_command_line(name: str) -> None:
     notebook = load(NOTEBOOKS / name)
-    command = [sys.executable, "-m", "cellwire.frontends.cli.main", "run", str(NOTEBOOKS / name), "--json"]
+    command = [sys.executable, "-m", "cellwire", "run", str(NOTEBOOKS / name), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
     assert (done.returncode, done.stderr) == (0, "")
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,19 +1,18 @@
-"""A time limit for every test: a wait that goes wrong ends as a failure with a stack, whatever it is for."""
+"""A time limit for every test, and the event loop that asynchronous tests run on."""
 
-import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+from support.waiting import TIME_LIMIT
 
-#: Seconds that a test may take, unless it is marked `soak`.
-TIME_LIMIT = int(os.environ.get("CELLWIRE_TIME_LIMIT", 120))
+#: The same of a test that is marked `soak`.
 SOAK_LIMIT = 3600
 
 
 @pytest.fixture(autouse=True)
 def time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
-    """End a test that hangs; one that sets an alarm itself has that one instead."""
+    """End a test that hangs, as a failure with a stack; a test that sets an alarm of its own has that one."""
 
     def over(number: int, frame: object) -> None:
         raise TimeoutError("the test has taken too long")
@@ -25,3 +24,9 @@ def time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The event loop of asynchronous tests; tests of the client's own code ask for trio as well."""
+    return "asyncio"

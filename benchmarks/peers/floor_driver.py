@@ -23,7 +23,8 @@ END = b"end"
 
 def partner(name: str, argument: str, **options: Any) -> subprocess.Popen[bytes]:
     """Start this file as the other process."""
-    return subprocess.Popen([sys.executable, __file__, name, argument], **options)
+    command = [sys.executable, __file__, name, argument]
+    return subprocess.Popen[bytes](command, **options)
 
 
 def interpreter(times: int, statement: str) -> Figures:

@@ -5,6 +5,9 @@ replied on the shell channel. Messages are received and deserialized with jupyte
 (signature, JSON), frame by frame so that bytes can be counted. The channels are jupyter's default, tcp.
 """
 
+# ipykernel is installed in an environment of its own, where this runs.
+# pyright: reportMissingImports=false
+
 import select
 import subprocess
 import sys

@@ -5,6 +5,9 @@ does, in edit mode with the default configuration. A result counts as decoded wh
 deserializer has made a notification of it.
 """
 
+# marimo is installed in an environment of its own, where this runs.
+# pyright: reportMissingImports=false
+
 import copy
 import logging
 import os

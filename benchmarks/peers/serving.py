@@ -12,12 +12,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
 
 
-def serve(measure: Callable[..., Awaitable[dict[str, Any]]], distributions: list[str]) -> None:
+def serve(measure: Callable[..., Coroutine[Any, Any, dict[str, Any]]], distributions: list[str]) -> None:
     """Answer with `await measure(workload, **parameters)` until standard input ends.
 
     The first answer, unasked, is the versions of `distributions`.

@@ -77,7 +77,7 @@ export class Kernel {
   dealer = new Dealer({ linger: 1000 });
   #waiting = new Map(); // request id -> its promise and the request, sent again after a reconnect
   #finished = new Map(); // run -> resolve
-  #epoch = ""; #seq = 0; #received = 0; #acknowledged = 0; #hello = ""; #coming = null;
+  #epoch = ""; #seq = 0; #received = 0; #acknowledged = 0; #hello = ""; #coming = null; #quota = 65536;
   static async launch(python = "python3", settings = {}) {
     const child = spawn(python, ["-P", "-m", "cellwire.kernel"], { stdio: ["pipe", "pipe", "inherit"] });
     child.stdin.write(JSON.stringify(settings) + "\n"); // kept open: its end would end the kernel
@@ -120,6 +120,7 @@ export class Kernel {
   #answer(message) {
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
+    if (message.type === "Welcome") this.#quota = Math.min(65536, (message.limits?.window_bytes ?? 1 << 20) / 4);
     if (message.id === this.#hello) this.welcomed();
     else if (message.type === "Error") waiting?.reject(Object.assign(new Error(message.message), message));
     else waiting?.resolve(message);
@@ -139,7 +140,7 @@ export class Kernel {
       if (event.type === "RunFinished") this.#finished.get(event.run)?.resolve(event);
     });
     this.#received += bytes;
-    if (this.#received - this.#acknowledged < 65536 && !this.closing) return;
+    if (this.#received - this.#acknowledged < this.#quota && !this.closing) return;
     this.#acknowledged = this.#received;
     this.dealer.send(encode({ type: "Acknowledge", received: this.#received }));
   }

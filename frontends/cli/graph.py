@@ -1,7 +1,7 @@
 """The dataflow of a notebook file, found by static analysis alone: `cellwire graph`.
 
-Takes the cells through the same `Program` as the runner does, so that the edges and the structural errors
-shown are those that a run would have. Nothing of the notebook is executed.
+The cells go through the same `Program` as in the runner, so the edges and structural errors are those that a
+run would have. No cell is executed.
 """
 
 import builtins
@@ -13,7 +13,7 @@ import msgspec
 from ...protocol.notebook import CellError
 from ...runner.dataflow.program import Program
 from ..notebook_files.load import NotebookFile
-from .plain import details, summary
+from .lines import details, summary
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -23,21 +23,21 @@ class Node(msgspec.Struct, frozen=True):
     title: str
     defs: list[str]
     refs: list[str]
-    #: Names that it reads and that neither a cell that can run nor Python itself defines.
+    #: Names that it reads and that neither Python nor any cell that can run defines.
     missing: list[str]
     error: CellError | None
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """`child` reads `names` that `parent` defines, or deletes what `parent` reads (no names)."""
+    """`child` reads `names`, which `parent` defines; without names, it deletes what `parent` reads."""
 
     parent: str
     child: str
     names: list[str]
 
 
-class Drawing(msgspec.Struct, frozen=True):
-    """What is drawn: the cells in notebook order, the edges, and the order in which the cells would run."""
+class NotebookGraph(msgspec.Struct, frozen=True):
+    """The cells in notebook order, the edges, and the order in which the cells would run."""
 
     cells: list[Node]
     edges: list[Edge]
@@ -45,12 +45,12 @@ class Drawing(msgspec.Struct, frozen=True):
 
     @property
     def errors(self) -> list[Node]:
-        """The cells that are structurally wrong."""
+        """The cells with a structural error."""
         return [node for node in self.cells if node.error is not None]
 
 
-def analyze_notebook(notebook: NotebookFile) -> Drawing:
-    """Return cells, edges and structural errors of a notebook."""
+def analyze_notebook(notebook: NotebookFile) -> NotebookGraph:
+    """Return the graph of a notebook."""
     program = Program()
     declared = {cell.id: cell for cell in program.declare(notebook.cells).declared}
     nodes: list[Node] = []
@@ -66,25 +66,25 @@ def analyze_notebook(notebook: NotebookFile) -> Drawing:
                 shared = set(names.refs) & set(declared[parent].defs)
                 edges.append(Edge(parent, cell.id, sorted(shared)))
     sound = [cell.id for cell in notebook.cells if cell.id not in program.errors]
-    return Drawing(nodes, edges, list(program.sequence.topological(sound)))
+    return NotebookGraph(nodes, edges, list(program.sequence.topological(sound)))
 
 
-def draw(drawing: Drawing, form: Literal["text", "dot", "json"]) -> str:
-    """Return the drawing as text for people, for Graphviz, or as JSON."""
-    if form == "json":
-        return json.dumps(msgspec.to_builtins(drawing), indent=2, ensure_ascii=False) + "\n"
-    return _dot(drawing) if form == "dot" else _text(drawing)
+def render(graph: NotebookGraph, format: Literal["text", "dot", "json"]) -> str:
+    """Return the graph as text for people, for Graphviz, or as JSON."""
+    if format == "json":
+        return json.dumps(msgspec.to_builtins(graph), indent=2, ensure_ascii=False) + "\n"
+    return _dot(graph) if format == "dot" else _text(graph)
 
 
-def _text(drawing: Drawing) -> str:
+def _text(graph: NotebookGraph) -> str:
     lines: list[str] = []
-    for node in drawing.cells:
+    for node in graph.cells:
         lines.append(f"{node.id}" + (f"  ({node.title})" if node.title not in ("", node.id) else ""))
         if node.defs:
             lines.append(f"  defines  {', '.join(node.defs)}")
         lines += [
             f"  after    {edge.parent}" + (f"  ({', '.join(edge.names)})" if edge.names else "")
-            for edge in drawing.edges
+            for edge in graph.edges
             if edge.child == node.id
         ]
         if node.missing:
@@ -92,21 +92,21 @@ def _text(drawing: Drawing) -> str:
         if node.error is not None:
             first, *rest = details(node.error).split("\n")
             lines += [f"  error    {first}", *(f"           {line}" for line in rest)]
-    count = len(drawing.errors)
+    count = len(graph.errors)
     if count:
-        lines += ["", f"{count} of {len(drawing.cells)} cells cannot run"]
+        lines += ["", f"{count} of {len(graph.cells)} cells cannot run"]
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _dot(drawing: Drawing) -> str:
+def _dot(graph: NotebookGraph) -> str:
     lines = ["digraph notebook {", "  node [shape=box];"]
-    for node in drawing.cells:
+    for node in graph.cells:
         label = f"{node.title or node.id}\n{', '.join(node.defs)}".strip()
         error = "" if node.error is None else f", color=red, tooltip={_quoted(summary(node.error))}"
         lines.append(f"  {_quoted(node.id)} [label={_quoted(label)}{error}];")
     lines += [
         f"  {_quoted(edge.parent)} -> {_quoted(edge.child)} [label={_quoted(', '.join(edge.names))}];"
-        for edge in drawing.edges
+        for edge in graph.edges
     ]
     return "\n".join([*lines, "}"]) + "\n"
 

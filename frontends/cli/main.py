@@ -1,16 +1,16 @@
 """The `cellwire` command: run, attach, graph, kernel.
 
-Exit status: 0 if all went well, 1 if a cell failed or the run did not come to its end, 2 for a wrong
-command line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
+Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
+line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
 Standard output has the report and standard error what went wrong, with the traceback of each cell that
-failed (on a terminal it stands with its cell). With `--json` standard output is one event a line.
+failed (on a terminal the traceback stands with its cell). With `--json` standard output is one event a line.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,10 +18,13 @@ from ...protocol.errors import CellwireError, NotebookFileError
 from ...protocol.events import Event
 from ...version import __version__
 from ..notebook_files.load import NotebookFile, load
-from .plain import PlainSurface, details, summary
+from .lines import LinesDisplay, details, summary
 from .transcript import Transcript
 
-#: What a program ends with that the reader of its output has left, as a shell reports it.
+if TYPE_CHECKING:
+    from .run import RunOutcome, View
+
+#: Exit status after SIGPIPE, as a shell reports it.
 BROKEN_PIPE = 128 + 13
 
 
@@ -32,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.command(options)
         sys.stdout.flush()
     except NotebookFileError as error:
-        return _failed(str(error), 2)
+        return _fail(str(error), 2)
     except BrokenPipeError:
-        # Nobody reads on: no use in saying so, nor in the complaint that the last flush would cause.
+        # The reader is gone; keep the final flush from complaining too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (CellwireError, OSError) as error:
-        return _failed(str(error), 1)
+        return _fail(str(error), 1)
     except KeyboardInterrupt:
         return 130
     return status
@@ -51,77 +54,89 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
     run.set_defaults(command=_run)
-    run.add_argument("notebook", metavar="NOTEBOOK", help="percent script, .ipynb or marimo .py")
+    run.add_argument(
+        "notebook", metavar="NOTEBOOK", help=".ipynb, marimo .py, or a script: percent, light, Databricks"
+    )
     run.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
-    run.add_argument("--json", action="store_true", help="print one event a line")
-    run.add_argument("--quiet", action="store_true", help="print nothing but failures")
-    run.add_argument("--python", default=sys.executable, metavar="PY", help="the interpreter that runs it")
+    output = run.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one event a line")
+    output.add_argument("--quiet", action="store_true", help="print only failures")
+    run.add_argument(
+        "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
+    )
 
     attach = commands.add_parser("attach", help="follow a running kernel")
-    attach.set_defaults(command=_attach)
+    attach.set_defaults(command=_attach, quiet=False)
     attach.add_argument("connection_file", metavar="CONNECTION_FILE")
     attach.add_argument("--json", action="store_true", help="print one event a line")
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
     graph.add_argument("notebook", metavar="NOTEBOOK")
-    form = graph.add_mutually_exclusive_group()
-    form.add_argument("--dot", action="store_const", dest="form", const="dot", help="for Graphviz")
-    form.add_argument("--json", action="store_const", dest="form", const="json")
-    graph.set_defaults(form="text")
+    format = graph.add_mutually_exclusive_group()
+    format.add_argument("--dot", action="store_const", dest="format", const="dot", help="for Graphviz")
+    format.add_argument("--json", action="store_const", dest="format", const="json", help="for programs")
+    graph.set_defaults(format="text")
 
-    kernel = commands.add_parser("kernel", help="be a kernel: settings on standard input")
+    kernel = commands.add_parser("kernel", help="be a kernel, with settings from standard input")
     kernel.set_defaults(command=_kernel)
     return parser
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
     return seconds
 
 
-def _failed(message: str, status: int) -> int:
+def _fail(message: str, status: int) -> int:
     sys.stderr.write(f"cellwire: {message}\n")
     return status
 
 
-# Commands; what a command alone needs is imported where it begins, so that each starts quickly.
+# Commands. Each imports what it alone needs, so that the others start quickly.
 
 
 def _run(options: argparse.Namespace) -> int:
-    import anyio
+    import shutil
 
-    from .run import Ending, run_notebook
+    from .run import run_notebook
 
     notebook = load(options.notebook)
-    # A path is the caller's, not the notebook's; a name without a slash is looked up.
-    python = os.path.abspath(options.python) if os.sep in options.python else options.python
-    view = _view(options.json, options.quiet, notebook)
-    ending: Ending | None = None
+    python: str = options.python
+    if shutil.which(python) is None:
+        return _fail(f"--python {python}: there is no such program", 2)
+    # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
+    python = os.path.abspath(python) if os.sep in python else python
+    if not options.quiet:
+        _show_remark(notebook)
+    view = _view(options, notebook.titles)
+    outcome: RunOutcome | None = None
 
     async def show() -> None:
-        nonlocal ending
+        nonlocal outcome
         try:
-            ending = await run_notebook(notebook, view, python=python, timeout=options.timeout)
+            outcome = await run_notebook(notebook, view, python=python, timeout=options.timeout)
         finally:
             view.close()
 
-    _first_error(lambda: anyio.run(show))
-    assert ending is not None
-    _report(notebook, ending, traced=not (isinstance(view, Transcript) and sys.stdout.isatty()))
-    if ending.signal:
-        return 128 + ending.signal
-    return 1 if ending.failed or ending.reason else 0
+    _run_async(show)
+    assert outcome is not None
+    # On a terminal the tracebacks were shown with their cells.
+    _report(notebook, outcome, traced=not (isinstance(view, Transcript) and sys.stdout.isatty()))
+    if outcome.signal:
+        return 128 + outcome.signal
+    return 1 if outcome.failed or outcome.reason else 0
 
 
 def _attach(options: argparse.Namespace) -> int:
-    import anyio
-
     from .run import follow
 
-    view = _view(options.json, False, None)
+    view = _view(options, {})
 
     async def show() -> None:
         try:
@@ -129,16 +144,18 @@ def _attach(options: argparse.Namespace) -> int:
         finally:
             view.close()
 
-    _first_error(lambda: anyio.run(show))
+    _run_async(show)
     return 0
 
 
 def _graph(options: argparse.Namespace) -> int:
-    from .graph import analyze_notebook, draw
+    from .graph import analyze_notebook, render
 
-    drawing = analyze_notebook(load(options.notebook))
-    sys.stdout.write(draw(drawing, options.form))
-    return 1 if drawing.errors else 0
+    notebook = load(options.notebook)
+    _show_remark(notebook)
+    graph = analyze_notebook(notebook)
+    sys.stdout.write(render(graph, options.format))
+    return 1 if graph.errors else 0
 
 
 def _kernel(options: argparse.Namespace) -> int:
@@ -147,29 +164,36 @@ def _kernel(options: argparse.Namespace) -> int:
     return kernel()
 
 
-def _report(notebook: NotebookFile, ending: Any, traced: bool) -> None:
-    """Say on standard error which cells failed and why the run did not come to its end."""
-    for cell, error in ending.failed.items():
+def _show_remark(notebook: NotebookFile) -> None:
+    if notebook.remark:
+        sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
+
+
+def _report(notebook: NotebookFile, outcome: "RunOutcome", traced: bool) -> None:
+    """Write to standard error which cells failed and why the run did not reach its end."""
+    for cell, error in outcome.failed.items():
         name = notebook.titles.get(cell, cell)
         if traced:
             sys.stderr.write(f"\ncell {name!r} failed:\n{details(error)}\n")
         else:
             sys.stderr.write(f"cell {name!r} failed: {summary(error)}\n")
-    if ending.reason:
-        sys.stderr.write(f"cellwire: {ending.reason}\n")
+    if outcome.reason:
+        sys.stderr.write(f"cellwire: {outcome.reason}\n")
 
 
-def _first_error(body: Any) -> None:
-    """Call `body`; of the exceptions of concurrent tasks the first one goes to the caller."""
+def _run_async(main: Callable[[], Awaitable[None]]) -> None:
+    """Run `main`; if concurrent tasks fail together, raise the first exception alone."""
+    import anyio
+
     try:
-        body()
+        anyio.run(main)
     except BaseExceptionGroup as group:
-        raise _leaf(group) from None
+        raise _first(group) from None
 
 
-def _leaf(error: BaseException) -> BaseException:
+def _first(error: BaseException) -> BaseException:
     inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return _leaf(inner[0]) if inner else error
+    return _first(inner[0]) if inner else error
 
 
 # Views
@@ -183,9 +207,6 @@ class _JsonLines:
 
     def add(self, event: Event) -> None:
         sys.stdout.write(self._encoder.encode(event).decode() + "\n")
-
-    def notice(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
 
     def refresh(self) -> None:
         sys.stdout.flush()
@@ -201,29 +222,23 @@ class _Silence:
     """Nothing."""
 
     def add(self, event: Event) -> None: ...
-    def notice(self, text: str) -> None: ...
     def refresh(self) -> None: ...
     def suspend(self) -> None: ...
     def close(self) -> None: ...
 
 
-def _view(json: bool, quiet: bool, notebook: NotebookFile | None) -> Transcript | _JsonLines | _Silence:
-    if json:
+def _view(options: argparse.Namespace, titles: dict[str, str]) -> "View":
+    if options.json:
         return _JsonLines()
-    if quiet:
+    if options.quiet:
         return _Silence()
-    titles = {} if notebook is None else notebook.titles
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         try:
             from rich.console import Console
 
-            from .terminal import TerminalSurface
+            from .terminal import TerminalDisplay
         except ImportError:
             pass  # without the extra `cli` a terminal gets plain lines
         else:
-            return Transcript(TerminalSurface(Console(highlight=False)), titles)
-    return Transcript(PlainSurface(sys.stdout, sys.stderr), titles)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            return Transcript(TerminalDisplay(Console(highlight=False)), titles)
+    return Transcript(LinesDisplay(sys.stdout, sys.stderr), titles)

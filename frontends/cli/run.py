@@ -1,9 +1,9 @@
 """A frontend for people: runs a notebook file, or follows a kernel, and shows what happens.
 
-A `View` is told every event and brings its display up to date some ten times a second. Questions of user
-code are answered from standard input, one at a time, and the view leaves the screen meanwhile. The first
-Ctrl-C or SIGTERM and the timeout interrupt the run, which then ends in order; the second Ctrl-C, and a run
-that does not end, leave at once: leaving the kernel's context ends the kernel and the runner in any case.
+A `View` gets every event and is refreshed about ten times a second. Input that user code requests is read
+from standard input, one request at a time, and the view leaves the screen free meanwhile. The timeout and
+the first Ctrl-C or SIGTERM interrupt the run, which then ends in order. On the second signal, or if the run
+does not end, the command leaves at once; leaving the kernel's context always ends kernel and runner.
 """
 
 import math
@@ -27,30 +27,27 @@ from .standard_input import StandardInput
 from .transcript import Transcript
 
 REFRESH_SECONDS = 0.1
-#: Seconds that an interrupted run may take to end.
+#: Seconds an interrupted run may take to end.
 GRACE_SECONDS = 5.0
-#: Events that may wait while the display is slow. The kernel's window bounds them before.
+#: Events that may wait while the display is slow; the kernel's window sets a lower bound.
 BUFFER = 1_000_000
 
 
 class View(Protocol):
-    """What a person or a program sees of a kernel."""
+    """Shows a kernel to a person or a program."""
 
     def add(self, event: e.Event) -> None: ...
-    def notice(self, text: str) -> None: ...
     def refresh(self) -> None: ...
     def suspend(self) -> None: ...
     def close(self) -> None: ...
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """How a run ended for those who have started it."""
+class RunOutcome(msgspec.Struct, frozen=True):
+    """How the run of a notebook ended."""
 
-    #: Errors of the cells that have failed, by cell, in notebook order.
+    #: Errors of the cells that failed, by cell, in notebook order.
     failed: dict[str, CellError]
-    #: How many cells the notebook has.
-    cells: int
-    #: Why the run did not come to its end; empty if it did.
+    #: Why the run did not reach its end; empty if it did.
     reason: str = ""
     #: The signal that ended it; 0 for none.
     signal: int = 0
@@ -58,10 +55,10 @@ class Ending(msgspec.Struct, frozen=True):
 
 async def run_notebook(
     notebook: NotebookFile, view: View, *, python: str, timeout: float | None = None
-) -> Ending:
-    """Run the notebook through a kernel of its own, in its own folder, and return how it ended."""
+) -> RunOutcome:
+    """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended."""
     folder = os.path.dirname(os.path.abspath(notebook.path))
-    attendance = _Attendance(view)
+    attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with launch_kernel(python=python, cwd=folder) as kernel, anyio.create_task_group() as tasks:
             events = kernel.events(BUFFER)
@@ -69,41 +66,41 @@ async def run_notebook(
                 await kernel.sync(notebook.cells)
                 await kernel.configure(notebook.disabled, disabled=True)
             queued = await kernel.run(notebook.cells, wait=False)
-            tasks.start_soon(attendance.stop_on_signal, kernel, signals, tasks.cancel_scope)
-            tasks.start_soon(attendance.stop_on_timeout, kernel, timeout, tasks.cancel_scope)
-            tasks.start_soon(attendance.refresh)
-            await attendance.show(kernel, events, tasks, queued.run)
+            tasks.start_soon(attachment.stop_on_signal, kernel, signals, tasks.cancel_scope)
+            tasks.start_soon(attachment.stop_on_timeout, kernel, timeout, tasks.cancel_scope)
+            tasks.start_soon(attachment.refresh)
+            await attachment.show(kernel, events, tasks, queued.run)
             tasks.cancel_scope.cancel()
         cells = kernel.notebook.cells
         failed = {
             id: cell.error or CellError("Error", "") for id, cell in cells.items() if cell.status == "error"
         }
-        return Ending(failed, len(cells), attendance.reason, attendance.signal)
+        return RunOutcome(failed, attachment.reason, attachment.signal)
 
 
 async def follow(connection_file: str, view: View) -> None:
     """Show what happens in a running kernel until it closes, or until Ctrl-C."""
-    attendance = _Attendance(view)
+    attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with connect(connection_file) as kernel, anyio.create_task_group() as tasks:
             events = kernel.events(BUFFER)
             if isinstance(view, Transcript):
-                view.begin_with(kernel.notebook)
-            tasks.start_soon(attendance.leave_on_signal, signals, tasks.cancel_scope)
-            tasks.start_soon(attendance.refresh)
-            await attendance.show(kernel, events)
+                view.start_from(kernel.notebook)
+            tasks.start_soon(attachment.leave_on_signal, signals, tasks.cancel_scope)
+            tasks.start_soon(attachment.refresh)
+            await attachment.show(kernel, events)
             tasks.cancel_scope.cancel()
 
 
-class _Attendance:
-    """One frontend's presence at a kernel: the tasks that show, ask, and stop."""
+class _Attachment:
+    """One frontend's attachment to a kernel: the tasks that show, ask for input, and stop."""
 
     def __init__(self, view: View) -> None:
         self._view = view
         self._input = StandardInput()
-        #: Questions on the screen or waiting for it, by id; leaving the scope takes one back.
-        self._questions: dict[str, anyio.CancelScope] = {}
-        # Held while a question is on the screen. Nothing else is waited for under it.
+        #: Requests for input that are on the screen or wait for it, by id; cancelling withdraws one.
+        self._requests: dict[str, anyio.CancelScope] = {}
+        # Held while a request is on the screen, until its line is read. No other lock is taken under it.
         self._screen = anyio.Lock()
         self.reason = ""
         self.signal = 0
@@ -115,19 +112,19 @@ class _Attendance:
         tasks: anyio.abc.TaskGroup | None = None,
         run: int | None = None,
     ) -> None:
-        """Show events until `run` has finished or the kernel ends; with `tasks`, answer questions."""
+        """Show events until `run` has finished or the kernel ends; with `tasks`, provide input."""
         while received := await events.receive():
             for event in received:
                 self._view.add(event)
                 match event:
                     case e.InputRequested() if tasks is not None:
-                        tasks.start_soon(self._answer, kernel, event)
+                        tasks.start_soon(self._provide_input, kernel, event)
                     case e.InputClosed():
-                        scope = self._questions.pop(event.id, None)
+                        scope = self._requests.pop(event.id, None)
                         if scope is not None:
                             scope.cancel()
                     case e.RunFinished() if event.run == run:
-                        # Cells that failed are told by themselves; anything else needs a reason.
+                        # Failed cells are reported on their own; any other outcome needs a reason.
                         if event.status != ("error" if event.failed else "ok") and not self.reason:
                             self.reason = event.reason or event.status
                         return
@@ -135,7 +132,7 @@ class _Attendance:
                         pass
 
     async def refresh(self) -> None:
-        """Bring the view up to date at regular times, except while a question is on the screen."""
+        """Refresh the view at regular times, except while a request for input is on the screen."""
         while True:
             await anyio.sleep(REFRESH_SECONDS)
             if not self._screen.locked():
@@ -175,18 +172,14 @@ class _Attendance:
         self.reason += "; it did not end when it was interrupted"
         everything.cancel()
 
-    async def _answer(self, kernel: KernelClient, question: e.InputRequested) -> None:
-        """Ask the person, or whatever standard input is, and pass the answer on."""
+    async def _provide_input(self, kernel: KernelClient, request: e.InputRequested) -> None:
+        """Read a line from standard input and pass it on, or that there is none."""
         with anyio.CancelScope() as scope:
-            self._questions[question.id] = scope
+            self._requests[request.id] = scope
             async with self._screen:
                 self._view.suspend()
-                line = await self._input.ask(question.prompt, question.password)
-            if line is not None:
-                try:
-                    await kernel.provide_input(question.id, line)
-                except RequestError:
-                    pass  # another frontend was first, or the cell no longer waits
-                return
-            self.reason = f"the cell {question.cell} asks for input, and standard input has ended"
-            await kernel.interrupt()
+                line = await self._input.ask(request.prompt, request.password)
+            try:
+                await kernel.provide_input(request.id, line)
+            except RequestError:
+                pass  # another frontend was first, or the cell has stopped waiting

@@ -1,7 +1,7 @@
 """Standard input, read a line at a time without blocking the event loop or leaving a thread behind.
 
-Pipes and terminals are waited for; files are read as they are, since they never block and cannot be
-waited for. Bytes after the line stay for the next question. A password is not echoed.
+Files are read at once: they never block, and no event loop can wait for them. Bytes after the line are kept
+for the next request. A terminal does not show a password while it is typed.
 """
 
 import os
@@ -15,16 +15,19 @@ import anyio
 
 
 class StandardInput:
-    """File descriptor 0 as the source of answers."""
+    """File descriptor 0, read by lines."""
 
     def __init__(self) -> None:
         self._descriptor = 0
         self._rest = b""
 
     async def ask(self, prompt: str, password: bool = False) -> str | None:
-        """Return the next line without its end, after showing `prompt` on a terminal; None at the end."""
+        """Show `prompt` on a terminal; return the next line without its end, or None if there is none."""
+        if sys.__stdin__ is None:
+            # It was closed when the process started, so something else may have its descriptor.
+            return None
         terminal = os.isatty(self._descriptor)
-        # Before the prompt: what is typed as an answer to it is neither shown nor discarded.
+        # Before the prompt, so that what is typed in answer to it is neither shown nor discarded.
         with _unechoed(self._descriptor, terminal and password):
             if terminal:
                 shown = sys.stdout if sys.stdout.isatty() else sys.stderr
@@ -55,7 +58,7 @@ def _can_wait(descriptor: int) -> bool:
 
 @contextmanager
 def _unechoed(descriptor: int, wanted: bool) -> Iterator[None]:
-    """Have the terminal not show what is typed, if `wanted`."""
+    """If `wanted`, keep the terminal from showing what is typed."""
     if not wanted:
         yield
         return

@@ -1,16 +1,15 @@
-"""The surface for a terminal, by `rich`: what is settled scrolls by, what can still change stays below.
+"""The display for a terminal, by `rich`: what is settled scrolls by, what can still change stays below.
 
-Lines, items of cells that have ended and their outcomes go into the terminal's scroll-back. Below it the
-cells that run are drawn anew some ten times a second, each with the line that it is in the middle of, the
-items that it has so far, and progress items as bars. What is settled between two refreshes is printed in one
-go: a cell that writes 100,000 lines costs the terminal's time, not ours.
+Complete lines, the items of cells that have ended, and outcomes go into the terminal's scroll-back. Below it,
+the running cells are drawn about ten times a second, each with the line that it has begun and its items so
+far; progress items are bars. What is settled between two refreshes is printed in one write, so a cell that
+writes 100,000 lines costs the terminal's time and not ours.
 """
 
 import time
 from itertools import groupby
 from operator import itemgetter
 from textwrap import indent
-from typing import Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,11 +19,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import Item, Stream
-from .plain import PROGRESS_MIME, details, plain_text, progress_count, summary
-from .transcript import Block, overwritten
+from .lines import details, item_text, summary
+from .transcript import Block
 
-#: Lines of one item that is shown while it can still change.
+#: Lines that are shown of an item while it can still change.
 LIVE_LINES = 6
 _MARKS = {
     "ok": ("✓", "green"),
@@ -35,17 +35,17 @@ _MARKS = {
 }
 
 
-class TerminalSurface:
+class TerminalDisplay:
     """Draws blocks on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        #: Settled and not printed yet. A block stands for its headline, which depends on how far it is.
+        #: Settled and not printed yet. A block stands for its headline, which depends on its outcome.
         self._settled: list[RenderableType | Block] = []
-        #: Blocks whose headline was printed while they ran: their outcome gets a line of its own.
+        #: Blocks whose headline was printed while they ran: their outcome gets its own line.
         self._announced: set[Block] = set()
-        #: Kept between refreshes, so that it goes round.
+        #: Kept between refreshes, so that it turns.
         self._spinner = Spinner("dots", style="cyan")
 
     def begin(self, block: Block) -> None:
@@ -56,7 +56,7 @@ class TerminalSurface:
             self._settled.append(_text("\n".join(line for _, line in lines), stream))
 
     def end(self, block: Block, items: list[Item]) -> None:
-        self._settled += [_indented(drawn(item)) for item in items]
+        self._settled += [_indented(_renderable(item)) for item in items]
         if block.error is not None:
             failed = block.outcome == "error"
             text = details(block.error) if failed else summary(block.error)
@@ -74,13 +74,13 @@ class TerminalSurface:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        # In this order what is printed is never seen above an older state of itself.
+        # In this order no printed text ever stands above an older state of itself.
         self._live.update(Group(*(self._running(block, items) for block, items in waiting)))
         self._print_settled()
         self._live.refresh()
 
     def suspend(self) -> None:
-        """Print what is settled and take the rest off the screen until the next refresh."""
+        """Print what is settled and remove the rest from the screen until the next refresh."""
         if self._live is not None:
             self._live.update(Group())
         self._print_settled()
@@ -94,9 +94,9 @@ class TerminalSurface:
     def _print_settled(self) -> None:
         settled, self._settled = self._settled, []
         if settled and isinstance(settled[-1], Block) and settled[-1].outcome is None:
-            # There is nothing to stand under this headline, and perhaps there never will be.
+            # Nothing stands under this headline yet, and perhaps never will.
             self._settled.append(settled.pop())
-        with self._console:  # one write for all
+        with self._console:  # one write
             for part in settled:
                 if isinstance(part, Block):
                     if part.outcome is None and not part.late:
@@ -111,9 +111,9 @@ class TerminalSurface:
         elapsed = f"{time.time() - block.started:.1f} s" if block.started else ""
         head.add_row(self._spinner, Text(block.name, style="bold"), Text(elapsed, style="dim"))
         parts: list[RenderableType] = [] if block.late else [head]
-        parts += [_text(overwritten(line), stream) for stream, line in block.partial.items()]
+        parts += [_text(line.text, stream) for stream, line in block.partial.items()]
         room = max(self._console.height - 4, 4)
-        parts += [_indented(drawn(item, LIVE_LINES)) for item in items[-room:]]
+        parts += [_indented(_renderable(item, LIVE_LINES)) for item in items[-room:]]
         return Group(*parts)
 
 
@@ -122,7 +122,7 @@ def _indented(part: RenderableType) -> RenderableType:
 
 
 def _text(text: str, stream: Stream) -> Text:
-    """Return console text, indented, with the colors that it asks for."""
+    """Return console text, indented, in the colors that its escape sequences set."""
     return Text.from_ansi(indent(text, "  "), style="" if stream == "stdout" else "red", no_wrap=True)
 
 
@@ -142,48 +142,38 @@ def _outcome(block: Block, mark: bool = True) -> Text:
     return Text.assemble((f"{sign} " if mark and sign else "", style), (word, style), (taken, "dim"))
 
 
-def drawn(item: Item, lines: int | None = None) -> RenderableType:
-    """Return what a terminal shows of an item, at most the last `lines` lines of a text."""
-    progress = item.data.get(PROGRESS_MIME)
-    if isinstance(progress, dict):
-        return _progress(cast("dict[str, Any]", progress))
+def _renderable(item: Item, lines: int | None = None) -> RenderableType:
+    """Return what to draw for an item: if `lines` is given, no more than the last lines of its text."""
+    progress = progress_of(item.data)
+    if progress is not None:
+        return _progress(progress)
     if lines is None and isinstance(markdown := item.data.get("text/markdown"), str):
-        from rich.markdown import Markdown  # costs a tenth of a second, and most notebooks have none
+        from rich.markdown import Markdown  # costs 0.1 s, and most notebooks have none
 
         return Markdown(markdown)
-    text = plain_text(item)
+    text = item_text(item)
     if lines is not None:
         text = "\n".join(text.split("\n")[-lines:])
     return Text.from_ansi(text)
 
 
-def _progress(state: dict[str, Any]) -> RenderableType:
-    """Draw a progress bar, or a spinner's texts where nothing is counted."""
-    failed, done = bool(state.get("failed")), bool(state.get("done"))
-    current, total = state.get("current"), state.get("total")
-    row: list[RenderableType] = [Text(str(state.get("title") or ""), style="bold")]
-    if current is not None:
-        color = "red" if failed else "green" if done else "cyan"
-        known = total is not None
+def _progress(progress: Progress) -> RenderableType:
+    """Draw a progress bar, or only the texts of a spinner."""
+    color = "red" if progress.failed else "green" if progress.done else "cyan"
+    row: list[RenderableType] = [Text(progress.title, style="bold")]
+    if progress.current is not None:
+        total = None if progress.total is None else max(progress.total, 1e-9)
         row.append(
             ProgressBar(
-                total=max(total, 1e-9) if known else None,
-                completed=current,
+                total=total,
+                completed=progress.current,
                 width=30,
-                pulse=not known and not done,
+                pulse=total is None and not progress.done,
                 complete_style=color,
                 finished_style=color,
             )
         )
-        row.append(Text(progress_count(state), style=color))
-    numbers = [str(state.get("subtitle") or "")]
-    if (rate := state.get("rate")) is not None:
-        numbers.append(f"{rate:.3g}/s")
-    if (eta := state.get("eta")) is not None and not done:
-        numbers.append(f"{eta:.0f} s left")
-    row.append(Text(" · ".join(filter(None, numbers)), style="dim"))
-    if failed:
-        row.append(Text("failed", style="red"))
+    row.append(Text(progress_details(progress), style=color))
     grid = Table.grid(padding=(0, 1))
     grid.add_row(*row)
     return grid

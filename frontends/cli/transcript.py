@@ -1,13 +1,13 @@
-"""What happens in a kernel, put into the order in which a person reads it.
+"""The events of a kernel, put into the order in which a person reads them.
 
 A terminal shows text once and cannot take it back, while cells overlap, threads write after their cell
 has ended, and items change. So a `Transcript` turns events into blocks, one for each run of a cell, and
-hands them to a `Surface` one after another: the block in front shows its console lines as they come and
+hands them to a `Display` one after another: the block in front shows its console lines as they come and
 its items when the cell has ended, in their last state; the others wait for their turn. What a thread
-writes later goes into a late block of its cell, which ends as soon as anything else wants to be shown.
+writes later goes into a late block of its cell, which ends as soon as there is anything else to show.
 
 Nothing is lost and nothing is shown twice. The same events always give the same order. The transcript
-has its own copy of the notebook, so it sees the state as it was at the event that it is looking at.
+has its own copy of the notebook, so for each event it sees the state right after that event.
 """
 
 from collections import deque
@@ -16,15 +16,14 @@ from copy import deepcopy
 from typing import Protocol
 
 from ...protocol import events as e
+from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply
-
-#: The error of a cell is an item as well; blocks show the error itself.
-ERROR_MIME = "application/vnd.cellwire.error+json"
+from .terminal_line import TerminalLine, as_shown
 
 
 class Block:
-    """One run of one cell as it is shown, or what came after the end of it."""
+    """One run of a cell as it is shown, or what the run wrote after its end."""
 
     def __init__(self, cell: str, name: str, run: int, late: bool = False) -> None:
         self.cell = cell
@@ -33,52 +32,54 @@ class Block:
         self.late = late
         #: Seconds since 1970; 0 if the cell has not started.
         self.started = 0.0
-        #: Whether the surface has shown the beginning of it.
+        #: Whether the display has shown its beginning.
         self.begun = False
-        #: Complete lines that have not been shown.
+        #: Complete lines that are not shown yet.
         self.lines: list[tuple[Stream, str]] = []
-        #: The line that each stream is in the middle of.
-        self.partial: dict[Stream, str] = {}
-        #: Ids of the items that have been written since the block began.
-        self.touched: set[int] = set()
+        #: The line that each stream has begun and not ended.
+        self.partial: dict[Stream, TerminalLine] = {}
+        #: Ids of the items that were written since the block began.
+        self.written: set[int] = set()
         #: How the cell ended; None while it runs.
         self.outcome: Status | None = None
         self.duration = 0.0
         self.error: CellError | None = None
 
     def write(self, stream: Stream, text: str) -> None:
-        """Add text, of which the complete lines can be shown."""
-        *lines, rest = (self.partial.pop(stream, "") + text).split("\n")
-        self.lines.extend((stream, overwritten(line)) for line in lines)
-        head, returned, tail = rest.rpartition("\r")
+        """Add text; the lines that it completes can be shown."""
+        *lines, rest = text.split("\n")
+        if lines and stream in self.partial:
+            begun = self.partial.pop(stream)
+            begun.write(lines[0])
+            lines[0] = begun.text
+        self.lines.extend((stream, as_shown(line)) for line in lines)
         if rest:
-            # A progress bar that draws itself with `\r` never completes its line: keep one line's worth.
-            self.partial[stream] = overwritten(head) + returned + tail
+            self.partial.setdefault(stream, TerminalLine()).write(rest)
 
     def clear(self, stream: Stream) -> None:
-        """Forget the text of `stream` that has not been shown."""
+        """Forget the text of `stream` that is not shown yet."""
         self.lines = [line for line in self.lines if line[0] != stream]
         self.partial.pop(stream, None)
 
     def end_lines(self) -> None:
-        """Treat the lines in progress as complete: nothing will be added to them."""
-        self.lines.extend((stream, overwritten(text)) for stream, text in self.partial.items())
+        """Treat the lines that were begun as complete: nothing will be added to them."""
+        self.lines.extend((stream, line.text) for stream, line in self.partial.items())
         self.partial = {}
 
 
-class Surface(Protocol):
+class Display(Protocol):
     """Where blocks are shown."""
 
     def begin(self, block: Block) -> None:
-        """Show that what follows is of `block`."""
+        """Show where `block` begins."""
         ...
 
     def write(self, block: Block) -> None:
-        """Show the lines of `block`, which are then removed."""
+        """Show the lines of `block`; the caller then removes them."""
         ...
 
     def end(self, block: Block, items: list[Item]) -> None:
-        """Show the items, the outcome and the error of `block`; nothing of it follows."""
+        """Show the items, the outcome and the error of `block`, which ends here."""
         ...
 
     def notice(self, text: str) -> None:
@@ -90,26 +91,26 @@ class Surface(Protocol):
         ...
 
     def suspend(self) -> None:
-        """Leave the screen to someone else until the next refresh."""
+        """Leave the screen free until the next refresh."""
         ...
 
     def close(self) -> None:
-        """Show what is still held and leave the screen as other programs expect it."""
+        """Show what is held back, and leave the screen as other programs expect it."""
         ...
 
 
 class Transcript:
-    """Turns events into blocks and shows them on a surface, one after another."""
+    """Turns events into blocks and shows them on a display, one after another."""
 
-    def __init__(self, surface: Surface, titles: Mapping[str, str] | None = None) -> None:
-        self._surface = surface
+    def __init__(self, display: Display, titles: Mapping[str, str] | None = None) -> None:
+        self._display = display
         self._titles = titles or {}
         self._notebook = Notebook()
-        #: The blocks that have not ended, oldest first.
+        #: Blocks that have not ended, oldest first.
         self._blocks: deque[Block] = deque()
 
-    def begin_with(self, notebook: Notebook) -> None:
-        """Take over the state that the events to come continue, and show what is in it."""
+    def start_from(self, notebook: Notebook) -> None:
+        """Show what is in `notebook`, the state before the events to come."""
         self._notebook = deepcopy(notebook)
         for id in self._notebook.order:
             cell = self._notebook.cells[id]
@@ -128,15 +129,15 @@ class Transcript:
         return self._titles.get(cell, cell)
 
     def add(self, event: e.Event) -> None:
-        """Take one event into account and show what can be shown because of it."""
+        """Apply one event and show what can be shown after it."""
         if isinstance(event, e.CellStarted | e.CellSkipped | e.CellsDeleted):
-            # These take items away: show those that came late while they are there.
+            # These take items away: show late ones while they are there.
             self._settle(all_late=True)
         if isinstance(event, e.NotebookRestored):
-            # Events were missed: the state is built, and shown, anew.
+            # Events were missed: the state is built and shown again.
             self._end_all()
             self._notebook = Notebook()
-            self._surface.notice("events were missed; what follows is the state after them")
+            self._display.notice("events were missed; what follows is the state after them")
         apply(self._notebook, event)
         match event:
             case e.CellStarted():
@@ -149,34 +150,30 @@ class Transcript:
             case e.ConsoleCleared() if self._current(event.cell, event.run):
                 self._block(event.cell, event.run).clear(event.stream)
             case e.OutputAppended() | e.OutputReplaced() if self._current(event.cell, event.run):
-                self._block(event.cell, event.run).touched.add(event.item.id)
+                self._block(event.cell, event.run).written.add(event.item.id)
             case e.CellsDeleted():
                 for cell in event.cells:
                     self._retire(cell)
             case e.RunFinished():
                 self._settle(all_late=True)
             case e.RunnerDied():
-                self._surface.notice(f"the runner died: {event.reason}")
+                self._display.notice(f"the runner died: {event.reason}")
             case _:
                 return
         self._settle()
 
-    def notice(self, text: str) -> None:
-        """Show a line that belongs to no cell."""
-        self._surface.notice(text)
-
     def refresh(self) -> None:
-        """Bring the surface up to date, lines in progress and changing items included."""
-        self._surface.refresh([(block, self._items(block)) for block in self._blocks])
+        """Bring the display up to date, including lines that were begun and items that change."""
+        self._display.refresh([(block, self._items(block)) for block in self._blocks])
 
     def suspend(self) -> None:
-        """Leave the screen to someone else until the next refresh."""
-        self._surface.suspend()
+        """Leave the screen free until the next refresh."""
+        self._display.suspend()
 
     def close(self) -> None:
-        """Show everything that is left, of unfinished cells too."""
+        """Show everything that is left, also of cells that have not finished."""
         self._end_all()
-        self._surface.close()
+        self._display.close()
 
     def _end_all(self) -> None:
         for block in self._blocks:
@@ -201,7 +198,7 @@ class Transcript:
         if isinstance(event, e.CellSkipped):
             self._retire(event.cell)
             if event.status == "idle":
-                # Healed: the cell has lost its error and has not run.
+                # The cell lost its error without running.
                 return
         elif not self._current(event.cell, event.run):
             return
@@ -211,24 +208,25 @@ class Transcript:
         block.duration = event.duration if isinstance(event, e.CellFinished) else 0.0
 
     def _retire(self, cell: str) -> None:
-        """End what is open for an earlier run of the cell: its items are gone."""
+        """End the open block of an earlier run of the cell: its items are gone."""
         for block in self._blocks:
             if block.cell == cell and block.outcome is None:
                 block.late = True
-                block.touched.clear()
+                block.written.clear()
                 block.end_lines()
                 block.outcome = "idle"
 
     def _items(self, block: Block) -> list[Item]:
-        """Return the items to show for `block` as they are: all of its run, or those touched late."""
+        """Return the current items of `block`: all of its run, or those written late."""
         cell: CellState | None = self._notebook.cells.get(block.cell)
         if cell is None or cell.run != block.run:
             return []
-        items = [item for item in cell.outputs if not block.late or item.id in block.touched]
+        items = [item for item in cell.outputs if not block.late or item.id in block.written]
+        # Blocks show the error itself.
         return [item for item in items if ERROR_MIME not in item.data]
 
     def _settle(self, all_late: bool = False) -> None:
-        """Show what the block in front has, and end blocks until one has to wait."""
+        """Show what the block in front has, and end blocks up to the first that goes on."""
         while self._blocks:
             block = self._blocks[0]
             over = block.outcome is not None or (block.late and (all_late or len(self._blocks) > 1))
@@ -237,31 +235,12 @@ class Transcript:
             items = self._items(block) if over else []
             if not block.begun and (not block.late or block.lines or items):
                 block.begun = True
-                self._surface.begin(block)
+                self._display.begin(block)
             if block.lines:
-                self._surface.write(block)
+                self._display.write(block)
                 block.lines = []
             if not over:
                 return
             self._blocks.popleft()
             if block.begun:
-                self._surface.end(block, items)
-
-
-def overwritten(line: str) -> str:
-    """Return the line as a terminal shows it after its carriage returns and backspaces."""
-    if "\b" in line:
-        shown: list[str] = []
-        for character in line:
-            if character != "\b":
-                shown.append(character)
-            elif shown and shown[-1] != "\r":
-                shown.pop()
-        line = "".join(shown)
-    if "\r" not in line:
-        return line
-    result = ""
-    for part in line.split("\r"):
-        # Escape sequences take no room, so a part with some is taken to cover what it overwrites.
-        result = part if "\x1b" in part else part + result[len(part) :]
-    return result
+                self._display.end(block, items)

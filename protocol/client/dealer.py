@@ -1,15 +1,16 @@
-"""A client's socket: frames to the kernel, decoded messages from it, and the news of the connection.
+"""A client's socket: frames to the kernel, decoded messages from it, and events of the connection.
 
 ZeroMQ's descriptor is edge-triggered for both directions at once: a send may consume the edge that
-announces a message. So whoever follows takes all that is there, and looks again after a send.
+announces a message. So a reader takes every message that is there, and checks again after a send.
 
-The context is the client's own: nobody else can terminate it, and its two sockets are all there is to
-close. Neither direction is bounded here; the kernel's window bounds one, who waits for answers the other.
+The context is the client's own: no other code can terminate it, and its two sockets are all there is to
+close. Neither direction is bounded here: the kernel's window bounds what arrives, and callers waiting
+for answers bound what is sent.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -24,9 +25,9 @@ from ..messages import FromKernel
 
 _message_decoder: msgspec.msgpack.Decoder[FromKernel] = msgspec.msgpack.Decoder(FromKernel)
 _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
-#: A plain number: arithmetic of enums costs more than asking the socket.
-_POLLIN = int(zmq.POLLIN)
-_MONITORED = (
+#: A plain int: enum arithmetic costs more than asking the socket.
+_POLLIN: Final = int(zmq.POLLIN)
+_MONITORED: Final = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -36,7 +37,7 @@ _MONITORED = (
 
 
 class Dealer:
-    """One DEALER socket that connects, and connects again when the connection is lost."""
+    """One DEALER socket, which reconnects when the connection is lost."""
 
     def __init__(self, connection: Connection, keys: KeyPair | None) -> None:
         self._version = connection.version
@@ -50,8 +51,8 @@ class Dealer:
             self._socket.curve_secretkey = keys.secret.encode()
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(_MONITORED)
         self._monitor.linger = 0
-        #: Looks for messages although the descriptor did not tell; None while nobody follows.
-        self._look_again: Callable[[], object] | None = None
+        #: Checks for messages without a signal of the descriptor; None while nothing reads.
+        self._recheck: Callable[[], object] | None = None
         self._descriptor = cast(int, self._socket.get(zmq.FD))
         self._socket.connect(connection.endpoint)
 
@@ -60,65 +61,67 @@ class Dealer:
         """Whether a message is there."""
         return bool(cast(int, self._socket.get(zmq.EVENTS)) & _POLLIN)
 
-    async def follow(self, take: Callable[[], bool]) -> None:
-        """Call `take` whenever a message may be there, and again while it returns true.
+    async def read_forever(self, on_readable: Callable[[], bool]) -> None:
+        """Call `on_readable` whenever a message may be there, and again while it returns true.
 
-        It takes messages until `readable` says no, unless it returns true. What it raises is raised here.
+        It has to receive until `readable` is false, or return true. What it raises is raised here.
         """
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            await self._follow_by_waiting(take)
+            await self._read_by_waiting(on_readable)
         else:
-            await self._follow_on_asyncio(take, loop)
+            await self._read_on_asyncio(on_readable, loop)
 
-    async def _follow_by_waiting(self, take: Callable[[], bool]) -> None:
+    async def _read_by_waiting(self, on_readable: Callable[[], bool]) -> None:
         while True:
-            while take():
+            while on_readable():
                 await anyio.lowlevel.checkpoint()
             with anyio.CancelScope() as waiting:
-                self._look_again = waiting.cancel
+                self._recheck = waiting.cancel
                 await anyio.wait_readable(self._descriptor)
-            self._look_again = None
+            self._recheck = None
 
-    async def _follow_on_asyncio(self, take: Callable[[], bool], loop: asyncio.AbstractEventLoop) -> None:
-        """As `_follow_by_waiting`, in half the time: there is no wait to set up and no task to wake."""
+    async def _read_on_asyncio(
+        self, on_readable: Callable[[], bool], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """As `_read_by_waiting`, in half the time: there is no wait to set up and no task to wake."""
         failed: asyncio.Future[None] = loop.create_future()
 
-        def look() -> None:
+        def read() -> None:
             if failed.done():
                 return
             try:
-                if take():
-                    loop.call_soon(look)
+                if on_readable():
+                    loop.call_soon(read)
             except Exception as error:
                 failed.set_exception(error)
 
-        self._look_again = lambda: loop.call_soon(look)
-        loop.add_reader(self._descriptor, look)
+        self._recheck = lambda: loop.call_soon(read)
+        loop.add_reader(self._descriptor, read)
         try:
-            look()
+            read()
             await failed
         finally:
             loop.remove_reader(self._descriptor)
-            self._look_again = None
+            self._recheck = None
 
     def send(self, frame: bytes) -> None:
-        """Hand `frame` over; it is sent when there is a connection."""
+        """Queue `frame`; it is sent when there is a connection."""
         self._socket.send(frame, zmq.NOBLOCK)
-        if self._look_again is not None and self.readable:
-            self._look_again()
+        if self._recheck is not None and self.readable:
+            self._recheck()
 
     def receive(self) -> tuple[FromKernel, list[Event], int]:
-        """Return a message that is there, the events of its further frames, and the bytes of all.
+        """Return the next message, the events of its further frames, and the size of all in bytes.
 
-        Raises: ProtocolError if it is not of this version of the protocol.
+        Raises: ProtocolError if this version of the protocol does not have it.
         """
         frame = self._socket.recv(zmq.NOBLOCK)
         size = len(frame)
         further: list[Event] = []
         try:
-            # A further frame holds one large event: decoding is the only copy that is made of it.
+            # A further frame holds one large event; decoding makes the only copy of it.
             while self._socket.get(zmq.RCVMORE):
                 part = self._socket.recv(zmq.NOBLOCK, copy=False)
                 size += len(part)
@@ -126,19 +129,19 @@ class Dealer:
             return _message_decoder.decode(frame), further, size
         except msgspec.DecodeError as error:
             raise ProtocolError(
-                f"the kernel sent what this client does not understand: {error}. The kernel is "
+                f"the kernel sent a message that this client cannot read: {error}. The kernel is "
                 f"cellwire {self._version}; install that version or a newer one here"
             ) from error
 
-    async def connection_news(self) -> zmq.Event:
-        """Return the next event of the connection: a handshake made or failed, or the end."""
+    async def next_connection_event(self) -> zmq.Event:
+        """Return the next event of the connection: a handshake that succeeded or failed, or the end."""
         descriptor = cast(int, self._monitor.get(zmq.FD))
         while not cast(int, self._monitor.get(zmq.EVENTS)) & _POLLIN:
             await anyio.wait_readable(descriptor)
         return zmq.Event(parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"])
 
     def close(self) -> None:
-        """Close the sockets; what has not been sent is dropped."""
+        """Close the sockets; frames not sent yet are dropped."""
         self._socket.disable_monitor()
         self._monitor.close()
         self._socket.close()

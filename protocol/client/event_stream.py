@@ -1,9 +1,9 @@
 """The events that a client has applied, as an async iterator with a bounded buffer.
 
-A stream begins with the next event applied after it was asked for. Its reader may be slower than the
-events for a while; what waits is bounded, and a reader that exceeds the bound gets what is buffered
-and then `EventsLost`, because neither holding the replica back nor leaving events out silently would
-be right. Where a snapshot had to be taken, `NotebookRestored` says that everything begins anew.
+A stream begins with the first event applied after it was created. Its reader may fall behind for a
+while, but the buffer is bounded: a reader that exceeds the bound gets the buffered events and then
+`EventsLost`, since neither holding the replica back nor silently skipping events would be right. Where
+the client received a snapshot, `NotebookRestored` says that the notebook is built again from nothing.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from ..events import Event
 
 
 class StreamStatistics(NamedTuple):
-    """What an event stream holds: events waiting, how many may, and how many were not kept."""
+    """Counters of an event stream: events waiting, how many may wait, and how many were dropped."""
 
     depth: int
     bound: int
@@ -26,7 +26,7 @@ class StreamStatistics(NamedTuple):
 
 
 class EventStream:
-    """Applied events in order; any number of tasks may read, each event goes to one of them."""
+    """Applied events in order. Any number of tasks may read; each event goes to one of them."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -40,11 +40,11 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event; the iteration ends when the kernel has shut down or the client is closed.
+        """Return the next event; the iteration ends when the kernel has shut down.
 
-        Raises: EventsLost if the buffer has overflowed; KernelDied or ProtocolError as the client's calls do.
+        Raises: EventsLost if the buffer has overflowed; KernelDied, or another error that ended the session.
         """
-        await self._something()
+        await self._wait()
         if self._events:
             return self._events.popleft()
         if self._error is not None:
@@ -52,9 +52,9 @@ class EventStream:
         raise StopAsyncIteration
 
     async def receive(self) -> list[Event]:
-        """Return all events that wait, at least one; an empty list at the end.
+        """Return all waiting events, at least one; an empty list at the end.
 
-        Raises: As `__anext__`.
+        Raises: As the iteration does.
         """
         try:
             first = await anext(self)
@@ -65,15 +65,15 @@ class EventStream:
         return events
 
     def close(self) -> None:
-        """End the stream: readers get what is buffered and then the end."""
+        """End the stream: readers get the buffered events and then the end."""
         self.end(None)
 
     def statistics(self) -> StreamStatistics:
-        """Return what the stream holds."""
+        """Return the counters of this stream."""
         return StreamStatistics(len(self._events), self._bound, self._dropped)
 
     def put(self, events: Sequence[Event]) -> None:
-        """Add `events`; where they exceed the bound the stream ends with `EventsLost`."""
+        """Add `events`; if they exceed the bound, the stream ends with `EventsLost`."""
         room = self._bound - len(self._events)
         if self._ended:
             self._dropped += len(events)
@@ -83,20 +83,20 @@ class EventStream:
             self._dropped += len(events) - room
             self.end(
                 EventsLost(
-                    f"more than {self._bound} events wait for their reader. Read faster, do slow work in "
+                    f"more than {self._bound} events were waiting to be read. Read faster, do slow work in "
                     "another task, or ask for a larger buffer: events(buffer=...). The replica has them all."
                 )
             )
         self._arrived.set()
 
     def end(self, error: Exception | None) -> None:
-        """Let readers have what is buffered and then `error`, or the end."""
+        """Give readers the buffered events and then `error`, or the end if it is None."""
         if not self._ended:
             self._ended, self._error = True, error
             self._arrived.set()
 
-    async def _something(self) -> None:
-        """Wait until there is an event or the end; a checkpoint in any case."""
+    async def _wait(self) -> None:
+        """Wait until there is an event or the end; always a checkpoint."""
         await anyio.lowlevel.checkpoint()
         while not self._events and not self._ended:
             if self._arrived.is_set():

@@ -1,12 +1,12 @@
-"""Starting a kernel and attaching to one that runs: the two ways to a `KernelClient`.
+"""Starting a kernel and attaching to a running one: the two ways to get a `KernelClient`.
 
 A launched kernel is a child process in a session of its own, so that Ctrl-C in the launcher's terminal
-does not reach it. Its settings go to its standard input, which then stays open: the end of it tells
-the kernel that its launcher is gone. Its standard error goes to a file without a name, which the error
-that is raised quotes when the kernel fails; what is in it at the end is passed on.
+does not reach it. Its settings go to its standard input, which then stays open: when it closes, the
+kernel knows that its launcher is gone. Its standard error goes to a file without a name. If the kernel
+fails, the error quotes it; if not, it is passed on at the end.
 
-Leaving the context ends the kernel however the context is left: asked first, then by SIGTERM, then by
-SIGKILL, each bounded in time. A `detached` kernel is left running.
+Leaving the context in any way ends the kernel: by a request first, then by SIGTERM, then by SIGKILL,
+each with a time limit. A `detached` kernel keeps running.
 """
 
 import os
@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import IO, Literal
+from typing import IO, Final, Literal
 
 import anyio
 import anyio.abc
@@ -31,10 +31,10 @@ from ..notebook import Redefine
 from .kernel_client import KernelClient
 from .session import Session
 
-#: Seconds that an ending kernel may take beyond its own drain time, and then again after SIGTERM.
-END_SECONDS = 2.0
+#: Seconds that an ending kernel may take beyond its own drain time, and again after SIGTERM.
+END_SECONDS: float = 2.0
 #: Bytes of the kernel's standard error that an exception quotes.
-QUOTED_BYTES = 4000
+QUOTED_BYTES: Final = 4000
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def launch_kernel(
 
     `env` is the whole environment of the kernel, or None for the caller's. A `detached` kernel
     outlives the context and the launcher; `connect` with its `connection_file` reaches it. With
-    `redefine="allow"` several cells may define a name.
+    `redefine="allow"`, several cells may define a name.
 
     Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
         standard error; OSError if `python` cannot be started in `cwd`.
@@ -74,7 +74,7 @@ async def launch_kernel(
         )
         ready = False
         try:
-            connection = await _started(process, settings, stderr, timeout)
+            connection = await _handshake(process, settings, stderr, timeout)
             async with _attached(connection, connection.client, timeout) as (session, tasks):
                 session.process_watched = True
                 tasks.start_soon(_watch, process, session, stderr)
@@ -87,7 +87,7 @@ async def launch_kernel(
                         await _end(process, limits.drain_seconds + END_SECONDS)
         finally:
             if detached and ready:
-                # Somebody has to take note of its end, or it stays a zombie as long as the launcher lives.
+                # Without a wait it would stay a zombie as long as the launcher lives.
                 threading.Thread(target=process.wait, name="cellwire-detached", daemon=True).start()
             else:
                 await _end(process, 0.0)
@@ -102,20 +102,20 @@ async def launch_kernel(
 async def connect(
     connection_file: str | os.PathLike[str], *, watch: bool = False, timeout: float = 10.0
 ) -> AsyncIterator[KernelClient]:
-    """Attach to the kernel that wrote `connection_file`, until the context is left; it lives on.
+    """Attach to the kernel that wrote `connection_file` until the context is left; the kernel goes on.
 
     The copy of the notebook is complete on entry. With `watch`, the kernel lets this frontend see
     everything and change nothing (tcp only: on ipc there is one kind of frontend).
 
-    Raises: ConnectionFileError if the file is not one; AuthenticationError if it has no key for this,
-        or the kernel refuses it; KernelDied if no kernel answers within `timeout` seconds.
+    Raises: ConnectionFileError if it is not a connection file; AuthenticationError if it has no key
+        for this, or the kernel refuses the key; KernelDied if no kernel answers within `timeout` seconds.
     """
     connection = read_connection_file(connection_file)
     keys = connection.watcher if watch else connection.client
     if keys is None and connection.server_key:
         raise AuthenticationError(
             f"the connection file {connection.file} has no key for this; "
-            + ("connect without watch" if watch else "connect with watch=True, or ask its owner for one")
+            + ("connect without watch" if watch else "connect with watch=True, or ask its owner for a key")
         )
     if keys is None and watch:
         raise ValueError("on ipc every frontend may control the kernel; connect without watch, or use tcp")
@@ -127,9 +127,9 @@ async def connect(
 async def _attached(
     connection: Connection, keys: KeyPair | None, timeout: float
 ) -> AsyncIterator[tuple[Session, anyio.abc.TaskGroup]]:
-    """Hold a session whose replica is complete; what the body raises leaves unwrapped.
+    """Yield a session whose replica is complete; exceptions of the body are not wrapped.
 
-    The session's own task is shielded: when the body is cancelled it still receives, so that the kernel
+    The session's own task is shielded: it still receives when the body is cancelled, so that the kernel
     can end in order, and it ends with the context.
     """
     raised: BaseException | None = None
@@ -143,10 +143,10 @@ async def _attached(
                     await session.until(lambda: session.welcome is not None)
                 if session.welcome is None:
                     raise KernelDied(
-                        f"no kernel answers at {connection.endpoint} within {timeout:g} s. Is the process "
-                        f"{connection.pid} alive, and {connection.file} its newest connection file?"
+                        f"no kernel answered at {connection.endpoint} within {timeout:g} s. Is the process "
+                        f"{connection.pid} alive, and is {connection.file} its newest connection file?"
                     )
-                await session.until(lambda: session.replica.current)
+                await session.until(lambda: session.replica.caught_up)
                 yield session, tasks
             except BaseException as error:
                 raised = error
@@ -166,10 +166,10 @@ async def _work(session: Session, life: anyio.CancelScope) -> None:
         await session.work()
 
 
-async def _started(
+async def _handshake(
     process: subprocess.Popen[bytes], settings: Settings, stderr: IO[bytes], timeout: float
 ) -> Connection:
-    """Tell the kernel how it is to be, and return how it is reached."""
+    """Send the kernel its settings and return the connection that it answers with."""
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError):
@@ -182,61 +182,61 @@ async def _started(
             line += piece
             ended = not piece
         if ended:
-            await _exit(process)
+            await _exited(process)
     try:
         return msgspec.json.decode(line, type=Connection)
     except msgspec.DecodeError as error:
         if process.returncode is not None:
-            what = f"the kernel process {_how(process)} before it was ready"
+            what = f"the kernel process {_describe_exit(process)} before it was ready"
         elif line.endswith(b"\n"):
-            what = f"the kernel process wrote {line[:200]!r} where its connection is due"
+            what = f"the kernel process wrote {line[:200]!r} instead of its connection"
         else:
-            what = f"the kernel process is not ready within {timeout:g} s"
-        raise KernelDied(what + _quoted(stderr)) from error
+            what = f"the kernel process was not ready within {timeout:g} s"
+        raise KernelDied(what + _quote(stderr)) from error
 
 
 async def _watch(process: subprocess.Popen[bytes], session: Session, stderr: IO[bytes]) -> None:
-    """End the session when the process has ended."""
-    await _exit(process)
-    await session.process_ended(f"the kernel process {_how(process)}{_quoted(stderr)}")
+    """End the session when the process ends."""
+    await _exited(process)
+    await session.process_ended(f"the kernel process {_describe_exit(process)}{_quote(stderr)}")
 
 
 async def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Return when the process has ended: by itself within `seconds`, or else by SIGTERM or SIGKILL."""
+    """Return when the process has ended: by itself within `seconds`, or by SIGTERM or SIGKILL."""
     assert process.stdin is not None
     process.stdin.close()
     with anyio.CancelScope(shield=True):
         with anyio.move_on_after(seconds):
-            await _exit(process)
+            await _exited(process)
         if process.poll() is None:
             process.terminate()
             with anyio.move_on_after(END_SECONDS):
-                await _exit(process)
+                await _exited(process)
         if process.poll() is None:
             process.kill()
-            await _exit(process)
+            await _exited(process)
 
 
-async def _exit(process: subprocess.Popen[bytes]) -> None:
-    """Return when the process has ended, and take note of its status."""
+async def _exited(process: subprocess.Popen[bytes]) -> None:
+    """Return when the process has ended and its `returncode` is set."""
     if hasattr(os, "pidfd_open") and process.poll() is None:
         descriptor = os.pidfd_open(process.pid)
         try:
             await anyio.wait_readable(descriptor)
         finally:
             os.close(descriptor)
-    # Elsewhere than on Linux there is nothing to wait for that every event loop knows.
+    # Outside Linux there is nothing to wait for that every event loop supports.
     while process.poll() is None:
         await anyio.sleep(0.02)
 
 
-def _how(process: subprocess.Popen[bytes]) -> str:
+def _describe_exit(process: subprocess.Popen[bytes]) -> str:
     status = process.returncode
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
-def _quoted(stderr: IO[bytes]) -> str:
-    """Return the part of an error's text that quotes the kernel's standard error, and what it means."""
+def _quote(stderr: IO[bytes]) -> str:
+    """Return the end of an error's text: the kernel's standard error, and a hint if it is understood."""
     text = _tail(stderr)
     if not text:
         return ""
@@ -247,7 +247,7 @@ def _quoted(stderr: IO[bytes]) -> str:
 
 
 def _tail(stderr: IO[bytes]) -> str:
-    """Return the end of the file without moving the offset, which the kernel shares."""
+    """Return the end of the file without moving the offset, which is shared with the kernel."""
     size = os.fstat(stderr.fileno()).st_size
     start = max(0, size - QUOTED_BYTES)
     return os.pread(stderr.fileno(), QUOTED_BYTES, start).decode(errors="replace")

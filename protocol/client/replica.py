@@ -1,16 +1,17 @@
-"""A frontend's copy of the notebook: takes what the kernel sends, in order and without gaps.
+"""A frontend's copy of the notebook: applies what the kernel sends, in order and without gaps.
 
 Pure: no sockets, no clocks. The kernel numbers events; `(epoch, seq)` names the state that this copy
-holds. A `Batch` continues it: what is known already (after a reconnect) is skipped, and a hole raises
+holds. A `Batch` continues it: events known already (after a reconnect) are skipped, and missing ones raise
 `Gap`, after which the session greets the kernel again from `(epoch, seq)`. A `Snapshot` is built
-aside and takes the place of the notebook with its last part, so that nobody sees half a notebook.
+separately and replaces the notebook with its last part, so half a notebook is never visible.
 
 The kernel sends only while less than its window is unacknowledged. Both ends count the bytes of
-`Batch` and `Snapshot` messages since the greeting: `opened` starts the count, `acknowledgement` says
-when the kernel is to be told.
+`Batch` and `Snapshot` messages since the greeting: `window_opened` starts the count, `acknowledgement`
+says when to send it to the kernel.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from ..errors import CellwireError
 from ..events import Event, KernelClosing, RunFinished
@@ -19,28 +20,28 @@ from ..messages import Batch, Snapshot, Welcome
 from ..notebook import Notebook
 from ..reducer import apply
 
-#: The kernel is told about received bytes when this many are unacknowledged, or a quarter of a small window.
-ACKNOWLEDGE_BYTES = 64 * 1024
-#: Ends of runs that are remembered for requests whose answer comes after the end.
-REMEMBERED_RUNS = 4096
+#: Received bytes are acknowledged when they are this many, or a quarter of a small window.
+ACKNOWLEDGE_BYTES: Final = 64 * 1024
+#: Ends of runs that are remembered, for requests whose answer arrives after the end.
+REMEMBERED_RUNS: Final = 4096
 
 
 class Gap(CellwireError):
-    """Raised when events are missing between the copy and what was received."""
+    """Raised when events are missing between the copy and a received message."""
 
 
 class Replica:
-    """The notebook as of `(epoch, seq)`, and how much of it the kernel has been told about."""
+    """The notebook as of `(epoch, seq)`, and how much of it is acknowledged."""
 
     def __init__(self) -> None:
-        #: Replaced, not changed, when a snapshot arrives: look it up anew instead of keeping it.
-        self.notebook = Notebook()
-        self.epoch = ""
-        self.seq = 0
+        #: A snapshot replaces this object: read the attribute again instead of keeping it.
+        self.notebook: Notebook = Notebook()
+        self.epoch: str = ""
+        self.seq: int = 0
         #: The newest event at the last greeting.
-        self.greeted_seq = 0
-        self.limits = Limits()
-        #: The kernel's reason, once it has said that it ends; `None` before.
+        self.greeted_seq: int = 0
+        self.limits: Limits = Limits()
+        #: Set when the kernel has announced its end.
         self.closing: KernelClosing | None = None
         self._building: Notebook | None = None
         self._built: list[Event] = []
@@ -48,33 +49,33 @@ class Replica:
         self._received = 0
         self._acknowledged = 0
 
-    def opened(self, welcome: Welcome) -> None:
-        """Begin anew to count bytes, as the kernel does when it opens the cursor."""
+    def window_opened(self, welcome: Welcome) -> None:
+        """Count bytes from zero, as the kernel does when it opens the cursor."""
         self.greeted_seq = welcome.seq
         self.limits = welcome.limits
         self._building, self._built = None, []
         self._received = self._acknowledged = 0
 
     @property
-    def current(self) -> bool:
-        """Whether this holds everything that the kernel had when it was greeted."""
+    def caught_up(self) -> bool:
+        """Whether this holds every event that the kernel had when it was greeted."""
         return bool(self.epoch) and self.seq >= self.greeted_seq
 
-    def take(self, message: Batch | Snapshot, further: Sequence[Event], size: int) -> list[Event]:
-        """Apply what `message`, `size` bytes long with its `further` events, brings; return it.
+    def apply_message(self, message: Batch | Snapshot, further: Sequence[Event], size: int) -> list[Event]:
+        """Apply the events of `message` and its `further` frames, `size` bytes in all, and return them.
 
-        The parts of a snapshot return nothing until the last returns everything.
+        The parts of a snapshot return nothing until the last one returns everything.
 
-        Raises: Gap if events between the copy and these are missing; nothing has been applied then.
+        Raises: Gap if events before these are missing; then nothing was applied.
         """
         self._received += size
         events = [*message.events, *further] if further else message.events
         if isinstance(message, Snapshot):
-            return self._take_snapshot(message, events)
-        return self._take_batch(message, events)
+            return self._apply_snapshot(message, events)
+        return self._apply_batch(message, events)
 
     def acknowledgement(self) -> int | None:
-        """Return the number of received bytes if the kernel is to be told now."""
+        """Return the number of received bytes if it is time to send it; otherwise None."""
         threshold = min(ACKNOWLEDGE_BYTES, self.limits.window_bytes // 4)
         unacknowledged = self._received - self._acknowledged
         if unacknowledged >= threshold or (self.closing and unacknowledged):
@@ -82,10 +83,10 @@ class Replica:
             return self._received
         return None
 
-    def outcome(self, run: int, accepted_seq: int) -> RunFinished | None:
-        """Return how `run`, accepted by the event `accepted_seq`, has ended; None if it has not.
+    def run_outcome(self, run: int, accepted_seq: int) -> RunFinished | None:
+        """Return how `run`, accepted by the event `accepted_seq`, ended; None if it has not ended.
 
-        Where a snapshot has skipped the end, it is read from the cells that have not been run since.
+        If a snapshot skipped the end, the outcome is read from the cells that have not run since.
         """
         if run in self._finished:
             return self._finished[run]
@@ -98,7 +99,7 @@ class Replica:
         interrupted = any(cell.run == run and cell.status == "interrupted" for cell in cells)
         return RunFinished(run, "interrupted" if interrupted else "error" if failed else "ok", failed)
 
-    def _take_batch(self, batch: Batch, events: list[Event]) -> list[Event]:
+    def _apply_batch(self, batch: Batch, events: list[Event]) -> list[Event]:
         if self._building is not None or batch.first_seq > self.seq + 1:
             raise Gap(f"the copy holds event {self.seq}, and the next one received is {batch.first_seq}")
         known = self.seq + 1 - batch.first_seq
@@ -111,11 +112,11 @@ class Replica:
         self.seq += len(events)
         return events
 
-    def _take_snapshot(self, part: Snapshot, events: list[Event]) -> list[Event]:
+    def _apply_snapshot(self, part: Snapshot, events: list[Event]) -> list[Event]:
         if part.first:
             self._building, self._built = Notebook(), []
         if self._building is None:
-            raise Gap("a snapshot is received without its beginning")
+            raise Gap("a snapshot arrived without its beginning")
         for event in events:
             apply(self._building, event)
         self._built += events
@@ -126,7 +127,7 @@ class Replica:
         return built
 
     def _note(self, event: Event) -> None:
-        """Keep what is asked for after the event: ends of runs, and that the kernel closes."""
+        """Remember what is asked for later: ends of runs, and that the kernel is closing."""
         if type(event) is RunFinished:
             self._finished[event.run] = event
             if len(self._finished) > REMEMBERED_RUNS:

@@ -1,18 +1,19 @@
-"""A client's connection: one DEALER socket, one task that receives, and everybody who waits for something.
+"""A client's connection: one DEALER socket, one task that receives, and the callers that wait.
 
-The receiving task alone applies events, so the replica changes only while its readers await. A send may
-consume the signal that announces a message (see `dealer`), so the receiving task is woken if it did.
+Only the receiving task applies events, so the replica changes only while its readers await. A send may
+consume the signal that announces a message (see `dealer`); then the receiving task is woken.
 
 Requests are kept until they are answered. The session greets the kernel on every new connection
-(ZeroMQ's monitor tells) and after a gap, from the state that the replica holds, and sends again what
-is unanswered; the kernel carries nothing out twice. A session ends once, with one error, and every
-waiter gets it; there is no way to begin anew but to connect again.
+(ZeroMQ's monitor reports them) and after a gap, from the state that the replica holds, and sends again
+what is unanswered; the kernel carries out nothing twice. A session ends once, with one error that every
+waiter gets; after that, only a new client can connect again.
 """
 
 import math
 import os
 import weakref
 from collections.abc import Callable
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -40,37 +41,37 @@ from .event_stream import EventStream
 from .replica import Gap, Replica
 
 #: Seconds that a lost connection may take to come back before the kernel counts as dead.
-GRACE_SECONDS = 1.0
-#: Messages taken before other tasks have their turn.
-BURST = 16
+GRACE_SECONDS: Final = 1.0
+#: Messages received before other tasks get a turn.
+BURST: Final = 16
 
 _encoder = msgspec.msgpack.Encoder()
 
 
-class _Question:
-    """A request on its way: its bytes, for sending it again, and the place for its answer."""
+class _PendingRequest:
+    """A request without an answer yet: its bytes, to send it again, and the place for its reply."""
 
-    __slots__ = ("answered", "frame", "reply", "to_the_end")
+    __slots__ = ("answered", "frame", "reply", "until_finished")
 
-    def __init__(self, frame: bytes, to_the_end: bool) -> None:
+    def __init__(self, frame: bytes, until_finished: bool) -> None:
         self.frame = frame
-        #: Set when there is what the caller waits for.
+        #: Set when the caller can go on.
         self.answered = anyio.Event()
         self.reply: Reply | None = None
-        #: The caller waits for the end of the run that the answer names.
-        self.to_the_end = to_the_end
+        #: The caller waits for the end of the run that the reply names.
+        self.until_finished = until_finished
 
 
 class Session:
     """One frontend at one kernel. Not thread-safe: all calls come from one event loop."""
 
     def __init__(self, connection: Connection, keys: KeyPair | None, client: str) -> None:
-        self.connection = connection
-        #: Whether somebody will call `process_ended`: the end of the connection is not the end then.
-        self.process_watched = False
-        self.replica = Replica()
+        self.connection: Connection = connection
+        #: Whether `process_ended` will be called: then the end of the connection is not the end.
+        self.process_watched: bool = False
+        self.replica: Replica = Replica()
         self.welcome: Welcome | None = None
-        #: Why nothing can be asked any more.
+        #: Why the session ended; None while it is open.
         self.ended: CellwireError | None = None
         self._client = client
         self._name = os.urandom(6).hex()
@@ -78,57 +79,57 @@ class Session:
         self._hello = ""
         self._greeted = False
         self._connected = False
-        self._questions: dict[str, _Question] = {}
+        self._pending: dict[str, _PendingRequest] = {}
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
-        # Those whose reader has gone are dropped when a stream is asked for.
+        # Streams whose reader is gone are dropped when the next one is created.
         self._streams: list[weakref.ref[EventStream]] = []
         self._receiving: anyio.CancelScope | None = None
         self._dealer = Dealer(connection, keys)
 
     # What clients call
 
-    async def ask(self, build: Callable[[str], Request], *, to_the_end: bool = False) -> Reply:
-        """Send the request that `build` makes of a new id and return the kernel's answer.
+    async def request(self, build: Callable[[str], Request], *, until_finished: bool = False) -> Reply:
+        """Send the request that `build` makes of a new id, and return the kernel's reply.
 
-        An answer that is of use only at the end of its run may be returned then, `to_the_end`.
+        With `until_finished`, a `RunQueued` may be returned as late as the end of its run.
 
         Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
             the session ends.
         """
         self._raise_if_ended()
         id = self._new_id()
-        question = _Question(_encoder.encode(build(id)), to_the_end)
+        pending = _PendingRequest(_encoder.encode(build(id)), until_finished)
         limit = self.replica.limits.request_bytes
-        if len(question.frame) > limit:
+        if len(pending.frame) > limit:
             raise RequestError(
-                "too_large", f"the request has {len(question.frame)} bytes, and the kernel takes {limit}"
+                "too_large", f"the request has {len(pending.frame)} bytes; the kernel accepts {limit}"
             )
-        self._questions[id] = question
+        self._pending[id] = pending
         try:
             if self._greeted:
-                self._dealer.send(question.frame)
-            await question.answered.wait()
+                self._dealer.send(pending.frame)
+            await pending.answered.wait()
         finally:
-            del self._questions[id]
-            if isinstance(question.reply, RunQueued):
-                self._runs.pop(question.reply.run, None)
-        reply = question.reply
+            del self._pending[id]
+            if isinstance(pending.reply, RunQueued):
+                self._runs.pop(pending.reply.run, None)
+        reply = pending.reply
         if reply is None:
             self._raise_if_ended()
-            raise AssertionError("a question was released with neither an answer nor an end")
+            raise AssertionError("a request was released with neither a reply nor an error")
         if isinstance(reply, Error):
             raise RequestError(reply.code, reply.message, reply.hint)
         return reply
 
     def post(self, build: Callable[[str], Request]) -> None:
-        """Send a request whose answer nobody waits for; nothing happens if the kernel is not connected."""
+        """Send a request without waiting for the reply; do nothing if the kernel is not connected."""
         if self._greeted:
             self._dealer.send(_encoder.encode(build(self._new_id())))
 
     async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
-        """Return how `run` has ended, once the replica holds its end."""
-        while (finished := self.replica.outcome(run, accepted_seq)) is None:
+        """Return how `run` ended, once the replica holds its end."""
+        while (finished := self.replica.run_outcome(run, accepted_seq)) is None:
             self._raise_if_ended()
             changed = self._runs[run] = anyio.Event()
             try:
@@ -138,7 +139,7 @@ class Session:
         return finished
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when `condition` of the replica holds; it is looked at after each message."""
+        """Return when `condition` of the replica holds; it is checked after each message."""
         while not condition():
             self._raise_if_ended()
             entry = (condition, anyio.Event())
@@ -149,7 +150,7 @@ class Session:
                 self._conditions.remove(entry)
 
     def stream(self, bound: int) -> EventStream:
-        """Return a stream of the events applied from here on; it is held by its reader alone."""
+        """Return a stream of the events applied from here on; only its reader keeps it alive."""
         stream = EventStream(bound)
         if self.ended is not None:
             stream.end(self._stream_error())
@@ -157,15 +158,15 @@ class Session:
         return stream
 
     async def work(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Receive until the session has ended or this is cancelled; then close the sockets."""
+        """Receive until the session ends or this is cancelled; then close the sockets."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._follow_connection)
+                tasks.start_soon(self._watch_connection)
                 task_status.started()
                 try:
                     with anyio.CancelScope() as self._receiving:
                         if self.ended is None:
-                            await self._dealer.follow(self._take_messages)
+                            await self._dealer.read_forever(self._receive_burst)
                 except CellwireError as error:
                     self.end(error)
                 tasks.cancel_scope.cancel()
@@ -174,13 +175,13 @@ class Session:
             self._dealer.close()
 
     def end(self, error: CellwireError) -> None:
-        """End the session with `error`, for everybody who waits and for every later call."""
+        """End the session with `error`, which every waiter and every later call gets."""
         if self.ended is not None:
             return
         self.ended = error
         self._greeted = False
-        for question in self._questions.values():
-            question.answered.set()
+        for pending in self._pending.values():
+            pending.answered.set()
         for changed in self._runs.values():
             changed.set()
         for _, changed in self._conditions:
@@ -191,30 +192,30 @@ class Session:
             self._receiving.cancel()
 
     async def process_ended(self, how: str) -> None:
-        """End the session because the kernel's process has; `how` is part of the error's text."""
-        # What it has sent is all in our socket once ZeroMQ has seen the end of the connection.
+        """End the session because the kernel's process ended; `how` is the error's text."""
+        # Once ZeroMQ has seen the end of the connection, all that the kernel sent is in our socket.
         with anyio.move_on_after(GRACE_SECONDS / 2):
             await self.until(lambda: not self._connected)
         self._end_after_the_last_message(how)
 
     # Receiving
 
-    def _take_messages(self) -> bool:
-        """Take up to a burst of messages; return whether there may be more."""
+    def _receive_burst(self) -> bool:
+        """Receive up to a burst of messages; return whether there may be more."""
         for _ in range(BURST):
             if self.ended is not None or not self._dealer.readable:
                 return False
-            self._take(*self._dealer.receive())
+            self._on_message(*self._dealer.receive())
         return True
 
-    def _take(self, message: FromKernel, further: list[Event], size: int) -> None:
+    def _on_message(self, message: FromKernel, further: list[Event], size: int) -> None:
         if not isinstance(message, (Batch, Snapshot)):
-            self._take_reply(message)
+            self._on_reply(message)
             return
-        # Between a greeting and its answer, what comes belongs to the session before: it may continue
-        # the replica or not, and nobody counts it.
+        # Between a greeting and its reply, messages belong to the session before: they may continue the
+        # replica or not, and neither end counts them.
         try:
-            events = self.replica.take(message, further, size)
+            events = self.replica.apply_message(message, further, size)
         except Gap:
             if self._greeted:
                 self._greet()
@@ -227,34 +228,34 @@ class Session:
             stream.put(events)
         self._check_conditions()
 
-    def _take_reply(self, reply: Reply) -> None:
+    def _on_reply(self, reply: Reply) -> None:
         if isinstance(reply, Welcome):
             if reply.id == self._hello:
-                self._open(reply)
+                self._on_welcome(reply)
             return
         if isinstance(reply, Error):
             if reply.id == self._hello:
                 raise self._refusal(reply)
             if reply.code == "not_greeted" or (not reply.id and reply.code == "busy"):
-                # The kernel does not know this frontend any more, which took nothing for too long or lost
-                # its connection. What is unanswered is sent again after the greeting.
+                # The kernel has dropped this frontend, which acknowledged nothing for too long or lost
+                # its connection. Unanswered requests are sent again after the greeting.
                 if self._greeted:
                     self._greet()
                 return
             if not reply.id:
-                raise ProtocolError(f"the kernel does not understand this client: {reply.message}")
-        question = self._questions.get(reply.id)
-        if question is None:
+                raise ProtocolError(f"the kernel cannot read this client's request: {reply.message}")
+        pending = self._pending.get(reply.id)
+        if pending is None:
             return
-        question.reply = reply
-        if question.to_the_end and isinstance(reply, RunQueued) and not self._is_over(reply):
-            # Whoever asked is woken once, with the end.
-            self._runs[reply.run] = question.answered
+        pending.reply = reply
+        if pending.until_finished and isinstance(reply, RunQueued) and not self._is_over(reply):
+            # The caller is woken once, at the end.
+            self._runs[reply.run] = pending.answered
         else:
-            question.answered.set()
+            pending.answered.set()
 
     def _is_over(self, queued: RunQueued) -> bool:
-        return self.replica.outcome(queued.run, queued.seq) is not None
+        return self.replica.run_outcome(queued.run, queued.seq) is not None
 
     def _read_streams(self) -> list[EventStream]:
         return [stream for known in self._streams if (stream := known()) is not None]
@@ -275,20 +276,20 @@ class Session:
 
     # The connection
 
-    async def _follow_connection(self) -> None:
-        """Greet the kernel on each new connection; end the session when one is lost for good."""
+    async def _watch_connection(self) -> None:
+        """Greet the kernel on each new connection; end the session when the connection stays lost."""
         deadline = math.inf
         while self.ended is None:
             with anyio.CancelScope(deadline=deadline) as waiting:
-                deadline = self._connection_changed(await self._dealer.connection_news(), deadline)
+                deadline = self._on_connection_event(await self._dealer.next_connection_event(), deadline)
             if waiting.cancelled_caught:
                 self._end_after_the_last_message(
                     f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
-                    f"ended, or does not accept connections at {self.connection.endpoint} any more"
+                    f"ended, or no longer accepts connections at {self.connection.endpoint}"
                 )
 
-    def _connection_changed(self, event: zmq.Event, deadline: float) -> float:
-        """Take one event of ZeroMQ's monitor; return when the kernel counts as dead."""
+    def _on_connection_event(self, event: zmq.Event, deadline: float) -> float:
+        """Handle one event of ZeroMQ's monitor; return the time at which the kernel counts as dead."""
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._connected = True
             self._greet()
@@ -309,14 +310,14 @@ class Session:
         return deadline
 
     def _greet(self) -> None:
-        """Open the cursor from the state that is held; nothing else is sent until it is open."""
+        """Open the cursor from the state held here; nothing else is sent until it is open."""
         self._greeted = False
         self._hello = self._new_id()
         replica = self.replica
         hello = Hello(self._hello, PROTOCOL, self._client, replica.epoch, replica.seq)
         self._dealer.send(_encoder.encode(hello))
 
-    def _open(self, welcome: Welcome) -> None:
+    def _on_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
             older = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
             raise ProtocolError(
@@ -328,12 +329,12 @@ class Session:
                 f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
                 "one answers at its address. Connect with that kernel's own connection file"
             )
-        self.replica.opened(welcome)
+        self.replica.window_opened(welcome)
         self.welcome = welcome
         self._greeted = True
-        for question in list(self._questions.values()):
-            if question.reply is None:
-                self._dealer.send(question.frame)
+        for pending in list(self._pending.values()):
+            if pending.reply is None:
+                self._dealer.send(pending.frame)
         self._check_conditions()
 
     def _new_id(self) -> str:
@@ -344,16 +345,16 @@ class Session:
 
     def _raise_if_ended(self) -> None:
         if self.ended is not None:
-            # A new one for each caller: a traceback shared by several tasks would tell about all of them.
+            # A new one for each caller: one that several tasks raise would mix their tracebacks.
             raise type(self.ended)(*self.ended.args) from self.ended
 
     def _stream_error(self) -> CellwireError | None:
-        """Return what readers of events get at the end: nothing, where the kernel has ended in order."""
+        """Return the error that ends event streams; None if the kernel shut down in order."""
         return None if self.replica.closing is not None else self.ended
 
     def _end_after_the_last_message(self, how: str) -> None:
         try:
-            while self._take_messages():
+            while self._receive_burst():
                 pass
         except CellwireError as error:
             self.end(error)

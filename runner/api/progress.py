@@ -1,13 +1,13 @@
-"""`progress_bar` and `spinner`: one output item that tells how far something is.
+"""`progress_bar` and `spinner`: one output item that shows progress.
 
 A widget is one item of the cell that makes it: appended at once, replaced as it changes, at most once per
 interval, its last state always. Any number of threads may update it, and the count is exact. An item carries
 `application/vnd.cellwire.progress+json` (the fields of `Progress`) beside `text/html` and `text/plain`.
-Without a kernel, a terminal gets a line that is redrawn on standard error, and anything else gets the
-widget's last state when it ends.
+Without a kernel, a widget is a line on standard error: redrawn on a terminal, and anywhere else written
+once, when the widget ends.
 
 No lock is held while a state is sent, as a `__del__` in the middle of an emission may update a widget
-that another thread is sending. Instead one thread at a time sends, and once more if another wanted to.
+that another thread is sending. Instead one thread at a time sends, and sends again if another wanted to.
 """
 
 import math
@@ -19,55 +19,23 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import msgspec
 
+from ...protocol.mime_types import PROGRESS_MIME, Progress, progress_details
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
+from ..output.output_list import ItemHandle
 from .throttle import Throttle
 
-MIME = "application/vnd.cellwire.progress+json"
 _CELLS = 24
-#: As html.escape does it. That module would be the user's own where a notebook has an `html.py` beside it.
+#: As html.escape does it. If there is an `html.py` beside the notebook, the import would find that instead.
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 ValueT = TypeVar("ValueT")
 _throttle = Throttle()
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """The state of a widget, as frontends get it."""
-
-    title: str = ""
-    subtitle: str = ""
-    #: Steps done; None for a spinner.
-    current: float | None = None
-    #: Steps there are; None if that is not known.
-    total: float | None = None
-    #: Steps per second; None if it is not known or not to be shown.
-    rate: float | None = None
-    #: Seconds left; None likewise.
-    eta: float | None = None
-    #: Seconds since the start.
-    elapsed: float = 0.0
-    #: Over, or all steps done.
-    done: bool = False
-    #: Left by an exception.
-    failed: bool = False
-
-
 def progress_data(progress: Progress) -> dict[str, Any]:
     """Return the mime bundle of a widget's state."""
-    numbers: list[str] = []
-    if progress.current is not None:
-        of = "" if progress.total is None else f"/{progress.total:.15g}"
-        numbers.append(f"{progress.current:.15g}{of}")
-    if progress.rate is not None:
-        numbers.append(f"{progress.rate:.3g}/s" if progress.rate < 1000 else f"{progress.rate:,.0f}/s")
-    if progress.eta is not None and not progress.done:
-        numbers.append(f"{progress.eta:.0f} s left")
-    if progress.failed:
-        numbers.append("failed")
-    elif progress.done and progress.current is None:
-        numbers.append("done")
-    details = " · ".join([*numbers, *filter(None, [progress.subtitle])])
+    details = progress_details(progress)
     share = None if progress.total is None else _share(progress)
     bar = "" if share is None else f"[{'#' * int(share * _CELLS):-<{_CELLS}}]"
     drawn = "" if progress.done and share is None else _html_bar(share)
@@ -76,7 +44,7 @@ def progress_data(progress: Progress) -> dict[str, Any]:
     return {
         "text/plain": " ".join(filter(None, [progress.title, bar, details])) or "…",
         "text/html": f'<div class="cellwire-progress">{shown}</div>',
-        MIME: msgspec.to_builtins(progress),
+        PROGRESS_MIME: msgspec.to_builtins(progress),
     }
 
 
@@ -90,44 +58,39 @@ def _html_bar(share: float | None) -> str:
     return "<progress></progress>" if share is None else f'<progress max="1" value="{share:.4f}"></progress>'
 
 
-class Spinner:
-    """Something goes on, how long is unknown. A context manager, usable from any thread."""
+class _Widget:
+    """A context manager that shows progress while its block runs; usable from any thread."""
+
+    #: By the throttle's clock.
+    sent_at: float
 
     def __init__(self, title: str, subtitle: str, remove_on_exit: bool, throttle: Throttle) -> None:
         self._throttle = throttle
         self._remove_on_exit = remove_on_exit
         self._started = throttle.clock()
         self.sent_at = -math.inf
-        # Guards the state below. Held for moments, and nothing is taken or sent under it.
+        # Guards the state below. Held briefly: no other lock is taken and nothing is sent under it.
         self._lock = threading.RLock()
         self._title = title
         self._subtitle = subtitle
         self._over = False
         self._failed = False
-        #: Whether someone is sending, and whether to send (once more).
+        #: Whether a thread is sending, and whether it has to send again.
         self._sending = False
         self._wanted = False
-        self._place: Any = None
+        self._item: ItemHandle | _TerminalLine
 
     def show(self) -> Self:
-        """Append the widget to the outputs of the cell that this code belongs to; called once."""
+        """Append the widget to the outputs of the calling cell; called once."""
         execution = current_execution.get()
         data = progress_data(self._progress())
         if execution is None:
-            self._place = _Line(data)
+            self._item = _TerminalLine(data)
         else:
             begin_new_item()
-            self._place = execution.outputs.append(data)
+            self._item = execution.outputs.append(data)
         self.sent_at = self._throttle.clock()
         return self
-
-    def update(self, title: str | None = None, subtitle: str | None = None) -> None:
-        """Show another title or subtitle. After the end it does nothing."""
-        with self._lock:
-            if self._over:
-                return
-            self._retitle(title, subtitle)
-        self._throttle.changed(self)
 
     def __enter__(self) -> Self:
         return self
@@ -140,13 +103,14 @@ class Spinner:
                 return
             self._end(failed=kind is not None and not issubclass(kind, GeneratorExit), left=kind is not None)
         if self._remove_on_exit:
-            self._place.remove()
+            self._item.remove()
         else:
             self._throttle.send_now(self)
-        self._place_over()
+        if isinstance(self._item, _TerminalLine):
+            self._item.end()
 
     def send(self) -> None:
-        """Show the newest state. The throttle calls it."""
+        """Show the newest state; called by the throttle."""
         mine = False
         try:
             with self._lock:
@@ -159,17 +123,13 @@ class Spinner:
                 with self._lock:
                     self._wanted = False
                     data = progress_data(self._progress())
-                self._place.replace(data)
+                self._item.replace(data)
                 with self._lock:
                     if not self._wanted:
                         self._sending = mine = False
         finally:
             if mine:
                 self._sending = False
-
-    def _place_over(self) -> None:
-        if isinstance(self._place, _Line):
-            self._place.end()
 
     def _retitle(self, title: str | None, subtitle: str | None) -> None:
         if title is not None:
@@ -178,9 +138,25 @@ class Spinner:
             self._subtitle = subtitle
 
     def _end(self, *, failed: bool, left: bool) -> None:
-        """Take note of the end; `left` if it came early."""
+        """Record the end; `left` if the block was left early."""
         self._over = True
         self._failed = failed
+
+    def _progress(self) -> Progress:
+        """Return the state to show. The lock is held, unless the widget is not shown yet."""
+        raise NotImplementedError
+
+
+class Spinner(_Widget):
+    """Shows that something goes on for an unknown time."""
+
+    def update(self, title: str | None = None, subtitle: str | None = None) -> None:
+        """Show another title or subtitle. After the end it does nothing."""
+        with self._lock:
+            if self._over:
+                return
+            self._retitle(title, subtitle)
+        self._throttle.changed(self)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -192,8 +168,8 @@ class Spinner:
         )
 
 
-class ProgressBar(Spinner, Generic[ValueT]):
-    """Steps done, of a number that may be known. Iterable where it was given something to iterate over."""
+class ProgressBar(_Widget, Generic[ValueT]):
+    """Counts steps, of a total that may be unknown. Iterable if it was given an iterable."""
 
     def __init__(
         self,
@@ -217,9 +193,7 @@ class ProgressBar(Spinner, Generic[ValueT]):
         self._show_eta = show_eta
         self._complete = total == 0
 
-    def update(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, increment: float = 1, title: str | None = None, subtitle: str | None = None
-    ) -> None:
+    def update(self, increment: float = 1, title: str | None = None, subtitle: str | None = None) -> None:
         """Count `increment` more steps and show another title or subtitle. After the end it does nothing."""
         with self._lock:
             if self._over:
@@ -286,9 +260,9 @@ def progress_bar(
 ) -> ProgressBar[ValueT]:
     """Return a progress bar: iterate over it, or use it as a context manager and call `update()`.
 
-    `total` is for iterables whose length is not known or not the number of steps.
+    `total` is for iterables whose length is unknown or is not the number of steps.
 
-    Raises: TypeError if it is given neither an iterable nor a number.
+    Raises: TypeError if `iterable_or_total` is neither an iterable nor a number.
     """
     values: Any = None
     if isinstance(iterable_or_total, (Iterable, AsyncIterable)):
@@ -320,8 +294,8 @@ def spinner(title: str = "", subtitle: str = "", remove_on_exit: bool = False) -
     return Spinner(title, subtitle, remove_on_exit, _throttle).show()
 
 
-class _Line:
-    """Where a widget is shown in a process without a kernel."""
+class _TerminalLine:
+    """Shows a widget on standard error in a process without a kernel."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self._terminal = sys.stderr.isatty()

@@ -1,8 +1,8 @@
 """`cw.state`: a value whose readers run again when it is set.
 
-A state holds its value and tells the engine that made it when the value changes; it knows nothing of
-cells. The engine finds the readers: cells that read, by a global name, the getter itself. They run
-after the current run, so a setter never runs anything and returns at once, from any thread.
+A state holds its value and notifies the engine in whose context it was made when the value changes; it
+knows nothing of cells. The engine finds the readers: cells that read, by a global name, the getter itself.
+They run after the current run, so a setter never runs anything and returns at once, from any thread.
 
 Without an engine (a plain `python notebook.py`) a state is just a value.
 """
@@ -22,14 +22,14 @@ _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 
 
 class StateChange(NamedTuple):
-    """A state has been set to another value."""
+    """A state was set to another value."""
 
     getter: "Getter[Any]"
-    #: The cell that has set it and does not run again for that; empty where there is none.
+    #: The cell that set it and does not run again because of that; empty if there is none.
     setter: str
 
 
-#: Where states made in this context report their changes.
+#: Called with each change of a state that was made in this context.
 state_listener: ContextVar[Callable[[StateChange], None] | None] = ContextVar("state_listener", default=None)
 
 
@@ -58,9 +58,9 @@ class Setter(Generic[T]):
         self._allow_self_loops = allow_self_loops
         self._always = always
         self._listener = state_listener.get()
-        # Guards the step from the old value to the new one, the user's function and comparison
-        # included: two threads that count up both count. Reentrant, since that function may set the
-        # same state. The engine is told after it, so no other lock is ever taken under it by us.
+        # Guards the change from the old value to the new one, the user's function and comparison
+        # included, so that of two threads that count up none is lost. Reentrant, since that function may
+        # set the same state. The engine is notified after it, so no other lock of ours is taken under it.
         self._lock = threading.RLock()
 
     def __call__(self, update: T | Callable[[T], T]) -> None:
@@ -89,7 +89,7 @@ def state(value: T, *, allow_self_loops: bool = False, always: bool = False) -> 
 
 
 def _equal(old: object, new: object) -> bool:
-    """Return `old == new` where that is a plain bool, and whether they are one object otherwise."""
+    """Return `old == new` if that is a plain bool, otherwise whether they are the same object."""
     try:
         equal = old == new
     except Exception:

@@ -1,8 +1,8 @@
 """`cw.stop`: end a cell quietly.
 
 `CellStopped` derives from BaseException, so that `except Exception` in user code cannot swallow it.
-The engine takes it as an outcome of its own, `stopped`: no error, and what depends on the cell is
-cancelled because it stopped. Outside a cell, in a plain `python notebook.py`, the program ends.
+Its outcome is `stopped`, which is not an error; cells that depend on the stopped one are cancelled, with
+that as the reason. Outside a cell, in a plain `python notebook.py`, the program ends.
 """
 
 import sys
@@ -16,13 +16,13 @@ class CellStopped(BaseException):
     def __init__(self, output: object = None) -> None:
         super().__init__("the cell stopped itself")
         #: What the cell shows instead of its value; None shows nothing.
-        self.output = output
+        self.output: object = output
 
 
 def stop(condition: object, output: object = None) -> None:
     """End the cell, showing `output`, if `condition` is true.
 
-    Raises: CellStopped in a cell; SystemExit, after printing `output`, where there is none.
+    Raises: CellStopped in a cell; SystemExit, after printing `output`, outside of one.
     """
     if not condition:
         return

@@ -1,9 +1,9 @@
-"""At most one update of a thing per interval, and its last one always.
+"""At most one update of a thing per interval, and always its last one.
 
-`Throttle.changed(thing)` sends the thing at once if the interval since its last sending has passed. Otherwise
-one thread, shared by all things, sends it when the interval is over, in the state that it then has. So a
-thing that simply stops changing is still seen in its last state. The thread lives while something waits.
-The clock is a parameter and `send_due` can be called by hand: tests need neither sleep nor thread.
+`Throttle.changed(thing)` sends the thing at once if it was last sent longer than an interval ago. Otherwise
+one thread, shared by all things, sends it when the interval is over, in the state that it then has. So the
+last state of a thing that stops changing is sent too. The thread lives while anything waits. The clock is a
+parameter and `send_due` can be called directly: tests need neither sleep nor thread.
 """
 
 import os
@@ -21,7 +21,7 @@ INTERVAL = 0.05
 class Sendable(Protocol):
     """Something with a state that can be sent at any moment, from any thread."""
 
-    #: By the throttle's clock; minus infinity before the first sending.
+    #: When it was last sent, by the throttle's clock; minus infinity before the first time.
     sent_at: float
 
     def send(self) -> None: ...
@@ -30,27 +30,30 @@ class Sendable(Protocol):
 class Throttle:
     """Decides when changed things are sent."""
 
+    clock: Callable[[], float]
+    interval: float
+
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, interval: float = INTERVAL, threaded: bool = True
     ) -> None:
         self.clock = clock
         self.interval = interval
         self._threaded = threaded
-        self._forget_all()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget_all)
+            os.register_at_fork(after_in_child=self._reset)
 
-    def _forget_all(self) -> None:
-        # Guards the rest. Nothing is sent under it. Reentrant: a `__del__` may change a thing.
+    def _reset(self) -> None:
+        # Guards the rest. Nothing is sent under it. Reentrant, as a `__del__` may change a thing.
         self._waiting = threading.Condition(threading.RLock())
-        #: When each thing that waits is due.
+        #: When each waiting thing is due.
         self._due: dict[Sendable, float] = {}
         self._running = False
 
     def changed(self, thing: Sendable) -> None:
-        """Have the state of `thing` sent, at once or when its interval is over."""
+        """Send the state of `thing`, at once or when its interval is over."""
         if thing in self._due:
-            return  # it leaves `_due` before its state is read, so this change will be in it
+            return  # its state is read after it leaves `_due`, so this change will be in it
         now = self.clock()
         with self._waiting:
             due = thing.sent_at + self.interval
@@ -62,14 +65,14 @@ class Throttle:
         thing.send()
 
     def send_now(self, thing: Sendable) -> None:
-        """Send the state of `thing`, whenever it was sent last."""
+        """Send the state of `thing` at once, however recently it was sent."""
         with self._waiting:
             self._due.pop(thing, None)
             thing.sent_at = self.clock()
         thing.send()
 
     def send_due(self) -> None:
-        """Send what is due."""
+        """Send every thing that is due."""
         now = self.clock()
         with self._waiting:
             due = [thing for thing, at in self._due.items() if at <= now]
@@ -91,6 +94,6 @@ class Throttle:
                 if not self._due:
                     self._running = False
                     return
-                # Nobody notifies: what becomes due later waits as long and so is never due earlier.
+                # No notification is needed: what is added later has the same interval, so it is due later.
                 self._waiting.wait(max(0.0, min(self._due.values()) - self.clock()))
             self.send_due()

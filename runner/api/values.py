@@ -1,6 +1,6 @@
 """Values that render as what they hold: `md(text)`, `html(text)` and `mime(bundle)`.
 
-As the last expression of a cell or given to `cw.output` they become items like any other value;
+As the last expression of a cell, or given to `cw.output`, they become items like any other value;
 printed, or without a kernel, they are their text.
 """
 
@@ -13,8 +13,8 @@ class Rendered:
     """A value that is shown as a mime bundle; its `repr` is the bundle's `text/plain`."""
 
     def __init__(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        self.bundle = dict(bundle)
-        self.metadata = dict(metadata or {})
+        self.bundle: dict[str, Any] = dict(bundle)
+        self.metadata: dict[str, Any] = dict(metadata or {})
 
     def __repr__(self) -> str:
         return str(self.bundle.get("text/plain", f"<{', '.join(self.bundle) or 'empty mime bundle'}>"))
@@ -30,7 +30,7 @@ def md(text: str) -> Rendered:
 
 
 def html(text: str) -> Rendered:
-    """Return `text` as HTML, exactly as it is: escape what you put into it."""
+    """Return `text` as HTML, unchanged: escape what you put into it."""
     return Rendered({"text/html": text, "text/plain": text})
 
 

@@ -1,9 +1,9 @@
 """Act on a library when, and only if, the user imports it.
 
-`after_import(name, action)` calls `action(module)` as soon as the module's own code has run, before its
-importer sees it, or at once if it is there already. So what an action replaces in a module is what
-everyone gets, and nothing is imported for the sake of it. One finder stands in front of
-`sys.meta_path`; for a name nobody waits for it costs a dictionary look-up.
+`after_import(name, on_import)` calls `on_import(module)` as soon as the module's own code has run, before
+its importer sees it, or at once if the module is already imported. So every importer gets the functions
+that `on_import` puts in, and nothing is imported only to be changed. One finder stands first in
+`sys.meta_path`; for any other name it costs a dictionary look-up.
 """
 
 import sys
@@ -13,29 +13,29 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-Action = Callable[[Any], None]
+OnImport = Callable[[Any], None]
 
-_actions: dict[str, list[Action]] = {}
+_callbacks: dict[str, list[OnImport]] = {}
 
 
-def after_import(name: str, action: Action) -> None:
-    """Call `action` with the module `name` once it is imported. An action that raises is reported."""
+def after_import(name: str, on_import: OnImport) -> None:
+    """Call `on_import` with the module `name` once it is imported; if it raises, that is reported."""
     module = sys.modules.get(name)
     if module is not None:
-        _carry_out(action, module)
+        _call(on_import, module)
         return
-    _actions.setdefault(name, []).append(action)
+    _callbacks.setdefault(name, []).append(on_import)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
 
 class _Finder:
-    """Finds what the other finders find, and has the loader carry out the actions."""
+    """Finds what the other finders find, and makes the loader call the callbacks."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _actions:
+        if fullname not in _callbacks:
             return None
         for finder in sys.meta_path:
             if finder is not self and (spec := finder.find_spec(fullname, path, target)) is not None:
@@ -48,11 +48,11 @@ class _Finder:
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                # Taken out only here: a module may be looked for, or fail to load, without being imported.
-                for action in _actions.pop(module.__name__, ()):
-                    _carry_out(action, module)
+                # Removed only here: a module may be looked for, or fail to load, without being imported.
+                for on_import in _callbacks.pop(module.__name__, ()):
+                    _call(on_import, module)
 
-            # A loader serves one module (of those that share one, the name tells which).
+            # A loader serves one module; where several share one, the name tells them apart.
             loader.exec_module = exec_module
         return spec
 
@@ -60,8 +60,8 @@ class _Finder:
 _finder = _Finder()
 
 
-def _carry_out(action: Action, module: ModuleType) -> None:
+def _call(on_import: OnImport, module: ModuleType) -> None:
     try:
-        action(module)
+        on_import(module)
     except Exception:
         sys.stderr.write(traceback.format_exc())

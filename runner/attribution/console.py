@@ -1,13 +1,14 @@
-"""`sys.stdout` and `sys.stderr` of a runner, and whose the text on descriptors 1 and 2 is.
+"""`sys.stdout` and `sys.stderr` of a runner, and the cell that text on descriptors 1 and 2 belongs to.
 
 Each of the two descriptors is one pipe to the kernel, for all text of this process, whatever writes it.
-`protocol.markers` in it say whose the text is. `Console.enter` puts one when a cell starts: from there on
-what C code writes belongs to that cell. Text of another cell's thread, task or callback comes through
-`sys.stdout` and is put between a marker of its own and one that leads back, in one write. A write has
-reached the kernel's pipe when it returns; if the pipe is full it waits, and so do other writers.
+Markers in it (`protocol.markers`) say which cell the text after them belongs to. `Console.enter` writes
+one when a cell starts: from there on the text of C code belongs to that cell. Text of another cell's
+thread, task or callback comes through `sys.stdout`; it is written with a marker of its own before it and
+one that leads back after it, in one write. A write is in the kernel's pipe when it returns; if the pipe
+is full it waits, and so do other writers.
 
 The streams write to duplicates of the descriptors, so user code that points 1 or 2 elsewhere for a
-while redirects C code and child processes alone. In the child of a fork text goes to 1 and 2 unmarked.
+while redirects only C code and child processes. In the child of a fork, text goes to 1 and 2 unmarked.
 
 `install_console(nonce) -> Console` replaces the two streams; the host calls it once.
 """
@@ -23,11 +24,9 @@ from ..output.emitter import Emitter
 from ..output.sinks import PipeSink, Sink
 from .context import Execution, current_execution
 from .printing import install_printing
-from .streams import ConsoleStream
+from .streams import DESCRIPTORS, ConsoleStream
 
-_DESCRIPTORS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
-
-#: Text and whose it is; what is bytes alone is a marker.
+#: Text and the run it belongs to. An event that is only bytes is a marker.
 _Text = tuple[Execution | None, bytes]
 
 
@@ -36,28 +35,30 @@ class Console:
 
     def __init__(self, nonce: bytes) -> None:
         self._nonce = nonce
-        self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in _DESCRIPTORS.items()}
+        self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in DESCRIPTORS.items()}
         self._emitters = {stream: Emitter(sink) for stream, sink in self._sinks.items()}
-        self.streams = {stream: ConsoleStream(stream, self._emitters[stream]) for stream in _DESCRIPTORS}
+        self.streams: dict[Stream, ConsoleStream] = {
+            stream: ConsoleStream(stream, self._emitters[stream]) for stream in DESCRIPTORS
+        }
 
     def enter(self, execution: Execution | None) -> None:
-        """Have what C code writes from here on belong to `execution`."""
+        """Attribute what C code writes from here on to `execution`."""
         marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
             emitter.emit_step(partial(self._sinks[stream].enter, execution, marker))
 
     def mark(self, stream: Stream, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> None:
-        """Put a marker of any kind but `cell` at this place of the stream."""
+        """Write a marker of any kind but `cell` at this place of the stream."""
         self._emitters[stream].emit(_marker(self._nonce, kind, execution, pipe))
 
     def clear(self, execution: Execution | None) -> None:
-        """Empty what `execution` has written to either stream."""
-        for stream in _DESCRIPTORS:
+        """Remove what `execution` wrote to either stream."""
+        for stream in DESCRIPTORS:
             self.mark(stream, "clear", execution)
 
 
 def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
-    """Return a marker about `execution`, as it is written."""
+    """Return an encoded marker about `execution`."""
     cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
     return encode_marker(nonce, Marker(kind, cell, run, pipe))
 
@@ -69,7 +70,7 @@ class _MarkedSink(PipeSink):
         super().__init__(os.dup(fd))
         self._number = fd
         self._nonce = nonce
-        #: Whose the text is that carries no marker of its own. Only steps of the emitter change it.
+        #: The run that text without a marker of its own belongs to. Only steps of the emitter change it.
         self.owner: Execution | None = None
 
     def enter(self, execution: Execution | None, marker: bytes) -> bytes:
@@ -88,13 +89,13 @@ class _MarkedSink(PipeSink):
         before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
         return before + data + after
 
-    def in_child(self) -> Sink:
+    def after_fork(self) -> Sink:
         os.close(self._fd)
         return _UnmarkedSink(self._number)
 
 
 class _UnmarkedSink(PipeSink):
-    """Writes the same, without the markers."""
+    """Writes text without markers."""
 
     def encode(self, *events: Any) -> bytes:
         return b"".join([cast(_Text, event)[1] for event in events if type(event) is not bytes])
@@ -104,9 +105,9 @@ _console: Console | None = None
 
 
 def install_console(nonce: bytes) -> Console:
-    """Put the console's streams in the place of `sys.stdout` and `sys.stderr`, and return it.
+    """Replace `sys.stdout` and `sys.stderr` by a new console's streams, and return the console.
 
-    What still writes to the interpreter's own streams does so without a buffer, hence in order.
+    The interpreter's own streams lose their buffer, so text written to them keeps its order too.
     """
     global _console
     _console = Console(nonce)
@@ -119,6 +120,6 @@ def install_console(nonce: bytes) -> Console:
 
 
 def clear_console() -> None:
-    """Empty what the calling cell has written to either stream; does nothing without a console."""
+    """Remove what the calling cell wrote to either stream; does nothing without a console."""
     if _console is not None:
         _console.clear(current_execution.get())

@@ -1,10 +1,10 @@
-"""Which run of which cell the code that is executing belongs to.
+"""The run of a cell that the executing code belongs to.
 
 An `Execution` is one run of one cell. The engine makes it, hooks receive it, and everything the cell
 starts carries it in the context variable `current_execution`: tasks by themselves, threads and pool
-workers through `threads.py`, child processes through `subprocesses.py`. The engine ends it (`end`:
-nothing more is expected of it) and retires it (`retire`: nothing more is accepted from it). It refers
-to no thread, task or process that it started: they refer to it.
+workers through `threads.py`, child processes through `subprocesses.py`. The engine ends it (`end`: its
+threads should exit) and retires it (`retire`: nothing more is accepted from it). It does not refer to
+the threads, tasks and processes that it started: they refer to it.
 """
 
 from contextvars import ContextVar
@@ -16,7 +16,7 @@ from ..output.output_list import OutputList
 
 
 class Absent(Enum):
-    """The value of what has no value."""
+    """The type of `NO_VALUE`."""
 
     NO_VALUE = "no value"
 
@@ -41,41 +41,41 @@ class Execution:
     )
 
     def __init__(self, cell: str, run: int, outputs: OutputList) -> None:
-        self.cell = cell
-        self.run = run
-        self.outputs = outputs
+        self.cell: str = cell
+        self.run: int = run
+        self.outputs: OutputList = outputs
         #: The last expression's value while post-execution hooks run.
         self.value: object = NO_VALUE
         #: What the cell raised, while post-execution hooks run.
         self.error: BaseException | None = None
-        #: Decided by the engine before post-execution hooks run.
+        #: Set by the engine before post-execution hooks run.
         self.status: Status = "running"
-        #: The run has ended early or is superseded: its threads should exit.
-        self.over = False
-        #: Nothing is accepted from this run any more.
-        self.retired = False
+        #: Whether the run ended early or was superseded: its threads should exit.
+        self.over: bool = False
+        #: Whether everything that this run still writes is dropped.
+        self.retired: bool = False
 
     def __repr__(self) -> str:
         return f"<Execution of {self.cell!r}, run {self.run}>"
 
     def end(self) -> None:
-        """Tell the threads of this run that they should exit."""
+        """Ask the threads of this run to exit."""
         self.over = True
 
     def retire(self) -> None:
-        """End the run and drop whatever it still writes."""
+        """End the run and drop everything that it still writes."""
         self.over = True
         self.retired = True
         self.outputs.retire()
 
 
-#: The run that the executing code belongs to; None for what belongs to no cell.
+#: The run that the executing code belongs to; None if it belongs to no cell.
 current_execution: ContextVar[Execution | None] = ContextVar("current_execution", default=None)
 
-#: Whether what is started here belongs to no cell although the code that starts it does.
-detaching: ContextVar[bool] = ContextVar("detaching", default=False)
+#: Whether threads and processes that this context starts belong to no cell.
+detached_context: ContextVar[bool] = ContextVar("detached_context", default=False)
 
 
-def starting_execution() -> Execution | None:
+def execution_for_children() -> Execution | None:
     """Return the run that a thread or process started here belongs to."""
-    return None if detaching.get() else current_execution.get()
+    return None if detached_context.get() else current_execution.get()

@@ -1,11 +1,11 @@
-"""`input()`, `getpass()`, `sys.stdin.readline()` and `breakpoint()` in a cell: a question to the frontends.
+"""`input()`, `getpass()`, `sys.stdin.readline()` and `breakpoint()` in a cell ask the frontends for a line.
 
-A question is an event; the kernel gives the first answer to the host, whose control thread hands it over
-with `Inputs.answer`, and the others learn from `InputClosed` that it is settled. Asking is possible from
-every thread, several at a time, and waits in the thread that asks: an interrupt ends it on the main
-thread, the end of its cell's run on any other. With no frontend attached, which the kernel knows, a
-question raises `InputUnavailable`; one already asked goes on waiting if the last frontend leaves, as
-whoever attaches next finds it in the notebook's state.
+A request is an event. The kernel passes the first answer to the host, whose control thread hands it over
+with `Inputs.answer`; the other frontends learn from `InputClosed` that the request is closed. Any thread
+may ask, several at a time, and the asking thread waits: on the main thread an interrupt ends the wait, on
+any other the end of its cell's run. If the kernel knows of no frontend, asking raises `InputUnavailable`.
+A request made earlier goes on waiting when the last frontend leaves: the next one to attach finds it in
+the notebook's state.
 """
 
 import builtins
@@ -21,79 +21,85 @@ from ...protocol.events import Event, InputClosed, InputRequested
 from .after_import import after_import
 from .context import current_execution
 
-#: Seconds between two looks at whether the run of the asking thread is over.
-_LOOK = 0.25
+#: Seconds between two checks whether the run of the asking thread is over.
+_CHECK_INTERVAL = 0.25
 
 
 class InputUnavailable(EOFError):
-    """Raised when user code asks for input and nobody could answer."""
+    """Raised when user code asks for input and no answer is possible."""
 
 
-class _Question:
-    """One question that is open."""
+class _InputRequest:
+    """A line that a thread waits for."""
 
     def __init__(self) -> None:
-        #: None if nobody could answer.
+        #: The answer; None if there is no frontend to give one, or the input of the answering frontend ended.
         self.text: str | None = None
-        self.settled = threading.Event()
+        self.ended = False
+        self.closed = threading.Event()
 
 
 class Inputs:
-    """The questions of this process."""
+    """The input requests of this process."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._pid = os.getpid()
         self._numbers = count(1)
         # Single operations on the dictionary are atomic; nothing needs more than one.
-        self._open: dict[str, _Question] = {}
+        self._open: dict[str, _InputRequest] = {}
 
     def ask(self, prompt: object = "", password: bool = False) -> str:
-        """Return the line that a frontend gives in answer.
+        """Return the line that a frontend answers with.
 
         Raises: InputUnavailable if no frontend is attached, this is a child process, or the run of the
-        thread that asks ends while it waits.
+        asking thread ends while it waits; EOFError if the frontend's input has ended.
         """
         if os.getpid() != self._pid:
             raise InputUnavailable("a child process cannot ask for input: ask in the cell itself")
         execution = current_execution.get()
         sys.stdout.flush()
-        # The process id makes ids of an earlier runner's questions different from these.
+        # The process id tells these ids from those of an earlier runner.
         name = f"{self._pid}-{next(self._numbers)}"
-        question = self._open[name] = _Question()
+        request = self._open[name] = _InputRequest()
         try:
             self._emit(InputRequested(name, execution.cell if execution else "", str(prompt), password))
-            while not question.settled.wait(_LOOK):
+            while not request.closed.wait(_CHECK_INTERVAL):
                 if execution is not None and execution.over:
                     raise InputUnavailable("the run of the cell that asks for input is over")
-            if question.text is None:
+            if request.ended:
+                raise EOFError("EOF when reading a line")
+            if request.text is None:
                 raise InputUnavailable("input() needs an attached frontend, and there is none")
-            return question.text
+            return request.text
         finally:
             self._open.pop(name, None)
             self._emit(InputClosed(name))
 
-    def answer(self, name: str, text: str) -> bool:
-        """Give the question `name` its answer. Return whether it still waited for one."""
-        question = self._open.pop(name, None)
-        if question is None:
+    def answer(self, name: str, text: str | None) -> bool:
+        """Answer the request `name` with `text`, or the end of input; return whether it was still open."""
+        request = self._open.pop(name, None)
+        if request is None:
             return False
-        question.text = text.removesuffix("\n")
-        question.settled.set()
+        if text is None:
+            request.ended = True
+        else:
+            request.text = text.removesuffix("\n")
+        request.closed.set()
         return True
 
     def refuse(self, name: str) -> None:
-        """Tell whoever waits for an answer to the question `name` that nobody could give one."""
-        question = self._open.pop(name, None)
-        if question is not None:
-            question.settled.set()
+        """Close the request `name` without an answer: no frontend is attached."""
+        request = self._open.pop(name, None)
+        if request is not None:
+            request.closed.set()
 
 
-class Questioner(io.TextIOBase):
-    """`sys.stdin`: every line is the answer to a question without a prompt."""
+class StandardInput(io.TextIOBase):
+    """`sys.stdin`: every line is the answer to a request without a prompt."""
 
-    encoding = "utf-8"
-    errors = "strict"
+    encoding: str = "utf-8"
+    errors: str | None = "strict"
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -106,11 +112,16 @@ class Questioner(io.TextIOBase):
         return True
 
     def readline(self, size: int | None = -1, /) -> str:
-        """Return one answer, always with its line end. `size` is not a bound: a line is an answer."""
-        return self._inputs.ask() + "\n"
+        """Return one answer with its line end, or "" at the end of input; `size` is ignored."""
+        try:
+            return self._inputs.ask() + "\n"
+        except InputUnavailable:
+            raise
+        except EOFError:
+            return ""
 
     def read(self, size: int | None = -1, /) -> str:
-        """Raise: there is no end of input to read up to."""
+        """Raise, as this input has no end to read up to."""
         raise io.UnsupportedOperation("standard input has no end here: use input() or sys.stdin.readline()")
 
     def fileno(self) -> int:
@@ -119,10 +130,10 @@ class Questioner(io.TextIOBase):
 
 
 def install_input(emit: Callable[[Event], None]) -> Inputs:
-    """Have everything that reads from the user ask the frontends. The runner process calls it once."""
+    """Make everything that reads from the user ask the frontends; the host calls it once."""
     inputs = Inputs(emit)
 
-    # Functions, not methods: their signatures are those of what they stand for.
+    # Functions, not methods, so that their signatures are those of the functions they replace.
     def input(prompt: object = "", /) -> str:
         """Ask the frontends for a line of text."""
         return inputs.ask(prompt)
@@ -131,18 +142,18 @@ def install_input(emit: Callable[[Event], None]) -> Inputs:
         """Ask the frontends for a line of text that is not shown."""
         return inputs.ask(prompt, password=True)
 
-    def prepare_getpass(module: Any) -> None:
+    def patch_getpass(module: Any) -> None:
         module.getpass = getpass
 
     builtins.input = input
-    sys.stdin = Questioner(inputs)
-    after_import("getpass", prepare_getpass)
-    after_import("pdb", _prepare_debugger)
+    sys.stdin = StandardInput(inputs)
+    after_import("getpass", patch_getpass)
+    after_import("pdb", _patch_debugger)
     return inputs
 
 
-def _prepare_debugger(module: Any) -> None:
-    """Keep debuggers from taking over SIGINT when they continue: interrupting is the kernel's affair."""
+def _patch_debugger(module: Any) -> None:
+    """Keep debuggers from taking over SIGINT when they continue: the kernel interrupts."""
     initialise = module.Pdb.__init__
 
     def __init__(self: Any, *args: Any, nosigint: bool = True, **options: Any) -> None:

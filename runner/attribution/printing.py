@@ -1,9 +1,9 @@
-"""`print` that writes its text at once, to a stream that wants that.
+"""`print` that writes its text at once, to a stream that asks for it.
 
-The built-in function calls `write` for each argument, each separator and the end. For a stream whose
-text is to have left the process when `write` returns that is a system call each, and another thread's
-text may come in between. What is observable otherwise is the same: where a conversion could run user
-code between two writes, and for every other kind of stream, the built-in function does the work.
+The built-in function calls `write` for each argument, each separator and the end. Where `write` returns
+only when the text has left the process, each of these is a system call, and another thread's text may
+come in between. Nothing else can be observed: where a conversion could run user code between two writes,
+and for every other kind of stream, the built-in function does the work.
 """
 
 import builtins

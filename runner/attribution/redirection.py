@@ -1,13 +1,13 @@
-"""`redirect_stdout/stderr` and `capture_stdout/stderr`: where the text of a context goes instead.
+"""`redirect_stdout/stderr` and `capture_stdout/stderr`: another target for the text of a context.
 
-A redirection belongs to the context that entered it and to what is started in there: tasks, plain
-threads, pool workers. It ends with its `with`; what a thread prints later goes where it would have gone
-before. The console's proxies ask `redirection(stream)` at each write; in a process without them
-(no kernel) the stream is wrapped while a redirection is open. Only text written through `sys.stdout`
-and `sys.stderr` is taken, not what child processes or C code write to the descriptors.
+A redirection belongs to the context that entered it and to all that is started there: tasks, plain
+threads, pool workers. It ends with its `with`; text that a thread prints later goes where it would without
+it. The console's streams ask `redirection(stream)` at each write; in a process without them (no kernel)
+the stream is wrapped while a redirection is open. Only text written through `sys.stdout` and `sys.stderr`
+is redirected, not what child processes or C code write to the descriptors.
 
 Redirected text is line-buffered, as on a terminal, and has reached the kernel when `print` returns. It
-grows an item until that has `_ITEM_CHARS`, so a line costs the same however many came before.
+is added to one item until that has `_ITEM_CHARS`, so a line costs the same however many came before.
 """
 
 import io
@@ -24,18 +24,18 @@ from .context import current_execution
 _ITEM_CHARS = 1024
 
 
-class Taker(Protocol):
-    """What receives the text of a redirected stream."""
+class Target(Protocol):
+    """Receives the text of a redirected stream."""
 
     def write(self, text: str, /) -> Any: ...
     def flush(self) -> None: ...
 
 
 class Redirection:
-    """One `with` block: what takes the text of a stream until the block is left."""
+    """One `with` block and the target of a stream's text until the block is left."""
 
-    def __init__(self, taker: Taker, outer: "Redirection | None") -> None:
-        self.taker = taker
+    def __init__(self, target: Target, outer: "Redirection | None") -> None:
+        self.target = target
         self.outer = outer
         self.over = False
 
@@ -44,46 +44,49 @@ class Redirection:
 redirections: ContextVar[dict[Stream, Redirection]] = ContextVar("redirections", default={})  # noqa: B039
 
 
-def redirection(stream: Stream) -> Taker | None:
-    """Return what takes the text that this context writes to `stream`; None if the stream itself does."""
+def redirection(stream: Stream) -> Target | None:
+    """Return the target of text that this context writes to `stream`; None if it is not redirected."""
     found = redirections.get().get(stream)
     while found is not None and found.over:
         found = found.outer
-    return None if found is None else found.taker
+    return None if found is None else found.target
 
 
 def begin_new_item() -> None:
-    """Send what is held back and let later text begin a new item: something else is about to be shown."""
+    """Send redirected text that is held back, and begin a new item for later text.
+
+    Called before another item is added, so that text and items keep their order.
+    """
     for stream in redirections.get():
-        taker = redirection(stream)
-        if isinstance(taker, _IntoOutputs):
-            taker.seal()
+        target = redirection(stream)
+        if isinstance(target, _OutputsTarget):
+            target.begin_new_item()
 
 
 @contextmanager
 def capture_stdout() -> Iterator[io.StringIO]:
-    """Collect what is written to standard output; `getvalue()` of what is yielded returns it."""
+    """Collect text written to standard output, and yield a `StringIO` whose `getvalue()` returns it."""
     with _redirected("stdout", io.StringIO()) as text:
         yield text
 
 
 @contextmanager
 def capture_stderr() -> Iterator[io.StringIO]:
-    """Collect what is written to standard error; `getvalue()` of what is yielded returns it."""
+    """Collect text written to standard error, and yield a `StringIO` whose `getvalue()` returns it."""
     with _redirected("stderr", io.StringIO()) as text:
         yield text
 
 
 @contextmanager
 def redirect_stdout() -> Iterator[None]:
-    """Show what is written to standard output among the cell's outputs, at its place between them."""
+    """Show text written to standard output among the cell's outputs, in order."""
     with _into_outputs("stdout"):
         yield
 
 
 @contextmanager
 def redirect_stderr() -> Iterator[None]:
-    """Show what is written to standard error among the cell's outputs, at its place between them."""
+    """Show text written to standard error among the cell's outputs, in order."""
     with _into_outputs("stderr"):
         yield
 
@@ -92,36 +95,36 @@ def redirect_stderr() -> Iterator[None]:
 def _into_outputs(stream: Stream) -> Iterator[None]:
     execution = current_execution.get()
     if execution is None:
-        yield  # there is no output area: the stream is the place
+        yield  # there is no output area: text goes to the stream itself
         return
-    taker = _IntoOutputs(execution.outputs, stream)
-    with _redirected(stream, taker):
+    target = _OutputsTarget(execution.outputs, stream)
+    with _redirected(stream, target):
         try:
             yield
         finally:
-            taker.flush()
+            target.flush()
 
 
 @contextmanager
-def _redirected(stream: Stream, taker: Any) -> Iterator[Any]:
+def _redirected(stream: Stream, target: Any) -> Iterator[Any]:
     around = redirections.get()
-    entered = Redirection(taker, around.get(stream))
-    with _followed(stream):
+    entered = Redirection(target, around.get(stream))
+    with _redirectable(stream):
         token = redirections.set({**around, stream: entered})
         try:
-            yield taker
+            yield target
         finally:
             entered.over = True
             redirections.reset(token)
 
 
-class _IntoOutputs:
+class _OutputsTarget:
     """Turns text into output items, each growing by whole lines."""
 
     def __init__(self, outputs: Any, stream: Stream) -> None:
         self._outputs = outputs
         self._metadata = {"stream": stream}
-        # Guards the rest, and orders what is sent. Reentrant: a `__del__` may print in the middle.
+        # Guards the rest, and orders what is sent. Reentrant, as a `__del__` may print under it.
         self._lock = threading.RLock()
         self._sending = False
         self._waiting = ""
@@ -138,7 +141,7 @@ class _IntoOutputs:
     def flush(self) -> None:
         with self._lock:
             if self._sending:
-                return  # the flush that this one interrupts goes on until nothing waits
+                return  # the flush that this call interrupts goes on until nothing waits
             self._sending = True
             try:
                 while self._waiting:
@@ -146,7 +149,7 @@ class _IntoOutputs:
             finally:
                 self._sending = False
 
-    def seal(self) -> None:
+    def begin_new_item(self) -> None:
         with self._lock:
             self.flush()
             self._handle = None
@@ -161,8 +164,8 @@ class _IntoOutputs:
             self._handle.replace({"text/plain": self._text}, self._metadata)
 
 
-class _Follower:
-    """A standard stream of a process without a kernel, while a redirection is open."""
+class _RedirectableStream:
+    """Stands in for a standard stream of a process without a kernel while a redirection is open."""
 
     follows_redirection = True
 
@@ -187,24 +190,24 @@ class _Follower:
 
 
 #: Guards the replacement of `sys.stdout` and `sys.stderr`. Nothing else happens under it.
-_following = threading.Lock()
+_wrapping = threading.Lock()
 
 
 @contextmanager
-def _followed(stream: Stream) -> Iterator[None]:
-    """Make sure that the stream asks `redirection`: the console's proxies do so by themselves."""
-    with _following:
+def _redirectable(stream: Stream) -> Iterator[None]:
+    """Make the stream ask `redirection` in this block; the console's streams do so by themselves."""
+    with _wrapping:
         current: Any = getattr(sys, stream)
         if not getattr(current, "follows_redirection", False):
-            current = _Follower(stream, current)
+            current = _RedirectableStream(stream, current)
             setattr(sys, stream, current)
-        if isinstance(current, _Follower):
+        if isinstance(current, _RedirectableStream):
             current.users += 1
     try:
         yield
     finally:
-        if isinstance(current, _Follower):
-            with _following:
+        if isinstance(current, _RedirectableStream):
+            with _wrapping:
                 current.users -= 1
                 if not current.users and getattr(sys, stream) is current:
                     setattr(sys, stream, current.original)

@@ -1,10 +1,10 @@
-"""Text streams in the place of `sys.stdout` and `sys.stderr`: what is written belongs to who writes it.
+"""Replacements of `sys.stdout` and `sys.stderr` that send each text with the run that wrote it.
 
-They behave as the text files they stand in for: same attributes, same errors, a `buffer` for bytes. The
-differences are few. They cannot be closed: a library that closes what it was given must not silence
-the cell. Their encoding is UTF-8 whatever `reconfigure` says, since what arrives is text; a character
-that has no UTF-8 form is escaped. They buffer nothing, so `flush` has nothing to do, and a write never
-has to be repeated.
+They behave like the text files they replace: same attributes, same errors, a `buffer` for bytes. The
+differences are few. They cannot be closed: a library that closes the stream it was given must not silence
+the cell. Their encoding is UTF-8 whatever `reconfigure` says, as the kernel reads UTF-8; a character
+without a UTF-8 form is escaped. They buffer nothing, so `flush` has nothing to do unless the stream is
+redirected.
 """
 
 import codecs
@@ -17,16 +17,16 @@ from ..output.emitter import Emitter
 from .context import current_execution
 from .redirection import redirection, redirections
 
-_NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
+DESCRIPTORS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
 
 
 class ConsoleStream(io.TextIOBase):
     """A text stream that writes `(execution, bytes)` to `emitter`."""
 
     mode = "w"
-    #: `print` writes its text at once.
+    #: `print` writes all of its text in one call.
     wants_whole_lines = True
-    #: `capture` need not stand in front of this: redirections are looked up at each write.
+    #: A redirection need not replace this stream, which looks for one at each write.
     follows_redirection = True
 
     def __init__(self, stream: Stream, emitter: Emitter) -> None:
@@ -36,7 +36,7 @@ class ConsoleStream(io.TextIOBase):
         self._errors = "backslashreplace"
         self._line_buffering = True
         self.name = f"<{stream}>"
-        self.buffer = ConsoleBuffer(self.name, self._write_bytes, self.fileno)
+        self.buffer: ConsoleBuffer = ConsoleBuffer(self.name, self._write_bytes, self.fileno)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r} mode='w' encoding={self._encoding!r}>"
@@ -64,8 +64,8 @@ class ConsoleStream(io.TextIOBase):
     def write(self, text: str, /) -> int:
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if redirections.get() and (taker := redirection(self._stream)) is not None:
-            taker.write(text)
+        if redirections.get() and (target := redirection(self._stream)) is not None:
+            target.write(text)
             return len(text)
         execution = current_execution.get()
         if execution is None or not execution.retired:
@@ -82,12 +82,12 @@ class ConsoleStream(io.TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        taker = redirection(self._stream)
-        if taker is not None:
-            taker.flush()
+        target = redirection(self._stream)
+        if target is not None:
+            target.flush()
 
     def fileno(self) -> int:
-        return _NUMBERS[self._stream]
+        return DESCRIPTORS[self._stream]
 
     def isatty(self) -> bool:
         return False
@@ -110,7 +110,7 @@ class ConsoleStream(io.TextIOBase):
         line_buffering: bool | None = None,
         write_through: bool | None = None,
     ) -> None:
-        """Change what the attributes say, and `errors` in effect."""
+        """Change the attributes; of these, only `errors` has an effect."""
         if encoding is not None:
             codecs.lookup(encoding)
             self._encoding = encoding
@@ -121,16 +121,16 @@ class ConsoleStream(io.TextIOBase):
             self._line_buffering = line_buffering
 
     def _write_bytes(self, data: bytes) -> None:
-        taker = redirection(self._stream)
+        target = redirection(self._stream)
         execution = current_execution.get()
-        if taker is not None:
-            taker.write(data.decode("utf-8", "replace"))
+        if target is not None:
+            target.write(data.decode("utf-8", "replace"))
         elif data and (execution is None or not execution.retired):
             self._emit((execution, data))
 
 
 class ConsoleBuffer(io.BufferedIOBase):
-    """The bytes underneath a `ConsoleStream`."""
+    """The `buffer` of a `ConsoleStream`, for bytes."""
 
     mode = "wb"
 
@@ -138,7 +138,7 @@ class ConsoleBuffer(io.BufferedIOBase):
         self.name = name
         self._write_bytes = write_bytes
         self._fileno = fileno
-        #: There is nothing further underneath.
+        #: There is no layer below this one.
         self.raw = self
 
     @property

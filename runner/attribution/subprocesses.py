@@ -1,17 +1,17 @@
 """Child processes write to the cell that started them, however long they live.
 
-A child whose standard output or error would be this process's own gets a pipe of its own in its place,
-unless user code has pointed that descriptor elsewhere.
-The reading end travels to the kernel over the link; the writing end is the child's alone, so the pipe
-ends when the child and its children do. Markers in this process's own pipe give the child's text
-its place: after what was written before it started, and before what is written after it was waited for.
+A child that would inherit this process's standard output or error gets a pipe of its own instead, unless
+user code pointed that descriptor elsewhere. The reading end travels to the kernel over the link; only the
+child has the writing end, so the pipe ends when the child and its children do. Markers in this process's
+own pipe place the child's text: after all that was written before it started, and before all that is
+written after it was waited for.
 
-`install_subprocesses(emitter, console) -> hook`, called once by the runner's host, does this for
-`subprocess.Popen` (and so for asyncio's processes and for `os.system`, which it carries out), `os.fork`,
-`os.posix_spawn` and multiprocessing. What C code starts inherits this process's pipe, whose text belongs to
-the cell that runs. Processes that serve several cells, as the workers of process pools do, write to
-the cell that started them. In the child of a fork nothing of this is left: descriptors 1 and 2 are
-its pipes, and what it starts inherits them.
+`install_subprocesses(emitter, console) -> hook`, called once by the host, does this for `subprocess.Popen`
+(and so for asyncio's processes and for `os.system`, which becomes a call of it), `os.fork`,
+`os.posix_spawn` and multiprocessing. A child that C code starts inherits this process's pipe, whose text
+belongs to the cell that runs. A process that serves several cells, such as a worker of a process pool,
+writes to the cell that started it. The child of a fork does nothing of this: its descriptors 1 and 2 are
+its pipes, and its own children inherit them.
 """
 
 import os
@@ -29,18 +29,18 @@ from ..output.emitter import Emitter
 from ..output.sinks import EventWithDescriptor
 from .after_import import after_import
 from .console import Console
-from .context import Execution, starting_execution
+from .context import Execution, execution_for_children
+from .streams import DESCRIPTORS
 
-_NUMBERS: dict[Stream, int] = {"stdout": 1, "stderr": 2}
-_STREAMS: dict[int, Stream] = {number: stream for stream, number in _NUMBERS.items()}
+_STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
 
 class ChildPipes:
-    """The writing ends of one child's pipes. They are closed here when the block is left."""
+    """The writing ends of one child's pipes; this process's copies are closed when the block is left."""
 
     def __init__(self, execution: Execution | None) -> None:
-        self.execution = execution
-        #: By stream: what the pipe is called in markers, and its writing end.
+        self.execution: Execution | None = execution
+        #: By stream: the number of the pipe in markers, and its writing end.
         self.numbers: dict[Stream, int] = {}
         self.ends: dict[Stream, int] = {}
 
@@ -54,7 +54,7 @@ class ChildPipes:
     def become_standard(self) -> None:
         """Make the pipes this process's descriptors 1 and 2."""
         for stream, end in self.ends.items():
-            os.dup2(end, _NUMBERS[stream])
+            os.dup2(end, DESCRIPTORS[stream])
 
 
 class Children:
@@ -65,17 +65,17 @@ class Children:
         self._console = console
         self._numbers = count(1)
         self._running: dict[int, ChildPipes] = {}
-        #: What descriptors 1 and 2 lead to as long as user code does not point them elsewhere.
-        self._own = {stream: _target(number) for stream, number in _NUMBERS.items()}
+        #: Where descriptors 1 and 2 lead unless user code points them elsewhere.
+        self._own = {stream: _identity(number) for stream, number in DESCRIPTORS.items()}
         #: False in the child of a fork.
-        self.active = True
+        self.active: bool = True
 
     def open(self, *streams: Stream) -> ChildPipes:
-        """Return pipes for a child that is about to be started here; none if it is to inherit ours."""
-        execution = starting_execution()
+        """Return the pipes of a child that starts next; none for a descriptor that it should inherit."""
+        execution = execution_for_children()
         pipes = ChildPipes(execution)
         for stream in streams if self.active else ():
-            if _target(_NUMBERS[stream]) != self._own[stream]:
+            if _identity(DESCRIPTORS[stream]) != self._own[stream]:
                 continue
             number = next(self._numbers)
             reading, pipes.ends[stream] = os.pipe()
@@ -86,19 +86,19 @@ class Children:
         return pipes
 
     def started(self, pid: int, pipes: ChildPipes) -> None:
-        """Take note that the pipes are those of the child `pid`."""
+        """Remember that the pipes are those of the child `pid`."""
         if pipes.numbers:
             self._running[pid] = pipes
 
     def ended(self, pid: int) -> None:
-        """Put all that the child has written before what is written here from this point on."""
+        """Place all that the child wrote before what is written here from now on."""
         pipes = self._running.pop(pid, None)
         if pipes is not None:
             for stream, number in pipes.numbers.items():
                 self._console.mark(stream, "pipe_drained", pipes.execution, number)
 
     def forget(self) -> None:
-        """Leave everything to the parent: this is the child of a fork."""
+        """Leave the pipes to the parent; called in the child of a fork."""
         self.active = False
         self._running.clear()
 
@@ -115,8 +115,8 @@ class Children:
         os._exit(status)
 
 
-def _target(descriptor: int) -> tuple[int, int] | None:
-    """Return the identity of what `descriptor` leads to; None if it is closed."""
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells the file behind `descriptor` from others; None if it is closed."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -125,10 +125,10 @@ def _target(descriptor: int) -> tuple[int, int] | None:
 
 
 def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:
-    """Give every child that is started from here on pipes of its own. `emitter` leads to the kernel.
+    """Give every child that starts from now on pipes of its own; `emitter` sends them to the kernel.
 
-    Returns the hook to be called first when the code of a cell has ended: in the child of a fork it ends
-    the process, since the runner around the cell is the parent's.
+    Returns the hook to call first when the code of a cell has ended: in the child of a fork it ends the
+    process, since the runner around the cell is the parent's.
     """
     children = Children(emitter, console)
     os.register_at_fork(after_in_child=children.forget)
@@ -159,7 +159,7 @@ def _install_os(children: Children) -> None:
             return system(command)
         import subprocess
 
-        # Ends the command when it is interrupted, which C's function would ignore.
+        # An interrupt ends the command; C's function would ignore it.
         code = subprocess.call(os.fsencode(command), shell=True, close_fds=False)
         return code << 8 if code >= 0 else -code
 
@@ -173,7 +173,7 @@ def _install_os(children: Children) -> None:
 
 
 def _replace(function: Callable[..., Any]) -> None:
-    """Put `function` in the place of the one that it wraps, where pickle looks for it too."""
+    """Replace the function that `function` wraps, also in the module where pickle looks for it."""
     for module in (os, sys.modules[function.__module__]):
         setattr(module, function.__name__, function)
 
@@ -182,8 +182,8 @@ def _spawning(children: Children, original: Callable[..., int]) -> Callable[...,
     @wraps(original)
     def spawn(path: Any, argv: Any, env: Any, /, *, file_actions: Any = (), **options: Any) -> int:
         with children.open("stdout", "stderr") as pipes:
-            # The caller's own actions come last, so they win.
-            ours = [(os.POSIX_SPAWN_DUP2, end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            # The caller's actions come last, so they win.
+            ours = [(os.POSIX_SPAWN_DUP2, end, DESCRIPTORS[stream]) for stream, end in pipes.ends.items()]
             pid = original(path, argv, env, file_actions=[*ours, *(file_actions or ())], **options)
             children.started(pid, pipes)
             return pid
@@ -207,12 +207,12 @@ def _install_popen(children: Children, module: Any) -> None:
 
     @wraps(initialize)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        # After `args, bufsize, executable, stdin` either may stand in its position too.
+        # Both may also be positional: they follow `args, bufsize, executable, stdin`.
         given: dict[Stream, Any] = {
             "stdout": kwargs.pop("stdout", None),
             "stderr": kwargs.pop("stderr", None),
         }
-        given.update(zip(_NUMBERS, args[4:6], strict=False))
+        given.update(zip(DESCRIPTORS, args[4:6], strict=False))
         wanted: dict[Stream, Stream | None] = {s: _inherited(s, value) for s, value in given.items()}
         with children.open(*filter(None, set(wanted.values()))) as pipes:
             for stream, target in wanted.items():
@@ -244,19 +244,19 @@ def _install_popen(children: Children, module: Any) -> None:
 
 
 def _inherited(stream: Stream, given: Any) -> Stream | None:
-    """Return which stream of ours a child is to write to when Popen is given this for its `stream`."""
+    """Return the stream of this process that a child inherits if its `stream` is `given` to Popen."""
     if given is None:
         return stream
     return _STREAMS.get(given if isinstance(given, int) else given.fileno())
 
 
-# Multiprocessing by fork is served by `os.fork`. The other children get a description of themselves as a
-# pickle; ours makes two pipes their standard ones as soon as it is read, with nothing but the standard
-# library. (What they print before that belongs to the cell that runs.)
+# `os.fork` serves multiprocessing by fork. The other children receive their `Process` as a pickle; two
+# objects in it make the pipes their standard ones when they are unpickled, with the standard library
+# alone. (Text that a child prints before that belongs to the cell that runs.)
 
 
 class _Standard:
-    """In the child: `os.dup2(end, number)`."""
+    """Unpickled in the child as a call of `os.dup2(end, number)`."""
 
     def __init__(self, end: int, number: int) -> None:
         self._end = end
@@ -267,7 +267,7 @@ class _Standard:
 
 
 class _Passed:
-    """In the child: the number that the descriptor `end` has there."""
+    """Unpickled in the child as the number that the descriptor `end` has there."""
 
     def __init__(self, end: int) -> None:
         self._end = end
@@ -284,7 +284,7 @@ def _install_launcher(children: Children, module: Any) -> None:
     @wraps(original)
     def _launch(self: Any, process_obj: Any) -> None:
         with children.open("stdout", "stderr") as pipes:
-            ends = [_Standard(end, _NUMBERS[stream]) for stream, end in pipes.ends.items()]
+            ends = [_Standard(end, DESCRIPTORS[stream]) for stream, end in pipes.ends.items()]
             process_obj._cellwire_ends = ends
             try:
                 original(self, process_obj)
@@ -301,7 +301,7 @@ def _install_process(children: Children, module: Any) -> None:
     @wraps(original)
     def join(self: Any, timeout: float | None = None) -> None:
         original(self, timeout)
-        # A child of the fork server is not ours to wait for.
+        # `os.waitpid` never reports a child of the fork server: it is not this process's own.
         if self.exitcode is not None:
             children.ended(self.pid)
 

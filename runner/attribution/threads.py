@@ -1,11 +1,11 @@
-"""Threads and pool workers belong to the cell that started them or gave them the work.
+"""Threads belong to the cell that started them, work in pools to the cell that submitted it.
 
-`install_threads()`, called once by the runner's host, replaces the functions by which Python starts
-threads, below `threading.Thread`: subclasses, timers and `_thread` users are all served, and no class
-changes. The new thread begins with the `current_execution` and the `redirections` of its starter. Pools
-outlive cells and share their workers, so there it is the submitted function that carries both: a worker
-belongs to whoever's work it did last, callbacks of that work included. Pools are replaced when the
-user imports them. Tasks, `asyncio.to_thread` and anyio's threads copy the context by themselves.
+`install_threads()`, called once by the host, replaces the functions by which Python starts threads,
+below `threading.Thread`: subclasses, timers and users of `_thread` are all covered, and no class
+changes. A new thread begins with the `current_execution` and the `redirections` of its starter. Pools
+outlive cells and share their workers, so there the submitted function carries both: a worker belongs
+to the run it last worked for, callbacks of that work included. Pools are patched when the user
+imports them. Tasks, `asyncio.to_thread` and anyio's threads copy the context by themselves.
 
 In a process without a kernel nothing is replaced and `Thread` never has to exit.
 """
@@ -19,32 +19,32 @@ from typing import Any
 
 from ...protocol.notebook import Stream
 from .after_import import after_import
-from .context import Execution, current_execution, detaching, starting_execution
+from .context import Execution, current_execution, detached_context, execution_for_children
 from .redirection import Redirection, redirections
 
-#: The run and the redirections that a thread or a piece of work belongs to.
-_Origin = tuple[Execution | None, dict[Stream, Redirection]]
+#: The run and the redirections that a thread or a piece of work carries.
+_Context = tuple[Execution | None, dict[Stream, Redirection]]
 
 
 class Thread(threading.Thread):
-    """A thread that can ask whether the cell still wants its work."""
+    """A thread that can check whether its cell still needs it."""
 
     _execution: Execution | None = None
 
     def start(self) -> None:
-        self._execution = starting_execution()
+        self._execution = execution_for_children()
         super().start()
 
     @property
     def should_exit(self) -> bool:
-        """Whether the run that started this thread is over: run again, deleted, interrupted, failed."""
+        """Whether the run that started this thread is over: run again, deleted, interrupted or failed."""
         return self._execution is not None and self._execution.over
 
 
 def current_thread() -> Thread:
     """Return the `Thread` that is executing.
 
-    Raises: RuntimeError if another kind of thread is.
+    Raises: RuntimeError if the executing thread is of another kind.
     """
     thread = threading.current_thread()
     if not isinstance(thread, Thread):
@@ -56,16 +56,16 @@ def current_thread() -> Thread:
 
 @contextmanager
 def detached() -> Generator[None]:
-    """Let threads and processes that are started in the block belong to no cell."""
-    token = detaching.set(True)
+    """Threads and processes that start in this block belong to no cell."""
+    token = detached_context.set(True)
     try:
         yield
     finally:
-        detaching.reset(token)
+        detached_context.reset(token)
 
 
 def install_threads() -> None:
-    """Have threads and work in pools belong to whoever starts or submits them."""
+    """Make threads and work in pools carry the run that starts or submits them."""
     for name in ("start_new_thread", "start_new", "start_joinable_thread"):
         original = getattr(_thread, name, None)
         if original is not None:
@@ -74,62 +74,62 @@ def install_threads() -> None:
             setattr(_thread, name, replacement)
             if hasattr(threading, f"_{name}"):
                 setattr(threading, f"_{name}", replacement)
-    after_import("concurrent.futures.thread", _install_executor)
-    after_import("multiprocessing.pool", _install_pool)
+    after_import("concurrent.futures.thread", _patch_executor)
+    after_import("multiprocessing.pool", _patch_pool)
 
 
 def _starting(start: Callable[..., int], function: Any, args: Any, *kwargs: Any) -> int:
     if not callable(function) or not isinstance(args, tuple):
         return start(function, args, *kwargs)
-    return start(_work, (_origin(), function, *args), *kwargs)
+    return start(_run_in, (_capture(), function, *args), *kwargs)
 
 
 def _starting_joinable(start: Callable[..., Any], function: Any, *args: Any, **options: Any) -> Any:
-    origin = _origin()
+    captured = _capture()
     # From Python 3.14 on `Thread.run` has a context of its own.
     context = getattr(getattr(function, "__self__", None), "_context", None)
     if context is not None:
-        context.run(_adopt, origin)
-    return start(partial(_work, origin, function), *args, **options)
+        context.run(_enter, captured)
+    return start(partial(_run_in, captured, function), *args, **options)
 
 
-def _origin() -> _Origin:
-    """Return what code that is started here belongs to."""
-    execution = starting_execution()
-    return execution, {} if detaching.get() else redirections.get()
+def _capture() -> _Context:
+    """Return the context for code that is started here."""
+    execution = execution_for_children()
+    return execution, {} if detached_context.get() else redirections.get()
 
 
-def _adopt(origin: _Origin) -> None:
-    current_execution.set(origin[0])
-    redirections.set(origin[1])
+def _enter(context: _Context) -> None:
+    current_execution.set(context[0])
+    redirections.set(context[1])
 
 
-def _work(origin: _Origin, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Call `function` on behalf of `origin`, and leave the thread to it."""
-    _adopt(origin)
+def _run_in(context: _Context, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call `function` in `context`, in which the thread stays afterwards."""
+    _enter(context)
     return function(*args, **kwargs)
 
 
-def _carried(function: Any) -> Any:
-    """Return `function` as work of the run that is executing here."""
-    return None if function is None else partial(_work, _origin(), function)
+def _wrap(function: Any) -> Any:
+    """Return `function` so that it runs in this context."""
+    return None if function is None else partial(_run_in, _capture(), function)
 
 
-def _install_executor(module: Any) -> None:
+def _patch_executor(module: Any) -> None:
     executor: Any = module.ThreadPoolExecutor
     original = executor.submit
 
     @wraps(original)
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        # Its workers are interpreters of their own, to which nothing can be carried.
+        # Its workers are other interpreters, to which a run cannot be passed.
         if any(kind.__name__ == "InterpreterPoolExecutor" for kind in type(self).__mro__):
             return original(self, fn, *args, **kwargs)
-        return original(self, _work, _origin(), fn, *args, **kwargs)
+        return original(self, _run_in, _capture(), fn, *args, **kwargs)
 
     executor.submit = submit
 
 
-def _install_pool(module: Any) -> None:
+def _patch_pool(module: Any) -> None:
     pool: Any = module.ThreadPool
     original: Any = module.Pool
 
@@ -143,7 +143,7 @@ def _install_pool(module: Any) -> None:
         error_callback: Any = None,
     ) -> Any:
         return original.apply_async(
-            self, _carried(func), args, kwds or {}, _carried(callback), _carried(error_callback)
+            self, _wrap(func), args, kwds or {}, _wrap(callback), _wrap(error_callback)
         )
 
     @wraps(original._map_async)
@@ -157,16 +157,16 @@ def _install_pool(module: Any) -> None:
         error_callback: Any = None,
     ) -> Any:
         return original._map_async(
-            self, _carried(func), iterable, mapper, chunksize, _carried(callback), _carried(error_callback)
+            self, _wrap(func), iterable, mapper, chunksize, _wrap(callback), _wrap(error_callback)
         )
 
     @wraps(original.imap)
     def imap(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return original.imap(self, _carried(func), *args, **kwargs)
+        return original.imap(self, _wrap(func), *args, **kwargs)
 
     @wraps(original.imap_unordered)
     def imap_unordered(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return original.imap_unordered(self, _carried(func), *args, **kwargs)
+        return original.imap_unordered(self, _wrap(func), *args, **kwargs)
 
     for method in (apply_async, _map_async, imap, imap_unordered):
         setattr(pool, method.__name__, method)

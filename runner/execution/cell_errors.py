@@ -13,13 +13,12 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
 from ..analysis.compiler import cell_filename
 from ..analysis.names import is_mangled, unmangle
 from ..dataflow.program import Program
 
-#: The mime type of the item that stands for an exception, beside `text/plain`.
-ERROR_MIME = "application/vnd.cellwire.error+json"
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
 _OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

@@ -1,12 +1,12 @@
 """matplotlib in a cell: figures become output items, without a window and without IPython.
 
-`plt.show()` and `figure.show()` append at that moment; figures still open when a cell ends are appended
-then, by the post-execution hook `capture_figures`. Either way they are closed, so that figures do
-not pile up from run to run. A figure belongs to the execution in whose context it was made; async cells and
-threads that draw at the same time do not take each other's. pyplot's notion of a current figure stays
-its own. plotly's `figure.show()` appends as well, unless it names a renderer.
+`plt.show()` and `figure.show()` append figures when they are called; figures still open when a cell ends
+are appended then, by the post-execution hook `capture_figures`. Either way they are closed, so that figures
+do not pile up from run to run. A figure belongs to the execution in whose context it was made, so async
+cells and threads that draw at the same time do not show each other's. Which figure is current is left to
+pyplot. plotly's `figure.show()` appends too, unless it names a renderer.
 
-Nothing is imported here: what is changed in a library is changed when the user imports it.
+Nothing is imported here: a library is patched when the user imports it.
 """
 
 import os
@@ -23,17 +23,17 @@ _OWNER = "_cellwire_execution"
 
 
 def install_figures() -> None:
-    """Have figures shown in the cell that shows them. The runner process calls it once, before user code."""
+    """Make `show()` append figures to the calling cell; the host calls it once, before user code."""
     os.environ.setdefault("MPLBACKEND", "agg")
-    after_import("matplotlib.backend_bases", _prepare_managers)
-    after_import("matplotlib.pyplot", _prepare_pyplot)
-    after_import("plotly.io._renderers", _prepare_plotly)
+    after_import("matplotlib.backend_bases", _patch_managers)
+    after_import("matplotlib.pyplot", _patch_pyplot)
+    after_import("plotly.io._renderers", _patch_plotly)
 
 
 def capture_figures(execution: Execution) -> None:
     """Append the figures that the execution left open, and close them. A post-execution hook.
 
-    One that the cell's value shows anyway is only closed; so is one on which nothing was drawn.
+    A figure that the cell's value shows is only closed, and so is one on which nothing was drawn.
     """
     if "matplotlib._pylab_helpers" not in sys.modules:
         return
@@ -49,8 +49,8 @@ def capture_figures(execution: Execution) -> None:
             execution.outputs.append(*format_value(figure))
 
 
-def _prepare_managers(module: Any) -> None:
-    """Remember who made a figure, and show one of a backend without windows by appending it."""
+def _patch_managers(module: Any) -> None:
+    """Record the execution that makes a figure; `show()` of a backend without windows appends it."""
     base = module.FigureManagerBase
     initialise = base.__init__
 
@@ -67,8 +67,8 @@ def _show_manager(manager: Any) -> None:
     sys.modules["matplotlib._pylab_helpers"].Gcf.destroy(manager)
 
 
-def _prepare_pyplot(module: Any) -> None:
-    """Have `plt.show()` show this execution's figures and leave those of others alone."""
+def _patch_pyplot(module: Any) -> None:
+    """Make `plt.show()` show this execution's figures and leave those of others alone."""
     show = module.show
 
     def show_own(*args: Any, **options: Any) -> None:
@@ -84,8 +84,8 @@ def _prepare_pyplot(module: Any) -> None:
     module.show = show_own
 
 
-def _prepare_plotly(module: Any) -> None:
-    """Have plotly's `show()` append the figure where no renderer is asked for."""
+def _patch_plotly(module: Any) -> None:
+    """Make plotly's `show()` append the figure if it names no renderer."""
     show = module.show
 
     def show_here(fig: Any, renderer: str | None = None, *args: Any, **options: Any) -> None:

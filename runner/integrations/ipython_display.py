@@ -2,7 +2,7 @@
 
 There is no InteractiveShell: `display`, `update_display`, `publish_display_data` and `clear_output` of
 `IPython.core.display_functions` are replaced when that module is imported, and append to the cell's
-outputs. A display id names items of one execution; it is kept with the execution, not beyond.
+outputs. A display id names items of one execution and is forgotten with it.
 """
 
 import os
@@ -13,18 +13,19 @@ from weakref import WeakKeyDictionary
 from ..api.output import OutputHandle, output
 from ..attribution.after_import import after_import
 from ..attribution.context import Execution, current_execution
-from ..output.formatting import Data, Metadata, format_value, plain_data
+from ..output.encoding import as_plain
+from ..output.formatting import Data, Metadata, format_value
 
-#: The items that each execution has shown under a display id.
+#: The items of each execution by display id.
 _displayed: "WeakKeyDictionary[Execution, dict[str, list[OutputHandle]]]" = WeakKeyDictionary()
 
 
 def install_displays() -> None:
-    """Have `IPython.display` show in the cell. The runner process calls it once, before user code."""
-    after_import("IPython.core.display_functions", _prepare)
+    """Make `IPython.display` append to the calling cell; the host calls it once, before user code."""
+    after_import("IPython.core.display_functions", _patch)
 
 
-def _prepare(module: Any) -> None:
+def _patch(module: Any) -> None:
     make_handle = module.DisplayHandle
 
     def display_and_name(*objs: Any, display_id: Any = None, **options: Any) -> Any:
@@ -52,7 +53,7 @@ def display(
     if clear:
         output.clear()
     if not objs and display_id:
-        objs, raw = ({},), True  # an empty place that is filled later
+        objs, raw = ({},), True  # an empty item that is filled later
     for value in objs:
         if not raw and not update and _displays_itself(value):
             continue
@@ -80,16 +81,16 @@ def publish_display_data(
 
 
 def clear_output(wait: bool = False) -> None:
-    """Empty the outputs. `wait` is the frontend's business here: clearing without flicker is its choice."""
+    """Remove every output. `wait` is ignored: how to clear without flicker is the frontend's decision."""
     output.clear()
 
 
 def _bundle(data: Any) -> tuple[Data, Metadata]:
-    return {"text/plain": "", **plain_data(data)}, {}
+    return {"text/plain": "", **as_plain(data)}, {}
 
 
 def _displays_itself(value: Any) -> bool:
-    """Let a value that knows no other way show itself through `_ipython_display_`."""
+    """Call `_ipython_display_` of a value that has no other method to format it; return whether it did."""
     kind = cast("type[Any]", type(value))
     method = getattr(kind, "_ipython_display_", None)
     if method is None or any(name.startswith("_repr_") for base in kind.__mro__ for name in vars(base)):
@@ -108,6 +109,6 @@ def _publish(data: Data, metadata: Metadata, display_id: str | None, update: boo
         handles = _displayed.setdefault(execution, {}).setdefault(display_id, [])
     if update and handles:
         for handle in handles:
-            handle.replace_bundle(data, plain_data(metadata))
+            handle.replace_bundle(data, as_plain(metadata))
     else:
-        handles.append(output.append_bundle(data, plain_data(metadata)))
+        handles.append(output.append_bundle(data, as_plain(metadata)))

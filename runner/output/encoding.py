@@ -1,10 +1,11 @@
 """Values as msgpack, whatever user code has put into them.
 
-The common way is in C from end to end, without a line of Python in between, so nothing can change the
-value meanwhile. Only what it refuses (exotic objects, integers beyond 64 bits, lone surrogates,
-cycles, keys that are no text) is copied into plain data first, with text for what has no form of its own.
+The common case runs in C from end to end, without a line of Python in between, so nothing can change the
+value meanwhile. Only what it refuses (exotic objects, integers beyond 64 bits, lone surrogates, cycles,
+keys that are not text) is copied into plain data first, with text for what has no form of its own.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -14,58 +15,69 @@ _encode = msgspec.msgpack.Encoder().encode
 #: Types that are encoded as bytes.
 _BYTES = (bytes, bytearray, memoryview)
 
-#: Containers nested deeper than this are shown as text.
-_DEPTH = 64
-
 
 def encode(value: Any) -> bytes:
     """Return the msgpack of a message or event; text in it that is not Unicode is escaped."""
     try:
         return _encode(value)
     except (UnicodeError, TypeError, OverflowError, ValueError, RecursionError):
-        return _encode(plain(msgspec.to_builtins(value, builtin_types=_BYTES, enc_hook=plain)))
+        return _encode(as_plain(msgspec.to_builtins(value, builtin_types=_BYTES, enc_hook=as_plain)))
 
 
 def encode_bundle(bundle: dict[str, Any]) -> bytes:
     """Return the msgpack of a mime bundle, or of metadata: maps with text keys, at every depth.
 
-    Never raises because of what is in it.
+    Never raises because of what is in it: if one value contains itself, all are encoded as text.
     """
     try:
         return _encode(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
     except Exception:
-        return _encode(plain(bundle))
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """Return a copy of `value` made of None, bool, int, float, str, bytes, list and dict with text keys."""
-    match value:
-        case None | bool() | float():
-            return value
-        case str():
-            return _text(value)
-        case int() if -(1 << 63) <= value < 1 << 64:
-            return int(value)
-        case bytes() | bytearray() | memoryview():
-            return bytes(cast(bytes, value))
-        case dict() if depth < _DEPTH:
-            items = list(cast(dict[Any, Any], value).items())
-            return {
-                _text(key) if isinstance(key, str) else shown(key): plain(v, depth + 1) for key, v in items
-            }
-        case list() | tuple() | set() | frozenset() if depth < _DEPTH:
-            return [plain(each, depth + 1) for each in list(cast(list[Any], value))]
-        case _:
-            return shown(value)
-
-
-def shown(value: object) -> str:
-    """Return `repr(value)`, or something in its place where that fails."""
+        pass
     try:
-        return _text(repr(value))
+        return _encode(as_plain(bundle))
+    except Exception:
+        return _encode({safe_str(mime): safe_str(content) for mime, content in bundle.items()})
+
+
+def as_plain(value: Any) -> Any:
+    """Return a copy of `value` made of None, bool, int, float, str, bytes, list and dict with text keys.
+
+    Raises: RecursionError if `value` contains itself.
+    """
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return safe_str(value)
+    if isinstance(value, int):
+        return int(value) if -(1 << 63) <= value < 1 << 64 else safe_str(int(value))
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, _BYTES):
+        return bytes(cast("bytes", value))
+    # Containers are copied first: another thread may change them.
+    if isinstance(value, dict):
+        items = list(cast("dict[Any, Any]", value).items())
+        return {safe_str(key): as_plain(item) for key, item in items}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [as_plain(item) for item in list(cast("Iterable[Any]", value))]
+    # numpy's scalars and arrays, and what follows their example: one call gives Python's own types.
+    tolist: Any = getattr(cast("type[Any]", type(value)), "tolist", None)
+    return safe_str(value) if tolist is None else as_plain(tolist(value))
+
+
+def safe_str(value: object) -> str:
+    """Return `value` as text, which for a subclass of str is its content; says so where `str()` fails."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+        return escape_surrogates(str.__str__(text))
     except Exception as error:
-        return f"<{type(value).__qualname__} whose repr raised {type(error).__qualname__}>"
+        return f"<{type(value).__qualname__} object; its str raised {type(error).__qualname__}>"
 
 
-def _text(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+def escape_surrogates(text: str) -> str:
+    """Return `text` with lone surrogates, which UTF-8 does not have, written as escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text

@@ -1,8 +1,8 @@
-"""What values of well-known libraries look like where they do not say so themselves.
+"""Formatters for values of well-known libraries that do not format themselves.
 
 matplotlib's figures, and what its plotting calls return, are pictures; plotly's figures are data for
-plotly.js; what rich can print is text and HTML. Nothing here imports a library: a value of its class
-means that the user has. Formatters are found by `formatter_for`, after all that the value itself says.
+plotly.js; what rich can print is text and HTML. Nothing here imports a library: if there is a value of
+its class, the user has imported it. `formatter_for` comes after all of the value's own methods.
 """
 
 import io
@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import msgspec
 
-#: Width that rich's renderables are laid out for, in characters.
+#: Width in characters to which rich lays out what it prints.
 _RICH_COLUMNS = 100
 
 
 def figure_of(value: object) -> Any:
     """Return the matplotlib figure that `value` is or shows, or None.
 
-    That is an artist (axes, a line, the figure itself), or a list or array of artists of one figure, as
-    plotting calls return them.
+    Such a value is an artist (axes, a line, the figure itself), or a list or array of artists of one
+    figure, as plotting calls return them.
     """
     if "matplotlib.artist" not in sys.modules:
         return None
@@ -40,7 +40,7 @@ def figure_of(value: object) -> Any:
 
 
 def _root(artist: Any) -> Any:
-    """Return the figure around `artist`, past figures inside figures; None if it is in none."""
+    """Return the outermost figure around `artist`; None if it is in none."""
     figure = artist.figure
     while figure is not None and figure.figure is not figure:
         figure = figure.figure
@@ -79,7 +79,7 @@ def _rich_bundle(value: Any) -> dict[str, Any]:
 
 
 def formatter_for(value: object) -> Any:
-    """Return the function that makes a mime bundle of `value`, or None if it is of no library known here."""
+    """Return the function that makes a mime bundle of `value`, or None if its class is of no library here."""
     if figure_of(value) is not None:
         return _artists_bundle
     kind = type(value)

@@ -1,12 +1,12 @@
 """From a value to a mime bundle: what a frontend can show of it.
 
-`format_value` asks, in this order, `_repr_mimebundle_`, the other `_repr_*_` methods and the registered
-formatters (those of `libraries` last); whoever gives a mime type first wins it. `text/plain` is always
+`format_value` asks, in this order, `_repr_mimebundle_`, the other `_repr_*_` methods, the registered
+formatters and those of `formatters.py`; the first to give a mime type wins it. `text/plain` is always
 there. A formatter that raises costs its own mime types only; its traceback goes to standard error.
 
 The result holds what msgpack and JSON have in common, plus bytes for images: numpy scalars, dates,
-sets and the like are turned into plain numbers, text and lists here, once. Text is not shortened
-here, however long: `limits.item_bytes` bounds an item, whatever it is made of.
+sets and the like become plain numbers, text and lists here, once. Text is not shortened here, however
+long: `limits.item_bytes` bounds an item, whatever it is made of.
 
 Formatting runs user code, so no lock may be held around it.
 """
@@ -16,16 +16,17 @@ import binascii
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
+from .encoding import as_plain, escape_surrogates
 from .formatters import formatter_for
 
 #: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
 Data = dict[str, Any]
 Metadata = dict[str, Any]
-#: Returns a bundle, a pair of bundle and metadata, or None to say nothing.
+#: Returns a bundle, a pair of bundle and metadata, or None to add nothing.
 Formatter = Callable[[Any], Data | tuple[Data, Metadata] | None]
 
 #: Methods that give one mime type each.
@@ -41,10 +42,10 @@ _METHODS = {
     "_repr_javascript_": "application/javascript",
 }
 _BINARY = {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp"}
-#: No class defines it, so a value that has it answers to every name and its answers mean nothing.
+#: No class defines it, so a value that has it has every attribute, and its methods mean nothing.
 _CANARY = "_repr_cellwire_canary_"
 
-#: Classes whose values have no such methods, or, as modules, have them for another purpose.
+#: Classes whose values have no such methods; a module may have functions of these names.
 _UNASKED: frozenset[type] = frozenset(
     {str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType}
 )
@@ -53,16 +54,16 @@ _formatters: dict[type | str, Formatter] = {}
 
 
 def register_formatter(of: type | str, formatter: Formatter) -> None:
-    """Have values of class `of`, and of its subclasses, formatted by `formatter` too.
+    """Format values of class `of`, and of its subclasses, with `formatter` too.
 
-    A string means `module.qualified_name` and does not import the module. The most derived class that
-    is registered counts; registering a class again replaces its formatter.
+    A string means `module.qualified_name` and does not import the module. The formatter of the most
+    derived registered class is used; registering a class again replaces its formatter.
     """
     _formatters[of] = formatter
 
 
 def format_value(value: object) -> tuple[Data, Metadata]:
-    """Return the mime bundle of `value` and its metadata. No `Exception` leaves it."""
+    """Return the mime bundle of `value` and its metadata; never raises an `Exception`."""
     data: Data = {}
     metadata: Metadata = {}
     kind = type(value)
@@ -77,46 +78,21 @@ def format_value(value: object) -> tuple[Data, Metadata]:
 
 
 def plain_text(value: object) -> str:
-    """Return `repr(value)`, or a text that says why there is none."""
+    """Return `repr(value)`; if that raises, report it and return a text that says so."""
     try:
-        return _encodable(repr(value))
+        return escape_surrogates(repr(value))
     except Exception as error:
         _report()
         return f"<{type(value).__qualname__} object; its repr raised {type(error).__name__}>"
 
 
-def plain_data(value: Any) -> Any:
-    """Return `value` as JSON-like data: None, bool, int, float, str, bytes, list and dict, no subclasses.
-
-    Raises: RecursionError if `value` contains itself.
-    """
-    if value is None or value is True or value is False:
-        return value
-    if isinstance(value, str):
-        return _encodable(str(value))
-    if isinstance(value, int):
-        return int(value) if -(1 << 63) <= value < 1 << 64 else str(int(value))
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(cast("bytes", value))
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-        return {_encodable(str(key)): plain_data(item) for key, item in items}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain_data(item) for item in cast("Iterable[Any]", value)]
-    # numpy's scalars and arrays, and what follows their example: one call gives Python's own types.
-    tolist: Any = getattr(cast("type[Any]", type(value)), "tolist", None)
-    return _encodable(str(value)) if tolist is None else plain_data(tolist(value))
-
-
 def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:
-    """Add what `_repr_mimebundle_` and the other `_repr_*_` methods of `value` say of it."""
+    """Add what `_repr_mimebundle_` and the other `_repr_*_` methods of `value` return."""
     bundle = _method(value, "_repr_mimebundle_")
     if bundle is not None:
         _guard(lambda: _merge(_call_bundle(bundle), data, metadata))
     for name, mime in _METHODS.items():
-        # One raster image is enough: JPEG is asked for only where there is no PNG.
+        # One raster image is enough: a JPEG is made only where there is no PNG.
         if mime in data or (mime == "image/jpeg" and "image/png" in data):
             continue
         method = _method(value, name)
@@ -128,12 +104,12 @@ def _method(value: object, name: str) -> Callable[..., Any] | None:
     try:
         method = getattr(value, name, None)
     except Exception:
-        return None  # a property or a `__getattr__` that fails says that there is none
+        return None  # a property or a `__getattr__` that fails counts as absent
     return method if callable(method) else None
 
 
 def _call_bundle(method: Callable[..., Any]) -> Any:
-    """Call `_repr_mimebundle_` with the arguments that IPython gives it, if it takes them."""
+    """Call `_repr_mimebundle_` with the arguments that IPython passes, if it takes them."""
     try:
         inspect.signature(method).bind(include=None, exclude=None)
     except (TypeError, ValueError):
@@ -142,7 +118,7 @@ def _call_bundle(method: Callable[..., Any]) -> Any:
 
 
 def _tagged(result: Any, mime: str) -> Any:
-    """Return what a `_repr_*_` method gave, data or a pair of data and metadata, as a bundle."""
+    """Return the result of a `_repr_*_` method, data or a pair of data and metadata, as a bundle."""
     if isinstance(result, tuple):
         content, about = cast("tuple[Any, Any]", result)
         return {mime: content}, {mime: about} if about else {}
@@ -150,7 +126,7 @@ def _tagged(result: Any, mime: str) -> Any:
 
 
 def _merge(result: Any, data: Data, metadata: Metadata) -> None:
-    """Take over the mime types of `result` that are not there yet, and what is said about them."""
+    """Add the mime types of `result` that are not in `data` yet, and their metadata."""
     about: Metadata = {}
     if isinstance(result, tuple):
         result, about = cast("tuple[Any, Any]", result)
@@ -160,36 +136,27 @@ def _merge(result: Any, data: Data, metadata: Metadata) -> None:
         if content is not None and mime not in data:
             data[str(mime)] = _content(str(mime), content)
             if mime in about:
-                metadata[str(mime)] = plain_data(about[mime])
+                metadata[str(mime)] = as_plain(about[mime])
     for key in about.keys() - bundle.keys():
-        metadata.setdefault(str(key), plain_data(about[key]))
+        metadata.setdefault(str(key), as_plain(about[key]))
 
 
 def _content(mime: str, content: Any) -> Any:
-    """Return `content` as the mime type wants it: bytes for images, text for text."""
+    """Return `content` in the form of its mime type: bytes for images, text for text."""
     if mime in _BINARY and isinstance(content, str):
         try:
             return base64.b64decode(content)
         except (binascii.Error, ValueError):
-            return _encodable(content)
+            return escape_surrogates(content)
     if mime.startswith("text/") or mime == "image/svg+xml":
         if isinstance(content, (bytes, bytearray)):
             return content.decode("utf-8", "replace")
-        return _encodable(str(content))
-    return plain_data(content)
-
-
-def _encodable(text: str) -> str:
-    """Return `text` with lone surrogates, which UTF-8 does not have, written as escapes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace").decode()
-    return text
+        return escape_surrogates(str(content))
+    return as_plain(content)
 
 
 def _registered(kind: type) -> Formatter | None:
-    """Return the formatter that a user registered for `kind` or the nearest class above it."""
+    """Return the formatter that was registered for `kind` or its nearest base class."""
     if _formatters:
         for base in kind.__mro__:
             formatter = _formatters.get(base) or _formatters.get(f"{base.__module__}.{base.__qualname__}")
@@ -199,7 +166,7 @@ def _registered(kind: type) -> Formatter | None:
 
 
 def _guard(step: Callable[[], None]) -> None:
-    """Carry out `step`; an exception is reported and costs only what `step` would have added."""
+    """Call `step`; if it raises, report that and go on without what it would have added."""
     try:
         step()
     except Exception:

@@ -1,12 +1,12 @@
 """The output items of one run of one cell, shared by everything that the cell started.
 
-What is held here is only the order of the items' ids: their content is encoded once, on the way in,
-and lives in the replicas. Every change is one step of the emitter's queue, decided and sent in that
-order, so the list here and the list in each replica go through the same states whichever threads
-change it. Steps may be interrupted by a signal handler that raises and are carried out again, so
-each changes the order by one idempotent call.
+Only the order of the items' ids is held here: their content is encoded once, on the way in, and lives
+in the replicas. Every change is one step of the emitter, and steps are taken and sent in one order,
+so the list here and the list in each replica go through the same states whichever threads change it.
+A step that a signal handler interrupts by raising is called again, so each changes the order by one
+idempotent call.
 
-A retired list changes no more. Two bounds are visible where they are reached: an item larger than
+A retired list ignores every change. Two limits show where they are reached: an item larger than
 `item_bytes` becomes an item that says so, and so does the first item beyond `items`.
 """
 
@@ -29,7 +29,7 @@ _Content = tuple[msgspec.Raw, msgspec.Raw]
 
 
 class EncodedItem(msgspec.Struct, frozen=True, gc=False):
-    """An `Item` on its way out: the same bytes when encoded."""
+    """An `Item` with encoded content: the same bytes on the wire."""
 
     id: int
     data: msgspec.Raw
@@ -40,56 +40,55 @@ class OutputList:
     """The items of run `run` of cell `cell`, in order."""
 
     def __init__(self, emitter: Emitter, cell: str, run: int, limits: Limits) -> None:
-        self.cell = cell
-        self.run = run
+        self.cell: str = cell
+        self.run: int = run
         self._emitter = emitter
         self._limits = limits
         self._ids = count()
-        # The ids in order. The value tells the one item that says that there are too many.
+        # The ids in order. True for the one item that says the list is full.
         self._order: dict[int, bool] = {}
         self._retired = False
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def append(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
+    def append(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "ItemHandle":
         """Add an item at the end and return its handle."""
-        place = _Place()
-        self._change(partial(self._append, place, self._content(data, metadata)))
-        return Handle(self, place)
+        ref = _ItemRef()
+        self._change(partial(self._append, ref, self._content(data, metadata)))
+        return ItemHandle(self, ref)
 
     def append_soon(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
-        """Add an item at the end; it is sent with the emitter's next event."""
+        """Add an item at the end; it is sent with the emitter's next emission."""
         if not self._retired:
-            self._emitter.defer_step(partial(self._append, _Place(), self._content(data, metadata)))
+            self._emitter.defer_step(partial(self._append, _ItemRef(), self._content(data, metadata)))
 
-    def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "Handle":
+    def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "ItemHandle":
         """Make this item the only one and return its handle."""
-        place = _Place()
-        self._change(partial(self._replace_all, place, self._content(data, metadata)))
-        return Handle(self, place)
+        ref = _ItemRef()
+        self._change(partial(self._replace_all, ref, self._content(data, metadata)))
+        return ItemHandle(self, ref)
 
     def replace_at_index(
         self, index: int, data: dict[str, Any], metadata: dict[str, Any] | None = None
-    ) -> "Handle":
-        """Put an item in the place of the one at `index`; an index equal to the length appends.
+    ) -> "ItemHandle":
+        """Replace the item at `index`; an index equal to the length appends.
 
-        An item that is replaced keeps its id and its handles. Called from `__del__` or a signal handler
-        in the middle of an emission, it is carried out after that, and is dropped if there is no such
-        index by then.
+        A replaced item keeps its id and its handles. A call from `__del__` or a signal handler in the
+        middle of an emission takes effect after that, and is dropped if the index is out of range then.
 
         Raises: IndexError if `index` is out of range.
         """
-        new, found = _Place(), _Place()
+        new, found = _ItemRef(), _ItemRef()
         self._change(partial(self._replace_at_index, index, new, found, self._content(data, metadata)))
-        return Handle(self, new if found.id < 0 else found)
+        return ItemHandle(self, new if found.id < 0 else found)
 
     def clear(self) -> None:
         """Remove every item."""
         self._change(self._clear)
 
     def retire(self) -> None:
-        """Drop every later change."""
+        """Ignore every later change."""
         self._retired = True
 
     def _change(self, step: Callable[[], Any]) -> None:
@@ -97,7 +96,7 @@ class OutputList:
             self._emitter.emit_step(step)
 
     def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
-        """Return an item's bundle and metadata as they are sent."""
+        """Return an item's bundle and metadata, encoded; a notice instead if they are too large."""
         content = msgspec.Raw(encode_bundle(data))
         details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
         size = len(content) + len(details)
@@ -107,30 +106,30 @@ class OutputList:
             )
         return content, details
 
-    def _append(self, place: "_Place", content: _Content) -> OutputAppended[EncodedItem] | None:
+    def _append(self, ref: "_ItemRef", content: _Content) -> OutputAppended[EncodedItem] | None:
         if self._retired:
             return None
-        if place.id < 0:
-            place.id = next(self._ids)
-        surplus = self._order.get(place.id)
+        if ref.id < 0:
+            ref.id = next(self._ids)
+        surplus = self._order.get(ref.id)
         if surplus is None:
             if len(self._order) > self._limits.items:
                 return None
-            surplus = self._order[place.id] = len(self._order) == self._limits.items
+            surplus = self._order[ref.id] = len(self._order) == self._limits.items
         if surplus:
             content = _notice(f"[further outputs left out: limits.items is {self._limits.items:,}]")
-        return OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
+        return OutputAppended(self.cell, self.run, EncodedItem(ref.id, *content))
 
-    def _replace_all(self, place: "_Place", content: _Content) -> list[Any]:
+    def _replace_all(self, ref: "_ItemRef", content: _Content) -> list[Any]:
         if self._retired:
             return []
-        if place.id < 0:
-            place.id = next(self._ids)
-        self._order = {place.id: False}
-        appended = OutputAppended(self.cell, self.run, EncodedItem(place.id, *content))
+        if ref.id < 0:
+            ref.id = next(self._ids)
+        self._order = {ref.id: False}
+        appended = OutputAppended(self.cell, self.run, EncodedItem(ref.id, *content))
         return [OutputsCleared(self.cell, self.run), appended]
 
-    def _replace_at_index(self, index: int, new: "_Place", found: "_Place", content: _Content) -> Any:
+    def _replace_at_index(self, index: int, new: "_ItemRef", found: "_ItemRef", content: _Content) -> Any:
         length = len(self._order)
         if found.id >= 0:
             return self._replace(found, content)
@@ -138,7 +137,7 @@ class OutputList:
             return self._append(new, content)
         if not -length <= index < length:
             return IndexError(f"no output at index {index}: the list has {length}")
-        # From the nearer end: recent items change most.
+        # Counted from the nearer end: recent items change most.
         index %= length
         near_end = index > length // 2
         ids = (
@@ -149,16 +148,16 @@ class OutputList:
         found.id = next(ids)
         return self._replace(found, content)
 
-    def _replace(self, place: "_Place", content: _Content) -> OutputReplaced[EncodedItem] | None:
-        if self._retired or place.id not in self._order:
+    def _replace(self, ref: "_ItemRef", content: _Content) -> OutputReplaced[EncodedItem] | None:
+        if self._retired or ref.id not in self._order:
             return None
-        return OutputReplaced(self.cell, self.run, EncodedItem(place.id, *content))
+        return OutputReplaced(self.cell, self.run, EncodedItem(ref.id, *content))
 
-    def _remove(self, place: "_Place") -> OutputRemoved | None:
+    def _remove(self, ref: "_ItemRef") -> OutputRemoved | None:
         if self._retired:
             return None
-        self._order.pop(place.id, None)
-        return OutputRemoved(self.cell, self.run, place.id)
+        self._order.pop(ref.id, None)
+        return OutputRemoved(self.cell, self.run, ref.id)
 
     def _clear(self) -> OutputsCleared | None:
         if self._retired:
@@ -167,32 +166,32 @@ class OutputList:
         return OutputsCleared(self.cell, self.run)
 
 
-class Handle:
-    """One item of a list, for whoever appended it. Does nothing once the item or its list is gone."""
+class ItemHandle:
+    """Changes one item of a list. Does nothing once the item is gone or the list retired."""
 
-    __slots__ = ("_list", "_place")
+    __slots__ = ("_list", "_ref")
 
-    def __init__(self, list: OutputList, place: "_Place") -> None:
+    def __init__(self, list: OutputList, ref: "_ItemRef") -> None:
         self._list = list
-        self._place = place
+        self._ref = ref
 
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
-        """Give the item a new content; its place is kept."""
+        """Give the item other content, at its place in the list."""
         content = self._list._content(data, metadata)
-        self._list._change(partial(self._list._replace, self._place, content))
+        self._list._change(partial(self._list._replace, self._ref, content))
 
     def remove(self) -> None:
-        """Take the item out of the list."""
-        self._list._change(partial(self._list._remove, self._place))
+        """Remove the item from the list."""
+        self._list._change(partial(self._list._remove, self._ref))
 
 
-class _Place:
-    """The id of an item, which the step that appends it gives: ids grow in the order of the list."""
+class _ItemRef:
+    """The id of an item. The step that appends the item sets it, so ids grow in the order of the list."""
 
     __slots__ = ("id",)
 
     def __init__(self) -> None:
-        self.id = -1
+        self.id: int = -1
 
 
 def _notice(text: str) -> _Content:

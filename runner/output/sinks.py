@@ -1,8 +1,8 @@
 """Where an emitter's events go: a callback, the link to the kernel, or a descriptor.
 
 A sink has no lock and no queue: the emitter calls it from one thread at a time, and keeps what is not
-written yet. Writing is offered as an iterator made in C, so that the emitter can make a system call and
-note what it has done without a bytecode in between.
+written yet. A sink writes through an iterator made in C, so that the emitter can make a system call and
+record its result without a bytecode in between.
 """
 
 import os
@@ -19,24 +19,24 @@ import msgspec
 from ...protocol import link
 from ...protocol.events import OutputAppended, OutputReplaced
 from ...protocol.notebook import Item
-from . import encoding as encodable
+from .encoding import encode
 
 
 class Sink(Protocol):
-    """Where emitted things go. Everything here is called under the emitter's lock only."""
+    """Encodes and writes what an emitter sends. The emitter calls every method under its lock."""
 
     def encode(self, *events: Any) -> Any:
         """Return `events`, in the order of the wire, in the form that is written; never raises.
 
-        May be called again for the same events if a signal handler raises.
+        It is called again for the same events if a signal handler raises.
         """
         ...
 
     def join(self, entries: list[Any]) -> Sequence[Any]:
-        """Return what is to be written for encoded `entries`, as segments that have a length."""
+        """Return what is to be written for encoded `entries`, as segments with a length."""
         ...
 
-    def writing(self, segment: Any, start: int) -> Iterable[int]:
+    def write_iterator(self, segment: Any, start: int) -> Iterable[int]:
         """Return an iterator written in C that, consumed, writes from `start` and yields how much.
 
         Raises (when consumed): BlockingIOError if the descriptor is full and does not block.
@@ -44,22 +44,22 @@ class Sink(Protocol):
         ...
 
     def wait(self) -> None:
-        """Return when writing is possible again."""
+        """Wait until writing is possible again."""
         ...
 
-    def in_child(self) -> "Sink":
-        """Return what takes the place of this sink in the child of a fork."""
+    def after_fork(self) -> "Sink":
+        """Return the sink to use instead of this one in the child of a fork."""
         ...
 
 
 class EventWithDescriptor:
-    """An event that a file descriptor travels with over the link; it is closed here when that is done."""
+    """An event that takes a file descriptor along over the link; this process's copy is closed after that."""
 
     __slots__ = ("descriptor", "event")
 
     def __init__(self, event: Any, descriptor: int) -> None:
-        self.event = event
-        self.descriptor = descriptor
+        self.event: Any = event
+        self.descriptor: int = descriptor
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -68,7 +68,7 @@ class EventWithDescriptor:
 class CallbackSink:
     """Calls `callback` with each event, at most once; output items are decoded copies.
 
-    What `callback` raises reaches whoever emits at that moment.
+    What `callback` raises reaches the caller that emits at that moment.
     """
 
     def __init__(self, callback: Callable[[Any], object]) -> None:
@@ -80,21 +80,21 @@ class CallbackSink:
     def join(self, entries: list[Any]) -> Sequence[Any]:
         return entries
 
-    def writing(self, segment: Any, start: int) -> Iterator[int]:
+    def write_iterator(self, segment: Any, start: int) -> Iterator[int]:
         for event in segment[start:]:
-            # Counted before it is delivered: an exception must not deliver it again.
+            # Counted before the call: after an exception the event must not be delivered again.
             yield 1
             self._callback(event)
 
     def wait(self) -> None:
         raise NotImplementedError
 
-    def in_child(self) -> Sink:
+    def after_fork(self) -> Sink:
         return self
 
 
 class LinkSink:
-    """Writes events, answers and reports as frames to `connection`, whose other end the kernel holds."""
+    """Writes events, replies and reports as frames to `connection`, whose other end the kernel holds."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -103,23 +103,23 @@ class LinkSink:
     def encode(self, *events: Any) -> bytes:
         if len(events) == 1:
             if type(events[0]) is EventWithDescriptor:
-                return _FrameWithDescriptor(link.frame(encodable.encode(events[0].event)), events[0])
-            return link.frame(encodable.encode(events[0]))
-        return b"".join([link.frame(encodable.encode(event)) for event in events])
+                return _FrameWithDescriptor(link.frame(encode(events[0].event)), events[0])
+            return link.frame(encode(events[0]))
+        return b"".join([link.frame(encode(event)) for event in events])
 
     def join(self, entries: list[Any]) -> Sequence[Any]:
         if len(entries) == 1:
             return entries
         if _FrameWithDescriptor not in map(type, entries):
             return (b"".join(entries),)
-        # The descriptor is to arrive with the first byte of its frame, so nothing is joined with that.
+        # A descriptor must arrive with the first byte of its frame, so that frame is not joined to others.
         segments: list[bytes] = []
         for special, group in groupby(entries, _has_descriptor):
             frames = list(group)
             segments += frames if special else [b"".join(frames)]
         return segments
 
-    def writing(self, segment: Any, start: int) -> Iterator[int]:
+    def write_iterator(self, segment: Any, start: int) -> Iterator[int]:
         if start:
             return map(self._send, (memoryview(segment)[start:],))
         if type(segment) is _FrameWithDescriptor:
@@ -134,14 +134,14 @@ class LinkSink:
     def wait(self) -> None:
         _wait_writable(self._connection.fileno())
 
-    def in_child(self) -> Sink:
-        """Close the child's copy: the kernel is to see the end of the link when the runner ends."""
+    def after_fork(self) -> Sink:
+        """Close the child's copy, so that the link ends for the kernel when the runner ends."""
         self._connection.close()
         return _TextSink(1)
 
 
 class _FrameWithDescriptor(bytes):
-    """The frame of an event with a descriptor, which stays open as long as this is there."""
+    """The frame of an event with a descriptor, which stays open as long as this object lives."""
 
     source: EventWithDescriptor
 
@@ -167,24 +167,24 @@ class PipeSink:
     def join(self, entries: list[bytes]) -> Sequence[bytes]:
         return entries if len(entries) == 1 else (b"".join(entries),)
 
-    def writing(self, segment: bytes, start: int) -> Iterator[int]:
+    def write_iterator(self, segment: bytes, start: int) -> Iterator[int]:
         return map(os.write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
 
     def wait(self) -> None:
         _wait_writable(self._fd)
 
-    def in_child(self) -> Sink:
+    def after_fork(self) -> Sink:
         return self
 
 
 class _TextSink(PipeSink):
-    """Writes the text of output items, for a process that has no kernel."""
+    """Writes the text of output items, for a process without a kernel."""
 
     def encode(self, *events: Any) -> bytes:
-        return b"".join([_text(e) for e in events if isinstance(e, (OutputAppended, OutputReplaced))])
+        return b"".join([_plain_text(e) for e in events if isinstance(e, (OutputAppended, OutputReplaced))])
 
 
-def _text(event: Any) -> bytes:
+def _plain_text(event: Any) -> bytes:
     text = _as_received(event).item.data.get("text/plain", "")
     return f"{text}\n".encode("utf-8", "backslashreplace")
 
@@ -196,13 +196,13 @@ def _wait_writable(fd: int) -> None:
 
 
 def _as_received(event: Any) -> Any:
-    """Return `event` as a frontend gets it: its items are encoded, and are decoded copies here."""
+    """Return `event` as a frontend receives it: an encoded item becomes a decoded copy."""
     if isinstance(event, (OutputAppended, OutputReplaced)):
-        return _output_decoder().decode(encodable.encode(event))
+        return _output_decoder().decode(encode(event))
     return event
 
 
 @cache
 def _output_decoder() -> Any:
-    # Takes milliseconds to make, and a runner has no use for it.
+    # Made on first use: it takes milliseconds, and a runner does not need it.
     return msgspec.msgpack.Decoder(OutputAppended[Item] | OutputReplaced[Item])

@@ -1,4 +1,4 @@
-"""What threads print belongs to the cell that has started them; it can be shown as output or captured."""
+"""What threads print belongs to the cell that started them; it can be shown as output or captured."""
 
 # %% imports
 import sys

@@ -1,4 +1,4 @@
-"""Threads write to the output of the cell that has started them, at the same time."""
+"""Threads write to the output of the cell that started them, at the same time."""
 
 # %% imports
 import threading
@@ -34,7 +34,7 @@ for _thread in _threads:
     _thread.join()
 
 # %% three threads replace everything
-# Each replaces all that is there, so one item is left, of whoever was last.
+# Each replaces everything, so one item is left, from the thread that was last.
 def _replace(letter):
     for number in range(10):
         cw.output.replace(f"{letter}{number}")

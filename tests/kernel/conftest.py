@@ -1,12 +1,10 @@
-"""A kernel in its own process and a frontend of bare ZeroMQ, for tests of the kernel's end alone."""
+"""A kernel process and a frontend of bare ZeroMQ, for tests of the kernel without the client."""
 
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,8 @@ from cellwire.protocol.connection import Connection, KeyPair, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.notebook import Notebook
 from cellwire.protocol.reducer import apply
+from support.bare_frontend import open_dealer
 
-#: Seconds within which everything in these tests happens.
-LIMIT = 20.0
 STAND_IN = [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py"))]
 _START = "import sys; from cellwire.kernel.__main__ import main; sys.exit(main({command!r}))"
 _events = msgspec.msgpack.Decoder(Event)
@@ -44,12 +41,12 @@ class Kernel:
         self.process.stdin.flush()
         self.connection = msgspec.json.decode(self.process.stdout.readline(), type=Connection)
 
-    def wait(self, seconds: float = LIMIT) -> int:
-        """Return the exit status."""
-        return self.process.wait(seconds)
+    def wait(self) -> int:
+        """Return the exit status once the process has ended."""
+        return self.process.wait()
 
     def close(self) -> None:
-        """End the process, by force if it has to be."""
+        """End the process, by force if necessary."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -63,18 +60,11 @@ class Kernel:
 
 
 class Frontend:
-    """One DEALER that applies what it is sent; everything it waits for is bounded in time."""
+    """One DEALER that applies the events sent to it."""
 
     def __init__(self, connection: Connection, keys: KeyPair | None = None, *, hello: bool = True) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        keys = keys or connection.client
-        if keys is not None:
-            self.socket.curve_serverkey = connection.server_key.encode()
-            self.socket.curve_publickey = keys.public.encode()
-            self.socket.curve_secretkey = keys.secret.encode()
-        self.socket.connect(connection.endpoint)
+        self.socket = open_dealer(self.context, connection, keys or connection.client)
         self.notebook = Notebook()
         self.seq = 0
         self.events: list[Any] = []
@@ -97,33 +87,32 @@ class Frontend:
         self.send(kind(id, *arguments))
         return id
 
-    def ask(self, kind: Any, *arguments: Any, seconds: float = LIMIT) -> Any:
-        """Send a request and return its answer."""
-        return self.answer(self.post(kind, *arguments), seconds)
+    def ask(self, kind: Any, *arguments: Any) -> Any:
+        """Send a request and return its reply."""
+        return self.reply_to(self.post(kind, *arguments))
 
-    def answer(self, id: str, seconds: float = LIMIT) -> Any:
-        """Return the answer to a request."""
-        self.until(lambda: id in self.replies, seconds)
+    def reply_to(self, id: str) -> Any:
+        """Return the reply to a request."""
+        self.until(lambda: id in self.replies)
         return self.replies.pop(id)
 
-    def until_answer(self, kind: Any, condition: Callable[[Any], bool], seconds: float = LIMIT) -> Any:
-        """Ask again until the answer is as `condition` wants it."""
-        deadline = time.monotonic() + seconds
-        while not condition(answer := self.ask(kind)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {seconds} s; the last answer is {answer}")
-        return answer
+    def until_reply(self, kind: Any, condition: Callable[[Any], bool]) -> Any:
+        """Repeat a request until `condition` holds for the reply, and return that."""
+        while not condition(reply := self.ask(kind)):
+            pass
+        return reply
 
-    def until(self, condition: Any, seconds: float = LIMIT) -> None:
+    def until(self, condition: Any) -> None:
         """Receive until `condition` holds."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            left = deadline - time.monotonic()
-            if left <= 0 or not self.socket.poll(left * 1000):
-                raise TimeoutError(f"not within {seconds} s; last events {self.events[-3:]}")
-            self.take(self.socket.recv_multipart())
+        try:
+            while not condition():
+                self.take(self.socket.recv_multipart())
+        except TimeoutError as error:
+            error.add_note(f"the last events are {self.events[-3:]}")
+            raise
 
     def take(self, frames: list[bytes]) -> None:
+        """Apply a message of events, or keep a reply."""
         message = msgspec.msgpack.decode(frames[0], type=m.FromKernel)
         if not isinstance(message, m.Batch | m.Snapshot):
             self.replies[message.id] = message
@@ -145,26 +134,25 @@ class Frontend:
             self.send(m.Acknowledge(self.received))
 
     def apply_pending(self) -> None:
-        """Receive until everything is there that the kernel has at this moment."""
+        """Receive every event that the kernel has at this moment."""
         seq = self.ask(m.Ping).seq
         self.until(lambda: self.seq >= seq)
 
     def settle(self) -> None:
-        """Receive until no run is waiting or in progress, and everything is there."""
-        self.until_answer(m.Statistics, lambda answer: not answer.queued_runs)
+        """Receive until no run is waiting or in progress, and all events are there."""
+        self.until_reply(m.Statistics, lambda reply: not reply.queued_runs)
         self.apply_pending()
 
     def take_what_is_there(self) -> None:
-        """Receive until nothing is there, without waiting."""
+        """Receive what has arrived, without waiting."""
         while self.socket.poll(0):
             self.take(self.socket.recv_multipart())
 
     def greet_again(self) -> Any:
-        """Open the session anew from the state that is held, and return the answer."""
+        """Send `Hello` again with the state that this frontend holds, and return the reply."""
         id = self.post(m.Hello, m.PROTOCOL, "", self.welcome.epoch, self.seq)
         while id not in self.replies:
-            # What comes before the answer belongs to the session before and need not continue the state.
-            assert self.socket.poll(LIMIT * 1000)
+            # Events that arrive before the reply were sent before the `Hello` and may leave a gap.
             frames = self.socket.recv_multipart()
             if b"Welcome" in frames[0][:20]:
                 self.take(frames)
@@ -172,17 +160,18 @@ class Frontend:
         return self.replies.pop(id)
 
     def run(self, source: str, cell: str = "a") -> int:
-        """Run one cell and return the number of the run, at once."""
+        """Submit a run of one cell and return its number."""
         queued = self.ask(m.RunCells, [m.Cell(cell, source)])
         assert isinstance(queued, m.RunQueued), queued
         return queued.run
 
-    def finish(self, run: int, seconds: float = LIMIT) -> Any:
-        """Return the `RunFinished` of a run."""
-        self.until(lambda: self.finished(run) is not None, seconds)
+    def finish(self, run: int) -> Any:
+        """Return the `RunFinished` of a run once it has come."""
+        self.until(lambda: self.finished(run) is not None)
         return self.finished(run)
 
     def finished(self, run: int) -> Any:
+        """Return the `RunFinished` of a run; `None` if it has not come."""
         for event in reversed(self.events):
             if type(event).__name__ == "RunFinished" and event.run == run:
                 return event
@@ -199,7 +188,7 @@ class Frontend:
 
 @pytest.fixture
 def launch() -> Iterator[Callable[..., Kernel]]:
-    """Return a function that starts a kernel, with the stand-in as its runner unless told otherwise."""
+    """Return a function that starts a kernel; its runner is the stand-in unless `command` says otherwise."""
     with contextlib.ExitStack() as stack:
 
         def start(command: Sequence[str] | None = STAND_IN, **settings: Any) -> Kernel:
@@ -221,34 +210,3 @@ def attach() -> Iterator[Callable[..., Frontend]]:
             return opened
 
         yield connect
-
-
-@pytest.fixture
-def process_is_alive() -> Callable[[int], bool]:
-    """Return a function that says whether a process runs."""
-    return is_alive
-
-
-@pytest.fixture
-def wait_until_gone() -> Callable[..., None]:
-    """Return a function that returns when a process has ended, and fails when it does not."""
-    return wait_for_end
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for_end(pid: int, seconds: float = LIMIT) -> None:
-    """Return when a process has ended; zombies of nobody count as ended."""
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            raise TimeoutError(f"process {pid} is still there after {seconds} s")
-        os.sched_yield()

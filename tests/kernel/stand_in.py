@@ -1,7 +1,7 @@
 """A runner of one page: speaks the link, executes each cell's source as it comes, knows no graph.
 
-For faults and timings that the real one goes out of its way to avoid. A cell's source sees `emit`,
-`write`, `mark`, `run`, `cell` and this module's imports. It answers probes between runs only.
+For faults and timings that the real runner avoids. A cell's source sees `emit`, `write`, `mark`, `run`,
+`cell` and this module's imports. Probes are answered between runs only.
 """
 
 import array
@@ -54,9 +54,9 @@ class StandIn:
                 if not data:
                     return
                 for frame in key.data.feed(data):
-                    self.carry_out(msgspec.msgpack.decode(frame, type=link.Instruction | link.Control))
+                    self.handle(msgspec.msgpack.decode(frame, type=link.Instruction | link.Control))
 
-    def carry_out(self, instruction: link.Instruction | link.Control) -> None:
+    def handle(self, instruction: link.Instruction | link.Control) -> None:
         match instruction:
             case link.Configure(generation=generation):
                 self.configuration = instruction

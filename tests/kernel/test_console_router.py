@@ -1,4 +1,4 @@
-"""Whose console text is, when its time has come, and how much of it is kept."""
+"""Which cell console text belongs to, when it is logged, and how much of it is kept."""
 
 import pytest
 from cellwire.kernel.console_router import ConsoleRouter
@@ -10,7 +10,7 @@ from cellwire.protocol.messages import RunStale
 
 
 class Desk:
-    """Console text over a record in which cell `a` is known and run 1 is in progress."""
+    """Console text over a store in which cell `a` is known and run 1 is in progress."""
 
     def __init__(self, cap: int = 10_000) -> None:
         self.store = Store("epoch", 1 << 20)
@@ -45,7 +45,7 @@ def test_text_of_the_current_run_is_logged(desk: Desk):
     assert desk.store.log.last == seq + 1
 
 
-def test_text_that_belongs_to_no_cell_is_the_notebooks(desk: Desk):
+def test_text_of_no_cell_belongs_to_the_notebook(desk: Desk):
     desk.text.write("", 7, "stderr", "lost")
     assert desk.store.notebook.console.text("stderr") == "lost"
 
@@ -78,14 +78,14 @@ def test_text_of_a_run_that_is_over_is_not_logged(desk: Desk):
     assert not desk.text._held
 
 
-def test_what_is_held_for_a_run_is_forgotten_when_the_run_has_finished(desk: Desk):
+def test_text_held_for_a_run_is_forgotten_when_the_run_has_finished(desk: Desk):
     desk.text.write("a", 1, "stdout", "never")
     desk.finish(1)
     assert not desk.text._held
     assert desk.text._held_chars == 0
 
 
-def test_what_is_held_is_bounded(desk: Desk):
+def test_held_text_is_bounded(desk: Desk):
     for _ in range(100):
         desk.text.write("a", -1, "stdout", "x" * 1000)
     assert desk.text._held_chars <= 10_000
@@ -109,7 +109,7 @@ def test_a_clear_that_is_held_keeps_its_place(desk: Desk):
     assert desk.read() == "after"
 
 
-def test_the_oldest_text_goes_when_the_cap_is_reached_and_is_counted():
+def test_the_oldest_text_is_trimmed_at_the_cap_and_counted():
     desk = Desk(cap=1000)
     desk.start()
     for number in range(500):
@@ -129,7 +129,7 @@ def test_one_text_larger_than_the_cap_keeps_its_end():
     assert len(desk.read()) <= 1000
 
 
-def test_the_cap_holds_for_each_run_anew():
+def test_the_cap_holds_for_each_run_separately():
     desk = Desk(cap=1000)
     desk.start()
     desk.text.write("a", 1, "stdout", "x" * 900)

@@ -1,4 +1,4 @@
-"""What the kernel says of itself."""
+"""What the kernel reports about itself."""
 
 import os
 
@@ -13,13 +13,13 @@ def test_a_line_is_written_where_it_can_be():
     os.close(writing)
 
 
-def test_a_full_pipe_loses_the_line_and_holds_nobody_up():
+def test_a_full_pipe_loses_the_line_and_does_not_block():
     reading, writing = os.pipe()
     for _ in range(10_000):
         report("x" * 100, writing)
     assert os.get_blocking(writing), "the mode is the launcher's business"
     os.close(reading)
-    report("nobody reads", writing)
+    report("there is no reader", writing)
     os.close(writing)
     report("it is closed", writing)
 

@@ -1,4 +1,4 @@
-"""Messages put together around encoded events, read by a decoder that knows nothing of that."""
+"""Messages built around encoded events, read by an ordinary decoder."""
 
 import msgspec
 import pytest

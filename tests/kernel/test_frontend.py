@@ -72,7 +72,7 @@ def pump(frontend: Frontend, store: Store, now: float = 0.0) -> None:
         pass
 
 
-def test_a_frontend_that_holds_the_present_state_is_sent_what_happens_next(frontend, store, socket):
+def test_a_frontend_that_holds_the_current_state_is_sent_what_happens_next(frontend, store, socket):
     accept(store, 2)
     pump(frontend, store)
     assert socket.messages == [Batch(2, [e.RunAccepted(0), e.RunAccepted(1)])]
@@ -137,7 +137,7 @@ def test_acknowledging_more_than_was_sent_or_less_than_before_changes_nothing(fr
     assert frontend.acknowledged == socket.bytes
 
 
-def test_a_frontend_that_falls_off_the_log_is_sent_the_state(socket):
+def test_a_frontend_that_falls_behind_the_log_is_sent_the_state(socket):
     store = Store("epoch", 2000)
     frontend = Frontend(b"frontend", "control", "test", LIMITS, socket.send)
     frontend.open(store, "epoch", 0)
@@ -185,10 +185,22 @@ def test_replies_go_ahead_of_events_that_were_refused(frontend, store, socket):
     assert socket.messages == [Done("first"), Done("second"), Batch(2, [e.RunAccepted(0)])]
 
 
-def test_too_many_replies_that_nobody_reads_are_refused(frontend, socket):
+def test_too_many_unread_replies_are_refused(frontend, socket):
     socket.room = 0
     done = (msgspec.msgpack.encode(Done("x")),)
     assert sum(frontend.reply(done) for _ in range(2000)) == 1024
+
+
+def test_a_dropped_frontend_is_sent_its_notice_and_nothing_else(frontend, store, socket):
+    socket.room = 0
+    accept(store, 3)
+    pump(frontend, store)
+    frontend.reply((msgspec.msgpack.encode(Done("lost")),))
+    frontend.drop((msgspec.msgpack.encode(Done("notice")),))
+    assert not frontend.flush()
+    socket.room = 10
+    assert frontend.flush()
+    assert socket.messages == [Done("notice")]
 
 
 def test_a_full_window_counts_from_when_it_was_full_until_an_acknowledgement(frontend, store, socket):
@@ -211,7 +223,7 @@ def test_a_socket_that_refuses_counts_as_a_full_window(frontend, store, socket):
     assert frontend.full_since is None
 
 
-def test_greeting_again_forgets_what_was_under_way(frontend, store, socket):
+def test_a_second_hello_forgets_the_events_under_way(frontend, store, socket):
     socket.room = 0
     accept(store, 3)
     pump(frontend, store)

@@ -2,15 +2,15 @@
 
 import os
 import signal
-import time
 
 import msgspec
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
-#: Holds the interpreter's lock for ever.
+#: Holds the interpreter's lock until the process is killed.
 HOLD = "import ctypes; ctypes.PyDLL(None).pause()"
 
 THREADS = """
@@ -28,6 +28,26 @@ def append(thread):
 threads = [threading.Thread(target=append, args=(thread,)) for thread in range(16)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
+"""
+
+#: Sixteen threads that append until they are interrupted.
+ENDLESS = """
+import threading
+import cellwire as cw
+
+ended = threading.Event()
+
+def append():
+    while not ended.is_set():
+        cw.output.append("here").remove()
+
+threads = [threading.Thread(target=append) for _ in range(16)]
+for thread in threads: thread.start()
+try:
+    ended.wait()
+finally:
+    ended.set()
+    for thread in threads: thread.join()
 """
 
 
@@ -72,21 +92,17 @@ def test_sixteen_threads_leave_every_replica_equal(kernel, frontend, attach):
     assert len(frontend.notebook.cells["a"].outputs) == 16 * 900
 
 
-def test_pings_stay_fast_while_sixteen_threads_append(frontend):
-    def median_wait() -> float:
-        run = frontend.run(THREADS)
-        waits = []
-        while frontend.finished(run) is None:
-            before = time.perf_counter()
-            frontend.ask(m.Ping)
-            waits.append(time.perf_counter() - before)
-        return sorted(waits)[len(waits) // 2]
-
-    # A machine that is busy with other things may hold all of them up for a while.
-    assert any(median_wait() < 0.05 for _ in range(5))
+def test_pings_are_answered_while_sixteen_threads_append(frontend):
+    run = started(frontend, ENDLESS)
+    frontend.until(lambda: frontend.of(e.OutputAppended))
+    first = frontend.ask(m.Ping).seq
+    frontend.until_reply(m.Ping, lambda pong: pong.seq > first + 1000)
+    assert frontend.finished(run) is None
+    frontend.ask(m.Interrupt)
+    assert frontend.finish(run).status == "interrupted"
 
 
-def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
+def test_printed_text_comes_before_the_end_of_the_cell(frontend):
     run = frontend.run("print('x' * 1_000_000)")
     frontend.finish(run)
     events = frontend.events
@@ -97,24 +113,17 @@ def test_what_was_printed_stands_before_the_end_of_the_cell(frontend):
 
 
 @pytest.mark.parametrize(
-    ("source", "seconds"),
+    "source",
     [
-        ("while True: pass", 0.3),
-        ("import time; time.sleep(60)", 0.3),
-        # `subprocess.run` itself gives its child a quarter of a second.
-        ("import subprocess; subprocess.run(['sleep', '60'])", 0.6),
+        "while True: pass",
+        "import time; time.sleep(3600)",
+        "import subprocess; subprocess.run(['sleep', '3600'])",
     ],
 )
-def test_an_interrupt_ends_what_runs_at_once(frontend, source, seconds):
-    def seconds_taken() -> float:
-        run = started(frontend, source)
-        before = time.monotonic()
-        frontend.ask(m.Interrupt)
-        assert frontend.finish(run).status == "interrupted"
-        return time.monotonic() - before
-
-    # A machine that is busy with other things may hold up one of them, or two.
-    assert any(seconds_taken() < seconds for _ in range(5))
+def test_an_interrupt_ends_a_run_whatever_it_is_doing(frontend, source):
+    run = started(frontend, source)
+    frontend.ask(m.Interrupt)
+    assert frontend.finish(run).status == "interrupted"
 
 
 def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, attach):
@@ -122,10 +131,8 @@ def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, atta
     frontend.finish(frontend.run("'kept'", "before"))
     run = started(frontend, HOLD)
     frontend.until(lambda: frontend.notebook.runner.condition == "unresponsive")
-    before = time.monotonic()
     frontend.ask(m.RestartRunner)
     frontend.until(lambda: frontend.notebook.runner.generation == 2)
-    assert time.monotonic() - before < 2
     assert frontend.finish(run).status == "error"
     cell = frontend.notebook.cells["before"]
     assert (cell.outputs[0].data["text/plain"], cell.stale) == ("'kept'", True)
@@ -140,7 +147,7 @@ def test_a_runner_that_holds_the_gil_is_noticed_and_can_be_replaced(launch, atta
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
     ],
 )
-def test_the_last_print_before_a_death_is_there(frontend, source, words):
+def test_the_last_print_before_a_death_is_not_lost(frontend, source, words):
     run = frontend.run(f"print('last words')\n{source}")
     assert frontend.finish(run).status == "error"
     frontend.until(lambda: frontend.notebook.runner.condition == "dead")
@@ -149,21 +156,21 @@ def test_the_last_print_before_a_death_is_there(frontend, source, words):
 
 
 @pytest.mark.parametrize("source", ["while True: pass", HOLD, "import os\nos.fork()\nwhile True: pass"])
-def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source, wait_until_gone):
-    spawn = "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)"
+def test_nothing_survives_a_kernel_that_is_killed(kernel, frontend, source):
+    spawn = "import subprocess\nprint(subprocess.Popen(['sleep', '3600']).pid, flush=True)"
     started(frontend, f"{spawn}\n{source}")
     frontend.until(lambda: frontend.of(e.ConsoleWritten))
     child = int(frontend.of(e.ConsoleWritten)[0].text)
     os.kill(kernel.process.pid, signal.SIGKILL)
-    kernel.wait(5)
-    wait_until_gone(frontend.notebook.runner.pid, 1)
-    wait_until_gone(child, 1)
+    kernel.wait()
+    wait_until_gone(frontend.notebook.runner.pid)
+    wait_until_gone(child)
 
 
-def test_shutdown_ends_the_runner_in_order(kernel, frontend, wait_until_gone):
+def test_shutdown_lets_the_runner_exit_normally(kernel, frontend):
     frontend.finish(frontend.run("import atexit; atexit.register(print, 'goodbye', flush=True)"))
     frontend.ask(m.Shutdown)
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
+    assert kernel.wait() == 0
     assert "goodbye" in "".join(event.text for event in frontend.of(e.ConsoleWritten))
-    wait_until_gone(frontend.notebook.runner.pid, 1)
+    wait_until_gone(frontend.notebook.runner.pid)

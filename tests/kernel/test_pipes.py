@@ -1,4 +1,4 @@
-"""Console pipes: real pipes, a loop that is driven by hand."""
+"""Console pipes: real pipes, and a loop that the test drives."""
 
 import os
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Console:
         return self.store.notebook.cells[cell].console.text()
 
     def turn(self) -> None:
-        """Go round the loop for what is ready, until no pipe rests."""
+        """Run rounds of the loop until no pipe rests."""
 
         def stop() -> float:
             if any(pipe.resting for pipe in self.pipes._marked):
@@ -87,7 +87,7 @@ def test_text_before_any_marker_belongs_to_no_cell(console: Console):
     assert console.store.notebook.console.text() == "starting"
 
 
-def test_a_marker_says_whose_the_following_text_is(console: Console):
+def test_a_marker_names_the_cell_of_the_text_after_it(console: Console):
     console.write(Marker("cell", "a", 1), b"one", Marker("cell", "b", 1), b"two", Marker("cell"), b"none")
     assert console.read("a") == "one"
     assert console.read("b") == "two"
@@ -123,7 +123,7 @@ def test_pieces_of_one_run_in_one_read_become_one_event(console: Console):
     assert console.store.log.last == seq + 1
 
 
-def test_a_character_cut_by_a_read_waits_for_its_rest(console: Console):
+def test_a_character_split_by_a_read_waits_for_its_rest(console: Console):
     euro = "€".encode()
     console.write(Marker("cell", "a", 1), b"1" + euro[:1])
     assert console.read("a") == "1"
@@ -132,12 +132,12 @@ def test_a_character_cut_by_a_read_waits_for_its_rest(console: Console):
     assert console.read("b") == "other"
 
 
-def test_bytes_that_are_no_text_are_replaced(console: Console):
+def test_bytes_that_are_not_text_are_replaced(console: Console):
     console.write(Marker("cell", "a", 1), b"\xff\xfe ok")
     assert console.read("a") == "�� ok"
 
 
-def test_what_is_left_at_the_end_is_passed_on(console: Console):
+def test_text_that_is_left_at_the_end_is_passed_on(console: Console):
     console.write(Marker("cell", "a", 1), b"last words " + "€".encode()[:2])
     os.close(console.out)
     console.pipes.finish()
@@ -157,7 +157,7 @@ def test_more_than_a_pipe_holds_is_read_in_several_turns(console: Console):
     assert len(console.read("a")) == 480_000
 
 
-def test_a_pipe_that_rests_is_read_where_a_cell_ends(console: Console):
+def test_a_pipe_that_rests_is_read_when_a_cell_ends(console: Console):
     console.write(Marker("cell", "a", 1), b"one ")
     console.loop._running = True
     console.loop.run(lambda: console.loop.stop() or 0.0)
@@ -166,7 +166,7 @@ def test_a_pipe_that_rests_is_read_where_a_cell_ends(console: Console):
     assert console.read("a") == "one two"
 
 
-def test_a_childs_text_comes_after_what_stood_before_it_was_started(console: Console):
+def test_a_childs_text_comes_after_what_was_written_before_its_start(console: Console):
     child = console.child(1)
     os.write(child, b"child ")
     console.turn()
@@ -177,7 +177,7 @@ def test_a_childs_text_comes_after_what_stood_before_it_was_started(console: Con
     assert console.read("a") == "before child "
 
 
-def test_a_childs_text_comes_before_what_was_written_after_it_ended(console: Console):
+def test_a_childs_text_comes_before_what_was_written_after_its_end(console: Console):
     child = console.child(1)
     console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1))
     os.write(child, b"child ")
@@ -195,7 +195,7 @@ def test_a_child_stays_with_its_cell_although_another_one_runs(console: Console)
     assert console.read("b") == "b's "
 
 
-def test_a_marker_waits_for_the_pipe_that_the_link_is_to_bring(console: Console):
+def test_a_marker_waits_for_the_pipe_that_comes_over_the_link(console: Console):
     console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1))
     console.write(Marker("pipe_drained", pipe=1), b"after")
     assert console.read("a") == "before "
@@ -208,7 +208,7 @@ def test_a_marker_waits_for_the_pipe_that_the_link_is_to_bring(console: Console)
     assert console.read("a") == "before child after"
 
 
-def test_a_pipe_that_never_comes_holds_nothing_up(console: Console):
+def test_a_pipe_that_never_comes_does_not_hold_text_up(console: Console):
     console.write(Marker("cell", "a", 1), b"before ", Marker("pipe_opened", pipe=1), b"after")
     assert console.read("a") == "before "
     console.pipes.link_is_empty()
@@ -218,7 +218,7 @@ def test_a_pipe_that_never_comes_holds_nothing_up(console: Console):
     assert console.read("a") == "before after more"
 
 
-def test_a_pipe_that_comes_late_is_read_all_the_same(console: Console):
+def test_a_pipe_that_comes_late_is_still_read(console: Console):
     console.write(Marker("pipe_opened", pipe=1))
     console.pipes.drain()
     console.pipes.link_is_empty()

@@ -1,4 +1,4 @@
-"""What frontends ask for, against a kernel process with a stand-in for its runner."""
+"""What frontends request, against a kernel process with a stand-in for its runner."""
 
 import os
 import random
@@ -38,46 +38,46 @@ def test_a_run_is_accepted_at_once_and_its_end_is_an_event(frontend):
     assert frontend.notebook.idle
 
 
-def test_runs_are_carried_out_one_after_the_other(frontend):
+def test_runs_are_executed_one_after_the_other(frontend):
     runs = [frontend.run(f"write('{number}')", f"cell {number}") for number in range(20)]
     frontend.finish(runs[-1])
     assert [event.run for event in frontend.of(e.RunFinished)] == runs
     assert [event.run for event in frontend.of(e.CellStarted)] == runs
 
 
-def test_a_request_repeated_with_the_same_id_is_not_carried_out_twice(frontend):
+def test_a_request_repeated_with_the_same_id_is_handled_once(frontend):
     request = m.RunCells("the-id", [m.Cell("a", "write('once')")])
     frontend.send(request)
-    first = frontend.answer("the-id")
+    first = frontend.reply_to("the-id")
     frontend.finish(first.run)
     frontend.send(request)
-    assert frontend.answer("the-id") == first
+    assert frontend.reply_to("the-id") == first
     frontend.finish(frontend.run("1", "b"))
     assert frontend.notebook.cells["a"].console.text() == "once"
     assert len(frontend.of(e.RunAccepted)) == 2
 
 
-def test_an_id_that_another_request_has_had_is_refused(frontend):
+def test_an_id_that_another_request_had_is_refused(frontend):
     frontend.send(m.RunCells("the-id", [m.Cell("a", "1")]))
-    frontend.answer("the-id")
+    frontend.reply_to("the-id")
     frontend.send(m.Interrupt("the-id"))
-    assert frontend.answer("the-id").code == "invalid"
+    assert frontend.reply_to("the-id").code == "invalid"
 
 
 def test_a_refused_request_may_be_tried_again_with_the_same_id(kernel, attach):
     frontend = attach(kernel, hello=False)
     request = m.RunCells("the-id", [m.Cell("a", "1")])
     frontend.send(request)
-    assert frontend.answer("the-id").code == "not_greeted"
+    assert frontend.reply_to("the-id").code == "not_greeted"
     assert isinstance(frontend.ask(m.Hello), m.Welcome)
     frontend.send(request)
-    assert isinstance(frontend.answer("the-id"), m.RunQueued)
+    assert isinstance(frontend.reply_to("the-id"), m.RunQueued)
 
 
 def test_an_unknown_cell_is_refused_and_named(frontend):
     for request in (m.DeleteCells("1", ["ghost"]), m.ConfigureCells("2", ["ghost"], True)):
         frontend.send(request)
-        error = frontend.answer(request.id)
+        error = frontend.reply_to(request.id)
         assert error.code == "unknown_cell"
         assert "ghost" in error.message
 
@@ -97,11 +97,19 @@ def test_a_cell_is_known_as_soon_as_the_run_that_submits_it_is_accepted(frontend
 
 
 @pytest.mark.parametrize(
-    "cells", [[m.Cell("")], [m.Cell("x" * 2000)], [m.Cell("a"), m.Cell("a")]], ids=["empty", "long", "twice"]
+    ("cells", "message"),
+    [
+        ([m.Cell("")], "a cell id must not be empty"),
+        ([m.Cell("x" * 2000)], f"the id of the cell {'x' * 256!r}… has 2000 characters"),
+        ([m.Cell("a"), m.Cell("b"), m.Cell("b")], "cell 'b' is given twice"),
+    ],
+    ids=["empty", "long", "twice"],
 )
-def test_impossible_cell_ids_are_refused(frontend, cells):
-    assert frontend.ask(m.RunCells, cells).code == "invalid"
-    assert frontend.ask(m.SyncCells, cells).code == "invalid"
+def test_impossible_cell_ids_are_refused(frontend, cells, message):
+    for kind in (m.RunCells, m.SyncCells):
+        error = frontend.ask(kind, cells)
+        assert (error.code, error.message) == ("invalid", message)
+        assert error.hint
 
 
 def test_another_version_of_the_protocol_is_refused(kernel, attach):
@@ -111,23 +119,23 @@ def test_another_version_of_the_protocol_is_refused(kernel, attach):
     assert str(m.PROTOCOL) in error.message
 
 
-def test_before_hello_there_is_an_answer_to_a_ping_and_to_nothing_else(kernel, attach):
+def test_before_hello_a_ping_is_answered_and_nothing_else(kernel, attach):
     frontend = attach(kernel, hello=False)
     assert isinstance(frontend.ask(m.Ping), m.Pong)
     for kind in (m.Statistics, m.RunStale, m.Interrupt, m.RestartRunner, m.Shutdown, m.Variables):
         assert frontend.ask(kind).code == "not_greeted"
 
 
-def test_questions_are_answered_by_the_runner_with_the_frontends_own_id(frontend):
+def test_introspection_is_answered_by_the_runner_with_the_frontends_own_id(frontend):
     answer = frontend.ask(m.Complete, "x", 1)
     assert answer.items == [m.Completion("stand-in")]
 
 
-def test_questions_of_a_runner_that_dies_are_answered_with_an_error(frontend):
+def test_introspection_in_a_runner_that_dies_is_answered_with_an_error(frontend):
     run = frontend.run("while b'Complete' not in runner.control.recv(65536): pass\nos._exit(3)")
     frontend.until(lambda: frontend.of(e.CellStarted))
     id = frontend.post(m.Complete, "x", 1)
-    assert frontend.answer(id).code == "runner_unavailable"
+    assert frontend.reply_to(id).code == "runner_unavailable"
     assert frontend.finish(run).status == "error"
 
 
@@ -148,7 +156,7 @@ def test_the_first_answer_to_an_input_counts(kernel, frontend, attach):
     assert frontend.notebook.inputs == []
 
 
-def test_statistics_tell_about_the_kernel_and_its_frontends(kernel, frontend, attach):
+def test_statistics_describe_the_kernel_and_its_frontends(kernel, frontend, attach):
     other = attach(kernel)
     frontend.finish(frontend.run("1"))
     counters = frontend.ask(m.Statistics)
@@ -158,8 +166,8 @@ def test_statistics_tell_about_the_kernel_and_its_frontends(kernel, frontend, at
     assert counters.ring_events == counters.seq
     assert len(counters.sessions) == 2
     other.close()
-    # What has left is found out by sending to it, which ZeroMQ may accept until it has noticed.
-    frontend.until_answer(m.Statistics, lambda answer: len(answer.sessions) == 1)
+    # The kernel finds frontends that left by sending to them, which ZeroMQ accepts until it has noticed.
+    frontend.until_reply(m.Statistics, lambda reply: len(reply.sessions) == 1)
 
 
 def test_interrupt_stops_what_runs_and_drops_what_waits_and_nothing_after_it(frontend):
@@ -229,14 +237,14 @@ VALID = [
 )
 def test_what_does_not_decode_is_answered_where_an_id_can_be_read(frontend, frame, id, code):
     frontend.socket.send(frame)
-    reply = frontend.answer(id)
+    reply = frontend.reply_to(id)
     assert getattr(reply, "code", None) == code
     assert isinstance(frontend.ask(m.Ping), m.Pong)
 
 
 def test_messages_of_several_frames_are_malformed(frontend):
     frontend.socket.send_multipart([b"", encode(m.Ping("x"))])
-    assert frontend.answer("").code == "malformed"
+    assert frontend.reply_to("").code == "malformed"
 
 
 def test_mutated_frames_cost_nothing_but_their_answers(kernel, attach):
@@ -258,7 +266,7 @@ def test_mutated_frames_cost_nothing_but_their_answers(kernel, attach):
                     case _:
                         frame[place:place] = draw.randbytes(draw.randrange(1, 5))
             frontend.socket.send(frame)
-        # The answer to the last one comes last; all others are let go of.
+        # The reply to the ping comes last; all others are discarded.
         assert isinstance(frontend.ask(m.Ping), m.Pong)
         frontend.replies.clear()
         frontend.events.clear()

@@ -41,7 +41,6 @@ class Ends:
     def turn(self, until: Any) -> None:
         """Go round the loop until a condition holds."""
         self.loop._running = True
-        self.loop.later(5.0, self.loop.stop)
 
         def look() -> float:
             if until():
@@ -49,7 +48,6 @@ class Ends:
             return 0.01
 
         self.loop.run(look)
-        assert until()
 
 
 @pytest.fixture
@@ -100,7 +98,7 @@ def test_what_does_not_decode_is_counted_and_costs_nothing_else(ends, capfd):
     assert "does not decode" in capfd.readouterr().err
 
 
-def test_a_fault_in_taking_one_frame_does_not_lose_the_others(ends, capfd):
+def test_a_fault_in_handling_one_frame_does_not_lose_the_others(ends, capfd):
     taken: list[Any] = []
 
     def take(event: Any, encoded: bytes) -> None:
@@ -157,20 +155,20 @@ def test_writing_never_waits_for_the_runner(ends):
     assert ends.link.backlog == 0
 
 
-def test_the_end_of_the_link_is_told_once_it_is_read_empty(ends):
+def test_the_end_of_the_link_is_reported_once_everything_is_read(ends):
     ends.write(e.RunFinished(1))
     ends.theirs.close()
     ends.turn(lambda: ends.ended)
     assert ends.events == [e.RunFinished(1)]
 
 
-def test_a_length_that_cannot_be_is_the_end_of_the_link(ends):
+def test_an_impossible_length_ends_the_link(ends):
     ends.theirs.sendall(b"\xff\xff\xff\xff")
     ends.link.read()
     assert "claims" in ends.ended[0]
 
 
-def test_writing_to_a_runner_that_is_gone_is_no_fault(ends):
+def test_writing_to_a_runner_that_is_gone_is_not_a_fault(ends):
     ends.theirs.close()
     for number in range(10):
         ends.link.send(link.Probe(number))

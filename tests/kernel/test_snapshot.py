@@ -1,10 +1,10 @@
-"""A notebook as events that build it."""
+"""A notebook as the events that build it."""
 
 import tracemalloc
 from typing import Any
 
 import msgspec
-from cellwire.kernel.snapshot import Snapshot
+from cellwire.kernel.snapshot import SnapshotReader
 from cellwire.kernel.store import OpaqueItem, RunnerEvent, Store, encode
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellError, Item, Notebook
@@ -13,7 +13,7 @@ from cellwire.protocol.reducer import apply
 decode_event = msgspec.msgpack.Decoder(e.Event).decode
 
 
-def record(*events: Any) -> Store:
+def store(*events: Any) -> Store:
     made = Store("epoch", 1 << 20)
     add(made, *events)
     return made
@@ -29,7 +29,7 @@ def add(made: Store, *events: Any) -> None:
             made.add(event)
 
 
-def read(snapshot: Snapshot, limit: int = 1 << 16) -> list[bytes]:
+def read(snapshot: SnapshotReader, limit: int = 1 << 16) -> list[bytes]:
     encoded: list[bytes] = []
     while not snapshot.exhausted:
         part = snapshot.read(limit)
@@ -67,31 +67,31 @@ HISTORY = [
     e.CellFinished("a", 1, "error", 1.5, CellError("ValueError", "no")),
     e.CellsMarked(["b"]),
     e.CellsConfigured(["b"], True),
-    e.ConsoleWritten("", 0, "stderr", "nobody's\n"),
+    e.ConsoleWritten("", 0, "stderr", "no cell's\n"),
     e.ModeChanged("lazy"),
     e.InputRequested("q", "a", "name? ", True),
     e.RunAccepted(2),
 ]
 
 
-def test_a_snapshot_builds_the_notebook_that_the_events_have_built():
-    made = record(*HISTORY)
+def test_a_snapshot_builds_the_same_notebook_as_the_events():
+    made = store(*HISTORY)
     direct = Notebook()
     for event in HISTORY:
         apply(direct, decode_event(encode(event)))
-    encoded = read(Snapshot(made.notebook, made.log.last))
+    encoded = read(SnapshotReader(made.notebook, made.log.last))
     assert same(replica(encoded), direct)
 
 
 def test_a_snapshot_read_in_small_parts_is_the_same():
-    made = record(*HISTORY)
-    assert read(Snapshot(made.notebook, 1), 1) == read(Snapshot(made.notebook, 1))
+    made = store(*HISTORY)
+    assert read(SnapshotReader(made.notebook, 1), 1) == read(SnapshotReader(made.notebook, 1))
 
 
-def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
-    made = record(*HISTORY)
-    before = read(Snapshot(made.notebook, made.log.last))
-    snapshot = Snapshot(made.notebook, made.log.last)
+def test_a_snapshot_keeps_the_state_at_its_event_while_the_notebook_changes():
+    made = store(*HISTORY)
+    before = read(SnapshotReader(made.notebook, made.log.last))
+    snapshot = SnapshotReader(made.notebook, made.log.last)
     add(
         made,
         e.OutputAppended("a", 1, Item(3, {"text/plain": "3"})),
@@ -107,13 +107,13 @@ def test_a_snapshot_stays_the_state_at_its_number_while_the_notebook_goes_on():
 
 
 def test_nothing_is_encoded_before_it_is_read():
-    made = record(*HISTORY[:6])
+    made = store(*HISTORY[:6])
     add(
         made, *(e.OutputAppended("a", 1, Item(number, {"text/plain": "x" * 10_000})) for number in range(100))
     )
     tracemalloc.start()
     try:
-        snapshot = Snapshot(made.notebook, 1)
+        snapshot = SnapshotReader(made.notebook, 1)
         assert snapshot.fresh
         snapshot.read(20_000)
         assert tracemalloc.get_traced_memory()[1] < 100_000

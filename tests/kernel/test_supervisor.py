@@ -2,12 +2,12 @@
 
 import os
 import signal
-import time
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
 
 @pytest.fixture
@@ -71,16 +71,14 @@ def test_nothing_written_before_a_death_is_missing(frontend):
         ("os._exit(7)", "exit status 7"),
         ("os.abort()", "SIGABRT"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "memory"),
-        ("runner.connection.close(); time.sleep(60)", "closed its link"),
-        ("runner.control.close(); time.sleep(60)", "closed its link"),
-        ("os.write(runner.connection.fileno(), b'\\xff' * 100); time.sleep(60)", "claims"),
+        ("runner.connection.close(); time.sleep(3600)", "closed its link"),
+        ("runner.control.close(); time.sleep(3600)", "closed its link"),
+        ("os.write(runner.connection.fileno(), b'\\xff' * 100); time.sleep(3600)", "claims"),
     ],
 )
 def test_the_reason_says_how_the_runner_ended(frontend, source, words):
-    started = time.monotonic()
     frontend.run(source)
     assert words in until_dead(frontend)
-    assert time.monotonic() - started < 3
 
 
 def test_without_a_runner_runs_are_refused_until_it_is_restarted(frontend):
@@ -95,34 +93,32 @@ def test_without_a_runner_runs_are_refused_until_it_is_restarted(frontend):
     assert frontend.notebook.cells["a"].console.text() == "back"
 
 
-def test_a_runner_that_holds_everything_up_is_replaced_within_a_second(frontend, wait_until_gone):
+def test_a_runner_that_holds_the_interpreters_lock_is_replaced_on_request(frontend):
     run = frontend.run("import ctypes; ctypes.PyDLL(None).pause()")
     frontend.until(lambda: frontend.of(e.CellStarted))
     old = frontend.notebook.runner.pid
-    started = time.monotonic()
     frontend.ask(m.RestartRunner)
     after = frontend.run("write('new')", "b")
     frontend.until(lambda: frontend.notebook.runner.generation == 2)
-    assert time.monotonic() - started < 1
     assert frontend.finish(run).status == "error"
     assert "replaced" in frontend.finish(run).reason
-    assert frontend.finish(after).status == "ok", "what is asked for after the restart is for the new runner"
+    assert frontend.finish(after).status == "ok", "a run accepted after the restart is for the new runner"
     wait_until_gone(old)
     assert frontend.notebook.cells["a"].source.startswith("import ctypes")
     assert frontend.notebook.cells["a"].stale
 
 
-def test_a_new_runner_is_told_what_the_old_one_left(frontend):
+def test_a_new_runner_is_configured_with_what_the_old_one_left(frontend):
     frontend.finish(frontend.run("emit(e.RunPlanned(-4), e.RunFinished(-4))", "one"))
     frontend.finish(frontend.run("emit(e.ModeChanged('lazy'), e.CellsConfigured(['one'], True))", "two"))
     frontend.ask(m.RestartRunner)
     frontend.finish(frontend.run("write(repr(runner.configuration))", "three"))
-    told = frontend.notebook.cells["three"].console.text()
-    assert "generation=2" in told
-    assert "mode='lazy'" in told
-    assert "last_own_run=-4" in told
-    assert "disabled=['one']" in told
-    assert told.index("id='one'") < told.index("id='two'")
+    configuration = frontend.notebook.cells["three"].console.text()
+    assert "generation=2" in configuration
+    assert "mode='lazy'" in configuration
+    assert "last_own_run=-4" in configuration
+    assert "disabled=['one']" in configuration
+    assert configuration.index("id='one'") < configuration.index("id='two'")
 
 
 def test_own_runs_of_a_dead_runner_are_finished_too(frontend):
@@ -132,20 +128,23 @@ def test_own_runs_of_a_dead_runner_are_finished_too(frontend):
     assert [event.run for event in frontend.of(e.RunFinished)] == [1, -1]
 
 
-def test_a_runner_that_does_not_respond_is_reported_and_so_is_its_return(launch, attach):
+def test_a_runner_that_does_not_respond_is_reported_and_so_is_its_return(launch, attach, tmp_path):
     frontend = attach(launch(limits=Limits(unresponsive_seconds=0.3)))
-    run = frontend.run("time.sleep(1.0)")
-    frontend.until(lambda: frontend.notebook.runner.condition == "unresponsive")
-    assert frontend.finished(run) is None
-    assert isinstance(frontend.ask(m.Ping, seconds=0.5), m.Pong)
-    frontend.finish(run)
+    os.mkfifo(tmp_path / "gate")
+    with open(tmp_path / "gate", "r+b", buffering=0) as gate:
+        run = frontend.run(f"open({str(tmp_path / 'gate')!r}).readline()")
+        frontend.until(lambda: frontend.notebook.runner.condition == "unresponsive")
+        assert isinstance(frontend.ask(m.Ping), m.Pong)
+        # Signal 1: the kernel has answered while the runner does not respond.
+        gate.write(b"go on\n")
+        frontend.finish(run)
     frontend.until(lambda: frontend.notebook.runner.condition == "ready")
     assert [event.condition for event in frontend.of(e.RunnerChanged)] == ["unresponsive", "ready"]
 
 
-def test_children_of_a_dead_runner_are_gone(frontend, wait_until_gone):
+def test_children_of_a_dead_runner_are_gone(frontend):
     frontend.run(
-        "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\nwrite(f'{child.pid}')\nos._exit(1)\n"
+        "import subprocess\nchild = subprocess.Popen(['sleep', '3600'])\nwrite(f'{child.pid}')\nos._exit(1)\n"
     )
     until_dead(frontend)
     wait_until_gone(int(frontend.notebook.cells["a"].console.text()))
@@ -178,7 +177,7 @@ def test_a_childs_pipe_comes_over_the_link(frontend):
 
 def test_a_runner_that_cannot_be_started_is_reported(launch, attach, tmp_path):
     program = tmp_path / "runner"
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.write_text("#!/bin/sh\nexec sleep 3600\n")
     program.chmod(0o700)
     frontend = attach(launch(command=[str(program)]))
     assert frontend.notebook.runner.condition == "starting"

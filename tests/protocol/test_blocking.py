@@ -2,8 +2,12 @@
 
 import asyncio
 import inspect
+import subprocess
+import sys
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cellwire.protocol import blocking
@@ -14,11 +18,11 @@ from cellwire.protocol.events import KernelClosing
 
 def test_a_kernel_is_launched_and_attached_to_without_a_loop():
     with blocking.launch_kernel() as kernel, blocking.connect(kernel.connection_file) as other:
-        assert kernel.ping() < 5
+        assert kernel.ping() > 0
         assert other.epoch == kernel.epoch
         assert len(other.statistics().sessions) == 2
     with pytest.raises(ConnectionFileError), blocking.connect(kernel.connection_file):
-        pytest.fail("the client was given out")
+        pytest.fail("the context was entered")
 
 
 def test_it_works_where_a_loop_runs_already():
@@ -26,7 +30,7 @@ def test_it_works_where_a_loop_runs_already():
         with blocking.launch_kernel() as kernel:
             return kernel.ping()
 
-    assert asyncio.run(cell()) < 5
+    assert asyncio.run(cell()) > 0
 
 
 def test_several_threads_may_use_one_client_at_once():
@@ -46,7 +50,7 @@ def test_events_are_a_plain_iterator_that_ends_with_the_kernel():
             kernel.ping()
 
 
-def test_what_the_body_raises_leaves_as_it_is():
+def test_an_exception_of_the_body_is_not_changed():
     with pytest.raises(LookupError, match="mine"), blocking.launch_kernel():
         raise LookupError("mine")
 
@@ -60,3 +64,39 @@ def test_both_forms_have_the_same_names_and_parameters():
             )
     for name, value in inspect.getmembers(KernelClient, lambda value: isinstance(value, property)):
         assert isinstance(getattr(blocking.KernelClient, name), type(value))
+
+
+def test_a_type_checker_sees_results_instead_of_awaitables(tmp_path: Path):
+    # The checker does not follow editable installs, so it finds the package beside the file.
+    (tmp_path / "cellwire").symlink_to(Path(__file__).parents[2])
+    program = """
+        from typing import assert_type
+        from cellwire.protocol.blocking import KernelClient, connect, launch_kernel
+        from cellwire.protocol.events import RunFinished
+        from cellwire.protocol.messages import Completions, RunQueued
+        from cellwire.protocol.notebook import Notebook
+
+        with launch_kernel(redefine="allow") as kernel, connect("file", watch=True) as other:
+            assert_type(other, KernelClient)
+            assert_type(kernel.run({"a": ""}), RunFinished)
+            assert_type(kernel.run({"a": ""}, wait=False), RunQueued)
+            assert_type(kernel.complete("x", cursor=1), Completions)
+            assert_type(kernel.ping(), float)
+            assert_type(kernel.notebook, Notebook)
+            kernel.run(5)  # pyright: ignore[reportArgumentType]
+            connect()  # pyright: ignore[reportCallIssue]
+    """
+    (tmp_path / "use.py").write_text(textwrap.dedent(program))
+    (tmp_path / "pyrightconfig.json").write_text(
+        '{"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": true, "include": ["use.py"]}'
+    )
+    checker = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable]
+    done = subprocess.run(checker, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def test_runs_state_and_answers_are_those_of_the_other_form():
+    with blocking.launch_kernel() as kernel:
+        assert kernel.run({"a": "x = 1", "b": "x + 1"}).status == "ok"
+        assert kernel.notebook.cells["b"].outputs[0].data["text/plain"] == "2"
+        assert [variable.name for variable in kernel.variables()] == ["x"]

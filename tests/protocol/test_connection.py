@@ -1,4 +1,4 @@
-"""What a launcher tells a kernel, and the connection file that the kernel writes."""
+"""The settings that a launcher sends a kernel, and the connection file that the kernel writes."""
 
 import msgspec
 import pytest
@@ -18,25 +18,25 @@ def test_a_connection_file_is_read_as_it_was_written(tmp_path):
     assert read_connection_file(str(file)) == CONNECTION
 
 
-def test_a_connection_without_keys_says_nothing_of_keys():
+def test_a_connection_without_keys_does_not_mention_keys():
     bare = Connection("ipc:///x", "e1", 42, "0.1.0", "/x")
     assert b"key" not in msgspec.json.encode(bare)
     assert b"client" not in msgspec.json.encode(bare)
 
 
-def test_a_newer_kernel_may_say_more(tmp_path):
+def test_fields_of_a_newer_kernel_are_ignored(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode({**msgspec.to_builtins(CONNECTION), "added_later": 1}))
     assert read_connection_file(file) == CONNECTION
 
 
-def test_a_missing_file_is_named_and_the_likely_reason(tmp_path):
+def test_the_error_for_a_missing_file_has_its_name_and_the_likely_reason(tmp_path):
     with pytest.raises(ConnectionFileError, match=r"nowhere\.json.*Is the kernel running"):
         read_connection_file(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"endpoint": 5}', b'{"shell_port": 5}'])
-def test_a_file_of_another_kind_is_said_to_be_none_of_ours(tmp_path, content):
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
     file = tmp_path / "other.json"
     file.write_bytes(content)
     with pytest.raises(ConnectionFileError, match=r"other\.json is not a connection file"):

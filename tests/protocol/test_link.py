@@ -24,7 +24,7 @@ def test_frames_come_out_whole_and_in_order_however_the_stream_is_cut(bodies, cu
     assert received == bodies
 
 
-def test_a_frame_is_given_out_as_soon_as_it_is_complete():
+def test_a_frame_is_returned_as_soon_as_it_is_complete():
     reader = link.FrameReader()
     whole = link.frame(b"first") + link.frame(b"second")
     assert list(reader.feed(whole[:-1])) == [b"first"]
@@ -35,7 +35,7 @@ def test_an_empty_frame_is_a_frame():
     assert list(link.FrameReader().feed(link.frame(b""))) == [b""]
 
 
-def test_a_view_of_a_buffer_that_is_used_again_is_copied():
+def test_frames_do_not_share_the_buffer_that_they_came_from():
     reader = link.FrameReader()
     buffer = bytearray(link.frame(b"abc"))
     (body,) = reader.feed(memoryview(buffer))
@@ -43,7 +43,7 @@ def test_a_view_of_a_buffer_that_is_used_again_is_copied():
     assert body == b"abc"
 
 
-def test_a_length_that_no_frame_has_is_refused_before_anything_is_kept():
+def test_an_impossible_length_is_refused_at_once():
     reader = link.FrameReader()
     with pytest.raises(ProtocolError, match="4294967295 bytes"):
         reader.feed(b"\xff\xff\xff\xff")

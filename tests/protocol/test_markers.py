@@ -23,7 +23,7 @@ _content = st.lists(_texts | _markers, max_size=8)
 
 
 def joined(parts: list[bytes | Marker]) -> list[bytes | Marker]:
-    """Return `parts` with adjacent text as one and no empty text."""
+    """Return `parts` with adjacent text joined and empty text left out."""
     whole: list[bytes | Marker] = []
     for part in parts:
         if isinstance(part, bytes) and whole and isinstance(whole[-1], bytes):
@@ -45,13 +45,13 @@ def test_text_and_markers_come_out_in_order_however_the_pipe_is_read(content, cu
     assert joined(parts) == joined(content)
 
 
-def test_text_is_given_out_as_soon_as_it_cannot_be_a_marker():
+def test_text_is_returned_as_soon_as_it_cannot_be_a_marker():
     reader = MarkedReader(NONCE)
     assert list(reader.feed(b"text" + NONCE[:3])) == [b"text"]
     assert list(reader.feed(b"!")) == [NONCE[:3] + b"!"]
 
 
-def test_a_marker_is_held_until_its_last_byte_is_there():
+def test_a_marker_is_held_until_its_last_byte_arrives():
     reader = MarkedReader(NONCE)
     marker = Marker("cell", "a", 3)
     stream = encode_marker(NONCE, marker)
@@ -61,7 +61,7 @@ def test_a_marker_is_held_until_its_last_byte_is_there():
     assert reader.finish() == b""
 
 
-def test_a_marker_that_is_never_completed_is_text_at_the_end():
+def test_an_incomplete_marker_is_text_at_the_end():
     reader = MarkedReader(NONCE)
     begun = encode_marker(NONCE, Marker("cell", "a", 3))[:-1]
     assert list(reader.feed(begun)) == []
@@ -76,6 +76,6 @@ def test_text_is_never_a_marker_without_the_nonce():
     assert joined([*reader.feed(forged), reader.finish()]) == [forged]
 
 
-def test_a_nonce_that_no_marker_follows_is_an_error():
+def test_a_nonce_without_a_marker_is_an_error():
     with pytest.raises(ProtocolError, match="marker"):
         list(MarkedReader(NONCE).feed(NONCE + b"\0\x01\xc1"))

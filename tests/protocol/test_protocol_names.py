@@ -26,7 +26,9 @@ NAMES = [
     "ProtocolError",
     "RequestError",
     "Settings",
+    "blocking",
     "connect",
+    "events",
     "launch_kernel",
     "read_connection_file",
 ]
@@ -35,10 +37,18 @@ NAMES = [
 def test_the_public_names_are_these_and_each_is_there():
     assert cellwire.protocol.__all__ == NAMES == sorted(NAMES)
     for name in NAMES:
-        assert getattr(cellwire.protocol, name).__name__ == name
+        assert getattr(cellwire.protocol, name).__name__.rpartition(".")[2] == name
 
 
-def test_a_name_that_is_not_there_is_named():
+def test_the_public_names_are_listed_before_they_are_used():
+    script = (
+        "import cellwire.protocol as p; print(set(p.__all__) <= set(dir(p)), 'RunFinished' in dir(p.events))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_the_error_for_a_missing_name_has_the_name():
     with pytest.raises(AttributeError, match="no attribute 'Kernel'"):
         cellwire.protocol.Kernel  # noqa: B018
 
@@ -56,7 +66,7 @@ def test_importing_the_package_loads_neither_sockets_nor_loops():
     assert not loaded & {"zmq", "anyio", "asyncio", "msgspec"}
 
 
-def test_the_state_and_the_messages_need_msgspec_alone():
+def test_the_state_and_the_messages_need_only_msgspec():
     loaded = loaded_by("from cellwire.protocol import messages, reducer, link, markers, connection, Limits")
     assert "msgspec" in loaded
     assert not loaded & {"zmq", "anyio", "asyncio"}

@@ -1,10 +1,10 @@
-"""The one function that changes a notebook: what each event does, and what none of them may do."""
+"""The one function that changes a notebook: what each event does, and what no event may do."""
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
-from cellwire.kernel.snapshot import Snapshot
+from cellwire.kernel.snapshot import SnapshotReader
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import (
     CellError,
@@ -39,7 +39,7 @@ def item(id: int, text: str = "") -> Item:
 
 @pytest.fixture
 def running() -> Notebook:
-    """Give cells `a` and `b`, of which `a` is running in run 1 and has two items and some text."""
+    """Return cells `a` and `b`; `a` is running in run 1 and has two items and some text."""
     return notebook_of(
         declared("a", "b"),
         e.RunAccepted(1),
@@ -60,7 +60,7 @@ def test_new_cells_stand_at_the_end_in_the_order_given():
     assert notebook.order == ["b", "a", "c"]
 
 
-def test_an_edit_keeps_the_place_and_what_the_cell_has_produced(running):
+def test_an_edited_cell_keeps_its_place_and_its_outputs(running):
     apply(running, e.GraphChanged([e.CellDeclared("a", "new", 2, ["x"], ["y"])]))
     cell = running.cells["a"]
     assert (cell.source, cell.revision, cell.defs, cell.refs) == ("new", 2, ["x"], ["y"])
@@ -68,22 +68,22 @@ def test_an_edit_keeps_the_place_and_what_the_cell_has_produced(running):
     assert running.order == ["a", "b"]
 
 
-def test_an_order_is_the_order_of_the_ids_and_of_the_cells_alike():
+def test_an_order_applies_to_the_ids_and_to_the_cells():
     notebook = notebook_of(declared("a", "b", "c"), e.GraphChanged(order=["c", "a", "b"]))
     assert notebook.order == list(notebook.cells) == ["c", "a", "b"]
 
 
-def test_an_order_neither_invents_nor_loses_nor_doubles_a_cell():
+def test_an_order_neither_adds_nor_loses_nor_repeats_a_cell():
     notebook = notebook_of(declared("a", "b", "c"), e.GraphChanged(order=["c", "x", "c", "a"]))
     assert notebook.order == list(notebook.cells) == ["c", "a", "b"]
 
 
-def test_an_order_may_come_with_the_cells_that_it_places():
+def test_an_order_may_place_cells_of_the_same_event():
     notebook = notebook_of(declared("a"), e.GraphChanged([e.CellDeclared("b")], ["b", "a"]))
     assert notebook.order == ["b", "a"]
 
 
-def test_deleted_cells_are_gone_with_everything_they_had(running):
+def test_deleting_a_cell_removes_everything_it_had(running):
     apply(running, e.CellsDeleted(["a", "never there"]))
     assert running.order == ["b"]
     assert list(running.cells) == ["b"]
@@ -92,7 +92,7 @@ def test_deleted_cells_are_gone_with_everything_they_had(running):
     assert list(running.cells) == ["b"]
 
 
-def test_a_cell_of_the_id_of_a_deleted_one_begins_empty(running):
+def test_a_cell_with_the_id_of_a_deleted_one_starts_empty(running):
     apply(running, e.CellsDeleted(["a"]))
     apply(running, declared("a"))
     assert running.cells["a"] == CellState("a", "source of a", 1)
@@ -100,7 +100,7 @@ def test_a_cell_of_the_id_of_a_deleted_one_begins_empty(running):
     assert running.cells["a"].outputs == []
 
 
-def test_cells_are_marked_stale_and_fresh_and_unknown_ones_are_passed_over():
+def test_cells_are_marked_stale_and_fresh_and_unknown_ids_are_ignored():
     notebook = notebook_of(declared("a", "b"), e.CellsMarked(["b", "x"]))
     assert [cell.stale for cell in notebook.cells.values()] == [False, True]
     apply(notebook, e.CellsMarked(["b"], False))
@@ -122,7 +122,7 @@ def test_the_mode_is_the_last_one_chosen():
 # Runs
 
 
-def test_a_run_is_there_from_its_acceptance_to_its_end():
+def test_a_run_is_listed_from_its_acceptance_to_its_end():
     notebook = notebook_of(e.RunAccepted(1), e.RunAccepted(2))
     assert notebook.runs == [RunState(1), RunState(2)]
     assert not notebook.idle
@@ -143,7 +143,7 @@ def test_a_plan_queues_its_cells(running):
     assert running.cells["b"].status == "queued"
 
 
-def test_a_run_that_a_state_setter_caused_is_there_from_its_plan():
+def test_a_run_that_a_state_setter_caused_is_listed_from_its_plan_on():
     notebook = notebook_of(declared("a"), e.RunPlanned(-1, ["a"]))
     assert notebook.runs == [RunState(-1, ["a"])]
     assert not notebook.idle
@@ -155,7 +155,7 @@ def test_a_run_may_be_planned_again_with_more_cells():
     assert notebook.runs == [RunState(1, ["a", "b"])]
 
 
-def test_a_cell_that_never_had_its_turn_is_cancelled_and_stale_and_keeps_its_outputs():
+def test_a_cell_that_did_not_get_its_turn_is_cancelled_and_stale_and_keeps_its_outputs():
     notebook = notebook_of(
         declared("a"),
         e.CellStarted("a", 1),
@@ -170,7 +170,7 @@ def test_a_cell_that_never_had_its_turn_is_cancelled_and_stale_and_keeps_its_out
     assert cell.outputs == [item(1)]
 
 
-def test_the_end_of_a_run_leaves_the_cells_of_others_queued():
+def test_the_end_of_a_run_leaves_the_cells_of_other_runs_queued():
     notebook = notebook_of(
         declared("a", "b"), e.RunPlanned(1, ["a"]), e.RunPlanned(2, ["b"]), e.RunFinished(1)
     )
@@ -186,7 +186,7 @@ def test_the_end_of_an_unknown_run_changes_nothing(running):
 # A cell's run
 
 
-def test_a_start_clears_what_the_last_run_left_and_is_no_longer_stale(running):
+def test_a_started_cell_is_empty_and_no_longer_stale(running):
     apply(running, e.CellFinished("a", 1, "error", 2.0, CellError("ValueError", "no")))
     apply(running, e.CellsMarked(["a"]))
     apply(running, e.CellStarted("a", 2, 5.0))
@@ -194,7 +194,7 @@ def test_a_start_clears_what_the_last_run_left_and_is_no_longer_stale(running):
     assert cell == CellState("a", "source of a", 1, "running", run=2, started=5.0)
 
 
-def test_the_end_of_a_cell_carries_its_outcome_and_keeps_what_it_wrote(running):
+def test_a_finished_cell_has_its_outcome_and_keeps_its_outputs_and_text(running):
     error = CellError("ZeroDivisionError", "division by zero", "Traceback ...")
     apply(running, e.CellFinished("a", 1, "error", 0.25, error))
     cell = running.cells["a"]
@@ -203,7 +203,7 @@ def test_the_end_of_a_cell_carries_its_outcome_and_keeps_what_it_wrote(running):
     assert cell.console.text() == "outerr"
 
 
-def test_a_cell_that_is_skipped_has_nothing_of_its_previous_run(running):
+def test_a_skipped_cell_keeps_nothing_of_its_previous_run(running):
     error = CellError("Cancelled", "b failed", cells=["b"])
     apply(running, e.CellSkipped("a", 2, "cancelled", error))
     cell = running.cells["a"]
@@ -225,7 +225,7 @@ def test_a_cell_that_is_skipped_has_nothing_of_its_previous_run(running):
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_an_event_of_a_run_that_is_not_the_current_one_changes_nothing(running, late):
+def test_an_event_of_a_run_other_than_the_current_one_changes_nothing(running, late):
     for event in (
         e.CellStarted("a", 2),
         e.OutputAppended("a", 2, item(1)),
@@ -248,7 +248,7 @@ def test_threads_may_write_after_their_cell_has_finished(running):
 # Outputs
 
 
-def test_items_stand_in_the_order_of_their_appends(running):
+def test_items_are_in_the_order_in_which_they_were_appended(running):
     assert running.cells["a"].outputs == [item(1), item(2)]
 
 
@@ -257,7 +257,7 @@ def test_a_replaced_item_keeps_its_place(running):
     assert running.cells["a"].outputs == [item(1, "changed"), item(2)]
 
 
-def test_an_item_can_be_removed_and_others_found_after_it(running):
+def test_items_are_found_after_another_one_is_removed(running):
     apply(running, e.OutputAppended("a", 1, item(7)))
     apply(running, e.OutputRemoved("a", 1, 2))
     apply(running, e.OutputReplaced("a", 1, item(7, "changed")))
@@ -265,7 +265,7 @@ def test_an_item_can_be_removed_and_others_found_after_it(running):
 
 
 @pytest.mark.parametrize("absent", [0, 3, 99])
-def test_an_item_that_is_not_there_can_neither_be_replaced_nor_removed(running, absent):
+def test_replacing_or_removing_a_missing_item_changes_nothing(running, absent):
     apply(running, e.OutputReplaced("a", 1, item(absent)))
     apply(running, e.OutputRemoved("a", 1, absent))
     assert running.cells["a"].outputs == [item(1), item(2)]
@@ -313,7 +313,7 @@ def test_items_that_are_kept_as_bytes_are_found_by_their_id():
 # Console
 
 
-def test_text_keeps_its_order_across_streams_and_is_read_by_stream(running):
+def test_text_keeps_its_order_across_streams_and_can_be_read_by_stream(running):
     apply(running, e.ConsoleWritten("a", 1, "stdout", " more\r"))
     console = running.cells["a"].console
     assert console.text() == "outerr more\r"
@@ -351,7 +351,7 @@ def test_trimming_more_than_there_is_leaves_nothing():
     assert (console.chunks, console.dropped) == ([], 10)
 
 
-def test_what_trimming_leaves_is_joined_as_if_it_had_been_written_anew():
+def test_chunks_left_by_trimming_are_joined_as_if_they_were_written_again():
     console = Console()
     for text in ("x" * CHUNK_CHARS, "abc", "y" * CHUNK_CHARS):
         append_text(console, "stdout", text)
@@ -359,7 +359,7 @@ def test_what_trimming_leaves_is_joined_as_if_it_had_been_written_anew():
     assert [len(chunk.text) for chunk in console.chunks] == [CHUNK_CHARS - 97, CHUNK_CHARS]
 
 
-def test_a_cleared_stream_leaves_the_other_as_if_it_had_been_alone(running):
+def test_clearing_a_stream_leaves_the_other_as_if_it_were_alone(running):
     apply(running, e.ConsoleWritten("a", 1, "stdout", " again"))
     apply(running, e.ConsoleCleared("a", 1, "stderr"))
     assert running.cells["a"].console.chunks == [ConsoleChunk("stdout", "out again")]
@@ -370,12 +370,12 @@ def test_a_cleared_stream_leaves_the_other_as_if_it_had_been_alone(running):
 # Input, runner, kernel
 
 
-def test_a_question_is_there_until_it_is_closed():
+def test_an_input_is_pending_until_it_is_closed():
     notebook = notebook_of(e.InputRequested("i1", "a", "name? ", True), e.InputRequested("i2", "a"))
     assert notebook.inputs == [PendingInput("i1", "a", "name? ", True), PendingInput("i2", "a", "")]
     apply(notebook, e.InputClosed("i1"))
-    apply(notebook, e.InputClosed("never asked"))
-    assert [question.id for question in notebook.inputs] == ["i2"]
+    apply(notebook, e.InputClosed("never requested"))
+    assert [pending.id for pending in notebook.inputs] == ["i2"]
 
 
 def test_a_runner_starts_stops_responding_responds_and_dies():
@@ -390,20 +390,20 @@ def test_a_runner_starts_stops_responding_responds_and_dies():
     assert notebook.runner == RunnerState("ready", 2, 78)
 
 
-def test_the_death_of_a_runner_keeps_outputs_and_withdraws_its_questions(running):
+def test_the_death_of_a_runner_keeps_outputs_and_removes_pending_inputs(running):
     apply(running, e.InputRequested("i1", "a"))
     apply(running, e.RunnerDied("exit status 1"))
     assert running.inputs == []
     assert len(running.cells["a"].outputs) == 2
 
 
-def test_that_the_kernel_closes_changes_nothing(running):
+def test_the_closing_of_the_kernel_changes_nothing(running):
     before = msgspec.msgpack.encode(running)
     apply(running, e.KernelClosing("asked to"))
     assert msgspec.msgpack.encode(running) == before
 
 
-def test_what_is_no_event_is_refused():
+def test_an_object_that_is_not_an_event_is_refused():
     with pytest.raises(KeyError):
         apply(Notebook(), "CellStarted")
 
@@ -419,34 +419,46 @@ _declarations = st.builds(e.CellDeclared, _ids.filter(bool))
 _items = st.builds(item, st.integers(0, 5), st.sampled_from(["p", "q"]))
 _statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
 _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
-_events = st.one_of(
-    st.builds(e.RunAccepted, _runs),
-    st.builds(e.RunPlanned, _runs, _lists),
-    st.builds(e.RunFinished, _runs),
-    st.builds(e.CellStarted, _ids, _runs),
-    st.builds(e.CellFinished, _ids, _runs, _statuses, st.just(0.5), _errors),
-    st.builds(e.CellSkipped, _ids, _runs, _statuses, _errors),
-    st.builds(e.CellsMarked, _lists, st.booleans()),
-    st.builds(e.CellsConfigured, _lists, st.booleans()),
-    st.builds(e.CellsDeleted, _lists),
-    st.builds(
-        e.GraphChanged, st.lists(st.builds(e.CellDeclared, _ids.filter(bool)), max_size=3), st.none() | _lists
-    ),
-    st.builds(e.ModeChanged, st.sampled_from(["autorun", "lazy"])),
-    st.builds(e.OutputAppended, _ids, _runs, _items),
-    st.builds(e.OutputReplaced, _ids, _runs, _items),
-    st.builds(e.OutputRemoved, _ids, _runs, st.integers(0, 5)),
-    st.builds(e.OutputsCleared, _ids, _runs),
-    st.builds(e.ConsoleWritten, _ids, _runs, _streams, _texts),
-    st.builds(e.ConsoleTrimmed, _ids, _runs, st.integers(0, 2 * CHUNK_CHARS)),
-    st.builds(e.ConsoleCleared, _ids, _runs, _streams),
-    st.builds(e.InputRequested, _ids, _ids),
-    st.builds(e.InputClosed, _ids),
-    st.builds(e.RunnerStarted, _runs, _runs),
-    st.builds(e.RunnerChanged, st.sampled_from(["ready", "unresponsive"])),
-    st.builds(e.RunnerDied, st.just("signal")),
-)
-# Such as are all of the current run: text that is written, trimmed and cleared.
+#: What to draw for a field, by its name, or by its event and name where that says more.
+_fields = {
+    "at": st.just(5.0),
+    "cell": _ids,
+    "cells": _lists,
+    "chars": st.integers(0, 2 * CHUNK_CHARS),
+    "condition": st.sampled_from(["ready", "unresponsive"]),
+    "disabled": st.booleans(),
+    "duration": st.just(0.5),
+    "error": _errors,
+    "failed": _lists,
+    "generation": _runs,
+    "id": _ids,
+    "item": _items,
+    "mode": st.sampled_from(["autorun", "lazy"]),
+    "order": st.none() | _lists,
+    "password": st.booleans(),
+    "pid": _runs,
+    "prompt": _texts,
+    "reason": st.just("signal"),
+    "run": _runs,
+    "stale": st.booleans(),
+    "status": _statuses,
+    "stream": _streams,
+    "text": _texts,
+    "GraphChanged.cells": st.lists(_declarations, max_size=3),
+    "OutputRemoved.item": st.integers(0, 5),
+}
+
+
+def _drawn(event: Any) -> Any:
+    names = event.__struct_fields__
+    keys = [own if (own := f"{event.__name__}.{name}") in _fields else name for name in names]
+    return st.builds(event, *(_fields[key] for key in keys))
+
+
+# Those that are in snapshots only are left out.
+_kinds = [get_origin(member) or member for member in get_args(e.Event)]
+_events = st.one_of([_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored")])
+# Events of the current run alone: text that is written, trimmed and cleared.
 _console_events = st.one_of(
     st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),
     st.builds(e.ConsoleTrimmed, st.just("a"), st.just(1), st.integers(0, CHUNK_CHARS)),
@@ -458,15 +470,15 @@ _histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStar
 
 @settings(max_examples=300, deadline=None)
 @given(_histories)
-def test_any_event_in_any_order_is_carried_out_and_the_same_way_twice(history):
+def test_events_in_any_order_apply_and_give_the_same_result_each_time(history):
     assert msgspec.msgpack.encode(notebook_of(*history)) == msgspec.msgpack.encode(notebook_of(*history))
 
 
 @settings(max_examples=300, deadline=None)
 @given(_histories, st.lists(_events, max_size=10))
-def test_a_copy_made_from_a_snapshot_is_and_stays_equal_to_the_byte(history, later):
+def test_a_copy_made_from_a_snapshot_is_equal_to_the_byte_and_stays_so(history, later):
     notebook = notebook_of(*history)
-    snapshot = Snapshot(notebook, len(history))
+    snapshot = SnapshotReader(notebook, len(history))
     copy = Notebook()
     decoder = msgspec.msgpack.Decoder(e.Event)
     while not snapshot.exhausted:

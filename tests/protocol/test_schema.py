@@ -1,4 +1,4 @@
-"""The stored schema is the one of the code, and real messages satisfy it."""
+"""The stored schema is that of the code, and its references lead somewhere."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from cellwire.protocol import schema
 STORED = Path(__file__).parents[2] / "docs" / "schema.json"
 
 
-def test_the_stored_schema_is_the_one_of_the_code():
+def test_the_stored_schema_is_that_of_the_code():
     assert STORED.read_text() == schema.text(), (
         "the wire has changed: run `python -m cellwire.protocol.schema > docs/schema.json`"
     )

@@ -1,14 +1,15 @@
-"""The runner process as the kernel has started it."""
+"""The runner process as the kernel starts it."""
 
 import anyio
 import pytest
 from cellwire.kernel.kernel import _RUNNER_AWAKE
 from cellwire.protocol import launch_kernel
 from cellwire.protocol.events import OutputReplaced
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
-#: Stops the clock of the runner's event loop, and tells how often that looks around until it sleeps.
+#: Stops the clock of the runner's event loop and counts how often the loop selects before it sleeps.
 LOOKS = """
 import asyncio
 import cellwire as cw
@@ -29,20 +30,15 @@ loop.time, selector.select = lambda: 0.0, look
 """
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-async def test_after_a_run_the_runner_looks_for_the_next_one_for_a_moment_and_then_sleeps() -> None:
+async def test_after_a_run_the_runner_polls_for_the_next_one_for_a_moment_and_then_sleeps() -> None:
     async with launch_kernel() as kernel:
         events = kernel.events()
         assert (await kernel.run({"a": LOOKS})).status == "ok"
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             async for event in events:
                 if isinstance(event, OutputReplaced):
                     break
-        # With one processor it would only keep the others from it.
+        # On a single core, polling would only starve the other processes.
         looks = 6 if _RUNNER_AWAKE else 1
         assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == str(looks)
         assert (await kernel.run({"b": "looks"})).status == "ok"

@@ -46,7 +46,7 @@ def test_names_attributes_and_keywords_are_completed() -> None:
 
 
 @pytest.mark.usefixtures("with_and_without_jedi")
-def test_completion_looks_at_the_cursor_and_not_at_the_end() -> None:
+def test_completion_is_for_the_cursor_and_not_for_the_end() -> None:
     assert texts("first = text.upp\nsecond = 1", {"text": ""}, cursor=16) == ["upper"]
     assert texts("ä = '𝒳'; text.upp", {"text": ""}) == ["upper"]
 
@@ -72,7 +72,7 @@ def test_a_private_name_is_completed_in_its_own_cell_only() -> None:
     assert texts("_sec", names, cell="b") == []
 
 
-def test_without_jedi_kinds_are_told_and_underscores_wait_to_be_typed(
+def test_without_jedi_items_have_kinds_and_underscores_must_be_typed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     introspection._jedi.cache_clear()
@@ -100,14 +100,14 @@ def test_inspecting_inside_a_call_is_about_what_is_called(code: str, cursor: int
     assert inspect(Inspect("q", code, cursor), {}).data["text/plain"].startswith("len(obj, /)")
 
 
-def test_inspecting_a_value_tells_type_and_value() -> None:
+def test_inspecting_a_value_gives_its_type_and_value() -> None:
     data = inspect(Inspect("q", "rate", 2), {"rate": 3}).data
     assert data["text/plain"].startswith("rate: int = 3")
     assert inspect(Inspect("q", "sys", 1), {"sys": sys}).data["text/plain"].startswith("module sys")
     assert inspect(Inspect("q", "Trap", 1), {"Trap": Trap}).data["text/plain"].startswith("class Trap()")
 
 
-def test_inspecting_what_is_unknown_gives_nothing_and_runs_nothing() -> None:
+def test_inspecting_an_unknown_name_gives_nothing_and_runs_nothing() -> None:
     names = {"value": Trap()}
     for code in ("nothing", "value.trap", "value.no_such", "", "1.5", "(", "value.trap.real"):
         assert inspect(Inspect("q", code, len(code)), names).data == {}
@@ -148,6 +148,6 @@ def test_short_text_is_short_whatever_the_value() -> None:
     assert short_text(numpy.float64(0.5)) == "np.float64(0.5)"
 
 
-def test_answer_finds_the_function_for_each_question() -> None:
-    for question in (Complete("1"), Inspect("2"), Variables("3")):
-        assert introspection.answer(question, {}, Notebook()).id == question.id
+def test_each_kind_of_request_is_answered() -> None:
+    for request in (Complete("1"), Inspect("2"), Variables("3")):
+        assert introspection.answer(request, {}, Notebook()).id == request.id

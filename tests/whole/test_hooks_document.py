@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cellwire.protocol import launch_kernel
 
+pytestmark = pytest.mark.anyio
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "hooks.md"
 
 
@@ -24,8 +26,6 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_installed_extension_records_the_duration_of_every_cell(installed: Path):
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     async with launch_kernel(env=environment) as kernel:
@@ -35,8 +35,6 @@ async def test_an_installed_extension_records_the_duration_of_every_cell(install
         assert item.data["text/plain"] == "['a', 'b', 'c']"
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_extension_that_raises_is_reported_and_stops_nothing(installed: Path):
     (installed / "durations.py").write_text("raise RuntimeError('not today')\n")
     async with launch_kernel(env={**os.environ, "PYTHONPATH": str(installed)}) as kernel:

@@ -32,6 +32,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_frontend_in_another_language_follows_a_kernel_across_a_reconnect(example: Path):
+    assert NODE is not None
     done = subprocess.run(
         [NODE, example, sys.executable], capture_output=True, text=True, timeout=60, check=False
     )

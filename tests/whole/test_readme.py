@@ -26,5 +26,5 @@ def test_the_commands_are_targets_of_the_makefile() -> None:
 
 
 def test_what_it_names_exists() -> None:
-    for path in re.findall(r"\]\(([^)]*)\)|^\| `(\w+/)`", README, re.MULTILINE):
+    for path in re.findall(r"\]\(([^)]*)\)|^\| `([\w/]+/)`", README, re.MULTILINE):
         assert (ROOT / "".join(path)).exists(), path

@@ -1,15 +1,16 @@
-"""A kernel launched with `redefine="allow"` lets several cells define a name, also after a restart."""
+"""Redefinition, revisions and interrupts in a real kernel."""
 
 import anyio
 import pytest
 from cellwire.protocol import launch_kernel
 from cellwire.protocol.events import CellStarted
+from support.waiting import PATIENCE
+
+pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_kernel_can_allow_redefinition():
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(redefine="allow") as kernel:
             cells = {"a": "df = [3, 1]", "b": "df = sorted(df)", "c": "df"}
             assert (await kernel.run(cells)).status == "ok"
@@ -19,10 +20,8 @@ async def test_a_kernel_can_allow_redefinition():
             assert kernel.notebook.cells["c"].outputs[-1].data["text/plain"] == "[1, 3]"
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_revisions_go_on_counting_after_the_runner_was_replaced():
-    with anyio.fail_after(60):
+async def test_revisions_continue_after_the_runner_was_replaced():
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             await kernel.run({"a": "1"})
             await kernel.run({"a": "2"})
@@ -31,10 +30,8 @@ async def test_revisions_go_on_counting_after_the_runner_was_replaced():
             assert kernel.notebook.cells["a"].revision == 3
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
-    with anyio.fail_after(60):
+async def test_an_interrupt_before_the_run_starts_is_not_lost():
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             await kernel.run({"a": "1"})
             for _ in range(50):
@@ -44,9 +41,7 @@ async def test_an_interrupt_that_comes_before_the_run_has_begun_is_not_lost():
                 assert kernel.notebook.cells["loop"].status in ("interrupted", "cancelled")
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_an_interrupt_that_strikes_where_nothing_can_be_raised_is_repeated():
+async def test_an_interrupt_that_cannot_be_raised_at_once_is_repeated():
     source = """
 import time
 class Slow:
@@ -56,7 +51,7 @@ while True:
     Slow()
     time.sleep(0.001)
 """
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             for _ in range(10):
                 events = kernel.events()

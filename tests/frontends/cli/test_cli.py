@@ -1,17 +1,10 @@
 """The `cellwire` command, as a process: what it prints, how it ends, and what it leaves behind."""
 
-import fcntl
 import json
-import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,35 +12,15 @@ from pathlib import Path
 import anyio
 import pytest
 from cellwire.protocol import launch_kernel
+from support.processes import children_of, wait_until_gone
+from support.waiting import PATIENCE
 
-TIME_LIMIT = 60.0
-COMMAND = [sys.executable, "-m", "cellwire.frontends.cli.main"]
-ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@pytest.fixture
-def notebook(tmp_path: Path) -> Path:
-    return tmp_path / "notebook.py"
+COMMAND = [sys.executable, "-m", "cellwire"]
 
 
 def cellwire(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=TIME_LIMIT)
-
-
-def wait_until_gone(*pids: int) -> None:
-    """Return when none of the processes exists any more."""
-    deadline = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") and state_of(pid) != "Z" for pid in pids):
-        assert time.monotonic() < deadline, "a process was left behind"
-        select.select([], [], [], 0.01)
-
-
-def state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE)
 
 
 # run
@@ -115,11 +88,25 @@ def test_a_wrong_command_line_is_status_2(arguments: list[str]) -> None:
     assert done.stderr.startswith("usage: cellwire")
 
 
-def test_an_interpreter_that_cannot_be_started_is_one_line(notebook: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--timeout", "abc"], "argument --timeout: must be a number of seconds above 0, not 'abc'"),
+        (["--timeout", "inf"], "argument --timeout: must be a number of seconds above 0, not 'inf'"),
+        (["--json", "--quiet"], "argument --quiet: not allowed with argument --json"),
+    ],
+)
+def test_a_wrong_option_is_explained(arguments: list[str], reason: str) -> None:
+    done = cellwire("run", "notebook.py", *arguments)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"cellwire run: error: {reason}")
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "no-such-python", "."])
+def test_an_interpreter_that_cannot_be_started_is_one_line(notebook: Path, python: str) -> None:
     notebook.write_text("1\n")
-    done = cellwire("run", notebook, "--python", "/nowhere/python")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "/nowhere/python" in done.stderr
+    done = cellwire("run", notebook, "--python", python)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"cellwire: --python {python}: there is no such program\n"
 
 
 def test_events_are_one_json_object_a_line(notebook: Path) -> None:
@@ -153,11 +140,71 @@ def test_input_is_read_from_standard_input_a_line_at_a_time(notebook: Path) -> N
     assert cellwire("run", notebook, stdin="one\ntwo").stdout == "[cell-1]\n('one', 'two')\n"
 
 
-def test_a_question_without_anybody_to_answer_ends_the_run(notebook: Path) -> None:
-    notebook.write_text("# %% asks\ninput('? ')\n")
+def test_at_the_end_of_standard_input_the_cell_gets_an_eoferror_and_the_rest_still_runs(
+    notebook: Path,
+) -> None:
+    notebook.write_text("# %% asks\ninput('? ')\n# %% other\n'still run'\n")
     done = cellwire("run", notebook)
-    assert done.returncode == 1
-    assert "cell asks asks for input, and standard input has ended" in done.stderr
+    assert (done.returncode, done.stdout) == (
+        1,
+        "[asks]\nerror: EOFError: EOF when reading a line\n\n[other]\n'still run'\n",
+    )
+    assert done.stderr.endswith("EOFError: EOF when reading a line\n")
+
+
+def test_where_standard_input_is_closed_it_has_ended(notebook: Path) -> None:
+    notebook.write_text("try:\n    input()\nexcept EOFError as error:\n    print(error)\n")
+    command = ["sh", "-c", '"$@" <&-', "sh", *COMMAND, "run", str(notebook)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr) == ("[cell-1]\nEOF when reading a line\n", "")
+
+
+def test_a_cell_reads_standard_input_up_to_its_end(notebook: Path) -> None:
+    notebook.write_text(
+        "# %%\nimport sys\nlines = []\ntry:\n    while True:\n        lines.append(input())\n"
+        "except EOFError:\n    pass\nlines, sys.stdin.readlines(), sys.stdin.readline()\n"
+    )
+    assert cellwire("run", notebook, stdin="one\ntwo\n").stdout == "[cell-1]\n(['one', 'two'], [], '')\n"
+
+
+def test_lines_that_overwrite_themselves_come_out_as_a_terminal_leaves_them(notebook: Path) -> None:
+    notebook.write_text(
+        "print('step 10\\rstep 9')\nprint('\\x1b[32m50%\\x1b[0m\\rend', end='')\nprint('\\b!')\n"
+    )
+    assert cellwire("run", notebook).stdout == "[cell-1]\nstep 90\n\x1b[0men!\n"
+
+
+def test_html_and_markdown_are_shown_as_text(notebook: Path) -> None:
+    notebook.write_text(
+        "# %% a\nimport cellwire as cw\ncw.html('<b>bold</b> &amp; more')\n"
+        "# %% b\nclass Page:\n    def _repr_html_(self): return '<p>a page</p>'\nPage()\n"
+        "# %% c\nclass Note:\n    def _repr_markdown_(self): return '# Title'\nNote()\n"
+    )
+    assert cellwire("run", notebook).stdout == "[a]\nbold & more\n\n[b]\na page\n\n[c]\n# Title\n"
+
+
+def test_scripts_of_other_tools_are_run_cell_by_cell(notebook: Path) -> None:
+    for text in (
+        "# +\nx = 1\n\n# -\n\nx + 1\n",
+        "# In[1]:\n\n\nx = 1\n\n\n# In[ ]:\n\n\nx + 1\n",
+        "# Databricks notebook source\nx = 1\n\n# COMMAND ----------\n\nx + 1\n",
+    ):
+        notebook.write_text(text)
+        done = cellwire("run", notebook)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "[cell-1]\n\n[cell-2]\n2\n", "")
+
+
+@pytest.mark.parametrize("command", ["run", "graph"])
+def test_a_script_that_only_looks_as_if_it_had_cells_is_one_cell_with_a_remark(
+    notebook: Path, command: str
+) -> None:
+    notebook.write_text("##### Data #####\nx = 1\n##### Sum #####\ny = x + 1\n")
+    done = cellwire(command, notebook)
+    assert (done.returncode, done.stdout.count("cell-")) == (0, 1)
+    assert done.stderr.startswith(
+        f"cellwire: {notebook}: read as one cell: lines of ##### do not begin cells"
+    )
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly(notebook: Path) -> None:
@@ -169,7 +216,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly(notebook: Path) -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == b"[a]\n"
         process.stdout.close()
-        assert process.wait(TIME_LIMIT) == 141
+        assert process.wait(PATIENCE) == 141
         assert process.stderr.read() == b""
 
 
@@ -187,7 +234,7 @@ while True:
 
 @contextmanager
 def running(notebook: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """Start a run whose cell prints a line, and yield it then, with the pids of its kernel and its runner."""
+    """Start a run; when its cell has printed a line, yield it with the pids of its kernel and runner."""
     command = [*COMMAND, "run", "--json", str(notebook)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -198,9 +245,8 @@ def running(notebook: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
                 runner = event["pid"]
             if event["type"] == "ConsoleWritten":
                 break
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         try:
-            yield process, int(children[0]), runner
+            yield process, children_of(process.pid)[0], runner
         finally:
             process.kill()
 
@@ -210,7 +256,7 @@ def test_a_signal_interrupts_the_run_which_then_ends_in_order(notebook: Path, si
     notebook.write_text("# %% waits\nimport time\nprint('running')\ntime.sleep(1000)\n# %% next\n1\n")
     with running(notebook) as (process, kernel, runner):
         process.send_signal(signum)
-        out, err = process.communicate(timeout=TIME_LIMIT)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + signum
         events = [json.loads(line) for line in out.splitlines()]
         assert events[-1] == {
@@ -231,7 +277,7 @@ def test_a_second_signal_leaves_at_once_and_leaves_no_process_behind(notebook: P
         while "no" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=TIME_LIMIT)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
         wait_until_gone(kernel, runner)
 
@@ -242,139 +288,9 @@ def test_a_run_that_ignores_the_timeout_is_ended_all_the_same(notebook: Path) ->
         "from cellwire.frontends.cli import main, run\nrun.GRACE_SECONDS = 0.5\nraise SystemExit(main.main())"
     )
     command = [sys.executable, "-c", impatient, "run", str(notebook), "--timeout", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert "running: stubborn; it did not end when it was interrupted" in done.stderr
-
-
-# On a terminal
-
-
-class Terminal:
-    """A command on a pseudo-terminal of its own."""
-
-    def __init__(self, *arguments: object) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color"},
-            start_new_session=True,
-            # Ctrl-C reaches the process by the terminal, as a person's does.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-        self.raw = ""
-
-    @property
-    def text(self) -> str:
-        """What was written, without what moves the cursor and colors."""
-        return ERASED.sub("", self.raw).replace("\r\n", "\n")
-
-    @property
-    def echoes(self) -> bool:
-        """Whether what is typed is shown."""
-        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def wait_for(self, pattern: str) -> None:
-        deadline = time.monotonic() + TIME_LIMIT
-        while not re.search(pattern, self.text):
-            assert self._read(deadline), f"{pattern!r} is not in {self.text!r}"
-
-    def wait(self) -> int:
-        deadline = time.monotonic() + TIME_LIMIT
-        while self._read(deadline):
-            pass
-        os.close(self._master)
-        return self.process.wait(TIME_LIMIT)
-
-    def _read(self, deadline: float) -> bool:
-        if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            self.process.kill()
-            self.process.wait()
-            os.close(self._master)
-            raise TimeoutError(self.text)
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:  # Linux says so when the last process has closed the terminal
-            return False
-        self.raw += data.decode(errors="replace")
-        return bool(data)
-
-
-PROGRESS = """\
-# %% quick
-'first'
-# %% counts
-import cellwire as cw
-for n in cw.progress_bar(range(10), title="Counting"):
-    print("line", n)
-    if n == 3:
-        open("seen").readline()
-# %% fails
-1 / 0
-"""
-
-
-def test_a_terminal_shows_progress_as_a_bar_that_moves_and_the_result_in_the_end(notebook: Path) -> None:
-    notebook.write_text(PROGRESS)
-    os.mkfifo(notebook.with_name("seen"))
-    with open(notebook.with_name("seen"), "r+b", buffering=0) as seen:
-        terminal = Terminal("run", notebook)
-        terminal.wait_for(r"Counting ━+╺━* 3/10")
-        # Signal 1: the bar has been seen on its way, and the cell goes on.
-        seen.write(b"yes\n")
-        assert terminal.wait() == 1
-    settled = terminal.text[terminal.text.rindex("line 9") :]
-    assert re.search(r"Counting ━{30} 10/10", settled)
-    assert re.search(r"✗ fails +error .*ZeroDivisionError: division by zero", settled, re.DOTALL)
-    assert settled.rstrip().endswith("cell 'fails' failed: ZeroDivisionError: division by zero")
-    assert terminal.text.count("'first'") == 1
-    # The cursor is visible again.
-    assert terminal.raw.rfind("\x1b[?25h") > terminal.raw.rfind("\x1b[?25l")
-
-
-def test_a_terminal_is_asked_for_input_and_does_not_show_passwords(notebook: Path) -> None:
-    notebook.write_text(
-        "import getpass, time\nprint('hello')\ntime.sleep(0.3)\nname = input('Name? ')\n"
-        "secret = getpass.getpass('Secret? ')\n(name, len(secret))\n"
-    )
-    terminal = Terminal("run", notebook)
-    terminal.wait_for(r"Name\? ")
-    terminal.type("Ada\n")
-    terminal.wait_for(r"Secret\? ")
-    assert not terminal.echoes
-    terminal.type("hidden\n")
-    assert terminal.wait() == 0
-    assert "('Ada', 6)" in terminal.text
-    assert "hidden" not in terminal.text
-
-
-def test_ctrl_c_on_a_terminal_interrupts_the_cell_and_not_the_kernel(notebook: Path) -> None:
-    notebook.write_text("# %% waits\nimport time\nprint('running')\ntime.sleep(1000)\n# %% next\n1\n")
-    terminal = Terminal("run", notebook)
-    terminal.wait_for("running\n")
-    terminal.type("\x03")
-    assert terminal.wait() == 130
-    assert re.search(r"■ interrupted", terminal.text)
-    assert "stopped by SIGINT" in terminal.text
-    assert "Traceback" not in terminal.text.split("stopped by")[-1]
-
-
-def test_ctrl_c_at_a_question_ends_the_run_and_the_terminal_echoes_again(notebook: Path) -> None:
-    notebook.write_text("import getpass\ngetpass.getpass('Secret? ')\n")
-    terminal = Terminal("run", notebook)
-    terminal.wait_for(r"Secret\? ")
-    terminal.type("\x03")
-    terminal.wait_for("stopped by SIGINT")
-    assert terminal.echoes
-    assert terminal.wait() == 130
 
 
 # attach
@@ -382,7 +298,7 @@ def test_ctrl_c_at_a_question_ends_the_run_and_the_terminal_echoes_again(noteboo
 
 def test_attach_shows_what_is_there_and_follows_until_the_kernel_closes() -> None:
     async def main() -> tuple[bytes, int]:
-        with anyio.fail_after(TIME_LIMIT):
+        with anyio.fail_after(PATIENCE):
             async with launch_kernel() as kernel:
                 await kernel.run({"a": "print('before')\n1"})
                 command = [*COMMAND, "attach", kernel.connection_file]
@@ -402,49 +318,6 @@ def test_attach_without_a_kernel_is_one_line(tmp_path: Path) -> None:
     done = cellwire("attach", tmp_path / "nothing.json")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "nothing.json" in done.stderr
-
-
-# graph
-
-
-GRAPH = """\
-# %% Data
-x = 1
-y = 2
-# %% once
-w = 1
-# %% total
-total = sum([x, w])
-# %% again
-x = 3
-# %% broken
-)
-"""
-
-
-def test_graph_shows_definitions_edges_and_errors_without_running(notebook: Path) -> None:
-    notebook.write_text(GRAPH + "# %% never\nopen('trap', 'w')\n")
-    done = cellwire("graph", notebook)
-    assert done.returncode == 1
-    assert done.stdout.startswith(
-        "data  (Data)\n  defines  x, y\n  error    MultipleDefinitions: 'x' is also"
-    )
-    assert "total\n  defines  total\n  after    once  (w)\n  missing  x\n" in done.stdout
-    assert "broken\n  error    SyntaxError" in done.stdout
-    assert done.stdout.endswith("3 of 6 cells cannot run\n")
-    assert not (notebook.parent / "trap").exists()
-
-
-def test_graph_is_given_to_graphviz_and_to_programs(notebook: Path) -> None:
-    notebook.write_text('# %% a "b"\nx = 1\n# %% c\ny = x\n')
-    done = cellwire("graph", notebook, "--dot")
-    assert done.returncode == 0
-    assert done.stdout.startswith("digraph notebook {")
-    assert '  "a-b" -> "c" [label="x"];\n' in done.stdout
-    assert r'"a-b" [label="a \"b\"\nx"]' in done.stdout
-    drawing = json.loads(cellwire("graph", notebook, "--json").stdout)
-    assert drawing["edges"] == [{"parent": "a-b", "child": "c", "names": ["x"]}]
-    assert drawing["order"] == ["a-b", "c"]
 
 
 # kernel and version

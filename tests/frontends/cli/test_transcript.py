@@ -4,9 +4,10 @@ import io
 from typing import Any
 
 import pytest
-from cellwire.frontends.cli.plain import PlainSurface
-from cellwire.frontends.cli.transcript import Transcript, overwritten
+from cellwire.frontends.cli.lines import LinesDisplay
+from cellwire.frontends.cli.transcript import Transcript
 from cellwire.protocol import events as e
+from cellwire.protocol.mime_types import ERROR_MIME, PROGRESS_MIME
 from cellwire.protocol.notebook import CellError, Item, Notebook
 from cellwire.protocol.reducer import apply
 
@@ -21,7 +22,7 @@ def report(*events: Any, close: bool = True) -> str:
         def write(self, text: str) -> int:
             return out.write(f"<{text.rstrip()}>\n")
 
-    transcript = Transcript(PlainSurface(out, Err()), {"c": "The third"})
+    transcript = Transcript(LinesDisplay(out, Err()), {"c": "The third"})
     for event in (DECLARED, *events):
         transcript.add(event)
     if close:
@@ -111,7 +112,7 @@ def test_what_belongs_to_an_earlier_run_is_not_shown() -> None:
 
 def test_outcomes_other_than_ok_are_named_and_an_error_is_not_shown_twice() -> None:
     error = CellError("ZeroDivisionError", "division by zero", "Traceback ...")
-    item = Item(1, {"text/plain": "Traceback ...", "application/vnd.cellwire.error+json": {}})
+    item = Item(1, {"text/plain": "Traceback ...", ERROR_MIME: {}})
     shown = report(
         started("a"),
         e.OutputAppended("a", 1, item),
@@ -155,6 +156,12 @@ def test_cleared_text_that_has_not_been_shown_is_not() -> None:
     assert shown == "[a]\n\n[b]\nkept\n"
 
 
+def test_a_line_that_comes_in_pieces_is_shown_as_a_terminal_leaves_it() -> None:
+    pieces = ("50%", "\r", "\x1b[3", "2mdone", "\x1b[0m", "\b\b!\nnext", "\r\n")
+    shown = report(started("a"), *(written("a", piece) for piece in pieces), finished("a"))
+    assert shown == "[a]\n\x1b[32mdo\x1b[0m!\x1b[0;32me\x1b[0m\nnext\n"
+
+
 def test_of_a_progress_bar_drawn_with_carriage_returns_the_last_state_is_shown() -> None:
     events = [written("a", f"\r{n:3}%|{'#' * (n // 20)}", stream="stderr") for n in range(101)]
     assert report(started("a"), *events, finished("a")) == "[a]\n<100%|#####>\n"
@@ -166,8 +173,8 @@ def test_unfinished_cells_are_shown_as_far_as_they_are() -> None:
 
 def test_a_progress_item_is_shown_without_what_depends_on_the_time() -> None:
     state = {"title": "Work", "current": 3, "total": 4.0, "subtitle": "now", "rate": 1.234, "eta": 9.0}
-    item = Item(1, {"text/plain": "Work 3/4 1.234/s", "application/vnd.cellwire.progress+json": state})
-    assert report(started("a"), e.OutputAppended("a", 1, item), finished("a")) == "[a]\nWork 3/4 now ...\n"
+    item = Item(1, {"text/plain": "Work 3/4 1.234/s", PROGRESS_MIME: state})
+    assert report(started("a"), e.OutputAppended("a", 1, item), finished("a")) == "[a]\nWork 3/4 · now ...\n"
 
 
 def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None:
@@ -182,14 +189,14 @@ def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None
     ):
         apply(notebook, event)
     out = io.StringIO()
-    transcript = Transcript(PlainSurface(out, io.StringIO()))
-    transcript.begin_with(notebook)
+    transcript = Transcript(LinesDisplay(out, io.StringIO()))
+    transcript.start_from(notebook)
     transcript.add(written("b", "after\n"))
     transcript.add(finished("b"))
     assert out.getvalue() == "[a]\nbefore\n1\n\n[b]\nafter\n"
 
 
-def test_after_missed_events_the_state_is_shown_anew() -> None:
+def test_after_missed_events_the_state_is_shown_again() -> None:
     cell = e.CellRestored(cell=_cell("a", run=2))
     shown = report(started("a"), e.NotebookRestored(), cell, written("a", "text\n", 2), e.RunFinished(2))
     assert shown == "[a]\n<events were missed; what follows is the state after them>\n\n[a] (later)\ntext\n"
@@ -202,16 +209,21 @@ def _cell(id: str, run: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("line", "shown"),
+    ("data", "shown"),
     [
-        ("plain", "plain"),
-        ("abc\r", "abc"),
-        ("abc\rX", "Xbc"),
-        ("abc\r\x1b[31mX\x1b[0m", "\x1b[31mX\x1b[0m"),
-        ("abc\b\bX", "aX"),
-        ("\b\bX", "X"),
-        ("a\r\bX", "X"),
+        ({"text/plain": "_md()", "text/markdown": "# Title\n\ntext"}, "# Title\n\ntext"),
+        ({"text/plain": "<b>bold</b> text", "text/html": "<b>bold</b> text"}, "bold text"),
+        ({"text/plain": "<a.B object at 0x7f12>", "text/html": "<p>one</p><p>two</p>"}, "one\ntwo"),
+        (
+            {"text/plain": "<a.B object at 0x7f12>", "text/html": "<iframe></iframe>"},
+            "<a.B object at 0x7f12>",
+        ),
+        ({"text/plain": "<iframe></iframe>", "text/html": "<iframe></iframe>"}, "(text/html, 17 characters)"),
+        ({"text/plain": "   x\n0  1", "text/html": "<table>...</table>"}, "   x\n0  1"),
+        ({"text/plain": "figure", "image/png": b"12345"}, "figure\n(image/png, 5 bytes)"),
     ],
+    ids=["markdown", "html", "html-of-an-anonymous-object", "no-text", "html-without-text", "table", "image"],
 )
-def test_carriage_returns_and_backspaces_are_carried_out(line: str, shown: str) -> None:
-    assert overwritten(line) == shown
+def test_an_item_is_shown_in_the_text_that_says_most(data: dict[str, Any], shown: str) -> None:
+    event = e.OutputAppended("a", 1, Item(1, data))
+    assert report(started("a"), event, finished("a")) == f"[a]\n{shown}\n"

@@ -23,14 +23,15 @@ from cellwire.protocol.errors import (
 )
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import CellState
+from support.waiting import PATIENCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
 
 Answer = Callable[["ScriptedKernel", Any], None]
 
 
 class ScriptedKernel:
-    """A ROUTER that greets and pings by itself; all else is up to the function `answer`."""
+    """A ROUTER that answers `Hello` and `Ping` itself and leaves the rest to the function `answer`."""
 
     def __init__(self, endpoint: str, answer: Answer, keys: KeyPair | None = None) -> None:
         self.endpoint = endpoint
@@ -71,7 +72,7 @@ class ScriptedKernel:
                 self.client, frame = self._socket.recv_multipart()
                 self._handle(decoder.decode(frame))
             else:
-                # The scripted kernel may be slow: a turn of the loop every millisecond is enough for it.
+                # A look every millisecond is fast enough for a scripted kernel.
                 await anyio.sleep(0.001)
 
     def _handle(self, request: Any) -> None:
@@ -102,20 +103,15 @@ class ScriptedKernel:
         self.seq += len(events)
 
     async def received(self, kind: type, count: int = 1) -> list[Any]:
-        """Wait until `count` requests of a kind have come, and return them."""
+        """Wait until `count` requests of a kind have arrived, and return them."""
         while len(found := [request for request in self.requests if isinstance(request, kind)]) < count:
             await self._arrived.wait()
         return found
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture
 def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
-    """Give a context manager: a scripted kernel and a client attached to it, within five seconds."""
+    """Return a context manager: a scripted kernel and a client attached to it, for at most five seconds."""
     kernels: list[ScriptedKernel] = []
 
     @asynccontextmanager
@@ -128,7 +124,7 @@ def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
         file = tmp_path / "connection.json"
         file.write_bytes(msgspec.json.encode(Connection(kernel.endpoint, kernel.epoch, 1, "9.9", str(file))))
         raised: Exception | None = None
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(kernel.serve)
                 try:
@@ -137,7 +133,7 @@ def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
                 except Exception as error:
                     raised = error
                 tasks.cancel_scope.cancel()
-        # Out of the group, which would wrap it.
+        # Raised outside the group, which would wrap it.
         if raised is not None:
             raise raised
 
@@ -147,7 +143,7 @@ def scripted(tmp_path: Any) -> Iterator[Callable[..., Any]]:
 
 
 def run_all(kernel: ScriptedKernel, request: Any) -> None:
-    """Carry out every run at once: each cell prints its source."""
+    """Carry out every run immediately: each cell prints its source."""
     if not isinstance(request, m.RunCells):
         return
     run = 1 + sum(isinstance(one, m.RunCells) for one in kernel.requests[:-1])
@@ -172,7 +168,7 @@ async def test_a_run_returns_when_its_end_and_all_before_it_are_in_the_copy(scri
         assert client.notebook.idle
 
 
-async def test_who_waits_for_the_end_of_a_run_is_not_woken_by_the_answer(scripted):
+async def test_a_caller_waiting_for_the_end_of_a_run_is_not_woken_by_the_reply(scripted):
     def accept(kernel: ScriptedKernel, request: Any) -> None:
         kernel.send(m.RunQueued(request.id, 7, 1))
         kernel.batch(e.RunAccepted(7))
@@ -182,9 +178,9 @@ async def test_who_waits_for_the_end_of_a_run_is_not_woken_by_the_answer(scripte
             tasks.start_soon(client.run, {"a": ""})
             await kernel.received(m.RunCells)
             await client.ping()
-            (question,) = client._session._questions.values()
-            assert question.reply == m.RunQueued(question.reply.id, 7, 1)
-            assert not question.answered.is_set()
+            (pending,) = client._session._pending.values()
+            assert pending.reply == m.RunQueued(pending.reply.id, 7, 1)
+            assert not pending.answered.is_set()
             tasks.cancel_scope.cancel()
         assert not client._session._runs
         async with anyio.create_task_group() as tasks:
@@ -193,7 +189,7 @@ async def test_who_waits_for_the_end_of_a_run_is_not_woken_by_the_answer(scripte
             kernel.batch(e.RunFinished(7))
 
 
-async def test_an_answer_may_come_after_the_end_of_its_run(scripted):
+async def test_a_reply_may_arrive_after_the_end_of_its_run(scripted):
     def finish_first(kernel: ScriptedKernel, request: Any) -> None:
         kernel.batch(e.RunAccepted(1), e.RunFinished(1))
         kernel.send(m.RunQueued(request.id, 1, 1))
@@ -225,7 +221,7 @@ async def test_many_runs_may_be_awaited_at_once(scripted):
         assert len(client.notebook.cells) == 300
 
 
-async def test_the_copy_is_complete_when_the_client_is_given_out(scripted):
+async def test_the_copy_is_complete_when_the_context_is_entered(scripted):
     def with_history(kernel: ScriptedKernel) -> None:
         kernel.seq = 40
         kernel.greets = False
@@ -259,12 +255,12 @@ async def test_a_refused_request_raises_with_code_and_hint(scripted):
         assert caught.value.code == "unknown_cell"
 
 
-async def test_a_lost_connection_is_made_again_from_the_state_that_is_held(scripted):
+async def test_a_lost_connection_is_made_again_from_the_state_of_the_copy(scripted):
     async with scripted(run_all) as (kernel, client):
         await client.run({"a": "1"})
         held = client.seq
         kernel.close()
-        # Signal 1: asked while there is no connection, and answered when there is one again.
+        # Signal 1: the request is made without a connection and answered when there is one again.
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.run, {"a": "2"})
             await wait_all_tasks_blocked()
@@ -274,7 +270,7 @@ async def test_a_lost_connection_is_made_again_from_the_state_that_is_held(scrip
         assert client.notebook.cells["a"].console.text() == "2"
 
 
-async def test_a_request_without_an_answer_is_sent_again_under_the_same_id(scripted):
+async def test_a_request_without_a_reply_is_sent_again_with_the_same_id(scripted):
     def answer_the_second_time(kernel: ScriptedKernel, request: Any) -> None:
         if isinstance(request, m.Interrupt):
             if sum(isinstance(one, m.Interrupt) for one in kernel.requests) == 1:
@@ -310,7 +306,7 @@ async def test_a_gap_makes_the_client_greet_again_and_nothing_is_lost(scripted):
 
 
 @pytest.mark.parametrize("code", ["not_greeted", "busy"])
-async def test_a_client_that_the_kernel_has_dropped_comes_back(scripted, code):
+async def test_a_client_that_the_kernel_dropped_comes_back(scripted, code):
     def forget(kernel: ScriptedKernel, request: Any) -> None:
         if isinstance(request, m.Variables):
             if len([one for one in kernel.requests if isinstance(one, m.Hello)]) == 1:
@@ -322,7 +318,7 @@ async def test_a_client_that_the_kernel_has_dropped_comes_back(scripted, code):
         assert await client.variables() == [m.Variable("x")]
 
 
-async def test_a_run_whose_end_a_snapshot_has_skipped_is_read_from_the_cells(scripted):
+async def test_the_outcome_of_a_run_whose_end_a_snapshot_skipped_is_read_from_the_cells(scripted):
     def fall_behind(kernel: ScriptedKernel, request: Any) -> None:
         if isinstance(request, m.RunCells):
             kernel.send(m.RunQueued(request.id, 3, 1))
@@ -378,7 +374,7 @@ async def test_events_begin_with_the_next_one_and_reach_every_stream(scripted):
             assert kinds[-1] == "RunFinished"
 
 
-async def test_a_slow_reader_of_events_gets_what_is_kept_and_then_an_error(scripted):
+async def test_a_slow_reader_of_events_gets_the_buffered_ones_and_then_an_error(scripted):
     async with scripted() as (kernel, client):
         events = client.events(buffer=2)
         kernel.batch(*(e.RunAccepted(run) for run in (1, 2, 3)))
@@ -390,7 +386,7 @@ async def test_a_slow_reader_of_events_gets_what_is_kept_and_then_an_error(scrip
         assert client.seq == 3
 
 
-async def test_idle_is_what_the_kernel_has_not_what_the_copy_has_yet(scripted):
+async def test_waiting_for_idle_includes_runs_that_the_copy_does_not_have_yet(scripted):
     async with scripted() as (kernel, client):
         idle = anyio.Event()
 
@@ -407,28 +403,34 @@ async def test_idle_is_what_the_kernel_has_not_what_the_copy_has_yet(scripted):
             kernel.batch(e.RunFinished(1))
 
 
+async def begin_and_cancel(call: Callable[[], Any]) -> None:
+    """Cancel a call when it waits for the kernel."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_cancelled_call_leaves_nothing_behind(scripted):
     async with scripted() as (kernel, client):
         for call in (client.interrupt, lambda: client.run({"a": ""}), client.wait_idle, client.shutdown):
-            with anyio.move_on_after(0.01):
-                await call()
+            await begin_and_cancel(call)
         kernel.batch(e.RunAccepted(1))
-        with anyio.move_on_after(0.01):
-            await client.wait_idle()
+        await begin_and_cancel(client.wait_idle)
         session = client._session
-        assert not session._questions
+        assert not session._pending
         assert not session._runs
         assert not session._conditions
 
 
-async def test_every_waiter_is_told_when_the_kernel_cannot_be_reached_any_more(scripted):
+async def test_every_waiter_is_notified_when_the_kernel_can_no_longer_be_reached(scripted):
     async with scripted() as (kernel, client):
-        told: list[str] = []
+        notified: list[str] = []
 
         async def call(function: Callable[[], Any]) -> None:
             with pytest.raises(KernelDied, match="lost"):
                 await function()
-            told.append(function.__name__)
+            notified.append(function.__name__)
 
         events = client.events()
         async with anyio.create_task_group() as tasks:
@@ -436,12 +438,12 @@ async def test_every_waiter_is_told_when_the_kernel_cannot_be_reached_any_more(s
                 tasks.start_soon(call, function)
             await kernel.received(m.Variables)
             kernel.close()
-        assert len(told) == 3
+        assert len(notified) == 3
         with pytest.raises(KernelDied):
             await client.ping()
 
 
-async def test_a_kernel_that_has_closed_is_no_accident(scripted):
+async def test_a_kernel_that_shut_down_ends_events_without_an_error(scripted):
     def shut(kernel: ScriptedKernel, request: Any) -> None:
         if isinstance(request, m.Shutdown):
             kernel.send(m.Done(request.id))
@@ -457,7 +459,7 @@ async def test_a_kernel_that_has_closed_is_no_accident(scripted):
             await client.ping()
 
 
-async def test_an_event_that_is_not_known_says_which_version_is_needed(scripted):
+async def test_the_error_for_an_unknown_event_has_the_version_that_is_needed(scripted):
     async with scripted() as (kernel, client):
         unknown = {"type": "Batch", "first_seq": 1, "events": [{"type": "CellTeleported", "cell": "a"}]}
         kernel.send(msgspec.msgpack.encode(unknown))
@@ -470,10 +472,10 @@ async def test_an_event_that_is_not_known_says_which_version_is_needed(scripted)
 async def test_a_kernel_of_another_protocol_is_refused(scripted):
     with pytest.raises(ProtocolError, match="newer cellwire here"):
         async with scripted(prepare=lambda kernel: setattr(kernel, "protocol", m.PROTOCOL + 1)):
-            pytest.fail("the client was given out")
+            pytest.fail("the context was entered")
 
 
-async def test_another_kernel_at_the_same_address_is_not_taken_for_the_first(scripted):
+async def test_another_kernel_at_the_same_address_is_not_mistaken_for_the_first(scripted):
     async with scripted() as (kernel, client):
         kernel.close()
         kernel.epoch = "epoch-2"
@@ -482,7 +484,7 @@ async def test_another_kernel_at_the_same_address_is_not_taken_for_the_first(scr
             await client.interrupt()
 
 
-async def test_after_the_context_the_client_says_that_it_is_closed(scripted):
+async def test_after_the_context_calls_raise_that_the_client_is_closed(scripted):
     async with scripted() as (_, client):
         events = client.events()
     with pytest.raises(KernelDied, match="closed"):
@@ -491,18 +493,18 @@ async def test_after_the_context_the_client_says_that_it_is_closed(scripted):
         await anext(events)
 
 
-async def test_what_the_body_raises_is_not_wrapped(scripted):
+async def test_an_exception_of_the_body_is_not_wrapped(scripted):
     with pytest.raises(LookupError, match="mine"):
         async with scripted():
             raise LookupError("mine")
 
 
-async def test_nobody_at_the_address_is_a_clear_error(tmp_path):
+async def test_a_missing_kernel_is_a_clear_error(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode(Connection(f"ipc://{tmp_path}/none", "e", 1, "9.9", str(file))))
-    with anyio.fail_after(5), pytest.raises(KernelDied, match="no kernel answers"):
+    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied, match="no kernel answered"):
         async with connect(file, timeout=0.1):
-            pytest.fail("the client was given out")
+            pytest.fail("the context was entered")
 
 
 async def test_a_wrong_server_key_is_an_authentication_error_at_once(tmp_path):
@@ -515,8 +517,8 @@ async def test_a_wrong_server_key_is_an_authentication_error_at_once(tmp_path):
     stranger = Connection(kernel.endpoint, "epoch-1", 1, "9.9", str(file), pair().public, pair())
     file.write_bytes(msgspec.json.encode(stranger))
     try:
-        with anyio.fail_after(5), pytest.raises(AuthenticationError, match="key"):
+        with anyio.fail_after(PATIENCE), pytest.raises(AuthenticationError, match="key"):
             async with connect(file):
-                pytest.fail("the client was given out")
+                pytest.fail("the context was entered")
     finally:
         kernel.destroy()

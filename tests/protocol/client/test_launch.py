@@ -3,33 +3,29 @@
 import os
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
+import psutil
 import pytest
 import zmq
 from cellwire.protocol.client import launch
 from cellwire.protocol.client.launch import connect, launch_kernel
 from cellwire.protocol.connection import KeyPair
-from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied, RequestError
+from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied
 from cellwire.protocol.limits import Limits
+from support.processes import gone, is_alive
+from support.waiting import PATIENCE
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])]
 
 
 @pytest.fixture
 def impostor(tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that makes an interpreter which does what a shell script says."""
+    """Return a function that makes an interpreter out of a shell script."""
 
     def make(script: str) -> Path:
         path = tmp_path / "python"
@@ -40,51 +36,31 @@ def impostor(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-def alive(pid: int) -> bool:
-    """Whether the process exists and is more than a zombie that nobody has waited for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-async def gone(pid: int) -> None:
-    """Return when the process has ended; at once on descriptors, so that no poll is needed."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        await anyio.wait_readable(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 async def fail_to_launch(python: Path, timeout: float = 5) -> KernelDied:
-    with anyio.fail_after(10), pytest.raises(KernelDied) as caught:
+    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied) as caught:
         async with launch_kernel(python, timeout=timeout):
-            pytest.fail("the client was given out")
-    assert not alive(int((python.parent / "pid").read_text()))
+            pytest.fail("the context was entered")
+    assert not is_alive(int((python.parent / "pid").read_text()))
     return caught.value
 
 
 # The start
 
 
-async def test_a_kernel_is_launched_answers_and_is_gone_at_the_end():
-    with anyio.fail_after(20):
+async def test_a_launched_kernel_answers_and_is_gone_at_the_end():
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
-            assert await kernel.ping() < 5
+            assert await kernel.ping() > 0
             pid, file = kernel.connection.pid, Path(kernel.connection_file)
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
             assert kernel.role == "control"
             assert kernel.epoch == kernel.connection.epoch
-        assert not alive(pid)
+        assert not is_alive(pid)
         assert not file.exists()
 
 
 async def test_a_kernel_on_tcp_is_launched_with_keys():
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(transport="tcp") as kernel:
             await kernel.ping()
             assert kernel.connection.endpoint.startswith("tcp://127.0.0.1:")
@@ -93,34 +69,34 @@ async def test_a_kernel_on_tcp_is_launched_with_keys():
 
 async def test_the_settings_reach_the_kernel(tmp_path: Path):
     file = tmp_path / "here.json"
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(
             cwd=tmp_path, connection_file=file, limits=Limits(window_bytes=123_456)
         ) as kernel:
             assert kernel.connection_file == str(file)
             assert (await kernel.statistics()).epoch == kernel.epoch
             assert kernel._session.replica.limits.window_bytes == 123_456
-            assert os.readlink(f"/proc/{kernel.connection.pid}/cwd") == str(tmp_path)
+            assert psutil.Process(kernel.connection.pid).cwd() == str(tmp_path)
 
 
-async def test_the_kernel_has_the_environment_that_is_given_and_no_key_in_it(tmp_path: Path):
+async def test_the_kernel_has_the_given_environment_without_any_key(tmp_path: Path):
     environment = {"PATH": os.environ["PATH"], "GIVEN": "yes"}
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(env=environment, transport="tcp") as kernel:
-            pid = kernel.connection.pid
-            seen = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-            assert b"GIVEN=yes" in seen
+            process = psutil.Process(kernel.connection.pid)
+            assert process.environ()["GIVEN"] == "yes"
             assert kernel.connection.client is not None
-            assert kernel.connection.client.secret.encode() not in seen
+            shown = [*process.cmdline(), *process.environ().values()]
+            assert not any(kernel.connection.client.secret in text for text in shown)
 
 
-async def test_the_kernel_is_no_member_of_the_process_group_of_its_launcher():
-    with anyio.fail_after(20):
+async def test_the_kernel_is_not_in_the_process_group_of_its_launcher():
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             assert os.getpgid(kernel.connection.pid) != os.getpgid(0)
 
 
-async def test_an_interpreter_without_cellwire_is_told_from_other_faults(impostor):
+async def test_an_interpreter_without_cellwire_gets_a_hint_of_its_own(impostor):
     python = impostor("echo \"$0: No module named 'cellwire'\" >&2; exit 1")
     error = await fail_to_launch(python)
     assert "ended with status 1 before it was ready" in str(error)
@@ -128,41 +104,47 @@ async def test_an_interpreter_without_cellwire_is_told_from_other_faults(imposto
     assert "Install cellwire" in str(error)
 
 
-async def test_an_interpreter_that_ends_by_a_signal_is_named(impostor):
+async def test_the_error_for_an_interpreter_that_is_killed_has_the_signal(impostor):
     assert "killed by SIGKILL" in str(await fail_to_launch(impostor("kill -KILL $$")))
 
 
-async def test_an_interpreter_that_says_something_else_is_quoted(impostor):
+async def test_the_error_for_an_interpreter_that_writes_something_else_quotes_it(impostor):
     error = await fail_to_launch(impostor("echo welcome to my shell; exec sleep 60"))
     assert "welcome to my shell" in str(error)
 
 
-async def test_an_interpreter_that_says_nothing_is_given_up(impostor):
-    error = await fail_to_launch(impostor("echo waiting >&2; exec sleep 60"), timeout=0.2)
-    assert "not ready within 0.2 s" in str(error)
+async def test_an_interpreter_that_writes_nothing_runs_into_the_time_limit(impostor):
+    error = await fail_to_launch(impostor("echo waiting >&2; exec sleep 60"), timeout=0.9)
+    assert "not ready within 0.9 s" in str(error)
     assert "waiting" in str(error)
 
 
-async def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path):
+async def test_the_error_for_a_missing_interpreter_has_its_name(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="nopython"):
         async with launch_kernel(tmp_path / "nopython"):
-            pytest.fail("the client was given out")
+            pytest.fail("the context was entered")
 
 
 async def test_a_launch_that_is_cancelled_leaves_no_process(impostor, tmp_path: Path):
-    python = impostor("exec sleep 60")
-    with anyio.fail_after(10):
-        with anyio.move_on_after(0.3) as scope:
-            async with launch_kernel(python):
-                pytest.fail("the client was given out")
-        assert scope.cancelled_caught
-    assert not alive(int((tmp_path / "pid").read_text()))
+    python, pid = impostor("exec sleep 60"), tmp_path / "pid"
+
+    async def launch() -> None:
+        async with launch_kernel(python):
+            pytest.fail("the context was entered")
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(launch)
+            while not (pid.exists() and pid.read_text()):
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    assert not is_alive(int(pid.read_text()))
 
 
 # The end
 
 
-async def test_an_exception_in_the_body_leaves_as_it_is_and_the_kernel_is_gone():
+async def test_an_exception_of_the_body_is_not_changed_and_the_kernel_is_gone():
     cause = LookupError("cause")
     pid = 0
 
@@ -172,16 +154,16 @@ async def test_an_exception_in_the_body_leaves_as_it_is_and_the_kernel_is_gone()
             pid = kernel.connection.pid
             raise ValueError("mine") from cause
 
-    with anyio.fail_after(20), pytest.raises(ValueError, match="mine") as caught:
+    with anyio.fail_after(PATIENCE), pytest.raises(ValueError, match="mine") as caught:
         await body()
     assert caught.value.__cause__ is cause
     assert pid
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 async def test_a_body_that_is_cancelled_leaves_no_kernel():
     pid = 0
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         with anyio.CancelScope() as scope:
             async with launch_kernel() as kernel:
                 pid = kernel.connection.pid
@@ -189,27 +171,27 @@ async def test_a_body_that_is_cancelled_leaves_no_kernel():
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
     assert pid
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 async def test_shutting_down_returns_when_the_kernel_is_gone():
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             await kernel.shutdown()
-            assert not alive(kernel.connection.pid)
+            assert not is_alive(kernel.connection.pid)
             with pytest.raises(KernelDied, match="shut down"):
                 await kernel.ping()
 
 
-async def test_a_kernel_that_is_killed_is_noticed_with_its_signal_by_every_waiter():
-    told: list[str] = []
+async def test_every_waiter_gets_the_signal_of_a_killed_kernel():
+    errors: list[str] = []
 
     async def wait(call: Callable[[], Any]) -> None:
         with pytest.raises(KernelDied) as caught:
             await call()
-        told.append(str(caught.value))
+        errors.append(str(caught.value))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             events = kernel.events()
             os.kill(kernel.connection.pid, signal.SIGSTOP)
@@ -218,10 +200,9 @@ async def test_a_kernel_that_is_killed_is_noticed_with_its_signal_by_every_waite
                     tasks.start_soon(wait, call)
                 await anyio.wait_all_tasks_blocked()
                 os.kill(kernel.connection.pid, signal.SIGKILL)
-                with anyio.fail_after(1):
-                    while len(told) < 3:
-                        await anyio.lowlevel.checkpoint()
-            assert all("killed by SIGKILL" in text for text in told)
+                while len(errors) < 3:
+                    await anyio.lowlevel.checkpoint()
+            assert all("killed by SIGKILL" in text for text in errors)
 
 
 async def _drain(events: Any) -> None:
@@ -229,19 +210,19 @@ async def _drain(events: Any) -> None:
         pass
 
 
-async def test_a_kernel_that_does_not_end_when_asked_is_made_to(impostor, monkeypatch):
-    # It is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
+async def test_a_kernel_that_does_not_end_when_asked_is_killed(impostor, monkeypatch):
+    # The kernel is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
     monkeypatch.setattr(launch, "END_SECONDS", 0.1)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(limits=Limits(drain_seconds=0.1)) as kernel:
             pid = kernel.connection.pid
             os.kill(pid, signal.SIGSTOP)
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 async def test_a_detached_kernel_outlives_its_launcher_and_can_be_attached_to(tmp_path: Path):
     file = tmp_path / "connection.json"
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(detached=True, connection_file=file) as kernel:
             pid = kernel.connection.pid
         async with connect(file) as again:
@@ -251,31 +232,11 @@ async def test_a_detached_kernel_outlives_its_launcher_and_can_be_attached_to(tm
         await gone(pid)
 
 
-async def test_a_launcher_that_is_killed_leaves_no_kernel(tmp_path: Path):
-    script = (
-        "import anyio\n"
-        "from cellwire.protocol import launch_kernel\n"
-        "async def main():\n"
-        "    async with launch_kernel() as kernel:\n"
-        "        print(kernel.connection.pid, flush=True)\n"
-        "        await anyio.sleep_forever()\n"
-        "anyio.run(main)\n"
-    )
-    with (
-        anyio.fail_after(20),
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as launcher,
-    ):
-        assert launcher.stdout is not None
-        pid = int(await anyio.to_thread.run_sync(launcher.stdout.readline))
-        launcher.kill()
-        await gone(pid)
-
-
 # Attaching
 
 
 async def test_a_second_frontend_sees_the_same_notebook():
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel, connect(kernel.connection_file) as other:
             assert other.epoch == kernel.epoch
             assert other.role == "control"
@@ -283,31 +244,19 @@ async def test_a_second_frontend_sees_the_same_notebook():
             assert len(sessions) == 2
         with pytest.raises(ConnectionFileError):
             async with connect(kernel.connection_file):
-                pytest.fail("the client was given out")
+                pytest.fail("the context was entered")
 
 
-async def test_a_watcher_sees_and_may_not_run():
-    with anyio.fail_after(20):
-        async with launch_kernel(transport="tcp") as kernel:
-            async with connect(kernel.connection_file, watch=True) as watcher:
-                assert watcher.role == "watch"
-                await watcher.ping()
-                with pytest.raises(RequestError, match="forbidden"):
-                    await watcher.interrupt()
-
-
-async def test_watching_needs_keys_and_says_so():
-    with anyio.fail_after(20):
+async def test_watching_without_keys_is_refused():
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             with pytest.raises(ValueError, match="tcp"):
                 async with connect(kernel.connection_file, watch=True):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
 
 
 async def test_a_key_that_the_kernel_does_not_know_is_refused_at_once(tmp_path: Path):
-    import msgspec
-
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(transport="tcp") as kernel:
             public, secret = zmq.curve_keypair()
             stranger = KeyPair(public.decode(), secret.decode())
@@ -315,19 +264,19 @@ async def test_a_key_that_the_kernel_does_not_know_is_refused_at_once(tmp_path: 
             forged.write_bytes(
                 msgspec.json.encode(msgspec.structs.replace(kernel.connection, client=stranger))
             )
-            with anyio.fail_after(2), pytest.raises(AuthenticationError, match="refuses the key"):
+            with pytest.raises(AuthenticationError, match="refuses the key"):
                 async with connect(forged):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
             await kernel.ping()
 
 
-async def test_a_file_without_the_key_that_is_needed_is_refused(tmp_path: Path):
-    with anyio.fail_after(20):
+async def test_a_file_without_the_needed_key_is_refused(tmp_path: Path):
+    with anyio.fail_after(PATIENCE):
         async with launch_kernel(transport="tcp") as kernel:
             bare = tmp_path / "bare.json"
             bare.write_bytes(msgspec.json.encode(msgspec.structs.replace(kernel.connection, client=None)))
             with pytest.raises(AuthenticationError, match="watch=True"):
                 async with connect(bare):
-                    pytest.fail("the client was given out")
+                    pytest.fail("the context was entered")
             async with connect(bare, watch=True) as watcher:
                 await watcher.ping()

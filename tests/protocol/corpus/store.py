@@ -1,9 +1,9 @@
-"""Adds to the corpus a sample of each message that is not in it yet; never changes what is there.
+"""Adds a sample of each message that is not in the corpus yet; never changes stored samples.
 
     python tests/protocol/corpus/store.py
 
 A line holds the union that a message belongs to, its name, and its bytes in hexadecimal. Every field of
-a sample differs from its default, so all of them are on the wire, in the order of the class.
+a sample differs from its default, so all fields are on the wire, in the order of the class.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ UNIONS: dict[str, Any] = {
 
 
 def members(union: Any) -> Iterator[Any]:
-    """Yield the structs of a union; a generic one as it is on the wire."""
+    """Yield the structs of a union; a generic one with its argument."""
     for member in get_args(union):
         yield from members(member) if get_origin(member) is union else [member]
 
@@ -39,13 +39,13 @@ def sample_field(field: inspect.Field) -> Any:
         case inspect.BoolType():
             return field.default is not True
         case inspect.LiteralType(values):
-            return next(value for value in sorted(values) if value != field.default)
+            return next(value for value in sorted(values, key=str) if value != field.default)
         case _:
             return sample(field.type, field.name)
 
 
 def sample(kind: Any, name: str = "") -> Any:
-    """Return a value of the type with nothing left at its default."""
+    """Return a value of the type in which no field has its default."""
     match kind:
         case inspect.StructType():
             return kind.cls(**{field.name: sample_field(field) for field in kind.fields})
@@ -63,7 +63,7 @@ def sample(kind: Any, name: str = "") -> Any:
             chosen = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
             return sample(chosen, name)
         case _:
-            raise NotImplementedError(f"the sampler does not know {kind}")
+            raise NotImplementedError(f"there is no sample for {kind}")
 
 
 def main() -> None:

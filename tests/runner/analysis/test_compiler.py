@@ -90,7 +90,9 @@ def test_the_body_and_the_value_are_awaited_where_they_await() -> None:
             done = eval(compiled.body, namespace)
             if compiled.body_is_async:
                 await done
-        value = eval(compiled.value, namespace) if compiled.value is not None else None
+        if compiled.value is None:
+            return None
+        value = eval(compiled.value, namespace)
         return await value if compiled.value_is_async else value
 
     async def all_of_them() -> None:
@@ -120,7 +122,8 @@ def test_tracebacks_have_the_lines_and_the_names_of_the_source() -> None:
     compiled = compile_cell(source, "a/b 1")
     filename = cell_filename("a/b 1")
     assert compiled.filename == filename == "<cell a/b 1>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    lines: list[str] = [*source.splitlines(keepends=True)]
+    linecache.cache[filename] = (len(source), None, lines, filename)
     with pytest.raises(NameError) as caught:
         execute(compiled, notebook.globals)
     frames = traceback.extract_tb(caught.value.__traceback__)[-2:]
@@ -246,7 +249,7 @@ def test_importing_a_part_of_a_private_package_binds_the_package(
     (tmp_path / "_package" / "part.py").write_text("x = 1")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert Notebook().run("import sys, _package.part\n_package.__name__, _package.part.x") == ("_package", 1)
-    sys.modules.pop("_package"), sys.modules.pop("_package.part")
+    del sys.modules["_package"], sys.modules["_package.part"]
 
 
 def test_a_handler_leaves_the_variables_of_other_cells_alone() -> None:

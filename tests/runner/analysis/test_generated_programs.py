@@ -258,7 +258,14 @@ def _moved(code: CodeType) -> set[str]:
     }
 
 
-FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+#: Programs are large and slow to draw, and many are thrown away.
+EXPECTED = [
+    HealthCheck.too_slow,
+    HealthCheck.filter_too_much,
+    HealthCheck.data_too_large,
+    HealthCheck.large_base_example,
+]
+FEW = settings(max_examples=120, deadline=None, suppress_health_check=EXPECTED)
 
 
 def shown(namespace: dict[str, Any]) -> dict[str, object]:

@@ -58,7 +58,7 @@ def test_clear_empties_the_list_at_once(cell: Any) -> None:
     assert cell.outputs == []
 
 
-def test_code_of_two_cells_writes_to_its_own(make_cell: Callable[[str], Any]) -> None:
+def test_code_of_each_of_two_cells_writes_to_its_own_cell(make_cell: Callable[[str], Any]) -> None:
     a, b = make_cell("a"), make_cell("b")
     with a:
         output.append("in a")
@@ -70,7 +70,7 @@ def test_code_of_two_cells_writes_to_its_own(make_cell: Callable[[str], Any]) ->
     assert (a.texts, b.texts) == (["'in a'", "'in a again'"], ["'in b'"])
 
 
-def test_a_retired_list_changes_no_more(cell: Any) -> None:
+def test_a_retired_list_ignores_every_change(cell: Any) -> None:
     handle = output.append("kept")
     cell.execution.retire()
     handle.replace("dropped")

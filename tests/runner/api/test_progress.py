@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import OutputAppended, OutputReplaced
+from cellwire.protocol.mime_types import PROGRESS_MIME, Progress
 from cellwire.runner.api import progress
 from cellwire.runner.api.output import output
-from cellwire.runner.api.progress import MIME, Progress, progress_bar, progress_data, spinner
+from cellwire.runner.api.progress import progress_bar, progress_data, spinner
 from cellwire.runner.api.throttle import Throttle
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Clock:
@@ -27,31 +27,33 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the clock of all widgets, which stands still and sends nothing by itself."""
+    """Return the clock of all widgets, which stands still; nothing is sent without a call."""
     clock = Clock()
     monkeypatch.setattr(progress, "_throttle", Throttle(clock, 1.0, threaded=False))
     return clock
 
 
 def states(cell: Any) -> list[dict[str, Any]]:
-    return [e.item.data[MIME] for e in cell.events if isinstance(e, (OutputAppended, OutputReplaced))]
+    return [
+        e.item.data[PROGRESS_MIME] for e in cell.events if isinstance(e, (OutputAppended, OutputReplaced))
+    ]
 
 
 def test_iterating_counts_to_the_end_in_one_item(cell: Any, clock: Clock) -> None:
     seen = list(progress_bar("abc", title="Letters"))
     assert seen == ["a", "b", "c"]
     (item,) = cell.outputs
-    assert item.data[MIME]["current"] == item.data[MIME]["total"] == 3
-    assert item.data[MIME]["done"] is True
+    assert item.data[PROGRESS_MIME]["current"] == item.data[PROGRESS_MIME]["total"] == 3
+    assert item.data[PROGRESS_MIME]["done"] is True
     assert item.data["text/plain"] == f"Letters [{'#' * 24}] 3/3"
 
 
-def test_a_bar_is_there_before_its_first_step(cell: Any, clock: Clock) -> None:
+def test_a_bar_is_shown_before_its_first_step(cell: Any, clock: Clock) -> None:
     progress_bar(10, title="Waiting")
     assert cell.texts == [f"Waiting [{'-' * 24}] 0/10"]
 
 
-def test_updates_are_throttled_and_the_last_one_comes_by_itself(cell: Any, clock: Clock) -> None:
+def test_updates_are_throttled_and_the_last_one_is_sent_in_any_case(cell: Any, clock: Clock) -> None:
     bar = progress_bar(1000)
     for _ in range(500):
         bar.update()
@@ -62,12 +64,12 @@ def test_updates_are_throttled_and_the_last_one_comes_by_itself(cell: Any, clock
 
 
 def test_reaching_the_total_is_sent_at_once(cell: Any, clock: Clock) -> None:
-    bar = progress_bar(3, completion_title="All there")
+    bar = progress_bar(3, completion_title="Complete")
     for _ in range(3):
         bar.update()
     assert states(cell)[-1]["current"] == 3
     assert states(cell)[-1]["done"] is True
-    assert states(cell)[-1]["title"] == "All there"
+    assert states(cell)[-1]["title"] == "Complete"
 
 
 def test_leaving_the_block_sends_the_last_state(cell: Any, clock: Clock) -> None:
@@ -105,7 +107,7 @@ def test_breaking_out_of_the_loop_is_neither_done_nor_failed(cell: Any, clock: C
     assert (last["current"], last["done"], last["failed"]) == (2, False, False)
 
 
-def test_rate_and_remaining_time_follow_the_clock_and_can_be_left_out(cell: Any, clock: Clock) -> None:
+def test_rate_and_remaining_time_follow_the_clock_and_can_be_hidden(cell: Any, clock: Clock) -> None:
     shown, hidden = progress_bar(10), progress_bar(10, show_rate=False, show_eta=False)
     clock.now += 2
     shown.update(4)
@@ -151,7 +153,7 @@ def test_eight_threads_count_exactly(cell: Any) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(WAIT)
+            thread.join(PATIENCE)
     counts = [state["current"] for state in states(cell)]
     assert counts[-1] == 80_000
     assert counts == sorted(counts)
@@ -161,23 +163,24 @@ def test_eight_threads_count_exactly(cell: Any) -> None:
 def test_a_bar_that_stops_changing_is_shown_in_its_last_state(cell: Any) -> None:
     arrived = threading.Event()
     bar = progress_bar(100)
-    replace = bar._place.replace
+    replace = bar._item.replace
 
-    def replace_and_tell(data: dict[str, Any]) -> None:
+    def replace_and_notify(data: dict[str, Any]) -> None:
         replace(data)
-        if data[MIME]["current"] == 7:
+        if data[PROGRESS_MIME]["current"] == 7:
             arrived.set()
 
-    bar._place = type("Place", (), {"replace": staticmethod(replace_and_tell)})()
+    item: Any = type("Item", (), {"replace": staticmethod(replace_and_notify)})()
+    bar._item = item
     for _ in range(7):
         bar.update()
-    assert arrived.wait(WAIT)
+    assert arrived.wait(PATIENCE)
     assert states(cell)[-1]["current"] == 7
 
 
 def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: Clock) -> None:
     bar = progress_bar(10)
-    replace = bar._place.replace
+    replace = bar._item.replace
     started, others = [], []
 
     def replace_slowly(data: dict[str, Any]) -> None:
@@ -187,11 +190,12 @@ def test_a_state_that_changes_while_it_is_sent_is_sent_again(cell: Any, clock: C
             bar.update(10)
             thread = threading.Thread(target=bar.send)
             thread.start()
-            thread.join(WAIT)
+            thread.join(PATIENCE)
             others.append(thread.is_alive())
         replace(data)
 
-    bar._place = type("Place", (), {"replace": staticmethod(replace_slowly)})()
+    item: Any = type("Item", (), {"replace": staticmethod(replace_slowly)})()
+    bar._item = item
     clock.now += 1
     bar.update(0)
     assert others == [False]
@@ -230,7 +234,7 @@ def test_large_and_empty_totals_are_drawn() -> None:
     assert progress_data(Progress(current=7, total=5))["text/plain"] == f"[{'#' * 24}] 7/5"
 
 
-def test_what_cannot_be_counted_is_refused() -> None:
+def test_a_value_that_cannot_be_counted_is_refused() -> None:
     with pytest.raises(TypeError, match="an iterable or a number, not object"):
         progress_bar(object())  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="has no iterable"):

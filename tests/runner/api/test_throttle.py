@@ -2,8 +2,7 @@ import math
 import threading
 
 from cellwire.runner.api.throttle import Throttle
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Clock:
@@ -50,7 +49,7 @@ def test_a_change_after_the_interval_is_sent_at_once() -> None:
     assert counter.sent == [0, 0]
 
 
-def test_things_do_not_wait_for_each_other() -> None:
+def test_one_thing_does_not_wait_for_another() -> None:
     clock, one, other = Clock(), Counter(), Counter()
     throttle = Throttle(clock, 1.0, threaded=False)
     throttle.changed(one)
@@ -59,7 +58,7 @@ def test_things_do_not_wait_for_each_other() -> None:
     assert (one.sent, other.sent) == ([0], [0])
 
 
-def test_sending_now_makes_what_waited_superfluous() -> None:
+def test_sending_now_replaces_a_sending_that_waits() -> None:
     clock, counter = Clock(), Counter()
     throttle = Throttle(clock, 1.0, threaded=False)
     throttle.changed(counter)
@@ -102,17 +101,17 @@ def test_the_last_change_is_sent_without_a_further_call() -> None:
     throttle, thing = Throttle(interval=0.01), Waited()
     for thing.state in range(10):
         throttle.changed(thing)
-    assert sent.wait(WAIT)
+    assert sent.wait(PATIENCE)
     assert thing.sent[-1] == 9
 
 
-def test_the_thread_ends_when_nothing_waits_and_comes_back() -> None:
+def test_the_thread_ends_when_nothing_waits_and_starts_again() -> None:
     throttle, thing = Throttle(interval=0.01), Counter()
     for thing.state in range(3):
         throttle.changed(thing)
         throttle.changed(thing)
         for thread in threading.enumerate():
             if thread.name == "cellwire-throttle":
-                thread.join(WAIT)
+                thread.join(PATIENCE)
                 assert not thread.is_alive()
         assert thing.sent[-1] == thing.state

@@ -13,12 +13,12 @@ def test_markdown_keeps_its_text_without_the_common_indentation() -> None:
     assert str(value) == "# Title\n\n    code"
 
 
-def test_html_is_exactly_what_it_was_given() -> None:
+def test_html_is_unchanged() -> None:
     data, _ = format_value(html(" <b>1 < 2</b> "))
     assert data == {"text/html": " <b>1 < 2</b> ", "text/plain": " <b>1 < 2</b> "}
 
 
-def test_a_bundle_renders_as_it_is_and_always_has_plain_text() -> None:
+def test_a_bundle_renders_unchanged_and_always_has_plain_text() -> None:
     data, metadata = format_value(mime({"image/png": b"png"}, {"image/png": {"width": 1}}))
     assert data == {"image/png": b"png", "text/plain": "<image/png>"}
     assert metadata == {"image/png": {"width": 1}}

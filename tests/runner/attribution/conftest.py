@@ -1,8 +1,8 @@
 """A real process with the runner's console, threads and children installed, and the kernel's end of it.
 
-`console(script)` runs a script in such a process until it ends and returns what every run has written. The
-script uses `cell(name)`: in its `with`, code is that of a sync cell that runs; `inside(execution)` enters
-its context again, as a callback or an async cell does, without being the cell that runs.
+`console(script)` runs a script in such a process until it ends and returns what every run wrote. The
+script uses `cell(name)`, whose block is the code of a sync cell; `inside(execution)` enters the context of
+a cell again, as a callback or an async cell does, without making it the cell that runs.
 """
 
 import array
@@ -22,9 +22,9 @@ from cellwire.protocol import link
 from cellwire.protocol.events import OutputAppended
 from cellwire.protocol.markers import MarkedReader, Marker
 from cellwire.protocol.notebook import Item, Stream
+from support.waiting import PATIENCE
 
 NONCE = b"\0" + b"fifteen bytes!!"
-SECONDS = 30
 
 PRELUDE = f"""
 import os, socket, sys
@@ -62,12 +62,12 @@ _decode = msgspec.msgpack.Decoder(link.PipeOpened | OutputAppended[Item]).decode
 
 
 class Written:
-    """What a process has written, by run."""
+    """What a process wrote, by run."""
 
     def __init__(self) -> None:
         self.status = 0
         self.text: dict[tuple[str, int, Stream], str] = defaultdict(str)
-        #: The items in the order in which they came: cell, run, id, text.
+        #: The items in the order of their arrival: cell, run, id, text.
         self.items: list[tuple[str, int, int, str]] = []
 
     @property
@@ -86,7 +86,7 @@ class Written:
 
 
 class KernelEnd:
-    """Reads everything from its very first byte, and puts it together when all has been read."""
+    """Reads everything from the first byte on, and joins it when all is read."""
 
     def __init__(self, connection: socket.socket, ends: dict[Stream, int]) -> None:
         self._connection = connection
@@ -103,19 +103,19 @@ class KernelEnd:
 
     def finish(self) -> Written:
         for thread in self._threads:
-            thread.join(SECONDS)
-            assert not thread.is_alive(), "something still holds a pipe of the process open"
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), "a pipe of the process is still open somewhere"
         self._connection.close()
         written = Written()
         written.items = self.items
         text: dict[tuple[str, int, Stream], bytes] = defaultdict(bytes)
         for stream, data in self._streams.items():
-            self._put_together(stream, bytes(data), text)
+            self._join(stream, bytes(data), text)
         for key, data in text.items():
             written.text[key] = data.decode("utf-8", "replace")
         return written
 
-    def _put_together(self, stream: Stream, data: bytes, text: dict[Any, bytes]) -> None:
+    def _join(self, stream: Stream, data: bytes, text: dict[Any, bytes]) -> None:
         cell, run = "", 0
         open_pipes: dict[int, Marker] = {}
         for piece in MarkedReader(NONCE).feed(data):
@@ -166,7 +166,7 @@ class KernelEnd:
 
 @pytest.fixture
 def console() -> Callable[[str], Written]:
-    """Return a function that runs a script and returns what it has written."""
+    """Return a function that runs a script and returns what it wrote."""
 
     def run(script: str) -> Written:
         ours, theirs = socket.socketpair()
@@ -183,7 +183,7 @@ def console() -> Callable[[str], Written]:
         os.close(err[1])
         end = KernelEnd(ours, {"stdout": out[0], "stderr": err[0]})
         try:
-            status = process.wait(SECONDS)
+            status = process.wait(PATIENCE)
         finally:
             process.kill()
             process.wait()

@@ -12,7 +12,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_an_action_sees_the_module_before_its_importer_does(folder: Path) -> None:
+def test_a_callback_gets_the_module_before_its_importer_does(folder: Path) -> None:
     (folder / "late_one.py").write_text("def show(): return 'original'")
     (folder / "late_user.py").write_text("from late_one import show\nresult = show()")
 
@@ -26,13 +26,13 @@ def test_an_action_sees_the_module_before_its_importer_does(folder: Path) -> Non
     assert late_user.result == "replaced"
 
 
-def test_an_action_on_a_module_that_is_there_is_carried_out_at_once() -> None:
+def test_a_callback_for_an_imported_module_is_called_at_once() -> None:
     seen: list[Any] = []
     after_import("pathlib", seen.append)
     assert seen == [sys.modules["pathlib"]]
 
 
-def test_looking_for_a_module_carries_nothing_out(folder: Path) -> None:
+def test_looking_for_a_module_calls_nothing(folder: Path) -> None:
     import importlib.util
 
     (folder / "late_two.py").write_text("")
@@ -45,7 +45,7 @@ def test_looking_for_a_module_carries_nothing_out(folder: Path) -> None:
     assert seen == [late_two]
 
 
-def test_a_module_that_fails_and_is_imported_again_has_its_action(folder: Path) -> None:
+def test_a_module_that_fails_and_is_imported_again_has_its_callback(folder: Path) -> None:
     (folder / "late_three.py").write_text("import late_three_flag\nif late_three_flag.bad: 1 / 0")
     (folder / "late_three_flag.py").write_text("bad = True")
     seen: list[Any] = []
@@ -65,7 +65,7 @@ def test_a_missing_module_stays_missing() -> None:
         import no_such_module_anywhere  # pyright: ignore[reportMissingImports]  # noqa: F401
 
 
-def test_an_action_that_raises_does_not_break_the_import(
+def test_a_callback_that_raises_does_not_break_the_import(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "late_four.py").write_text("value = 4")

@@ -6,19 +6,18 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from cellwire.protocol.events import InputClosed, InputRequested
 from cellwire.runner.attribution.input import Inputs, InputUnavailable, install_input
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 class Frontend:
-    """Answers each question by a function, in a thread of its own, as the host's reader does."""
+    """Answers each request in a thread of its own, as the host does."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -29,13 +28,13 @@ class Frontend:
         if isinstance(event, InputRequested):
             self._asked.put(event)
 
-    def next_question(self) -> InputRequested:
-        return self._asked.get(timeout=WAIT)
+    def next_request(self) -> InputRequested:
+        return self._asked.get(timeout=PATIENCE)
 
-    def answer(self, inputs: Inputs, *texts: str) -> threading.Thread:
+    def answer(self, inputs: Inputs, *texts: str | None) -> threading.Thread:
         def reply() -> None:
             for text in texts:
-                assert inputs.answer(self.next_question().id, text)
+                assert inputs.answer(self.next_request().id, text)
 
         thread = threading.Thread(target=reply)
         thread.start()
@@ -53,7 +52,7 @@ def inputs(frontend: Frontend) -> Inputs:
 
 
 @pytest.fixture
-def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inputs]:
+def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     import getpass
     import pdb
 
@@ -65,10 +64,10 @@ def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Iterator[I
 
 
 @pytest.mark.usefixtures("cell")
-def test_a_question_names_its_cell_and_is_closed_when_answered(frontend: Frontend, inputs: Inputs) -> None:
+def test_a_request_names_its_cell_and_is_closed_when_answered(frontend: Frontend, inputs: Inputs) -> None:
     thread = frontend.answer(inputs, "Ada\n")
     assert inputs.ask("name? ", password=True) == "Ada"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked, closed = frontend.events
     assert asked == InputRequested(asked.id, "a", "name? ", True)
     assert closed == InputClosed(asked.id)
@@ -78,43 +77,53 @@ def test_only_the_first_answer_counts(frontend: Frontend, inputs: Inputs) -> Non
     accepted: list[bool] = []
 
     def reply() -> None:
-        question = frontend.next_question()
-        accepted.extend([inputs.answer(question.id, "first"), inputs.answer(question.id, "second")])
+        request = frontend.next_request()
+        accepted.extend([inputs.answer(request.id, "first"), inputs.answer(request.id, "second")])
 
     thread = threading.Thread(target=reply)
     thread.start()
     assert inputs.ask() == "first"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert accepted == [True, False]
-    assert inputs.answer("no such question", "") is False
+    assert inputs.answer("no such request", "") is False
 
 
-def test_questions_of_several_threads_are_answered_in_any_order(frontend: Frontend, inputs: Inputs) -> None:
+def test_requests_of_several_threads_are_answered_in_any_order(frontend: Frontend, inputs: Inputs) -> None:
     answers: dict[str, str] = {}
     threads = [
         threading.Thread(target=lambda name=name: answers.update({name: inputs.ask(name)})) for name in "abc"
     ]
     for thread in threads:
         thread.start()
-    questions = [frontend.next_question() for _ in threads]
-    for question in reversed(questions):
-        inputs.answer(question.id, question.prompt.upper())
+    requests = [frontend.next_request() for _ in threads]
+    for request in reversed(requests):
+        inputs.answer(request.id, request.prompt.upper())
     for thread in threads:
-        thread.join(WAIT)
+        thread.join(PATIENCE)
     assert answers == {"a": "A", "b": "B", "c": "C"}
-    assert len({question.id for question in questions}) == 3
+    assert len({request.id for request in requests}) == 3
 
 
-def test_without_a_frontend_asking_is_an_error_that_says_so(inputs: Inputs, frontend: Frontend) -> None:
-    thread = threading.Thread(target=lambda: inputs.refuse(frontend.next_question().id))
+def test_asking_without_a_frontend_is_an_error_that_says_so(inputs: Inputs, frontend: Frontend) -> None:
+    thread = threading.Thread(target=lambda: inputs.refuse(frontend.next_request().id))
     thread.start()
     with pytest.raises(EOFError, match="needs an attached frontend"):
         inputs.ask()
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked, closed = frontend.events
     assert closed == InputClosed(asked.id)
     inputs.refuse(asked.id)
     assert inputs.answer(asked.id, "too late") is False
+
+
+def test_where_the_input_of_the_frontend_has_ended_user_code_reads_the_end(
+    installed: Inputs, frontend: Frontend
+) -> None:
+    thread = frontend.answer(installed, "one", None, None)
+    assert list(sys.stdin) == ["one\n"]
+    with pytest.raises(EOFError, match=r"^EOF when reading a line$"):
+        input()
+    thread.join(PATIENCE)
 
 
 def test_a_thread_stops_asking_when_its_run_is_over(
@@ -132,15 +141,15 @@ def test_a_thread_stops_asking_when_its_run_is_over(
 
     thread = threading.Thread(target=ask)
     thread.start()
-    question = frontend.next_question()
+    request = frontend.next_request()
     cell.execution.end()
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert "is over" in str(raised[0])
-    assert frontend.events[-1] == InputClosed(question.id)
-    assert inputs.answer(question.id, "too late") is False
+    assert frontend.events[-1] == InputClosed(request.id)
+    assert inputs.answer(request.id, "too late") is False
 
 
-def test_an_interrupt_ends_the_wait_and_closes_the_question() -> None:
+def test_an_interrupt_ends_the_wait_and_closes_the_request() -> None:
     program = """
         import os, signal
         from cellwire.protocol.events import InputClosed, InputRequested
@@ -186,7 +195,7 @@ def test_input_and_getpass_ask(installed: Inputs, frontend: Frontend) -> None:
     assert input("name? ") == "Ada"
     assert getpass() == "secret"
     assert getpass("Code: ", stream=None) == "plain"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     asked = [event for event in frontend.events if isinstance(event, InputRequested)]
     assert [(event.prompt, event.password) for event in asked] == [
         ("name? ", False),
@@ -200,7 +209,7 @@ def test_standard_input_gives_a_line_for_each_answer(installed: Inputs, frontend
     assert sys.stdin.readline() == "one\n"
     assert sys.stdin.readline() == "\n"
     assert next(iter(sys.stdin)) == "three\n"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert not sys.stdin.isatty()
     with pytest.raises(io.UnsupportedOperation, match=r"input\(\)"):
         sys.stdin.read()
@@ -215,7 +224,7 @@ def test_the_debugger_asks_for_its_commands(
     thread = frontend.answer(installed, "p 6 * 7", "continue")
     pdb.Pdb().set_trace()
     seen = "after the breakpoint"
-    thread.join(WAIT)
+    thread.join(PATIENCE)
     assert seen
     assert signal.getsignal(signal.SIGINT) is handler
     assert "42\n" in capsys.readouterr().out

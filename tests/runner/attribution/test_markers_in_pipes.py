@@ -1,4 +1,4 @@
-"""The console's two pipes: whose the text of each way of writing is, in which order, whatever happens."""
+"""The console's two pipes: the cell and the order of text, in whatever way it is written."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ def test_c_code_and_raw_writes_belong_to_the_cell_that_runs(console: Console) ->
     assert written.out("b") == "raw\nb\n"
 
 
-def test_what_belongs_to_no_cell_goes_to_the_notebook(console: Console) -> None:
+def test_text_that_belongs_to_no_cell_goes_to_the_notebook(console: Console) -> None:
     written = console("""
         print("before any cell")
         with cell("a"):
@@ -53,7 +53,7 @@ def test_more_than_a_pipe_holds_arrives_whole_from_python_and_from_c_with_the_gi
     assert written.out("a") == "x" * 5_000_000 + "\n" + "y" * 5_000_000 + "z" * 5_000_000
 
 
-def test_bytes_that_are_no_text_and_characters_cut_in_two_pass_unchanged(console: Console) -> None:
+def test_bytes_that_are_not_text_and_split_characters_pass_unchanged(console: Console) -> None:
     written = console("""
         with cell("a"):
             for byte in "äöü€".encode():
@@ -100,7 +100,7 @@ def test_lines_of_many_threads_of_two_cells_are_whole_and_in_order(console: Cons
         assert seen == {str(number): list(range(500)) for number in range(4)}
 
 
-def test_redirecting_the_descriptor_takes_what_c_code_writes_and_no_marker(console: Console) -> None:
+def test_a_redirected_descriptor_receives_the_text_of_c_code_and_no_marker(console: Console) -> None:
     written = console("""
         import tempfile
         with cell("a") as a:
@@ -108,7 +108,7 @@ def test_redirecting_the_descriptor_takes_what_c_code_writes_and_no_marker(conso
         with cell("b"), tempfile.TemporaryFile() as file:
             saved = os.dup(1)
             os.dup2(file.fileno(), 1)
-            os.write(1, b"taken\\n")
+            os.write(1, b"redirected\\n")
             with inside(a):
                 print("a")
             print("b")
@@ -116,13 +116,13 @@ def test_redirecting_the_descriptor_takes_what_c_code_writes_and_no_marker(conso
             os.close(saved)
             os.write(1, b"back\\n")
             file.seek(0)
-            assert file.read() == b"taken\\n"
+            assert file.read() == b"redirected\\n"
     """)
     assert written.status == 0
     assert (written.out("a"), written.out("b")) == ("a\n", "b\nback\n")
 
 
-def test_a_pipe_that_somebody_made_non_blocking_is_still_written_whole(console: Console) -> None:
+def test_text_is_whole_although_user_code_made_the_pipe_non_blocking(console: Console) -> None:
     written = console("""
         with cell("a"):
             os.set_blocking(1, False)
@@ -131,7 +131,7 @@ def test_a_pipe_that_somebody_made_non_blocking_is_still_written_whole(console: 
     assert written.out("a") == "x" * 3_000_000 + "\n"
 
 
-def test_what_was_printed_survives_the_process(console: Console) -> None:
+def test_printed_text_survives_the_process(console: Console) -> None:
     for end in ("os.kill(os.getpid(), 9)", "os._exit(1)", "ctypes.string_at(0)"):
         written = console(f"""
             import ctypes
@@ -147,7 +147,7 @@ def test_what_was_printed_survives_the_process(console: Console) -> None:
         assert written.texts == [str(index) for index in range(2000)]
 
 
-def test_an_object_that_prints_when_it_dies_can_die_anywhere(console: Console) -> None:
+def test_an_object_that_prints_when_it_is_deleted_can_be_deleted_anywhere(console: Console) -> None:
     written = console("""
         import gc
         class Dying:

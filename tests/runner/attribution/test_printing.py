@@ -1,4 +1,4 @@
-"""`print_at_once` does what `print` does, in one write where that makes no difference."""
+"""`print_at_once` does what `print` does, in one write where that makes no other difference."""
 
 import builtins
 import inspect
@@ -67,7 +67,7 @@ def test_plain_values_are_written_at_once() -> None:
     assert stream.calls == ["a, 1, None.\n", "flush"]
 
 
-def test_what_a_conversion_prints_or_raises_stands_where_print_would_put_it() -> None:
+def test_a_conversion_prints_or_raises_at_the_same_point_as_with_print() -> None:
     for args in ((Printing,), ("before", Printing, "after")):
         expected, stream = Stream(), Stream()
         _print(*(Printing(expected) if arg is Printing else arg for arg in args), file=expected)
@@ -91,7 +91,7 @@ def test_errors_are_the_same(options: dict[str, Any]) -> None:
         assert str(actual.value) == str(expected.value)
 
 
-def test_other_streams_are_written_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_streams_are_left_to_the_built_in_print(capsys: pytest.CaptureFixture[str]) -> None:
     print_at_once("a", 1)
     assert capsys.readouterr().out == "a 1\n"
     with pytest.raises(AttributeError):
@@ -103,7 +103,7 @@ def test_standard_output_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None
     print_at_once("nowhere")
 
 
-def test_it_has_the_name_and_the_description_of_print(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_the_name_and_the_docstring_of_print(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "print", print_at_once)
     assert pickle.loads(pickle.dumps(print_at_once)) is print_at_once
     assert inspect.getdoc(print_at_once) == inspect.getdoc(_print)

@@ -20,8 +20,7 @@ from cellwire.runner.attribution.redirection import (
     redirect_stdout,
     redirection,
 )
-
-WAIT = 10
+from support.waiting import PATIENCE
 
 
 def run_inherited(target: Callable[[], object]) -> threading.Thread:
@@ -34,16 +33,16 @@ def run_inherited(target: Callable[[], object]) -> threading.Thread:
 def test_captured_text_is_a_string_and_goes_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
     original = sys.stdout
     with capture_stdout() as text:
-        print("taken", end="")
+        print("captured", end="")
         sys.stdout.writelines(["a", "b"])
-        sys.stderr.write("not taken")
+        sys.stderr.write("not captured")
     print("after")
-    assert text.getvalue() == "takenab"
-    assert capsys.readouterr() == ("after\n", "not taken")
+    assert text.getvalue() == "capturedab"
+    assert capsys.readouterr() == ("after\n", "not captured")
     assert sys.stdout is original
 
 
-def test_standard_error_is_captured_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_standard_error_is_captured_separately(capsys: pytest.CaptureFixture[str]) -> None:
     with capture_stdout() as out, capture_stderr() as err:
         print("out")
         print("err", file=sys.stderr)
@@ -74,7 +73,7 @@ def test_a_thread_started_inside_is_captured_and_another_is_not(capsys: pytest.C
     printed = threading.Event()
 
     def outsider() -> None:
-        inside.wait(WAIT)
+        inside.wait(PATIENCE)
         print("outsider")
         printed.set()
 
@@ -84,34 +83,34 @@ def test_a_thread_started_inside_is_captured_and_another_is_not(capsys: pytest.C
         # Signal 1: the capture is open
         inside.set()
         # Signal 2: the outsider has printed during it
-        assert printed.wait(WAIT)
-        run_inherited(lambda: print("insider")).join(WAIT)
-    thread.join(WAIT)
+        assert printed.wait(PATIENCE)
+        run_inherited(lambda: print("insider")).join(PATIENCE)
+    thread.join(PATIENCE)
     assert text.getvalue() == "insider\n"
     assert capsys.readouterr().out == "outsider\n"
 
 
-def test_a_thread_that_outlives_the_capture_prints_where_it_would_have() -> None:
+def test_a_thread_that_outlives_the_capture_prints_where_it_did_before() -> None:
     left = threading.Event()
 
     def late() -> None:
         print("early")
         printed.set()
-        left.wait(WAIT)
+        left.wait(PATIENCE)
         print("late")
 
     printed = threading.Event()
     with capture_stdout() as outer:
         with capture_stdout() as inner:
             thread = run_inherited(late)
-            assert printed.wait(WAIT)
+            assert printed.wait(PATIENCE)
         # Signal 1: the inner capture is over
         left.set()
-        thread.join(WAIT)
+        thread.join(PATIENCE)
     assert (inner.getvalue(), outer.getvalue()) == ("early\n", "late\n")
 
 
-def test_tasks_capture_each_for_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_task_captures_its_own_text(capsys: pytest.CaptureFixture[str]) -> None:
     async def task(name: str, mine: asyncio.Event, others: asyncio.Event) -> str:
         with capture_stdout() as text:
             print(name, 1)
@@ -120,15 +119,15 @@ def test_tasks_capture_each_for_itself(capsys: pytest.CaptureFixture[str]) -> No
             print(name, 2)
         return text.getvalue()
 
-    async def main() -> list[str]:
+    async def main() -> tuple[str, str]:
         a, b = asyncio.Event(), asyncio.Event()
         return await asyncio.gather(task("a", a, b), task("b", b, a))
 
-    assert asyncio.run(main()) == ["a 1\na 2\n", "b 1\nb 2\n"]
+    assert tuple(asyncio.run(main())) == ("a 1\na 2\n", "b 1\nb 2\n")
     assert capsys.readouterr().out == ""
 
 
-def test_logging_to_the_stream_of_that_moment_is_captured() -> None:
+def test_logging_to_the_current_stream_is_captured() -> None:
     with capture_stderr() as text:
         handler = logging.StreamHandler()
         logging.getLogger("captured").addHandler(handler)
@@ -178,17 +177,17 @@ def test_the_cost_of_a_redirected_line_does_not_grow(cell: Any) -> None:
     assert len(sizes) == 2000
 
 
-def test_a_capture_inside_a_redirection_takes_its_text(cell: Any) -> None:
+def test_a_capture_inside_a_redirection_receives_the_text(cell: Any) -> None:
     with redirect_stdout():
         print("shown")
         with capture_stdout() as text:
-            print("taken")
+            print("captured")
         print("shown again")
     assert cell.texts == ["shown\nshown again\n"]
-    assert text.getvalue() == "taken\n"
+    assert text.getvalue() == "captured\n"
 
 
-def test_threads_redirect_together_without_losing_anything(cell: Any) -> None:
+def test_threads_that_print_into_one_redirection_lose_nothing(cell: Any) -> None:
     def write(name: str) -> None:
         for number in range(200):
             print(f"{name}{number}\n", end="")
@@ -196,14 +195,14 @@ def test_threads_redirect_together_without_losing_anything(cell: Any) -> None:
     with redirect_stdout():
         threads = [run_inherited(lambda name=name: write(name)) for name in "abcd"]
         for thread in threads:
-            thread.join(WAIT)
+            thread.join(PATIENCE)
     lines = "".join(cell.texts).splitlines()
     assert len(lines) == 800
     for name in "abcd":
         assert [line for line in lines if line[0] == name] == [f"{name}{n}" for n in range(200)]
 
 
-def test_a_destructor_that_prints_while_text_is_sent_is_shown_after_it(cell: Any) -> None:
+def test_text_of_a_destructor_comes_after_the_text_that_is_being_sent(cell: Any) -> None:
     class Noisy:
         def __del__(self) -> None:
             print("gone")
@@ -224,28 +223,30 @@ def test_a_destructor_that_prints_while_text_is_sent_is_shown_after_it(cell: Any
     assert "".join(cell.texts) == "first\ngone\n"
 
 
-def test_redirecting_outside_of_any_cell_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_redirecting_outside_any_cell_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with redirect_stdout():
         print("plain")
     assert capsys.readouterr().out == "plain\n"
 
 
-def test_streams_that_ask_for_themselves_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_looks_for_redirections_itself_is_not_wrapped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Proxy(io.StringIO):
         follows_redirection = True
 
         def write(self, text: str) -> int:
-            taker = redirection("stdout")
-            return super().write(text) if taker is None else taker.write(text)
+            target = redirection("stdout")
+            return super().write(text) if target is None else target.write(text)
 
     proxy = Proxy()
     monkeypatch.setattr(sys, "stdout", proxy)
     with capture_stdout() as text:
         assert sys.stdout is proxy
-        print("taken")
+        print("captured")
     print("kept")
     begin_new_item()
-    assert (text.getvalue(), proxy.getvalue()) == ("taken\n", "kept\n")
+    assert (text.getvalue(), proxy.getvalue()) == ("captured\n", "kept\n")
 
 
 def test_captures_that_end_out_of_order_leave_the_stream_as_it_was() -> None:

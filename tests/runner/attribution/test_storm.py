@@ -1,4 +1,4 @@
-"""10,000 exceptions raised by a signal handler, wherever they hit, while four threads emit."""
+"""A signal handler raises 10,000 exceptions, each at any point, while four threads emit."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ STORM = """
     over = threading.Event()
     returned = {"items": [], "lines": []}
     def emit(name):
-        # What is recorded as returned has returned; what has returned may miss in the record.
+        # Every recorded call has returned; a call that returned may be missing in the record.
         for index in itertools.count():
             outputs.append({"text/plain": f"{name} {index}"})
             returned["items"].append(f"{name} {index}")
@@ -73,7 +73,7 @@ def test_a_storm_of_exceptions_loses_tears_and_repeats_nothing(console: Console,
     assert written.status == 0, written.err("a")
     returned = json.loads(path.read_text())
     assert returned["raised"] >= 10_000
-    # Numbers of items are given by the list, so its final order is the order of what was received.
+    # The list gives the items' ids, so its final order must be the order of arrival.
     assert written.ids == returned["ids"]
     assert written.err("a") == ""
     lines = written.out("a").splitlines()

@@ -1,4 +1,4 @@
-"""`sys.stdout` and `sys.stderr` as user code and libraries see them."""
+"""`sys.stdout` and `sys.stderr` as user code and libraries use them."""
 
 import io
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_it_looks_like_a_text_file(it: Fixture) -> None:
         stream.tell()
 
 
-def test_write_returns_the_number_of_characters_and_refuses_what_is_no_text(it: Fixture) -> None:
+def test_write_returns_the_number_of_characters_and_refuses_anything_but_text(it: Fixture) -> None:
     assert it.stream.write("äö") == 2
     assert it.stream.write("") == 0
     with pytest.raises(TypeError, match="must be str, not bytes"):

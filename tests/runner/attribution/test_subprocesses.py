@@ -1,4 +1,4 @@
-"""Whose the text of child processes is, and what order it has."""
+"""The cell that a child process writes to, and the order of its text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ def test_a_child_keeps_writing_to_its_cell_while_another_one_runs(console: Conso
     assert written.out("b") == "b\nraw\n"
 
 
-def test_what_a_child_is_given_explicitly_is_left_alone(console: Console) -> None:
+def test_streams_given_to_a_child_explicitly_are_left_alone(console: Console) -> None:
     written = console("""
         import subprocess, tempfile
         with cell("a"), tempfile.TemporaryFile() as file:
@@ -260,11 +260,11 @@ def test_detached_processes_belong_to_the_notebook(console: Console) -> None:
         import subprocess
         with cell("a"):
             with detached():
-                subprocess.run(["echo", "nobody's"])
+                subprocess.run(["echo", "no cell's"])
             print("mine")
     """)
     assert written.out("a") == "mine\n"
-    assert written.out("", 0) == "nobody's\n"
+    assert written.out("", 0) == "no cell's\n"
 
 
 def test_100_megabytes_of_a_child_arrive(console: Console) -> None:

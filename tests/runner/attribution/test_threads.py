@@ -1,4 +1,4 @@
-"""Whose the work of threads and pools is."""
+"""The cell that threads and work in pools belong to."""
 
 import threading
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_an_exception_in_a_thread_is_shown_in_its_own_cell(console: Console) -> 
     assert written.err("b") == ""
 
 
-def test_workers_that_another_cell_started_work_for_the_cell_that_submits(console: Console) -> None:
+def test_a_worker_started_by_another_cell_works_for_the_cell_that_submits(console: Console) -> None:
     written = console("""
         from concurrent.futures import ThreadPoolExecutor
         from multiprocessing.pool import ThreadPool
@@ -105,7 +105,7 @@ def test_workers_that_another_cell_started_work_for_the_cell_that_submits(consol
             called.clear()
             future.add_done_callback(lambda future: show(future.result()))
             assert called.wait(10)
-        executor.submit(print, "nobody's").result()
+        executor.submit(print, "no cell's").result()
         pool.close()
         pool.join()
     """)
@@ -114,10 +114,10 @@ def test_workers_that_another_cell_started_work_for_the_cell_that_submits(consol
         *("executor", "executor map", "apply", "map", "star map", "imap", "imap_unordered"),
         *("callback 3", "callback 4"),
     ]
-    assert written.out("", 0) == "nobody's\n"
+    assert written.out("", 0) == "no cell's\n"
 
 
-def test_asyncios_ways_to_a_thread_keep_the_cell(console: Console) -> None:
+def test_threads_and_tasks_of_asyncio_keep_the_cell(console: Console) -> None:
     written = console("""
         import asyncio
         async def work(name):
@@ -157,7 +157,7 @@ def test_detached_threads_belong_to_no_cell_and_the_block_itself_to_its_cell(con
         import threading
         with cell("a"):
             with detached():
-                thread = threading.Thread(target=print, args=("nobody's",))
+                thread = threading.Thread(target=print, args=("no cell's",))
                 thread.start()
                 print("mine")
             thread.join()
@@ -166,7 +166,7 @@ def test_detached_threads_belong_to_no_cell_and_the_block_itself_to_its_cell(con
             again.join()
     """)
     assert written.out("a") == "mine\nmine again\n"
-    assert written.out("", 0) == "nobody's\n"
+    assert written.out("", 0) == "no cell's\n"
 
 
 def test_a_retired_run_is_silent(console: Console) -> None:

@@ -10,11 +10,9 @@ from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellState, Notebook
 from cellwire.protocol.reducer import apply
 from cellwire.runner.engine import Engine
+from support.waiting import PATIENCE
 
 T = TypeVar("T")
-
-#: No test waits longer, in seconds.
-LIMIT = 20
 
 
 class Book:
@@ -34,7 +32,7 @@ class Book:
         """Carry out `action` on this book's event loop, with a time limit; forget older events."""
 
         async def within_limit() -> T:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(PATIENCE):
                 return await action
 
         self.events.clear()

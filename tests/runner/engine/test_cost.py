@@ -116,9 +116,9 @@ from cellwire.runner.engine import Engine
 writes, calls = [], []
 
 class Link(LinkSink):
-    def writing(self, segment, start):
+    def write_iterator(self, segment, start):
         writes.append(len(segment))
-        return super().writing(segment, start)
+        return super().write_iterator(segment, start)
 
 def profile(frame, event, argument):
     if event in ("call", "c_call"):

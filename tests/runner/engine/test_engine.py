@@ -8,6 +8,7 @@ import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.events import CellDeclared
 from cellwire.protocol.messages import Cell, RunCells
+from cellwire.protocol.mime_types import ERROR_MIME
 from cellwire.runner.engine import Engine
 
 CHAIN = {"a": "x = 1", "b": "y = x + 1\ny", "c": "z = y * 10\nz", "d": "w = 7"}
@@ -123,7 +124,7 @@ def test_partial_results_stay_beside_the_error(book):
     source = "from cellwire.runner.api.output import output\noutput.append('part')\n1 / 0"
     book.run({"a": source})
     assert book.texts("a")[0] == "'part'"
-    error = book["a"].outputs[1].data["application/vnd.cellwire.error+json"]
+    error = book["a"].outputs[1].data[ERROR_MIME]
     assert error["kind"] == "ZeroDivisionError"
     assert book.texts("a")[1] == book["a"].error.traceback == error["traceback"]
 

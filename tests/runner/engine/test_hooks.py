@@ -1,3 +1,5 @@
+from typing import Any
+
 from cellwire.protocol import events as e
 from cellwire.runner.attribution.context import NO_VALUE
 from cellwire.runner.dataflow.plan import Plan
@@ -88,8 +90,14 @@ def test_preparation_hooks_get_the_plan(book):
 def test_hooks_run_in_the_context_of_their_cell(book):
     from cellwire.runner.attribution.context import current_execution
 
-    cells = []
-    book.engine.hooks.post_execution.append(lambda execution: cells.append(current_execution.get().cell))
+    cells: list[str] = []
+
+    def note_cell(_: Any) -> None:
+        execution = current_execution.get()
+        assert execution is not None
+        cells.append(execution.cell)
+
+    book.engine.hooks.post_execution.append(note_cell)
     book.run({"a": "1", "b": "import asyncio\nawait asyncio.sleep(0)"})
     assert cells == ["a", "b"]
     assert current_execution.get() is None

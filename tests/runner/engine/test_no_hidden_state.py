@@ -263,8 +263,9 @@ class Oracle:
         assert tree is not None
         body = [s for s in tree.body if "Await" not in ast.dump(s)]
         last = None
-        if len(body) == len(tree.body) and isinstance(body[-1], ast.Expr):
-            last = ast.Expression(body.pop().value)
+        if len(body) == len(tree.body) and isinstance(value := body[-1], ast.Expr):
+            last = ast.Expression(value.value)
+            del body[-1]
         try:
             exec(compile(ast.Module(body, []), "<oracle>", "exec"), scope)
             value = eval(compile(last, "<oracle>", "eval"), scope) if last is not None else None

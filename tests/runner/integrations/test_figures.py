@@ -44,7 +44,7 @@ def test_figures_left_open_are_appended_and_closed(cell: Any) -> None:
     assert pictures(cell) == 2
 
 
-def test_show_appends_at_that_moment(cell: Any) -> None:
+def test_show_appends_at_once(cell: Any) -> None:
     plt.plot([1])
     plt.show()
     assert pictures(cell) == 1
@@ -100,7 +100,7 @@ def test_cells_that_draw_at_the_same_time_keep_their_figures(make_cell: Callable
     assert (pictures(a), pictures(b)) == (1, 2)
 
 
-def test_figures_of_a_retired_run_are_closed_unseen(make_cell: Callable[[str], Any]) -> None:
+def test_figures_of_a_retired_run_are_closed_and_not_shown(make_cell: Callable[[str], Any]) -> None:
     a, b = make_cell("a"), make_cell("b")
     with a:
         plt.subplots()
@@ -117,7 +117,7 @@ def test_figures_of_detached_code_are_left_alone(make_cell: Callable[[str], Any]
     assert (cell.outputs, len(plt.get_fignums())) == ([], 1)
 
 
-def test_showing_warns_of_nothing(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_showing_a_figure_does_not_warn(cell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -134,7 +134,7 @@ def test_a_figure_that_cannot_be_drawn_is_reported(cell: Any, capsys: pytest.Cap
     assert plt.get_fignums() == []
 
 
-def test_plotly_shows_in_the_cell_unless_a_renderer_is_named(cell: Any, tmp_path: Any) -> None:
+def test_plotly_shows_a_figure_in_the_cell_unless_a_renderer_is_named(cell: Any, tmp_path: Any) -> None:
     figure = plotly.graph_objects.Figure()
     figure.show()
     assert "application/vnd.plotly.v1+json" in cell.outputs[0].data

@@ -14,7 +14,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.setattr(functions, name, getattr(functions, name))
     ipython_display.install_displays()
-    # What `from IPython.display import …` finds where that is imported after the installation.
+    # As `from IPython.display import …` finds them when it is imported after the installation.
     for name in NAMES:
         monkeypatch.setattr(IPython.display, name, getattr(functions, name))
 
@@ -41,6 +41,7 @@ def test_ipythons_own_classes_are_shown(cell: Any) -> None:
 
 def test_a_display_id_updates_its_items(cell: Any) -> None:
     handle = IPython.display.display("first", display_id=True)
+    assert handle is not None
     IPython.display.display("other")
     handle.update("second")
     assert cell.texts == ["'second'", "'other'"]
@@ -51,8 +52,9 @@ def test_a_display_id_updates_its_items(cell: Any) -> None:
     assert cell.texts == ["'both'", "'other'", "'both'"]
 
 
-def test_a_handle_without_content_is_a_place_to_fill(cell: Any) -> None:
+def test_a_handle_without_content_is_an_empty_item_to_fill(cell: Any) -> None:
     handle = IPython.display.display(display_id="here")
+    assert handle is not None
     assert cell.texts == [""]
     handle.update(5)
     assert cell.texts == ["5"]
@@ -105,7 +107,7 @@ def test_a_library_that_displays_through_ipython_appends(cell: Any) -> None:
     assert "vega" in cell.outputs[0].data["text/html"]
 
 
-def test_a_display_id_is_of_one_cell(make_cell: Callable[[str], Any]) -> None:
+def test_a_display_id_is_valid_in_one_cell(make_cell: Callable[[str], Any]) -> None:
     a, b = make_cell("a"), make_cell("b")
     with a:
         IPython.display.display(1, display_id="x")
@@ -115,7 +117,7 @@ def test_a_display_id_is_of_one_cell(make_cell: Callable[[str], Any]) -> None:
     assert (a.texts, b.texts) == (["1"], ["3"])
 
 
-def test_outside_of_any_cell_display_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outside_any_cell_display_prints(capsys: pytest.CaptureFixture[str]) -> None:
     IPython.display.display(1, display_id="x")
     IPython.display.update_display(2, display_id="x")
     assert capsys.readouterr().out == "1\n2\n"

@@ -1,4 +1,4 @@
-"""One order for whatever emits, and nothing lost by what interrupts it."""
+"""Every thread's events in one order, and nothing lost by what interrupts an emission."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ class Ends:
         self._reader = link.FrameReader()
 
     def received(self) -> list[Any]:
-        """Return what is there at this moment."""
+        """Return what has arrived so far."""
         frames: list[Any] = []
         while True:
             try:
@@ -54,7 +54,7 @@ def test_an_event_is_in_the_socket_when_emit_returns(ends: Ends) -> None:
         assert ends.received() == [RunAccepted(run)]
 
 
-def test_what_is_emitted_in_the_middle_of_an_emission_follows_it() -> None:
+def test_an_event_emitted_in_the_middle_of_an_emission_follows_it() -> None:
     received: list[int] = []
 
     def receive(event: Any) -> None:
@@ -70,7 +70,7 @@ def test_what_is_emitted_in_the_middle_of_an_emission_follows_it() -> None:
     assert received == [1, 10, 11, 12, 2, 20, 21, 22]
 
 
-def test_a_step_sends_what_it_returns_as_one() -> None:
+def test_the_events_of_a_step_are_sent_together() -> None:
     received: list[Any] = []
     emitter = Emitter(CallbackSink(received.append))
     emitter.emit_step(lambda: None)
@@ -88,7 +88,7 @@ def test_a_step_refuses_by_returning_an_exception() -> None:
     assert received == [RunAccepted(1)]
 
 
-def test_an_exception_out_of_the_blue_delays_nothing_that_was_deferred() -> None:
+def test_an_unexpected_exception_does_not_delay_deferred_events() -> None:
     received: list[int] = []
 
     def receive(event: Any) -> None:
@@ -105,7 +105,7 @@ def test_an_exception_out_of_the_blue_delays_nothing_that_was_deferred() -> None
     assert received == [1, 2, 3]
 
 
-def test_a_step_that_is_interrupted_is_carried_out_in_its_place_and_once() -> None:
+def test_an_interrupted_step_is_sent_at_its_place_and_once() -> None:
     received: list[int] = []
     calls: list[int] = []
     emitter = Emitter(CallbackSink(lambda event: received.append(event.run)))
@@ -122,7 +122,7 @@ def test_a_step_that_is_interrupted_is_carried_out_in_its_place_and_once() -> No
     assert (received, len(calls)) == ([1, 2], 2)
 
 
-def test_a_step_that_always_raises_is_given_up() -> None:
+def test_a_step_that_always_raises_is_skipped_in_the_end() -> None:
     received: list[int] = []
     emitter = Emitter(CallbackSink(lambda event: received.append(event.run)))
 
@@ -138,11 +138,11 @@ def test_a_step_that_always_raises_is_given_up() -> None:
             emitter.emit(RunAccepted(failures))
         except ZeroDivisionError:
             failures += 1
-    # What was emitted meanwhile came after the step, and is there.
+    # Events emitted meanwhile waited behind the step, and arrived.
     assert received == list(range(failures + 1))
 
 
-def test_threads_that_find_another_one_emitting_have_their_events_sent_by_it() -> None:
+def test_a_thread_that_is_emitting_sends_the_events_of_the_others_too() -> None:
     received: list[int] = []
     inside, leave = threading.Event(), threading.Event()
 
@@ -151,7 +151,7 @@ def test_threads_that_find_another_one_emitting_have_their_events_sent_by_it() -
         if event.run == 0:
             # Signal 1: the first thread is in the middle of its emission.
             inside.set()
-            # Signal 2: the others have left their events.
+            # Signal 2: the others have handed over their events.
             assert leave.wait(10)
 
     emitter = Emitter(CallbackSink(receive))
@@ -170,7 +170,7 @@ def test_threads_that_find_another_one_emitting_have_their_events_sent_by_it() -
     assert sorted(received) == [0, 1, 2]
 
 
-def test_a_refusal_reaches_the_thread_whose_step_it_is() -> None:
+def test_a_refusal_is_raised_in_the_thread_that_emitted_the_step() -> None:
     refused: list[str] = []
     inside, leave = threading.Event(), threading.Event()
 
@@ -198,7 +198,7 @@ def test_a_refusal_reaches_the_thread_whose_step_it_is() -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_frames_of_any_size_are_whole_although_the_reader_is_slow(ends: Ends, blocking: bool) -> None:
+def test_frames_of_any_size_arrive_whole_although_the_reader_is_slow(ends: Ends, blocking: bool) -> None:
     ends.ours.setblocking(blocking)
     sizes = [1, 100, 5_000_000, 1, 700_000]
     received: list[Any] = []
@@ -225,7 +225,9 @@ def test_frames_of_any_size_are_whole_although_the_reader_is_slow(ends: Ends, bl
         assert runs(own) == list(range(len(sizes)))
 
 
-def test_a_descriptor_arrives_with_the_first_byte_of_its_frame_and_is_closed_here(ends: Ends) -> None:
+def test_a_descriptor_arrives_with_the_first_byte_of_its_frame_and_is_closed_here(
+    ends: Ends,
+) -> None:
     reading, writing = os.pipe()
     opened = link.PipeOpened("a", 1, "stdout", 7)
 
@@ -257,7 +259,7 @@ def test_emitting_to_a_kernel_that_is_gone_returns(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("error", [TimeoutError, BlockingIOError("mine"), BrokenPipeError("mine")])
-def test_an_operating_system_error_that_a_signal_handler_raises_is_not_mistaken(
+def test_an_operating_system_error_of_a_signal_handler_is_not_taken_for_one_of_the_sink(
     ends: Ends, error: Any
 ) -> None:
     def step() -> None:
@@ -272,7 +274,7 @@ def test_text_that_is_not_unicode_is_escaped(ends: Ends) -> None:
     assert ends.received() == [OutputsCleared("\\ud800", 1)]
 
 
-def test_nothing_is_kept_of_what_was_sent(ends: Ends) -> None:
+def test_the_emitter_keeps_nothing_that_was_sent(ends: Ends) -> None:
     sent = 0
 
     def emitted(emit: Callable[[], None]) -> None:

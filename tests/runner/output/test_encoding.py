@@ -1,13 +1,15 @@
-"""Whatever user code puts into a bundle can be sent and read."""
+"""Any bundle that user code makes can be sent and read."""
 
 import datetime
+import enum
 import math
 from typing import Any
 
 import msgspec
+import numpy
 import pytest
 from cellwire.protocol.events import OutputsCleared
-from cellwire.runner.output.encoding import encode, encode_bundle, plain, shown
+from cellwire.runner.output.encoding import as_plain, encode, encode_bundle, safe_str
 
 
 class Odd:
@@ -20,10 +22,6 @@ class Broken:
         raise ValueError("no repr")
 
 
-cyclic: list[Any] = []
-cyclic.append(cyclic)
-
-
 @pytest.mark.parametrize(
     ("given", "read"),
     [
@@ -33,7 +31,7 @@ cyclic.append(cyclic)
         ({"a": "\ud800"}, {"a": "\\ud800"}),
         ({"\ud800": 1}, {"\\ud800": 1}),
         ({"a": 1 << 64}, {"a": str(1 << 64)}),
-        ({"a": [Odd(), Broken()]}, {"a": ["odd", "<Broken whose repr raised ValueError>"]}),
+        ({"a": [Odd(), Broken()]}, {"a": ["odd", "<Broken object; its str raised ValueError>"]}),
         ({"a": {(1, 2): 3}}, {"a": {"(1, 2)": 3}}),
         ({1: "x"}, {"1": "x"}),
         ({"a": {1: 2, None: 3}}, {"a": {"1": 2, "None": 3}}),
@@ -45,16 +43,17 @@ def test_a_bundle_is_read_as(given: dict[Any, Any], read: dict[str, Any]) -> Non
     assert msgspec.msgpack.decode(encode_bundle(given), type=dict[str, Any]) == read
 
 
-def test_a_bundle_that_contains_itself_ends_somewhere() -> None:
-    read = msgspec.msgpack.decode(encode_bundle({"a": cyclic}))
-    depth = 0
-    while isinstance(read, (list, dict)):
-        (read,) = read.values() if isinstance(read, dict) else read  # pyright: ignore
-        depth += 1
-    assert (read, 10 < depth < 100) == ("[[...]]", True)
+@pytest.mark.parametrize("copies", [1, 2])
+def test_where_a_value_contains_itself_all_are_text(copies: int) -> None:
+    endless: list[Any] = []
+    endless.extend([endless] * copies)
+    read = msgspec.msgpack.decode(encode_bundle({"a": endless, "b": [1], "c": "x"}))
+    assert read == {"a": f"[{', '.join(['[...]'] * copies)}]", "b": "[1]", "c": "x"}
+    with pytest.raises(RecursionError):
+        as_plain(endless)
 
 
-def test_what_has_a_form_of_its_own_keeps_it() -> None:
+def test_a_value_with_a_form_in_msgpack_keeps_it() -> None:
     moment = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     read = msgspec.msgpack.decode(encode_bundle({"a": moment, "b": math.inf}))
     assert read == {"a": "2020-01-01T00:00:00Z", "b": math.inf}
@@ -65,12 +64,56 @@ def test_events_with_text_that_is_not_unicode_keep_their_form() -> None:
     assert msgspec.msgpack.decode(encoded, type=OutputsCleared) == OutputsCleared("\\ud800", 3)
 
 
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (numpy.float32(0.5), 0.5),
+        (numpy.int64(3), 3),
+        (numpy.bool_(True), True),
+        (numpy.arange(3), [0, 1, 2]),
+        (numpy.array(["2024-01-01"], "datetime64[D]"), ["2024-01-01"]),
+        (Colour.RED, 1),
+        ((1, {2}), [1, [2]]),
+        ({1: {None: numpy.str_("x")}}, {"1": {"None": "x"}}),
+        (10**30, "1" + 30 * "0"),
+        (-(10**30), "-1" + 30 * "0"),
+        (datetime.date(2024, 1, 1), "2024-01-01"),
+        (1 + 2j, "(1+2j)"),
+        (memoryview(b"ab"), b"ab"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_a_value_that_msgpack_does_not_take_becomes_plain(value: object, plain: object) -> None:
+    result = as_plain(value)
+    assert result == plain
+    assert type(result) is type(plain)
+    encode_bundle({"application/json": result})
+
+
+def test_nan_stays_a_number() -> None:
+    assert math.isnan(as_plain(numpy.float64("nan")))
+
+
 def test_plain_values_are_copies() -> None:
     inner = [1]
-    copy = plain({"a": inner})
+    copy = as_plain({"a": inner})
     inner.append(2)
     assert copy == {"a": [1]}
 
 
-def test_what_is_shown_is_unicode() -> None:
-    assert shown(type("X", (), {"__repr__": lambda self: "\ud800"})()) == "\\ud800"
+def test_text_of_a_value_is_unicode() -> None:
+    assert safe_str(type("X", (), {"__repr__": lambda self: "\ud800"})()) == "\\ud800"
+
+
+class Name(str):
+    def __str__(self) -> str:
+        return "another text"
+
+
+def test_a_subclass_of_str_is_its_content() -> None:
+    assert as_plain({Name("key"): Name("value")}) == {"key": "value"}
+    assert type(as_plain(Name("value"))) is str

@@ -24,7 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(autouse=True)
-def every_bundle_is_fit_for_the_wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def without_windows() -> Iterator[None]:
     with mpl.rc_context({"backend": "agg"}):
         yield
 
@@ -62,7 +62,7 @@ def test_what_plotting_calls_return_shows_its_figure() -> None:
 
 def test_an_artist_inside_a_subfigure_shows_the_whole_figure() -> None:
     figure = Figure()
-    axes = figure.subfigures(1, 2)[0].subplots()
+    axes = figure.subfigures(1, 2, squeeze=False)[0, 0].subplots()
     assert figure_of(axes) is figure
 
 
@@ -109,7 +109,7 @@ def test_a_plotly_figure_is_data_for_plotly_and_html() -> None:
     encode_bundle(data)
 
 
-def test_an_altair_chart_is_html_or_what_its_renderer_says() -> None:
+def test_an_altair_chart_is_html_or_what_its_renderer_makes() -> None:
     frame = pandas.DataFrame({"a": [1, 2], "b": [3, 4]})
     chart = altair.Chart(frame).mark_bar().encode(x="a:Q", y="b:Q")
     assert "vega" in format_value(chart)[0]["text/html"]

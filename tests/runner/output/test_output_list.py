@@ -62,7 +62,7 @@ def test_items_are_appended_replaced_and_removed(it: Listed) -> None:
     assert it.texts == ["B"]
 
 
-def test_only_what_changes_is_sent(it: Listed) -> None:
+def test_only_the_changed_item_is_sent(it: Listed) -> None:
     handle = it.list.append(text("x"))
     for number in range(100):
         it.list.append(text(number))
@@ -89,7 +89,7 @@ def test_an_item_can_be_replaced_at_its_index(it: Listed) -> None:
     assert len(it.list) == len(it.items) == 4
 
 
-def test_replace_leaves_one_item_and_clear_none(it: Listed) -> None:
+def test_replace_leaves_one_item_and_clear_leaves_none(it: Listed) -> None:
     it.list.append(text("a"))
     handle = it.list.replace(text("b"))
     assert it.texts == ["b"]
@@ -103,7 +103,7 @@ def test_replace_leaves_one_item_and_clear_none(it: Listed) -> None:
     assert it.texts == ["e"]
 
 
-def test_a_retired_list_changes_no_more(it: Listed) -> None:
+def test_a_retired_list_ignores_every_change(it: Listed) -> None:
     handle = it.list.append(text("a"))
     it.list.retire()
     it.list.append(text("b")).replace(text("c"))
@@ -117,20 +117,20 @@ def test_a_retired_list_changes_no_more(it: Listed) -> None:
     assert len(it.events) == 1
 
 
-def test_one_item_says_that_there_are_too_many() -> None:
+def test_one_item_says_that_the_list_is_full() -> None:
     it = Listed(Limits(items=3))
     handles = [it.list.append(text(number)) for number in range(10)]
     assert it.texts == ["0", "1", "2", "[further outputs left out: limits.items is 3]"]
     handles[7].replace(text("never there"))
     handles[0].remove()
-    it.list.append(text("one for the one that has gone"))
+    it.list.append(text("in place of the removed one"))
     assert len(it.items) == 4
     it.list.clear()
     it.list.append(text("room again"))
     assert it.texts == ["room again"]
 
 
-def test_an_item_that_is_too_large_says_so_and_changes_nothing_else() -> None:
+def test_an_item_that_is_too_large_says_so_and_the_others_stay() -> None:
     it = Listed(Limits(item_bytes=1000))
     handle = it.list.append({"text/plain": "x", "image/png": bytes(2000)})
     it.list.append(text("small"))
@@ -140,14 +140,14 @@ def test_an_item_that_is_too_large_says_so_and_changes_nothing_else() -> None:
     assert it.texts[0].startswith("[output of 1,0")
 
 
-def test_what_is_given_may_change_afterwards(it: Listed) -> None:
+def test_an_appended_bundle_may_change_afterwards(it: Listed) -> None:
     data = {"text/plain": "x", "application/json": {"list": [1, 2]}}
     it.list.append(data)
     data["application/json"]["list"].append(3)  # pyright: ignore
     assert it.items[0].data == {"text/plain": "x", "application/json": {"list": [1, 2]}}
 
 
-def test_values_that_have_no_form_of_their_own_become_text(it: Listed) -> None:
+def test_values_without_a_form_in_msgpack_become_text(it: Listed) -> None:
     it.list.append({"text/plain": "x", "application/json": {"a": [object, 1 << 100]}})
     assert it.items[0].data["application/json"] == {"a": ["<class 'object'>", str(1 << 100)]}
 

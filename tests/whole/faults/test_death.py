@@ -1,4 +1,4 @@
-"""A process that dies takes nothing with it that was written, and nobody is left behind or left waiting."""
+"""The death of a process loses no output, leaves no process behind and ends every wait."""
 
 import os
 import signal
@@ -6,13 +6,13 @@ import signal
 import anyio
 import msgspec
 import pytest
-from cellwire.protocol import KernelDied, RequestError, blocking, connect, launch_kernel
+from cellwire.protocol import KernelClient, KernelDied, RequestError, blocking, connect, launch_kernel
 from cellwire.protocol import events as e
+from support.processes import children_of, descriptors_of, gone, is_alive
+from support.replicas import truth
+from support.waiting import PATIENCE, eventually, printed, reason_of_death, until
 
 pytestmark = pytest.mark.anyio
-
-#: Seconds that it may take on any machine until a death is noticed.
-SOON = 15
 
 DEATHS = {
     "a segmentation fault": (
@@ -36,18 +36,20 @@ DEATHS = {
 
 
 @pytest.mark.parametrize(("source", "words"), DEATHS.values(), ids=DEATHS.keys())
-async def test_the_death_of_the_runner_is_told_and_loses_nothing(source, words, kernel, wait):
+async def test_the_death_of_the_runner_is_reported_and_loses_nothing(source, words, kernel: KernelClient):
     before = "import sys\nprint('the last words')\nsys.stdout.write('and no end of line')\n"
     await kernel.run({"a": "x = 1\nx", "b": "x"})
     events = kernel.events()
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         finished = await kernel.run({"d": before + source, "e": "x"})
     assert (finished.status, finished.failed) == ("error", ["d"])
-    await wait.until(kernel, lambda notebook: notebook.runner.condition == "dead")
+    await until(kernel, lambda notebook: notebook.runner.condition == "dead")
     notebook = kernel.notebook
     assert [word for word in words if word not in notebook.runner.reason] == []
     assert notebook.cells["d"].console.text("stdout") == "the last words\nand no end of line"
-    assert (notebook.cells["d"].status, notebook.cells["d"].error.kind) == ("error", "RunnerDied")
+    error = notebook.cells["d"].error
+    assert error is not None
+    assert (notebook.cells["d"].status, error.kind) == ("error", "RunnerDied")
     assert [notebook.cells[id].outputs[0].data["text/plain"] for id in "ab"] == ["1", "1"]
     assert [notebook.cells[id].stale for id in "ab"] == [True, True]
     assert notebook.idle
@@ -61,13 +63,15 @@ async def test_the_death_of_the_runner_is_told_and_loses_nothing(source, words, 
     assert kernel.notebook.cells["d"].outputs[0].data["text/plain"] == "2"
 
 
-async def test_sys_exit_ends_the_cell_or_the_thread_and_not_the_runner(kernel):
+async def test_sys_exit_ends_the_cell_or_the_thread_and_not_the_runner(kernel: KernelClient):
     thread = (
         "import sys, threading\nthread = threading.Thread(target=sys.exit)\nthread.start()\nthread.join()"
     )
     assert (await kernel.run({"a": thread})).status == "ok"
     assert (await kernel.run({"b": "raise SystemExit(3)"})).failed == ["b"]
-    assert kernel.notebook.cells["b"].error.kind == "SystemExit"
+    error = kernel.notebook.cells["b"].error
+    assert error is not None
+    assert error.kind == "SystemExit"
     later = "import asyncio\nawait asyncio.sleep(0)\nraise SystemExit(3)"
     assert (await kernel.run({"c": later})).failed == ["c"]
     task = "async def leave(): sys.exit(4)\nleft = asyncio.create_task(leave())\nawait asyncio.sleep(0)"
@@ -76,29 +80,16 @@ async def test_sys_exit_ends_the_cell_or_the_thread_and_not_the_runner(kernel):
     assert kernel.notebook.runner.generation == 1
 
 
-async def test_every_append_and_line_before_a_kill_is_kept(kernel, wait):
-    source = """
-import os, signal
-import cellwire as cw
-for i in range(5000):
-    cw.output.append(i)
-    print(i)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    with anyio.fail_after(SOON):
-        await kernel.run({"a": source})
-    cell = kernel.notebook.cells["a"]
-    assert [item.data["text/plain"] for item in cell.outputs] == [str(i) for i in range(5000)]
-    assert cell.console.text() == "".join(f"{i}\n" for i in range(5000))
-
-
-async def test_what_was_queued_behind_a_death_is_dropped_with_the_reason(kernel):
+async def test_what_was_queued_behind_a_death_is_dropped_with_the_reason(kernel: KernelClient):
     events = kernel.events()
-    first = await kernel.run({"a": "import os, time\ntime.sleep(0.2)\nos._exit(1)"}, wait=False)
+    first = await kernel.run({"a": "import os\ninput()\nos._exit(1)"}, wait=False)
     queued = [(await kernel.run({"b": "1"}, wait=False)).run for _ in range(5)]
-    with anyio.fail_after(SOON):
+    await until(kernel, lambda notebook: notebook.inputs)
+    # Signal 1: the other runs are queued behind the one that will die.
+    await kernel.provide_input(kernel.notebook.inputs[0].id, "die")
+    with anyio.fail_after(PATIENCE):
         await kernel.wait_idle()
-    finished = {}
+    finished: dict[int, e.RunFinished] = {}
     while len(finished) < 6:
         event = await anext(events)
         if type(event) is e.RunFinished:
@@ -106,14 +97,6 @@ async def test_what_was_queued_behind_a_death_is_dropped_with_the_reason(kernel)
     assert finished[first.run].status == "error"
     assert {finished[run].status for run in queued} == {"dropped"}
     assert all("exit status 1" in finished[run].reason for run in queued)
-
-
-async def test_questions_to_a_runner_that_dies_are_answered(kernel, wait):
-    slow = "import os\nclass Slow:\n    def __repr__(self):\n        os._exit(1)\nslow = Slow();"
-    await kernel.run({"a": slow})
-    with pytest.raises(RequestError) as refused, anyio.fail_after(SOON):
-        await kernel.inspect("slow", 2)
-    assert refused.value.code == "runner_unavailable"
 
 
 CHILDREN = """
@@ -134,30 +117,26 @@ ENDLESS = {
 }
 
 
-async def begun(client, wait) -> list[int]:
+async def pids_of_children(client: KernelClient) -> list[int]:
     """Return the pids that `CHILDREN` printed."""
-    await wait.until(
-        client, lambda notebook: "a" in notebook.cells and "\n" in notebook.cells["a"].console.text()
-    )
+    await printed(client, "\n")
     return [int(word) for word in client.notebook.cells["a"].console.text().split()]
 
 
 @pytest.mark.parametrize("source", ENDLESS.values(), ids=ENDLESS.keys())
-async def test_a_kernel_that_is_killed_is_missed_at_once_and_takes_everything_with_it(
-    source, processes, wait
-):
+async def test_frontends_notice_that_a_kernel_was_killed_and_its_processes_end_with_it(source):
     async with launch_kernel() as kernel:
         await kernel.run({"a": CHILDREN + source}, wait=False)
-        children = await begun(kernel, wait)
+        children = await pids_of_children(kernel)
         runner = kernel.notebook.runner.pid
         async with connect(kernel.connection_file) as other:
             os.kill(kernel.connection.pid, signal.SIGKILL)
-            assert "connection" in await wait.told(other, SOON)
-            assert "SIGKILL" in await wait.told(kernel, SOON)
-    await processes.gone(runner, *children, seconds=SOON)
+            assert "connection" in await reason_of_death(other)
+            assert "SIGKILL" in await reason_of_death(kernel)
+    await gone(runner, *children)
 
 
-async def test_everybody_who_waits_for_a_kernel_that_dies_is_told(kernel, processes):
+async def test_the_death_of_the_kernel_ends_every_wait(kernel: KernelClient):
     async with connect(kernel.connection_file) as other, anyio.create_task_group() as tasks:
         told = []
 
@@ -178,13 +157,13 @@ async def test_everybody_who_waits_for_a_kernel_that_dies_is_told(kernel, proces
         events = other.events()
         while type(await anext(events)) is not e.CellStarted:
             pass
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             os.kill(kernel.connection.pid, signal.SIGKILL)
             while len(told) < 6:
                 await anyio.sleep(0.01)
 
 
-def test_the_blocking_client_is_told_too():
+def test_the_death_of_the_kernel_ends_a_blocking_call():
     with pytest.raises(KernelDied), blocking.launch_kernel() as kernel:
         kernel.run({"a": f"import os\nos.kill({kernel.connection.pid}, 9)\nwhile True: pass"})
 
@@ -218,38 +197,36 @@ anyio.run(main)
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 @pytest.mark.parametrize("source", ENDLESS.values(), ids=ENDLESS.keys())
-async def test_a_launcher_that_is_killed_leaves_nothing_behind(source, transport, start_process, processes):
+async def test_a_killed_launcher_leaves_nothing_behind(source, transport, start_process):
     launcher = start_process(LAUNCHER, "attached", transport, CHILDREN + source)
     pids = [int(word) for word in launcher.stdout.readline().split()]
     file = launcher.stdout.readline().strip()
     assert len(pids) == 4
     os.kill(launcher.pid, signal.SIGKILL)
-    await processes.gone(*pids, seconds=SOON)
+    await gone(*pids)
     assert not os.path.exists(file)
     assert not os.path.exists(os.path.dirname(file))
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only the end of standard input tells here")
-async def test_a_launcher_that_is_killed_leaves_nothing_behind_though_a_child_of_its_own_lives(
-    start_process, processes
-):
+async def test_a_killed_launcher_leaves_no_kernel_even_if_a_child_of_the_launcher_lives(start_process):
     launcher = start_process(LAUNCHER, "forking", "ipc", CHILDREN)
     child = int(launcher.stdout.readline())
     pids = [int(word) for word in launcher.stdout.readline().split()]
     try:
         os.kill(launcher.pid, signal.SIGKILL)
-        await processes.gone(*pids, seconds=SOON)
-        assert processes.is_alive(child)
+        await gone(*pids)
+        assert is_alive(child)
     finally:
         os.kill(child, signal.SIGKILL)
 
 
-async def test_a_detached_kernel_outlives_its_launcher_and_takes_new_frontends(start_process, processes):
+async def test_a_detached_kernel_outlives_its_launcher_and_takes_new_frontends(start_process):
     launcher = start_process(LAUNCHER, "detached", "ipc", "x = 1\nprint('begun')")
     kernel, runner = (int(word) for word in launcher.stdout.readline().split()[:2])
     file = launcher.stdout.readline().strip()
     os.kill(launcher.pid, signal.SIGKILL)
-    await processes.gone(launcher.pid)
+    await gone(launcher.pid)
     for _ in range(2):
         async with connect(file) as client:
             assert client.notebook.runner.pid == runner
@@ -257,38 +234,38 @@ async def test_a_detached_kernel_outlives_its_launcher_and_takes_new_frontends(s
             assert client.notebook.cells["b"].outputs[0].data["text/plain"] == "2"
     async with connect(file) as client:
         await client.shutdown()
-    await processes.gone(kernel, runner)
+    await gone(kernel, runner)
     assert not os.path.exists(file)
 
 
-async def test_a_guardian_that_was_killed_is_no_loss_while_the_kernel_lives(kernel, processes):
+async def test_a_kernel_works_on_after_its_guardian_was_killed(kernel: KernelClient):
     await kernel.run({"a": "1"})
     runner = kernel.notebook.runner.pid
-    for pid in set(processes.children_of(kernel.connection.pid)) - {runner}:
+    for pid in set(children_of(kernel.connection.pid)) - {runner}:
         os.kill(pid, signal.SIGKILL)
-        await processes.gone(pid)
+        await gone(pid)
     assert (await kernel.run({"a": "2"})).status == "ok"
     await kernel.restart_runner()
     assert (await kernel.run({"a": "3"})).status == "ok"
     assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == "3"
 
 
-async def test_a_runner_that_is_killed_again_and_again_leaves_no_trace_in_the_kernel(kernel, wait, processes):
-    directory = f"/proc/{kernel.connection.pid}/fd"
-    if not os.path.isdir(directory):
-        pytest.skip("this system does not tell about descriptors")
+async def test_a_runner_that_is_killed_repeatedly_leaves_nothing_in_the_kernel(kernel: KernelClient):
+    def counted() -> tuple[int, int]:
+        return descriptors_of(kernel.connection.pid), len(children_of(kernel.connection.pid))
+
     await kernel.run({"a": "1"})
-    before = len(os.listdir(directory)), len(processes.children_of(kernel.connection.pid))
+    before = counted()
     for turn in range(15):
         os.kill(kernel.notebook.runner.pid, signal.SIGKILL)
-        await wait.until(kernel, lambda notebook: notebook.runner.condition == "dead")
+        await until(kernel, lambda notebook: notebook.runner.condition == "dead")
         await kernel.restart_runner()
         assert (await kernel.run({"a": f"{turn}"})).status == "ok"
-    seq, state = await wait.truth(kernel)
+    seq, state = await truth(kernel)
     assert (kernel.seq, msgspec.msgpack.encode(kernel.notebook)) == (seq, state)
 
     async def as_before() -> bool:
         await kernel.statistics()
-        return (len(os.listdir(directory)), len(processes.children_of(kernel.connection.pid))) == before
+        return counted() == before
 
-    await wait.eventually(as_before)
+    await eventually(as_before)

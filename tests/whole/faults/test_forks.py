@@ -1,15 +1,14 @@
-"""User code forks and spawns: nothing hangs, nothing is said twice, nothing stays open."""
+"""User code that forks and spawns: nothing hangs, nothing is written twice, nothing stays open."""
 
-import os
+import sys
 
 import anyio
 import pytest
-from cellwire.protocol import launch_kernel
+from cellwire.protocol import KernelClient, launch_kernel
+from support.processes import descriptors_of, gone
+from support.waiting import PATIENCE, eventually, until
 
 pytestmark = pytest.mark.anyio
-
-#: Seconds within which a cell that starts processes has ended, on any machine.
-SOON = 40
 
 MODULE = """
 import os
@@ -33,7 +32,7 @@ with multiprocessing.get_context({method!r}).Pool(2) as pool:
 print(os.getpid() in {{pid for _, pid in found}})
 [square for square, _ in found]
 """
-        with anyio.fail_after(SOON):
+        with anyio.fail_after(PATIENCE):
             finished = await kernel.run({"a": source, "b": "len(found)"})
         assert finished.status == "ok"
         cells = kernel.notebook.cells
@@ -44,8 +43,8 @@ print(os.getpid() in {{pid for _, pid in found}})
         assert (await kernel.run({"c": "1"})).status == "ok"
 
 
-@pytest.mark.skipif(os.sys.platform != "linux", reason="fork is the default on Linux alone")
-async def test_functions_of_a_cell_run_in_forked_processes(kernel):
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is the default on Linux alone")
+async def test_functions_of_a_cell_run_in_forked_processes(kernel: KernelClient):
     source = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -55,12 +54,12 @@ with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as p
     doubled = list(pool.map(double, range(20)))
 doubled[-1]
 """
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": source})).status == "ok"
     assert [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs] == ["38"]
 
 
-async def test_a_fork_whose_child_returns_from_the_cell_says_everything_once(kernel, processes):
+async def test_output_appears_once_if_a_forked_child_returns_from_the_cell(kernel: KernelClient):
     source = """
 import os
 import cellwire as cw
@@ -73,13 +72,13 @@ if child:
     cw.output.append("parent")
 "the end" if child else None
 """
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": source, "b": "child"})).status == "ok"
     cells = kernel.notebook.cells
     texts = [item.data["text/plain"] for item in cells["a"].outputs]
     assert texts == ["'before'", "'parent'", "'the end'"]
     assert sorted(cells["a"].console.text().split()) == ["before", "child", "parent"]
-    await processes.gone(int(cells["b"].outputs[0].data["text/plain"]))
+    await gone(int(cells["b"].outputs[0].data["text/plain"]))
     assert kernel.notebook.runner.generation == 1
     assert (await kernel.run({"c": "6 * 7"})).status == "ok"
     assert (await kernel.statistics()).malformed == 0
@@ -94,7 +93,7 @@ if child:
         "os.kill(os.getpid(), 9)",
     ],
 )
-async def test_a_forked_child_may_end_as_it_likes(kernel, end):
+async def test_a_forked_child_may_end_in_any_way(kernel: KernelClient, end):
     source = f"""
 import os
 child = os.fork()
@@ -103,13 +102,13 @@ if child == 0:
 _, status = os.waitpid(child, 0)
 status != 0
 """
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": source})).status == "ok"
     assert [item.data["text/plain"] for item in kernel.notebook.cells["a"].outputs] == ["True"]
     assert kernel.notebook.runner.generation == 1
 
 
-async def test_forked_children_that_print_and_append_break_no_frame(kernel):
+async def test_forked_children_that_print_and_append_do_not_corrupt_the_link(kernel: KernelClient):
     source = """
 import os, threading
 import cellwire as cw
@@ -131,7 +130,7 @@ over.append(True)
 for thread in threads: thread.join()
 cw.output.clear()
 """
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": source})).status == "ok"
     assert (await kernel.statistics()).malformed == 0
     assert kernel.notebook.cells["a"].outputs == []
@@ -140,30 +139,7 @@ cw.output.clear()
     assert (await kernel.run({"b": "6 * 7"})).status == "ok"
 
 
-async def test_children_that_outlive_their_cell_keep_writing_to_it(kernel, wait, processes):
-    source = """
-import os, subprocess, sys
-reading, writing = os.pipe()
-program = "import os, sys; os.read(int(sys.argv[1]), 1); print('late', flush=True)"
-child = subprocess.Popen([sys.executable, "-c", program, str(reading)], pass_fds=[reading])
-"""
-    await kernel.run({"a": source})
-    await kernel.run({"b": "print('between'); os.write(writing, b'x');"})
-    await wait.until(kernel, lambda notebook: "late" in notebook.cells["a"].console.text())
-    assert kernel.notebook.cells["a"].console.text() == "late\n"
-    assert kernel.notebook.cells["b"].console.text() == "between\n"
-
-
-async def test_a_child_that_is_never_waited_for_ends_with_the_kernel(processes, wait):
-    async with launch_kernel() as kernel:
-        source = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nprint(child.pid)"
-        await kernel.run({"a": source})
-        pid = int(kernel.notebook.cells["a"].console.text())
-        assert processes.is_alive(pid)
-    await processes.gone(pid)
-
-
-async def test_ports_and_files_are_free_again_after_a_fork_and_a_kill(kernel, wait):
+async def test_a_port_is_free_again_after_its_runner_forked_and_was_replaced(kernel: KernelClient):
     source = """
 import os, socket
 listener = socket.socket()
@@ -181,11 +157,11 @@ print(port)
     again = (
         f"import socket\nlistener = socket.socket()\nlistener.bind(('127.0.0.1', {port}))\nlistener.listen()"
     )
-    with anyio.fail_after(SOON):
+    with anyio.fail_after(PATIENCE):
         assert (await kernel.run({"a": again})).status == "ok"
 
 
-async def test_processes_leave_no_descriptors_behind_in_kernel_and_runner(kernel, wait):
+async def test_child_processes_leave_no_descriptors_in_kernel_and_runner(kernel: KernelClient):
     source = """
 import multiprocessing, os, subprocess
 for _ in range(20):
@@ -195,14 +171,10 @@ for _ in range(20):
         os._exit(0)
     os.waitpid(child, 0)
 """
-    directories = [f"/proc/{pid}/fd" for pid in (kernel.connection.pid, kernel.notebook.runner.pid)]
-    if not os.path.isdir(directories[0]):
-        pytest.skip("this system does not tell about descriptors")
     await kernel.run({"a": source})
-    directories = [f"/proc/{pid}/fd" for pid in (kernel.connection.pid, kernel.notebook.runner.pid)]
 
     def counted() -> list[int]:
-        return [len(os.listdir(directory)) for directory in directories]
+        return [descriptors_of(pid) for pid in (kernel.connection.pid, kernel.notebook.runner.pid)]
 
     before = counted()
     for _ in range(3):
@@ -212,16 +184,14 @@ for _ in range(20):
         await kernel.statistics()
         return all(now <= then + 1 for now, then in zip(counted(), before, strict=True))
 
-    await wait.eventually(as_before)
+    await eventually(as_before)
 
 
-async def test_a_flood_from_a_child_holds_up_neither_its_cell_nor_an_interrupt(kernel, wait):
+async def test_a_child_that_floods_its_output_delays_neither_kernel_nor_interrupt(kernel: KernelClient):
     await kernel.run({"a": "import subprocess\nsubprocess.run(['yes', 'x' * 100])"}, wait=False)
-    await wait.until(
-        kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0
-    )
-    assert await kernel.ping() < 5
-    with anyio.fail_after(SOON):
+    await until(kernel, lambda notebook: "a" in notebook.cells and notebook.cells["a"].console.dropped > 0)
+    await kernel.ping()
+    with anyio.fail_after(PATIENCE):
         await kernel.interrupt()
         await kernel.wait_idle()
         assert (await kernel.run({"b": "1"})).status == "ok"

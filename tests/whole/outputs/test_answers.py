@@ -6,6 +6,7 @@ import anyio
 import pytest
 from cellwire.protocol import KernelClient, RequestError, connect
 from cellwire.protocol.notebook import PendingInput
+from support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -17,9 +18,9 @@ async def other(kernel: KernelClient) -> AsyncIterator[KernelClient]:
         yield client
 
 
-async def question(client: KernelClient, wait_until, number: int = 1) -> PendingInput:
+async def question(client: KernelClient, number: int = 1) -> PendingInput:
     """Return the newest question when there are `number` of them."""
-    await wait_until(client, lambda it: len(it.inputs) == number)
+    await until(client, lambda it: len(it.inputs) == number)
     return client.notebook.inputs[-1]
 
 
@@ -45,13 +46,15 @@ ASKING = {
 
 @pytest.mark.parametrize("where", ["main", "thread"])
 @pytest.mark.parametrize("asking", ASKING)
-async def test_any_frontend_may_answer_and_only_one_does(asking, where, kernel, other, wait_until):
+async def test_any_frontend_may_answer_and_only_one_does(
+    asking, where, kernel: KernelClient, other: KernelClient
+):
     prompt, password, value = ASKING[asking]
     source = asking if where == "main" else IN_THREAD.format(asking=asking)
     await kernel.run({"a": source}, wait=False)
-    asked = await question(kernel, wait_until)
+    asked = await question(kernel)
     assert (asked.cell, asked.prompt, asked.password) == ("a", prompt, password)
-    assert await question(other, wait_until) == asked
+    assert await question(other) == asked
     # Signal 1: both have seen the question.
     await other.provide_input(asked.id, "Ada")
     with pytest.raises(RequestError) as caught:
@@ -59,12 +62,12 @@ async def test_any_frontend_may_answer_and_only_one_does(asking, where, kernel, 
     assert caught.value.code == "unknown_input"
     await kernel.wait_idle()
     assert plain(kernel) == [value]
-    await wait_until(other, lambda it: not it.inputs)
+    await until(other, lambda it: not it.inputs)
     assert kernel.notebook.inputs == []
 
 
-async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_not_mix(
-    kernel, other, wait_until
+async def test_answers_to_two_threads_of_different_cells_do_not_mix(
+    kernel: KernelClient, other: KernelClient
 ):
     cells = {
         "a": "import threading\n"
@@ -77,13 +80,13 @@ async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_
         "b": "mine = input('from b ')\nthread.join()\nmine, found",
     }
     await kernel.run(cells, wait=False)
-    await question(kernel, wait_until, 2)
+    await question(kernel, 2)
     by_cell = {asked.cell: asked for asked in kernel.notebook.inputs}
     assert {cell: asked.prompt for cell, asked in by_cell.items()} == {
         "a": "from the thread ",
         "b": "from b ",
     }
-    await question(other, wait_until, 2)
+    await question(other, 2)
     await other.provide_input(by_cell["b"].id, "B")
     await kernel.provide_input(by_cell["a"].id, "A")
     await kernel.wait_idle()
@@ -91,14 +94,14 @@ async def test_a_thread_asks_for_its_cell_while_another_one_asks_and_answers_do_
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
-async def test_the_debugger_is_driven_by_answers(where, kernel, other, wait_until):
+async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: KernelClient):
     function = "def debugged():\n    secret = 42\n    breakpoint()\n    return secret\n"
     source = function + ("debugged()" if where == "main" else IN_THREAD.format(asking="debugged()"))
     await kernel.run({"a": source}, wait=False)
     answered: list[PendingInput] = []
     for client, command in ((kernel, "p secret + 1"), (other, "secret = 43"), (kernel, "c")):
-        # This copy may still have the question that the other frontend has answered.
-        await wait_until(client, lambda it: it.inputs and it.inputs[-1] not in answered)
+        # This copy may still hold the question that the other frontend answered.
+        await until(client, lambda it: it.inputs and it.inputs[-1] not in answered)
         answered.append(client.notebook.inputs[-1])
         await client.provide_input(answered[-1].id, command)
     await kernel.wait_idle()
@@ -106,10 +109,10 @@ async def test_the_debugger_is_driven_by_answers(where, kernel, other, wait_unti
     assert plain(kernel) == ["43"]
 
 
-async def test_an_interrupt_withdraws_the_question(kernel, other, wait_until):
+async def test_an_interrupt_withdraws_the_question(kernel: KernelClient, other: KernelClient):
     await kernel.run({"a": "input('? ')"}, wait=False)
-    asked = await question(other, wait_until)
-    with anyio.fail_after(10):
+    asked = await question(other)
+    with anyio.fail_after(PATIENCE):
         await kernel.interrupt()
         await kernel.wait_idle()
     assert kernel.notebook.cells["a"].status == "interrupted"
@@ -119,7 +122,7 @@ async def test_an_interrupt_withdraws_the_question(kernel, other, wait_until):
     assert (await kernel.run({"b": "1"})).status == "ok"
 
 
-async def test_a_child_process_finds_its_standard_input_empty(kernel):
+async def test_a_child_process_finds_its_standard_input_empty(kernel: KernelClient):
     source = "import subprocess\nsubprocess.run(['cat'], capture_output=True, timeout=30).stdout"
     await kernel.run({"a": source})
     assert plain(kernel) == ["b''"]

@@ -1,26 +1,27 @@
 """Where output goes: each line of the table in docs/outputs.md, in a real kernel, with two cells.
 
 Cell `a` starts the source. Cell `b` runs after it and prints, lets the source write, waits until that has
-written, and prints again. What cannot write while another cell runs is turned round: `b` comes first
-and leaves a thread, and `a` writes, lets that thread write, and writes again. `s`, which both read, holds
-what they wait for each other with.
+written, and prints again. For what cannot write while another cell runs, the roles are swapped: `b` comes
+first and leaves a thread, and `a` writes, lets that thread write, and writes again. `s`, which both read,
+holds what they wait for each other with.
 """
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import pytest
 from cellwire.protocol import KernelClient
+from cellwire.protocol.notebook import Stream
+from support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "outputs.md"
 
-#: What the second column of the table says, and the cell whose text it is here.
+#: The second column of the table, and the cell of the test that it means.
 PLACES = {
     "its cell": "a",
     "the cell that runs": "b",
@@ -37,11 +38,11 @@ class Source(msgspec.Struct):
     start: str
     #: What `a` and `b` wait for each other with.
     kind: Literal["threads", "awaited threads", "tasks", "processes", "main"] = "threads"
-    #: Code of the cell that both read, after what it has anyway.
+    #: More code for the cell that both read.
     shared: str = ""
-    #: What `b` does, if not what all do.
+    #: What `b` does, if not the usual.
     other: str = ""
-    stream: Literal["stdout", "stderr"] = "stdout"
+    stream: Stream = "stdout"
     text: str = "from a\n"
 
 
@@ -250,7 +251,7 @@ SOURCES = {
         stream="stderr",
         text=" in dump\n",
     ),
-    # At moments that nobody chose
+    # At unpredictable moments
     "`__del__`, weakref callbacks": Source(
         "class Loud:\n    def __del__(self):\n        print('from a')\n"
         "loud = Loud()\nloud.itself = loud\ndel loud",
@@ -288,7 +289,7 @@ def test_the_document_and_the_tests_name_the_same_sources():
 
 @pytest.mark.parametrize(("name", "place"), table().items(), ids=list(table()))
 async def test_output_goes_where_the_document_says(
-    name: str, place: str, kernel: KernelClient, wait_until: Callable[..., Any], tmp_path: Path
+    name: str, place: str, kernel: KernelClient, tmp_path: Path
 ):
     source = SOURCES[name]
     pipes = {"go": str(tmp_path / "go"), "done": str(tmp_path / "done")}
@@ -311,15 +312,15 @@ async def test_output_goes_where_the_document_says(
     finished = await kernel.run(cells)
     assert finished.status == "ok", [cell.error for cell in kernel.notebook.cells.values()]
 
-    def written(stream: str = source.stream) -> dict[str, str]:
+    def written(stream: Stream = source.stream) -> dict[str, str]:
         consoles = {id: cell.console.text(stream) for id, cell in kernel.notebook.cells.items() if id != "s"}
         return {**consoles, "": kernel.notebook.console.text(stream)[before if stream == "stdout" else 0 :]}
 
     if source.stream == "stderr":
-        await wait_until(kernel, lambda _: source.text in written()[PLACES[place] or ""])
+        await until(kernel, lambda _: source.text in written()[PLACES[place] or ""])
         assert [cell for cell, text in written().items() if source.text in text] == [PLACES[place]]
     # A child's own pipe may be read a moment after its cell has ended; nothing else is.
-    await wait_until(
+    await until(
         kernel, lambda _: sum(map(len, written("stdout").values())) >= sum(map(len, expected.values()))
     )
     assert written("stdout") == expected

@@ -1,10 +1,10 @@
-"""A kernel from its settings to its exit: put together, signalled, shut down.
+"""A kernel from its settings to its exit: assembled, signalled, shut down.
 
-Shutting down has three steps, none of which waits for anyone beyond its time. Runs are refused and the
-runner is asked to end, killed if it does not. The log's last event tells frontends; each that keeps up
-is waited for until it has acknowledged everything. Then the socket is closed and the files removed.
-SIGTERM, the end of standard input (the launcher is gone) and a frontend's request are the same; a
-second SIGTERM ends at once.
+Shutting down has three steps, each limited in time. The kernel refuses runs and asks the runner to end,
+and kills it if it does not. The last event of the log notifies frontends, and the kernel waits until
+each that keeps up has acknowledged everything. Then it closes the socket and removes the files. SIGTERM,
+the end of standard input (the launcher is gone) and a frontend's request have the same effect; a second
+SIGTERM ends the kernel at once.
 """
 
 import gc
@@ -18,7 +18,7 @@ import msgspec
 from ..protocol.connection import Settings
 from ..protocol.events import KernelClosing
 from ..version import __version__
-from .descriptors import allow_many
+from .descriptors import raise_limit
 from .diagnostics import report
 from .endpoint import Endpoint
 from .frontends import RETRY, Frontends
@@ -27,14 +27,14 @@ from .loop import Loop
 from .process import RunnerProcess
 from .requests import Requests
 
-#: Seconds that a runner has to end when the kernel does, and frontends when the launcher is gone.
+#: Seconds that a runner has to end when the kernel shuts down, and frontends to drain without a launcher.
 _RUNNER_SECONDS = 0.5
 _ORPHANED_SECONDS = 0.5
-#: Seconds that a killed runner may need to go before the kernel goes without it.
+#: Seconds that the kernel waits for the end of a runner that it killed.
 _KILL_SECONDS = 1.0
-#: Seconds without an acknowledgement after which draining is not extended.
+#: Seconds without an acknowledgement after which the drain time is not extended.
 _STALLED_SECONDS = 0.2
-#: Seconds between looks for stuck frontends, at most.
+#: Longest interval between checks for stuck frontends, in seconds.
 _LOOK = 1.0
 
 
@@ -44,7 +44,7 @@ class KernelProcess:
     def __init__(
         self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
     ) -> None:
-        allow_many()
+        raise_limit()
         limits = settings.limits
         epoch = os.urandom(8).hex()
         self._settings = settings
@@ -58,29 +58,27 @@ class KernelProcess:
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
         self._endpoint = Endpoint(settings, epoch, __version__)
-        requests = Requests(self._kernel, limits, __version__, self.shut_down)
         self._frontends = Frontends(
             self._endpoint.socket,
             self._kernel.store,
             limits,
             authenticated=self._endpoint.authenticator is not None,
-            receive=requests.receive,
-            attendance=self._kernel.attendance,
+            on_frontend_count=self._kernel.on_frontend_count,
         )
-        requests.attach(self._frontends)
+        self._requests = Requests(self._kernel, self._frontends, limits, __version__, self.shut_down)
         self._look_seconds = min(_LOOK, limits.stuck_seconds / 4)
         self._looking = False
         self._watch_signals()
         self._watch_stdin()
         self._watch_launcher()
-        self._loop.watch(self._endpoint.fd, _nothing)
+        self._loop.watch(self._endpoint.fd, _wake_up)
         if self._endpoint.authenticator is not None:
-            self._loop.watch(self._endpoint.authenticator.fd, _nothing)
+            self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
 
     def run(self) -> None:
-        """Say where the kernel can be reached, and serve until it is shut down."""
+        """Announce where frontends reach the kernel, and serve until it is shut down."""
         _announce(msgspec.json.encode(self._endpoint.connection))
-        # Events make no reference cycles, and a collection over a large state takes longer than a ping may.
+        # Events form no reference cycles, and a collection over a large state would delay pings.
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -90,22 +88,22 @@ class KernelProcess:
         self._loop.close()
 
     def shut_down(self, reason: str) -> None:
-        """Begin to end the kernel; nothing happens if it is ending already."""
+        """Start to shut the kernel down; does nothing if that has started."""
         if not self._kernel.closing:
             self._loop.later(_RUNNER_SECONDS, self._kernel.runner.kill)
             self._loop.later(_RUNNER_SECONDS + _KILL_SECONDS, self._close_log)
             self._kernel.close(reason)
 
     def _turn(self) -> float:
-        """Do what every round does and return the seconds that the next one may wait."""
+        """Do the work of one round and return the seconds that the next one may wait."""
         more = False
         if self._endpoint.authenticator is not None:
             more = self._endpoint.authenticator.turn()
         self._kernel.runner.turn()
-        wait = self._frontends.turn()
-        # After what has happened is on its way.
+        wait = self._frontends.turn(self._requests.receive)
+        # Only once the events are sent, so that applying them does not delay them.
         self._kernel.store.apply_pending()
-        self._kernel.runner.watch()
+        self._kernel.runner.start_probing()
         if self._draining and self._frontends.caught_up():
             self._loop.stop()
         if more:
@@ -130,7 +128,7 @@ class KernelProcess:
         self._drain()
 
     def _drain(self) -> None:
-        """Stop when the time for draining is over; whoever still makes progress gets as much again."""
+        """Stop when the drain time is over, or after twice that while frontends still make progress."""
         now = time.monotonic()
         drained = self._frontends.acknowledged()
         if drained > self._drained:
@@ -140,7 +138,7 @@ class KernelProcess:
         if over >= 2 * self._drain_seconds or (stalled and over >= self._drain_seconds):
             self._loop.stop()
         else:
-            # Whoever has left is not waited for.
+            # Do not wait for frontends that left.
             self._frontends.probe()
             self._loop.later(_STALLED_SECONDS / 4, self._drain)
 
@@ -160,7 +158,7 @@ class KernelProcess:
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGHUP, signal.SIG_IGN if self._settings.detached else self._terminate)
         self._loop.watch(self._woken, self._wake)
-        # The runner may have ended before anybody could be told.
+        # The runner may have ended before its SIGCHLD had a handler.
         self._loop.later(0.0, self._kernel.runner.reap)
 
     def _wake(self) -> None:
@@ -181,7 +179,7 @@ class KernelProcess:
         try:
             self._loop.watch(0, self._read_stdin)
         except PermissionError:
-            # A file: it has ended already.
+            # A regular file, which cannot be watched and ends after the settings.
             self._loop.later(0.0, self._read_stdin)
 
     def _read_stdin(self) -> None:
@@ -194,13 +192,13 @@ class KernelProcess:
             self._orphaned()
 
     def _watch_launcher(self) -> None:
-        """Notice the end of the launcher where somebody else holds its end of standard input."""
+        """Notice the end of the launcher even if another process holds its end of standard input."""
         launcher = self._settings.launcher
         if launcher == os.getppid() and hasattr(os, "pidfd_open"):
             try:
                 descriptor = os.pidfd_open(launcher)
             except OSError:
-                # An old system, or a sandbox; the end of standard input tells as well.
+                # An old system, or a sandbox: only the end of standard input is noticed.
                 return
 
             def ended() -> None:
@@ -212,37 +210,37 @@ class KernelProcess:
     def _orphaned(self) -> None:
         if not self._settings.detached:
             self._drain_seconds = min(self._drain_seconds, _ORPHANED_SECONDS)
-            self.shut_down("its launcher has ended")
+            self.shut_down("its launcher ended")
 
 
 def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess]) -> int:
-    """Be a kernel with the settings in `line` until it is shut down; return the exit status."""
+    """Run a kernel with the settings in `line` until it is shut down; return the exit status."""
     try:
         settings = msgspec.json.decode(line, type=Settings)
-        service = KernelProcess(settings, process, start)
+        kernel_process = KernelProcess(settings, process, start)
     except (msgspec.DecodeError, OSError) as error:
-        kind = "the settings cannot be read" if isinstance(error, msgspec.DecodeError) else "cannot start"
+        kind = "cannot read the settings" if isinstance(error, msgspec.DecodeError) else "cannot start"
         report(f"{kind}: {error}")
         process.kill()
         return 2
-    service.run()
+    kernel_process.run()
     return 0
 
 
 def _announce(line: bytes) -> None:
-    """Write one line to standard output and let go of it, so that nothing else gets there."""
+    """Write one line to standard output and redirect it, so that nothing else is written there."""
     try:
         os.write(1, line + b"\n")
     except OSError as error:
-        report(f"nobody reads where the kernel can be reached: {error.strerror}")
+        report(f"cannot write the connection to standard output: {error.strerror}")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
 
 
-def _nothing() -> None:
-    """Wake the loop; what there is to do is done in its turn."""
+def _wake_up() -> None:
+    """Wake the loop, whose turn does the work."""
 
 
 def _ignore(number: int, frame: object) -> None:
-    """Have a signal wake the loop and nothing else."""
+    """Handle a signal that only has to wake the loop."""

@@ -1,29 +1,27 @@
 """A kernel process from its first line to its exit."""
 
 import json
-import os
 import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import read_connection_file
 from cellwire.protocol.limits import Limits
+from support.processes import wait_until_gone
 
 
 def directory(kernel) -> Path:
     return Path(kernel.connection.endpoint.removeprefix("ipc://")).parent
 
 
-def start(*, stdin: int, timeout: float = 10.0) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "cellwire.kernel"], stdin=stdin, capture_output=True, timeout=timeout
-    )
+def start(*, stdin: int) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-P", "-m", "cellwire.kernel"], stdin=stdin, capture_output=True)
 
 
 def test_a_missing_line_of_settings_is_one_clear_line_and_status_2():
@@ -79,47 +77,43 @@ def test_nothing_but_the_connection_comes_on_standard_output(launch, attach):
     assert kernel.process.stdout.read() == b""
 
 
-def test_shutdown_is_answered_and_said_in_the_log_and_leaves_nothing(
-    launch, attach, tmp_path, wait_until_gone
-):
+def test_shutdown_is_answered_and_logged_and_leaves_nothing(launch, attach, tmp_path):
     kernel = launch(connection_file=str(tmp_path / "file"))
     frontend = attach(kernel)
     frontend.finish(frontend.run("1"))
     runner = frontend.notebook.runner.pid
     assert isinstance(frontend.ask(m.Shutdown), m.Done)
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
+    assert kernel.wait() == 0
     assert not directory(kernel).exists()
     assert list(tmp_path.iterdir()) == []
-    wait_until_gone(runner, 1)
+    wait_until_gone(runner)
 
 
 @pytest.mark.parametrize("source", ["while True: pass", "import ctypes; ctypes.PyDLL(None).pause()"])
-def test_shutdown_ends_a_busy_runner(launch, attach, source, wait_until_gone):
+def test_shutdown_ends_a_busy_runner(launch, attach, source):
     kernel = launch()
     frontend = attach(kernel)
     running = frontend.run(source)
     waiting = frontend.run("1", "b")
     frontend.until(lambda: frontend.of(e.CellStarted))
-    started = time.monotonic()
     frontend.ask(m.Shutdown)
     assert frontend.finish(waiting).status == "dropped"
     assert frontend.finish(running).status == "interrupted"
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
-    assert time.monotonic() - started < 2
+    assert kernel.wait() == 0
     assert not frontend.notebook.runs
-    wait_until_gone(frontend.notebook.runner.pid, 1)
+    wait_until_gone(frontend.notebook.runner.pid)
 
 
 def test_runs_are_refused_while_the_kernel_ends(launch, attach):
     frontend = attach(launch())
     frontend.run("import ctypes; ctypes.PyDLL(None).pause()")
     frontend.until(lambda: frontend.of(e.CellStarted))
-    # All at once: the kernel waits for the runner for a moment only, however slow this process is.
+    # All at once: the kernel waits only a moment for the runner, however slow this process is.
     frontend.post(m.Shutdown)
     refused = [frontend.post(kind) for kind in (m.RunStale, m.RestartRunner)]
-    assert [frontend.answer(id).code for id in refused] == ["closing", "closing"]
+    assert [frontend.reply_to(id).code for id in refused] == ["closing", "closing"]
 
 
 def test_shutdown_drains_everything_to_frontends_that_keep_up(launch, attach):
@@ -135,55 +129,63 @@ def test_shutdown_drains_everything_to_frontends_that_keep_up(launch, attach):
     frontend.until(lambda: frontend.of(e.KernelClosing))
     assert frontend.snapshots <= 2
     assert frontend.finish(2) is not None
-    assert kernel.wait(5) == 0
+    assert kernel.wait() == 0
 
 
-def test_a_stuck_frontend_delays_the_end_by_the_drain_time_and_no_more(launch, attach):
-    kernel = launch(limits=Limits(drain_seconds=0.5))
+def test_a_kernel_ends_when_the_last_frontend_has_acknowledged_everything(launch, attach):
+    kernel = launch(limits=Limits(drain_seconds=3600))
+    frontend, slow = attach(kernel), attach(kernel)
+    slow.acknowledging = False
+    frontend.finish(frontend.run("write('x' * 10000)"))
+    frontend.ask(m.Shutdown)
+    for one in (frontend, slow):
+        one.until(lambda: one.of(e.KernelClosing))  # noqa: B023
+    assert isinstance(slow.ask(m.Ping), m.Pong), "the kernel waits for it"
+    slow.send(m.Acknowledge(slow.received))
+    assert kernel.wait() == 0
+
+
+def test_a_stuck_frontend_does_not_keep_the_kernel_from_ending(launch, attach):
+    kernel = launch(limits=Limits(drain_seconds=0.1))
     frontend, stuck = attach(kernel), attach(kernel)
     stuck.acknowledging = False
     frontend.finish(frontend.run("write('x' * 10000)"))
-    started = time.monotonic()
     frontend.ask(m.Shutdown)
-    frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert kernel.wait() == 0
 
 
-def test_sigterm_is_a_shutdown_in_order(launch, attach):
+def test_sigterm_is_an_orderly_shutdown(launch, attach):
     kernel = launch()
     frontend = attach(kernel)
     frontend.finish(frontend.run("1"))
     kernel.process.terminate()
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
+    assert kernel.wait() == 0
     assert not directory(kernel).exists()
 
 
-def test_a_second_sigterm_ends_at_once(launch, attach, wait_until_gone):
-    kernel = launch(limits=Limits(drain_seconds=60))
+def test_a_second_sigterm_ends_at_once(launch, attach):
+    kernel = launch(limits=Limits(drain_seconds=3600))
     frontend = attach(kernel)
     frontend.acknowledging = False
     frontend.finish(frontend.run("1"))
     kernel.process.terminate()
     frontend.until(lambda: frontend.of(e.KernelClosing))
     kernel.process.terminate()
-    assert kernel.wait(2) == 128 + signal.SIGTERM
+    assert kernel.wait() == 128 + signal.SIGTERM
     assert not directory(kernel).exists()
-    wait_until_gone(frontend.notebook.runner.pid, 1)
+    wait_until_gone(frontend.notebook.runner.pid)
 
 
-def test_the_end_of_the_launcher_ends_the_kernel(launch, attach, wait_until_gone):
+def test_the_end_of_the_launcher_ends_the_kernel(launch, attach):
     kernel = launch()
     frontend = attach(kernel)
     frontend.run("while True: pass")
     frontend.until(lambda: frontend.of(e.CellStarted))
-    started = time.monotonic()
     kernel.process.stdin.close()
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
-    assert time.monotonic() - started < 1.5
-    wait_until_gone(frontend.notebook.runner.pid, 1)
+    assert kernel.wait() == 0
+    wait_until_gone(frontend.notebook.runner.pid)
 
 
 def test_a_detached_kernel_outlives_its_launcher(launch, attach):
@@ -193,7 +195,7 @@ def test_a_detached_kernel_outlives_its_launcher(launch, attach):
     assert frontend.finish(frontend.run("1")).status == "ok"
     frontend.ask(m.Shutdown)
     frontend.until(lambda: frontend.of(e.KernelClosing))
-    assert kernel.wait(5) == 0
+    assert kernel.wait() == 0
 
 
 @pytest.mark.parametrize(
@@ -205,19 +207,19 @@ def test_a_detached_kernel_outlives_its_launcher(launch, attach):
     ],
     ids=["busy", "stuck", "forked"],
 )
-def test_nothing_survives_a_kernel_that_is_killed(launch, attach, source, wait_until_gone):
+def test_nothing_survives_a_kernel_that_is_killed(launch, attach, source):
     kernel = launch()
     frontend = attach(kernel)
-    frontend.run(f"import subprocess; write(str(subprocess.Popen(['sleep', '60']).pid))\n{source}")
+    frontend.run(f"import subprocess; write(str(subprocess.Popen(['sleep', '3600']).pid))\n{source}")
     frontend.until(lambda: frontend.of(e.ConsoleWritten))
     child = int(frontend.of(e.ConsoleWritten)[0].text)
     kernel.process.kill()
-    kernel.wait(5)
-    wait_until_gone(frontend.notebook.runner.pid, 1)
-    wait_until_gone(child, 1)
+    kernel.wait()
+    wait_until_gone(frontend.notebook.runner.pid)
+    wait_until_gone(child)
 
 
-def test_standard_error_that_nobody_reads_does_not_hold_the_kernel_up(launch, attach):
+def test_a_full_standard_error_does_not_hold_the_kernel_up(launch, attach):
     frontend = attach(launch())
     for _ in range(10):
         for _ in range(2000):
@@ -233,11 +235,10 @@ def test_an_idle_kernel_does_nothing(launch, attach):
     frontend.finish(frontend.run("1"))
     frontend.ask(m.Ping)
 
-    def processor_time() -> int:
-        fields = Path(f"/proc/{kernel.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
+    def processor_time() -> float:
+        times = psutil.Process(kernel.process.pid).cpu_times()
+        return times.user + times.system
 
     before = processor_time()
     assert not frontend.socket.poll(500)
-    assert processor_time() - before <= 1
-    assert os.sysconf("SC_CLK_TCK") == 100
+    assert processor_time() - before < 0.015, "one tick of the clock, where it has a hundred a second"

@@ -1,19 +1,22 @@
-"""The surface for pipes, files and plain terminals: lines in order, nothing taken back.
+"""The display for pipes, files and simple terminals: lines in order, none taken back.
 
 Standard output is the report: the name of each cell in brackets, its lines, its items in their last
 state, and one line for an outcome that is not `ok`. Standard error has what the cells wrote to theirs.
-There are no times in it, so that the reports of two runs can be compared.
+The report has no times in it, so that the reports of two runs can be compared.
 """
 
-from typing import Any, TextIO, cast
+import re
+from typing import Any, TextIO
 
+from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import CellError, Item
 from .transcript import Block
 
-PROGRESS_MIME = "application/vnd.cellwire.progress+json"
+#: The `repr` of an object that has none of its own: it says less than the object's HTML.
+_ANONYMOUS = re.compile(r"<[\w.<>]+ object(?: at 0x[0-9a-fA-F]+)?>")
 
 
-class PlainSurface:
+class LinesDisplay:
     """Writes blocks as lines."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -32,14 +35,14 @@ class PlainSurface:
             if stream == "stdout":
                 self._out.write(line + "\n")
             else:
-                # Whoever reads both streams in one place finds the line under the name of its cell.
+                # Where both streams are read in one place, the line stands under the name of its cell.
                 self._out.flush()
                 self._err.write(line + "\n")
                 self._err.flush()
 
     def end(self, block: Block, items: list[Item]) -> None:
         for item in items:
-            self._out.write(plain_text(item) + "\n")
+            self._out.write(item_text(item) + "\n")
         if block.outcome not in ("ok", "idle", "running", None):
             self._out.write(f"{block.outcome}{': ' + summary(block.error) if block.error else ''}\n")
 
@@ -59,7 +62,7 @@ class PlainSurface:
 
 
 def summary(error: CellError) -> str:
-    """Return the error in one line, as the last line of a traceback has it."""
+    """Return the error in one line, like the last line of a traceback."""
     if error.kind in ("Cancelled", "Interrupted"):
         return error.message
     first = error.message.split("\n", 1)[0]
@@ -67,33 +70,36 @@ def summary(error: CellError) -> str:
 
 
 def details(error: CellError) -> str:
-    """Return the traceback, or what stands for it, and the hint."""
+    """Return the traceback, or the summary of an error without one, and the hint."""
     text = error.traceback.rstrip("\n") or summary(error)
     return f"{text}\n{error.hint}" if error.hint else text
 
 
-def plain_text(item: Item) -> str:
-    """Return the text form of an item; images are named with their size."""
-    progress = item.data.get(PROGRESS_MIME)
-    if isinstance(progress, dict):
-        return _progress_text(cast("dict[str, Any]", progress))
-    text = str(item.data.get("text/plain", "")).strip("\n")
+def item_text(item: Item) -> str:
+    """Return the text form of an item: Markdown as written, HTML as its text, images as their size."""
+    progress = progress_of(item.data)
+    if progress is not None:
+        return _progress_text(progress)
+    text = _text(item.data).strip("\n")
     for mime, data in item.data.items():
         if mime.startswith("image/") and isinstance(data, bytes):
             text += f"\n({mime}, {len(data):,} bytes)"
     return text.strip("\n")
 
 
-def _progress_text(state: dict[str, Any]) -> str:
+def _text(data: dict[str, Any]) -> str:
+    markdown, html = data.get("text/markdown"), data.get("text/html")
+    if isinstance(markdown, str):
+        return markdown
+    text = str(data.get("text/plain", ""))
+    if isinstance(html, str) and (text in ("", html) or _ANONYMOUS.fullmatch(text)):
+        from .html_text import html_text  # few notebooks need it, and it would delay all of them
+
+        return html_text(html) or (text if text != html else f"(text/html, {len(html):,} characters)")
+    return text
+
+
+def _progress_text(progress: Progress) -> str:
     """Return a progress item without what depends on the time."""
-    parts = [state.get("title"), progress_count(state), state.get("subtitle")]
-    parts.append("failed" if state.get("failed") else "done" if state.get("done") else "...")
-    return " ".join(str(part) for part in parts if part)
-
-
-def progress_count(state: dict[str, Any]) -> str:
-    """Return how many steps are done, and of how many; empty for a spinner."""
-    if state.get("current") is None:
-        return ""
-    total = state.get("total")
-    return f"{state['current']:.15g}{'' if total is None else f'/{total:.15g}'}"
+    text = f"{progress.title} {progress_details(progress, times=False)}".strip()
+    return text if progress.done or progress.failed else f"{text} ...".strip()

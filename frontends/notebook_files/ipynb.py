@@ -1,0 +1,34 @@
+"""Jupyter notebooks, of format 3 or 4."""
+
+import json
+import re
+from typing import Any
+
+from ...protocol.errors import NotebookFileError
+from .raw_cell import RawCell, trimmed
+
+
+def read(name: str, text: str) -> list[RawCell]:
+    """Return the code cells of a Jupyter notebook.
+
+    Raises: NotebookFileError if it is not JSON, not a notebook, or not a notebook for Python.
+    """
+    try:
+        document: Any = json.loads(text)
+        language = document.get("metadata", {}).get("language_info", {}).get("name", "python")
+        cells: list[Any] = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
+        raw_cells: list[RawCell] = []
+        for cell in cells:
+            source: str | list[str] = cell.get("source", cell.get("input", ""))
+            source = trimmed((source if isinstance(source, str) else "".join(source)).split("\n"))
+            if cell["cell_type"] == "code" and source:
+                cell_id = str(cell.get("id", ""))
+                valid = re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
+                raw_cells.append(RawCell(source, id=cell_id if valid else ""))
+    except json.JSONDecodeError as error:
+        raise NotebookFileError(f"{name}: line {error.lineno}: not JSON: {error.msg}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
+        raise NotebookFileError(f"{name}: JSON, but not a Jupyter notebook") from error
+    if language not in ("python", "ipython"):
+        raise NotebookFileError(f"{name}: a notebook for {language}; cellwire runs Python")
+    return raw_cells

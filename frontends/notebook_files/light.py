@@ -1,0 +1,68 @@
+"""jupytext's light scripts: paragraphs are cells, and `# +` begins a cell with blank lines in it.
+
+A paragraph of comments is Markdown. A cell that begins with `# +` ends at `# -` or where another one begins.
+"""
+
+import ast
+import re
+
+from .percent import has_markers, jupytext_format, marker_rows, only_comments
+from .raw_cell import RawCell, trimmed
+
+_BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
+_END = re.compile(r"# -\s*$")
+#: What begins a cell even in a file without a header: no comment looks like this.
+_CERTAIN = re.compile(r"# \+\s*($|\[|\{|[\w.-]+=)")
+_KIND = re.compile(r"\[(markdown|md|raw)\]")
+_OPTION = re.compile(r"\{.*\}|(?:^|\s)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\S+)")
+
+
+def recognizes(text: str) -> bool:
+    """Whether the text is a light script: its header or its markers say so."""
+    name = jupytext_format(text)
+    return name == "light" or (not name and bool(marker_rows(text, _CERTAIN)) and not has_markers(text))
+
+
+def read(text: str) -> list[RawCell]:
+    """Return the code cells of a light script."""
+    lines = text.split("\n")
+    begins, ends = set(marker_rows(text, _BEGIN)), set(marker_rows(text, _END))
+    inside = _rows_inside_statements(text)
+    cells: list[RawCell] = []
+    row = 0
+    while row < len(lines):
+        start = row
+        row += 1
+        if start in begins:
+            while row < len(lines) and row not in begins and row not in ends:
+                row += 1
+            match = _BEGIN.match(lines[start])
+            rest = match["rest"] if match else ""
+            source = trimmed(lines[start + 1 : row])
+            if source and not _KIND.search(rest):
+                cells.append(RawCell(source, _OPTION.sub("", rest).strip()))
+            row += row in ends
+        elif lines[start].strip() and start not in ends:
+            while row < len(lines) and row not in begins and not _ends_paragraph(lines, row, inside):
+                row += 1
+            source = trimmed(lines[start:row])
+            if not only_comments(source):
+                cells.append(RawCell(source))
+    return cells
+
+
+def _ends_paragraph(lines: list[str], row: int, inside: set[int]) -> bool:
+    """Whether the line is blank and what follows is neither indented nor of the same statement."""
+    if lines[row].strip() or row in inside:
+        return False
+    following = next((line for line in lines[row:] if line.strip()), "")
+    return not following.startswith((" ", "\t"))
+
+
+def _rows_inside_statements(text: str) -> set[int]:
+    """Return the indices of the lines after the first of each statement; none if the text does not parse."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return set()
+    return {row for node in body for row in range(node.lineno, node.end_lineno or node.lineno)}

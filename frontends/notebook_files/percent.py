@@ -1,0 +1,111 @@
+"""Percent scripts: cells begin at `# %%` lines.
+
+In a script without them, `# In[1]:` lines do, which `jupyter nbconvert --to script` writes; it turns Markdown
+into comments. A script with neither is one cell.
+"""
+
+import ast
+import io
+import itertools
+import re
+import tokenize
+
+from ...protocol.errors import NotebookFileError
+from .raw_cell import RawCell, trimmed
+
+_MARKER = re.compile(r"#\s*%%+(?P<rest>$|[\s\[].*)")
+_PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
+_KIND = re.compile(r"\[(code|markdown|md|raw)\]")
+_OPTION = re.compile(r"(?:^|\s+)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\S+)")
+
+
+def read(name: str, text: str) -> list[RawCell]:
+    """Return the cells of a percent script; without any marker the whole file is one.
+
+    Raises: NotebookFileError if the whole file is one cell, which does not parse: nothing could run.
+    """
+    lines = text.split("\n")
+    pattern, rows = _MARKER, marker_rows(text, _MARKER)
+    if not rows:
+        pattern, rows = _PROMPT, marker_rows(text, _PROMPT)
+    cells: list[RawCell] = []
+    preamble = trimmed(lines[: rows[0]] if rows else lines)
+    if not rows:
+        _require_parsable(name, preamble)
+    if preamble and (not rows or _has_code(preamble)):
+        cells.append(RawCell(preamble))
+    for start, end in itertools.pairwise([*rows, len(lines)]):
+        match = pattern.match(lines[start])
+        rest = match["rest"] if match else ""
+        kind = _KIND.search(rest)
+        source = trimmed(lines[start + 1 : end])
+        markdown = only_comments(source) if pattern is _PROMPT else kind is not None and kind[1] != "code"
+        if source and not markdown:
+            cells.append(RawCell(source, _OPTION.sub("", _KIND.sub("", rest)).strip()))
+    return cells
+
+
+def remark(text: str) -> str:
+    """Return why a script of one cell has no more, if it looks as if it should; empty otherwise."""
+    if has_markers(text) or marker_rows(text, _PROMPT):
+        return ""
+    written_as = jupytext_format(text)
+    if written_as not in ("", "percent", "hydrogen"):
+        return (
+            f"read as one cell: jupytext's {written_as!r} format is not supported; "
+            "`jupytext --to py:percent` converts it"
+        )
+    if len(re.findall(r"^#{5,}", text, re.M)) > 1:
+        return "read as one cell: lines of ##### do not begin cells; lines that begin with `# %%` do"
+    return ""
+
+
+def jupytext_format(text: str) -> str:
+    """Return the format that jupytext's header names; empty without a header."""
+    match = re.match(r"(?:#.*\n)*?#\s+format_name:\s*(\w+)", text)
+    return match[1] if match else ""
+
+
+def has_markers(text: str) -> bool:
+    """Whether the text has `# %%` lines."""
+    return bool(marker_rows(text, _MARKER))
+
+
+def marker_rows(text: str, pattern: re.Pattern[str]) -> list[int]:
+    """Return the indices of the lines that match `pattern`, without those inside of strings."""
+    rows = [index for index, line in enumerate(text.split("\n")) if pattern.match(line)]
+    if not rows:
+        return []
+    try:
+        comments = {
+            token.start[0] - 1
+            for token in tokenize.generate_tokens(io.StringIO(text).readline)
+            if token.type == tokenize.COMMENT
+        }
+    except (tokenize.TokenError, SyntaxError):
+        # A cell is broken, and with it what is a string and what is not: go by the lines.
+        return rows
+    return [row for row in rows if row in comments]
+
+
+def only_comments(source: str) -> bool:
+    """Whether all lines are blank or comments."""
+    return all(line.startswith("#") or not line for line in source.split("\n"))
+
+
+def _has_code(source: str) -> bool:
+    """Whether there is more than comments and a docstring."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return True
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        del body[0]
+    return bool(body)
+
+
+def _require_parsable(name: str, source: str) -> None:
+    try:
+        compile(source, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except SyntaxError as error:
+        raise NotebookFileError(f"{name}: line {error.lineno}: {error.msg}") from error

@@ -1,0 +1,35 @@
+"""docs/architecture.md: its picture is the one that the sources give, and the files it names exist."""
+
+import re
+
+from draw_rooms import PICTURE, PLACES, picture
+from rooms import ARROWS, EVERYBODY, ROOT
+
+DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
+_SIZE = re.compile(r">([\d,]+) lines<")
+
+
+def test_every_room_of_the_table_of_arrows_has_a_place_in_the_picture() -> None:
+    assert PLACES.keys() == ARROWS.keys() - EVERYBODY
+
+
+def test_the_picture_shows_the_rooms_and_imports_of_the_sources() -> None:
+    """Sizes may be a fifth and fifty lines off, so that not every change of a file needs a new picture."""
+    stored, drawn = PICTURE.read_text(), picture()
+    renew = "docs/rooms.svg is out of date: `make picture` renews it"
+    assert _SIZE.sub("", stored) == _SIZE.sub("", drawn), renew
+    for old, new in zip(_SIZE.findall(stored), _SIZE.findall(drawn), strict=True):
+        before, now = (int(size.replace(",", "")) for size in (old, new))
+        assert abs(now - before) <= 50 + before / 5, renew
+
+
+def test_all_arrows_of_the_picture_point_down() -> None:
+    for lines in re.findall(r'<path d="(M[^"]*)" fill="none"', PICTURE.read_text()):
+        points = re.findall(r"[\d.]+,([\d.]+)", lines)
+        assert float(points[0]) < float(points[-1])
+
+
+def test_the_hops_of_a_run_are_numbered_in_order() -> None:
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", DOCUMENT, re.M)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 15
