@@ -71,7 +71,7 @@ class Engine:
         self.globals = self._namespace.globals
         self._disabled = Disabled(self._program)
         self._planner = Planner(
-            self._program, self.notebook, self._disabled.inactive, self._namespace.has_version
+            self._program, self.notebook, self._disabled.inactive, self._namespace.dropped
         )
         self._updates = PendingUpdates(self._program, self._namespace, self._on_state_set)
         # What cells set in context variables lasts here from cell to cell.

@@ -32,8 +32,8 @@ class Planner(NamedTuple):
     notebook: Notebook
     #: Returns the cells that do not run because they or cells that they depend on are disabled.
     inactive: Callable[[], Collection[str]]
-    #: Returns whether the version of a name that a cell has made is still there.
-    has_version: Callable[[str, str], bool]
+    #: Versions that were dropped, by name and maker: for a reader the maker has to run again.
+    dropped: Collection[tuple[str, str]]
 
     def run(self, run: int, requested: Iterable[str], change: Change | None = None) -> Plan:
         """Plan a run of `requested` cells, and of what `change` has healed or bound to another cell."""
@@ -116,7 +116,7 @@ class Planner(NamedTuple):
                 continue
             cells[cell] = None
             todo += [parent for parent in self.program.graph.parents(cell) if self._has_to_run(parent, stale)]
-            if self.program.graph.shared:
+            if self.dropped:
                 todo += self._without_version(cell)
         if self.program.redefine == "live":
             stale.update(self._readers_of_contested(cells))
@@ -135,15 +135,10 @@ class Planner(NamedTuple):
     def _without_version(self, reader: str) -> list[str]:
         """Return the cells that ended well, but whose version of a name that `reader` needs was dropped."""
         graph = self.program.graph
-        if graph.redefine == "live":
-            return []
-        found: list[str] = []
-        for name in graph.reads(reader):
-            if name in graph.shared:
-                maker = graph.binding(reader, name)
-                if maker is not None and self.program.works(maker) and not self.has_version(name, maker):
-                    found.append(maker)
-        return found
+        makers = {(name, graph.binding(reader, name) or "") for name in graph.reads(reader)}
+        return [
+            maker for name, maker in makers if (name, maker) in self.dropped and self.program.works(maker)
+        ]
 
     def _has_code(self, cell: str) -> bool:
         code = self.program.compiled.get(cell)

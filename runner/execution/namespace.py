@@ -42,6 +42,8 @@ class Namespace:
         self.owners: dict[str, str] = {}
         # The versions that were put aside, by name and cell, oldest first.
         self._versions: dict[str, dict[str, object]] = {}
+        #: Versions that nothing needed when they were replaced: name and cell. The cell would have to run again.
+        self.dropped: set[tuple[str, str]] = set()
         # Names that may have another version in the module than that of the notebook's end.
         self._displaced: set[str] = set()
         # What each cell that has run may have bound, as its code was then: definitions and private names.
@@ -66,10 +68,12 @@ class Namespace:
                 if only is None or name in only:
                     makers = () if name in hidden else graph.versions_at(cell, name, name in read)
                     self._load(name, makers)
-        self._bound[cell] = analysis.defs | analysis.deleted
+        live = graph.redefine == "live"
+        self._bound[cell] = analysis.defs if live else analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
         for name in self._bound[cell]:
-            self._put_aside(name)
+            if not live:
+                self._put_aside(name)
             self.owners[name] = cell
             if name in graph.shared:
                 self._displaced.add(name)
@@ -87,12 +91,9 @@ class Namespace:
         graph = self._program.graph
         while self._displaced:
             name = self._displaced.pop()
-            self._load(name, graph.makers(name))
-            self._displaced.discard(name)
-
-    def has_version(self, name: str, cell: str) -> bool:
-        """Return whether the version of `name` that `cell` made is there."""
-        return self.owners.get(name) == cell or cell in self._versions.get(name, ())
+            if graph.redefine != "live":
+                self._load(name, graph.makers(name))
+                self._displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
         """Remove what `cell` has bound and is not among `names`."""
@@ -114,6 +115,7 @@ class Namespace:
             versions = self._versions[name]
             for cell in [cell for cell in versions if not self._program.graph.is_needed(cell, name)]:
                 del versions[cell]
+                self.dropped.add((name, cell))
             if not versions:
                 del self._versions[name]
 
@@ -148,14 +150,21 @@ class Namespace:
     def _put_aside(self, name: str) -> None:
         """Keep the version of `name` that is in the module if a cell may need it."""
         owner = self.owners.get(name)
-        if owner is not None and self._program.graph.is_needed(owner, name):
-            versions = self._versions.setdefault(name, {})
-            versions[owner] = self.globals.get(name, _MISSING)
-            if self._most_versions and len(versions) > self._most_versions:
-                del versions[next(iter(versions))]
+        if owner is None:
+            return
+        if not self._program.graph.is_needed(owner, name):
+            self.dropped.add((name, owner))
+            return
+        versions = self._versions.setdefault(name, {})
+        versions[owner] = self.globals.get(name, _MISSING)
+        if self._most_versions and len(versions) > self._most_versions:
+            oldest = next(iter(versions))
+            del versions[oldest]
+            self.dropped.add((name, oldest))
 
     def _remove(self, cell: str, names: Iterable[str]) -> None:
         for name in names:
+            self.dropped.discard((name, cell))
             if name in self._versions:
                 self._versions[name].pop(cell, None)
             if self.owners.get(name) == cell:
