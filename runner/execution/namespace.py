@@ -42,7 +42,7 @@ class Namespace:
         self.owners: dict[str, str] = {}
         # The versions that were put aside, by name and cell, oldest first.
         self._versions: dict[str, dict[str, object]] = {}
-        #: Versions that nothing needed when they were replaced: name and cell. The cell would have to run again.
+        #: Versions, by name and cell, that nothing needed when they were replaced: the cell has to run again.
         self.dropped: set[tuple[str, str]] = set()
         # Names that may have another version in the module than that of the notebook's end.
         self._displaced: set[str] = set()
