@@ -20,7 +20,7 @@ help:
 	@echo 'make smoke                only the tests that run whole notebooks'
 	@echo 'make bench                the measurements of benchmarks/'
 	@echo 'make soak                 the tests that take minutes'
-	@echo 'make picture              draw docs/rooms.svg anew'
+	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 
 run: $(VENV)/run.stamp

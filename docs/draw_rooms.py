@@ -3,14 +3,14 @@
 `python docs/draw_rooms.py` writes it. The places of the rooms are chosen by hand, below; the arrows and the
 numbers are read from the sources. Every arrow points down: a room may be read without those above it.
 An arrow to the next room of its column is straight. All others of one target join in one lane beside it.
-What everybody imports, `protocol`, is the ground and has no arrows.
+`protocol`, which all rooms may import, is the ground and has no arrows.
 """
 
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-from rooms import ARROWS, EVERYBODY, crossings, lines, room
+from rooms import ARROWS, SHARED, crossings, lines, room
 
 PICTURE = Path(__file__).with_name("rooms.svg")
 
@@ -54,7 +54,7 @@ def arrows() -> dict[str, list[str]]:
     found = {(room(file), room(imported)) for file, imported in crossings()}
     targets: dict[str, list[str]] = {name: [] for name in PLACES}
     for source, target in sorted(found, key=lambda pair: PLACES[pair[0]][1] if pair[0] in PLACES else 0):
-        if target not in EVERYBODY and source not in EVERYBODY:
+        if target not in SHARED and source not in SHARED:
             targets[target].append(source)
     return targets
 
@@ -181,5 +181,5 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
-    assert PLACES.keys() == ARROWS.keys() - EVERYBODY, "give each room of ARROWS a place in PLACES"
+    assert PLACES.keys() == ARROWS.keys() - SHARED, "give each room of ARROWS a place in PLACES"
     PICTURE.write_text(picture())

@@ -18,7 +18,7 @@ SOURCES = {
         [*ROOT.glob("*.py"), *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]
     )
 }
-#: What each room may import, besides itself and what `EVERYBODY` may. A file can be a room of its own.
+#: What each room may import, besides itself and what is `SHARED`. A file can be a room of its own.
 #: docs/architecture.md says what the rooms are.
 ARROWS = {
     "runner.host": "engine execution introspection integrations api attribution output",
@@ -38,7 +38,7 @@ ARROWS = {
     "protocol": "",
 }
 #: The kernel and the runner know nothing of the client, so `protocol` alone is what all may import.
-EVERYBODY = {"protocol", "version"}
+SHARED = {"protocol", "version"}
 #: Faces hand on the names of other rooms, lazily; `__main__` starts a process.
 FACES = {"__init__.py", "__main__.py", "protocol/__init__.py", "protocol/blocking.py", "runner/__main__.py"}
 

@@ -127,7 +127,7 @@ def describe_exit(status: int, *, killed: bool = False) -> str:
         name = f"signal {number}"
     hint = ""
     if number == signal.SIGKILL and not killed:
-        hint = ", from another process or from the system because memory ran out"
+        hint = ", sent by another process, or by the system because memory ran out"
     return f"the runner was killed by {name}{hint}"
 
 

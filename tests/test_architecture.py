@@ -3,14 +3,14 @@
 import re
 
 from draw_rooms import PICTURE, PLACES, picture
-from rooms import ARROWS, EVERYBODY, ROOT
+from rooms import ARROWS, ROOT, SHARED
 
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
 _SIZE = re.compile(r">([\d,]+) lines<")
 
 
 def test_every_room_of_the_table_of_arrows_has_a_place_in_the_picture() -> None:
-    assert PLACES.keys() == ARROWS.keys() - EVERYBODY
+    assert PLACES.keys() == ARROWS.keys() - SHARED
 
 
 def test_the_picture_shows_the_rooms_and_imports_of_the_sources() -> None:

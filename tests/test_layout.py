@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from rooms import (
     ARROWS,
-    EVERYBODY,
     FACES,
     PACKAGES,
     ROOT,
+    SHARED,
     SOURCES,
     crossings,
     dotted,
@@ -89,7 +89,7 @@ def test_rooms_import_only_what_the_table_of_arrows_allows() -> None:
     for file, imported in crossings():
         here = room(file)
         near = here.rpartition(".")[0]
-        allowed = EVERYBODY | {
+        allowed = SHARED | {
             name for word in ARROWS.get(here, "").split() for name in (word, f"{near}.{word}")
         }
         arrows += 1

@@ -166,8 +166,8 @@ class Story:
         self.run("r2")
         sync = [{"id": "n", "source": ""}, {"id": "a", "source": "x = 2"}]
         frontend.run({"type": "SyncCells", "id": "sync", "cells": sync})
-        for question in ("p3", "p4", "p5"):
-            frontend.request(self.take(question))
+        for introspection in ("p3", "p4", "p5"):
+            frontend.request(self.take(introspection))
         self.make_outputs()
         frontend.run_cells(a="x = 1 / 0")
         self.ask_for_input()

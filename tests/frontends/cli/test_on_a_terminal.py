@@ -123,7 +123,7 @@ def test_a_terminal_is_asked_for_input_and_does_not_show_passwords(notebook: Pat
     assert "hidden" not in terminal.text
 
 
-def test_ctrl_d_at_a_question_is_the_end_of_input_for_the_cell(notebook: Path) -> None:
+def test_ctrl_d_at_a_prompt_is_the_end_of_input_for_the_cell(notebook: Path) -> None:
     notebook.write_text("# %% asks\ninput('Name? ')\n# %% other\n'still run'\n")
     terminal = Terminal("run", notebook)
     terminal.wait_for(r"Name\? ")
@@ -144,7 +144,7 @@ def test_ctrl_c_on_a_terminal_interrupts_the_cell_and_not_the_kernel(notebook: P
     assert "Traceback" not in terminal.text.split("stopped by")[-1]
 
 
-def test_ctrl_c_at_a_question_ends_the_run_and_the_terminal_echoes_again(notebook: Path) -> None:
+def test_ctrl_c_at_a_prompt_ends_the_run_and_the_terminal_echoes_again(notebook: Path) -> None:
     notebook.write_text("import getpass\ngetpass.getpass('Secret? ')\n")
     terminal = Terminal("run", notebook)
     terminal.wait_for(r"Secret\? ")

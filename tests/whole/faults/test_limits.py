@@ -104,7 +104,7 @@ async def test_more_waiting_runs_than_allowed_are_refused_and_accepted_again_lat
             assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_too_many_questions_for_a_busy_runner_are_refused(bare, kernel: KernelClient):
+async def test_too_many_introspections_for_a_busy_runner_are_refused(bare, kernel: KernelClient):
     await kernel.run({"a": "print('begun', flush=True)\nsum(iter(int, 1))"}, wait=False)
     await printed(kernel, "begun")
     asking = bare(kernel.connection)

@@ -45,13 +45,13 @@ REQUESTS = [
     m.Statistics("id"),
 ]
 #: Sent rarely, since the runner takes milliseconds to answer.
-QUESTIONS = [m.Complete("id", "pri", 3), m.Inspect("id", "print", 3), m.Variables("id")]
+INTROSPECTIONS = [m.Complete("id", "pri", 3), m.Inspect("id", "print", 3), m.Variables("id")]
 ODD = [None, True, -1, 1 << 63, 0.5, "", "x", "ü" * 300, b"", b"\xff", [], {}, [[[]]], {"id": {}}, {1: 2}]
 
 
 def mutated(draw: random.Random, id: str) -> bytes:
     """Return a request with this id, perhaps damaged."""
-    plain = msgspec.to_builtins(draw.choice(QUESTIONS if draw.randrange(50) == 0 else REQUESTS))
+    plain = msgspec.to_builtins(draw.choice(INTROSPECTIONS if draw.randrange(50) == 0 else REQUESTS))
     plain["id"] = id
     for _ in range(draw.randrange(3)):
         key = draw.choice([*plain, "unknown"])

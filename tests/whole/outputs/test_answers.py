@@ -1,4 +1,4 @@
-"""Questions of user code, answered by one of two frontends."""
+"""Input requests of user code, answered by one of two frontends."""
 
 from collections.abc import AsyncIterator
 
@@ -18,8 +18,8 @@ async def other(kernel: KernelClient) -> AsyncIterator[KernelClient]:
         yield client
 
 
-async def question(client: KernelClient, number: int = 1) -> PendingInput:
-    """Return the newest question when there are `number` of them."""
+async def input_request(client: KernelClient, number: int = 1) -> PendingInput:
+    """Return the newest input request when there are `number` of them."""
     await until(client, lambda it: len(it.inputs) == number)
     return client.notebook.inputs[-1]
 
@@ -52,10 +52,10 @@ async def test_any_frontend_may_answer_and_only_one_does(
     prompt, password, value = ASKING[asking]
     source = asking if where == "main" else IN_THREAD.format(asking=asking)
     await kernel.run({"a": source}, wait=False)
-    asked = await question(kernel)
+    asked = await input_request(kernel)
     assert (asked.cell, asked.prompt, asked.password) == ("a", prompt, password)
-    assert await question(other) == asked
-    # Signal 1: both have seen the question.
+    assert await input_request(other) == asked
+    # Signal 1: both have seen the request.
     await other.provide_input(asked.id, "Ada")
     with pytest.raises(RequestError) as caught:
         await kernel.provide_input(asked.id, "too late")
@@ -80,13 +80,13 @@ async def test_answers_to_two_threads_of_different_cells_do_not_mix(
         "b": "mine = input('from b ')\nthread.join()\nmine, found",
     }
     await kernel.run(cells, wait=False)
-    await question(kernel, 2)
+    await input_request(kernel, 2)
     by_cell = {asked.cell: asked for asked in kernel.notebook.inputs}
     assert {cell: asked.prompt for cell, asked in by_cell.items()} == {
         "a": "from the thread ",
         "b": "from b ",
     }
-    await question(other, 2)
+    await input_request(other, 2)
     await other.provide_input(by_cell["b"].id, "B")
     await kernel.provide_input(by_cell["a"].id, "A")
     await kernel.wait_idle()
@@ -100,7 +100,7 @@ async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: Ke
     await kernel.run({"a": source}, wait=False)
     answered: list[PendingInput] = []
     for client, command in ((kernel, "p secret + 1"), (other, "secret = 43"), (kernel, "c")):
-        # This copy may still hold the question that the other frontend answered.
+        # This copy may still hold the request that the other frontend answered.
         await until(client, lambda it: it.inputs and it.inputs[-1] not in answered)
         answered.append(client.notebook.inputs[-1])
         await client.provide_input(answered[-1].id, command)
@@ -109,9 +109,9 @@ async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: Ke
     assert plain(kernel) == ["43"]
 
 
-async def test_an_interrupt_withdraws_the_question(kernel: KernelClient, other: KernelClient):
+async def test_an_interrupt_withdraws_the_input_request(kernel: KernelClient, other: KernelClient):
     await kernel.run({"a": "input('? ')"}, wait=False)
-    asked = await question(other)
+    asked = await input_request(other)
     with anyio.fail_after(PATIENCE):
         await kernel.interrupt()
         await kernel.wait_idle()
