@@ -337,7 +337,7 @@ class Engine:
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
 
     def _exclusive(self) -> "_Turn":
-        """Return the context in which one run is carried out, or what states have caused."""
+        """Return the context for one run, or for the runs that states have caused."""
         return _Turn(self)
 
     def _number(self, run: int | None) -> int:

@@ -6,7 +6,7 @@ a cell that was analysed can be run.
 
 A name counts as read before its definition (`rereads`) if there is a path through the cell's statements
 on which the read comes first: `df = df.dropna()`, `n += 1`, a read after `if c: x = 1`. The bodies
-of functions do not count, as they run when somebody calls them; those of classes and comprehensions do.
+of functions do not count, as they run when the function is called; those of classes and comprehensions do.
 """
 
 import ast
@@ -202,7 +202,7 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
 
 
 def too_deep() -> AnalysisError:
-    """Return the error of a source that exhausts the stack of whoever looks at it."""
+    """Return the error of a source so deeply nested that looking at it exhausts the stack."""
     return AnalysisError(
         "SyntaxError",
         "the source is nested too deeply",

@@ -144,7 +144,7 @@ def _ends_with_semicolon(source: str, last: ast.stmt) -> bool:
 
 
 def _rename(tree: ast.Module, uses: list[Use], cell: str) -> None:
-    """Write the names of the cell's own in its tree as the globals that they are kept under."""
+    """Rename the private names of the cell in its tree to the globals that hold them."""
     definitions: dict[ast.AST, str] = {}
     for use in uses:
         node: Any = use.node

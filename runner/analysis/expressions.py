@@ -1,8 +1,8 @@
 """The walk over expressions and patterns: which names they use, in the order of execution.
 
-What maybe is not evaluated (an operand after `and`, a branch of `a if b else c`, the rounds of a
-comprehension) makes nothing certain for what follows it, but for a condition it is known what is certain
-where it was true, and where it was false.
+Code that may be skipped (an operand after `and`, a branch of `a if b else c`, the rounds of a comprehension)
+makes no name certain afterwards. For a condition the walk tracks what is certain when it was true and when
+it was false.
 """
 
 import ast

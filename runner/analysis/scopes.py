@@ -2,7 +2,7 @@
 
 The rules are those of CPython's `symtable`. That module cannot be asked itself: it takes text and not a
 tree (a second parse for each cell), and it says which names a scope has, not where: which read of `e`
-stands in the handler that binds it, which name has to be written anew because it is private, which
+stands in the handler that binds it, which name has to be renamed because it is private, which
 read comes before the first binding. The tests compare the two over the standard library.
 
 Each scope collects the uses of names in it. When it is left, those that it binds are settled and the
@@ -18,7 +18,7 @@ from .names import class_private, is_private
 
 Action = Literal["load", "store", "annotate", "delete", "declare"]
 When = Literal["now", "later", "never"]
-#: What executes apart from its surroundings has a scope; only a class lets its own be seen by nobody else.
+#: What executes apart from its surroundings has a scope; only that of a class is seen by no other.
 Kind = Literal["module", "class", "function", "comprehension", "annotation"]
 #: What a class provides to the functions in it.
 _CLASS_CELLS = ("__class__", "__classdict__")
@@ -35,7 +35,7 @@ class Use(NamedTuple):
     when: When
     #: Whenever it is executed, the name is bound at module level by then.
     certain: bool
-    #: It is in a class body, and maybe executed before the name is bound there.
+    #: It is in a class body, and may be executed before the name is bound there.
     unbound: bool
     #: It is in an `except ... as name` of module level.
     handler: bool
@@ -87,7 +87,7 @@ class Scopes:
         self.handlers: dict[str, int] = {}
         #: Reads of the module that are reads of a class body instead if the name is bound there by then.
         self.class_reads: list[Use] = []
-        #: Every addition to a flow, so that those of code which maybe does not run can be undone.
+        #: Every addition to a flow, so that those of code that may be skipped can be undone.
         self.trail: list[tuple[Scope, str]] = []
         #: The walk is in an annotation that Python compiles and never evaluates.
         self.unevaluated = False

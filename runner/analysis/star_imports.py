@@ -96,7 +96,7 @@ def _find_spec(module: str) -> Any:
             try:
                 spec = finder.find_spec(name, path)
             except Exception:
-                spec = None  # somebody's own finder
+                spec = None  # a finder that a library has put there
             if spec is not None:
                 break
         if spec is None:

@@ -309,7 +309,7 @@ class _Walk(ExpressionWalk):
             self.bind(parameter.name)
             if isinstance(node, ast.ClassDef):
                 self.scope.bound.add(class_private(parameter.name, node.name))
-            # Bounds and defaults are evaluated when somebody asks for them.
+            # Bounds and defaults are evaluated when they are asked for.
             self.scope.deferred = True
             self.expression(getattr(parameter, "bound", None))
             self.expression(getattr(parameter, "default_value", None))

@@ -5,7 +5,7 @@ has a function from elsewhere, directly, in an object or as part of a value, may
 on the names that the function reads, as they are at the cell's own place in the notebook. That matters
 only for names that have several makers, or a reader above all of them; of all others every cell has the
 same version. Which cells those are is found by following the edges from the cells whose functions read
-such a name, again after each change of the graph and only if somebody asks.
+such a name, once after each change of the graph and only if the answer is asked for.
 """
 
 from collections.abc import Collection, Mapping, Set

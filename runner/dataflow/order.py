@@ -2,7 +2,7 @@
 
 A place is a number between those of the neighbours. Putting a cell anywhere, comparing two cells and
 finding one in the order therefore cost nothing that grows with the notebook, but for moving pointers
-in a list. When there is no number left between two places, all are numbered anew.
+in a list. When no number is left between two places, all get new numbers.
 """
 
 from bisect import bisect_left, bisect_right

@@ -168,7 +168,7 @@ class Program:
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
-        """Return what frontends are told of the source of `cell`."""
+        """Return what frontends learn of the source of `cell`."""
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []

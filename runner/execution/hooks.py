@@ -27,7 +27,7 @@ H = TypeVar("H", bound=Callable[..., object])
 class Hooks(msgspec.Struct):
     """The functions to call, in order."""
 
-    #: Called with the plan before anything of it is carried out.
+    #: Called with the plan before any of its cells runs.
     preparation: list[Callable[[Plan], object]] = []
     pre_execution: list[Callable[[Execution], object]] = []
     post_execution: list[Callable[[Execution], object]] = []

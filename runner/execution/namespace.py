@@ -6,7 +6,7 @@ run again or goes away; private names go with it.
 
 Where several cells make a name it has a version for each. A cell that is about to run finds the versions
 that the notebook above it makes; between runs those of the notebook's end are there. Versions are
-references. The one that is in the module belongs to its `owner`, whoever changes it; the others are put
+references. The one in the module belongs to its `owner`, even if another cell changes it; the others are put
 aside, if a cell may need them.
 """
 
