@@ -81,6 +81,8 @@ class Analysis(msgspec.Struct, frozen=True):
     function_reads: frozenset[str] = frozenset()
     #: Names in `defs` that one of its functions reads which exists before the name is certainly bound.
     late_rereads: frozenset[str] = frozenset()
+    #: Names in `defs` that it may leave as they were, as in `if x: y = 1`.
+    maybe_defs: frozenset[str] = frozenset()
     #: Names in `defs` that only star imports bind, as far as is known before the cell runs.
     starred: frozenset[str] = frozenset()
     #: The modules of its star imports.
@@ -153,6 +155,7 @@ def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis
         frozenset(found.deferred),
         frozenset(found.function_reads),
         frozenset(found.late_rereads),
+        frozenset(found.maybe_defs),
         frozenset(found.starred),
         tuple([star.module or "" for star in found.stars]),
     )

@@ -32,6 +32,8 @@ class NameUsage(NamedTuple):
     function_reads: set[str]
     #: Names in `defs` that a function reads which exists before they are bound.
     late_rereads: set[str]
+    #: Names in `defs` that the cell may leave as they were.
+    maybe_defs: set[str]
     deleted: set[str]
     privates: set[str]
     #: Each public name that an import binds, with what is imported.
@@ -413,6 +415,7 @@ def find_usage(tree: ast.Module) -> NameUsage:
         early & defs,
         later,
         exposed & defs,
+        set() if module.flow is UNREACHABLE else defs - module.flow,
         deleted - defs,
         privates,
         imports,

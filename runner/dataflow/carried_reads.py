@@ -71,8 +71,9 @@ class CarriedReads:
             maker = self._binding(cell, name)
             if maker is not None and maker != cell:
                 bindings.setdefault(cell, {})[name] = maker
-                children.setdefault(maker, set()).add(cell)
-                todo += [(other, cell) for other in carried.get(maker, ())]
+                for source in graph.reach(cell, name):
+                    children.setdefault(source, set()).add(cell)
+                    todo += [(other, cell) for other in carried.get(source, ())]
         self._bindings, self._children = bindings, children
         return bindings
 

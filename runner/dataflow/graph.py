@@ -43,6 +43,8 @@ class Names(Protocol):
     @property
     def function_reads(self) -> Collection[str]: ...
     @property
+    def maybe_defs(self) -> Collection[str]: ...
+    @property
     def deleted(self) -> Collection[str]: ...
 
 
@@ -184,18 +186,10 @@ class Graph:
         for used in (names.immediate, names.deferred, names.rereads, names.late_rereads, self.carried(cell)):
             yield from used
 
-    def versions_at(self, cell: str, name: str, read: bool) -> list[str]:
-        """Return the makers of the versions of `name` that `cell` may find, the one it should find last.
-
-        If its code may `read` the name, it finds the version that it is bound to, or none.
-        """
-        if read:
-            maker = self.binding(cell, name)
-            return [] if maker is None else [maker]
+    def makers_above(self, cell: str, name: str) -> list[str]:
+        """Return the makers of `name` above `cell`, all of them if only one cell makes it."""
         makers = self._makers.get(name, [])
-        if name not in self.shared:
-            return makers
-        return makers[: self._above(makers, cell)]
+        return makers[: self._above(makers, cell)] if name in self.shared else makers
 
     def binding(self, reader: str, name: str) -> str | None:
         """Return the cell that `reader` has `name` from: one that defines it, or has deleted it above.
@@ -216,8 +210,24 @@ class Graph:
             return None
         return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
 
+    def reach(self, reader: str, name: str) -> list[str]:
+        """Return the cells that `reader` may have `name` from: its binding, and what may pass it on."""
+        nearest = self.binding(reader, name)
+        if nearest is None:
+            return []
+        found = [nearest]
+        if name in self._cells[nearest].maybe_defs and self.redefine != "live":
+            makers = self._makers[name]
+            index = self._above(makers, reader) - 1
+            while index > 0 and name in self._cells[makers[index]].maybe_defs:
+                index -= 1
+                found.append(makers[index])
+        return found
+
     def readers_of(self, cell: str, name: str) -> list[str]:
-        """Return the cells that are bound to `cell` for `name`, which it defines or deletes."""
+        """Return the cells that may have `name` from `cell`, which defines or deletes it."""
+        if name not in self._readers and name not in self._rereaders:
+            return []
         makers = self._makers[name]
         readers = self._readers.get(name, [])
         if self.redefine == "live":
@@ -228,12 +238,15 @@ class Graph:
         start = self._above(readers, cell) if index or name in _BUILTINS else 0
         end = len(readers)
         bound: list[str] = []
-        if index + 1 < len(makers):
-            following = makers[index + 1]
+        for following in makers[index + 1 :]:
             end = self._above(readers, following)
             # One that deletes the name reads it; one that defines it may read it before that.
-            if name in self._cells[following].deleted or following in self._rereaders.get(name, ()):
+            names = self._cells[following]
+            if name in names.deleted or name in names.rereads or name in names.late_rereads:
                 bound.append(following)
+            if name not in names.maybe_defs:
+                break
+            end = len(readers)
         if name not in self._cells[cell].defs:
             start = self._above(readers, cell)
         elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
@@ -250,8 +263,16 @@ class Graph:
         """Return the cells that `cell` depends on."""
         found = self.static_parents(cell)
         if self._carried.names:
-            found.update(self._carried.bindings(cell).values())
+            for name in self._carried.bindings(cell):
+                found.update(self.reach(cell, name))
         return found - self.tied.get(cell, frozenset()) if self.tied else found
+
+    def bound_parents(self, cell: str) -> set[str]:
+        """Return the cells that names which `cell` reads are bound to, as its own source says."""
+        names = self._cells[cell]
+        reads = (names.immediate, names.deferred, names.rereads, names.late_rereads)
+        found = {self.binding(cell, name) for used in reads for name in used}
+        return {maker for maker in found if maker is not None}
 
     def static_parents(self, cell: str) -> set[str]:
         """Return the cells that make a name which `cell` reads, as its own source says."""
@@ -272,19 +293,24 @@ class Graph:
         return children
 
     def immediate_parents(self, cell: str) -> set[str]:
-        """Return the cells that `cell` reads a name of while it runs."""
+        """Return the cells to which names are bound that `cell` reads while it runs."""
         names = self._cells[cell]
-        return self._bindings(cell, (names.immediate, names.rereads))
+        found = {self.binding(cell, name) for used in (names.immediate, names.rereads) for name in used}
+        return {maker for maker in found if maker is not None}
 
     def immediate_children(self, cell: str) -> set[str]:
-        """Return the cells that read a name of `cell` while they run."""
+        """Return the cells that read a name while they run which is bound to `cell`."""
         children: set[str] = set()
         for name, readers in self._bound(cell):
             for reader in readers:
                 names = self._cells[reader]
-                if name in names.immediate or name in names.rereads:
+                if (name in names.immediate or name in names.rereads) and self.binding(reader, name) == cell:
                     children.add(reader)
         return children
+
+    def passed_parents(self, cell: str) -> set[str]:
+        """Return the cells that `cell` has a name from only if nearer ones leave it as it is."""
+        return {maker for name in self.reads(cell) for maker in self.reach(cell, name)[1:]}
 
     def static_children(self, cell: str) -> set[str]:
         """Return the cells that read a name of `cell` as their own sources say."""
@@ -324,9 +350,7 @@ class Graph:
         found: set[str] = set()
         for names in reads:
             for name in names:
-                maker = self.binding(cell, name)
-                if maker is not None:
-                    found.add(maker)
+                found.update(self.reach(cell, name))
         return found
 
     def _bound(self, cell: str) -> Iterator[tuple[str, list[str]]]:

@@ -135,7 +135,7 @@ class Planner(NamedTuple):
     def _without_version(self, reader: str) -> list[str]:
         """Return the cells that ended well, but whose version of a name that `reader` needs was dropped."""
         graph = self.program.graph
-        makers = {(name, graph.binding(reader, name) or "") for name in graph.reads(reader)}
+        makers = {(name, maker) for name in graph.reads(reader) for maker in graph.reach(reader, name)}
         return [
             maker for name, maker in makers if (name, maker) in self.dropped and self.program.works(maker)
         ]

@@ -52,18 +52,18 @@ class _Bindings:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._before: dict[tuple[str, str], str | None] = {}
+        self._before: dict[tuple[str, str], list[str]] = {}
 
     def note(self, name: str, readers: Iterable[str]) -> None:
         """Remember from where `readers` have `name`, unless that is known."""
         for reader in readers:
             if (reader, name) not in self._before:
-                self._before[reader, name] = self._graph.binding(reader, name)
+                self._before[reader, name] = self._graph.reach(reader, name)
 
     def changed(self) -> Iterator[str]:
         """Return the readers that have a name from elsewhere than before."""
-        for (reader, name), maker in self._before.items():
-            if reader in self._graph and self._graph.binding(reader, name) != maker:
+        for (reader, name), makers in self._before.items():
+            if reader in self._graph and self._graph.reach(reader, name) != makers:
                 yield reader
 
 
@@ -281,7 +281,7 @@ class Program:
             for name in gained:
                 change.rebound.update(graph.readers_of(cell, name))
                 carriers = graph.carriers(name)
-                change.rebound.update(each for each in carriers if graph.binding(each, name) == cell)
+                change.rebound.update(each for each in carriers if cell in graph.reach(each, name))
             change.names |= gained
         change.rebound.update(bindings.changed())
         self._find_cycles({**dict.fromkeys(relinked), **dict.fromkeys(change.rebound)}, recheck, errors)
@@ -368,7 +368,7 @@ class Program:
         names = self.graph.names_of(child)
         read = {*names.immediate, *names.rereads}
         common = _made(self.graph.names_of(parent)) & read
-        return min(name for name in common if self.graph.binding(child, name) == parent)
+        return min(name for name in common if parent in self.graph.reach(child, name))
 
 
 def _made(names: Names) -> set[str]:
@@ -377,5 +377,6 @@ def _made(names: Names) -> set[str]:
 
 
 def _made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, or that only one of them deletes."""
-    return {*(set(before.defs) ^ set(after.defs)), *(set(before.deleted) ^ set(after.deleted))}
+    """Return the names that only one of the two defines, may define, or deletes."""
+    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
+    return {name for one, other in ways for name in set(one) ^ set(other)}

@@ -50,7 +50,7 @@ class Sequence:
         if graph.redefine == "live" or not graph.upward:
             return graph.parents(cell)
         found = graph.immediate_parents(cell)
-        deferred = set(self._deferred(cell).values()) - found
+        deferred = graph.passed_parents(cell).union(self._deferred(cell).values()) - found
         return found.union(maker for maker in deferred if not self._on_one_circle(maker, cell))
 
     def hidden(self, cell: str) -> list[str]:
@@ -72,6 +72,19 @@ class Sequence:
         found = {cell: sorted(self.hidden(cell)) for cell in self._graph.callers()}
         return {cell: names for cell, names in found.items() if names}
 
+    def versions(self, cell: str, name: str, read: bool) -> list[str]:
+        """Return the makers of the versions of `name` that `cell` may find, the one it should find last.
+
+        If its code may `read` the name, it finds none but those it depends on and that come before it.
+        """
+        graph = self._graph
+        if not read:
+            return graph.makers_above(cell, name)
+        nearest, *others = graph.reach(cell, name) or [""]
+        if others and graph.upward:
+            others = [maker for maker in others if not self._on_one_circle(maker, cell)]
+        return [*reversed(others), nearest]
+
     def _deferred(self, cell: str) -> dict[str, str]:
         """Return the deferred bindings of `cell` that are followed unless they close a circle."""
         graph = self._graph
@@ -89,8 +102,11 @@ class Sequence:
         graph = self._graph
         if self._version != graph.version:
             self._version = graph.version
-            circles = cycles_near(
-                graph, lambda cell: graph.immediate_parents(cell).union(self._deferred(cell).values())
-            )
+            circles = cycles_near(graph, self._any_precedents)
             self._circles = {cell: number for number, circle in enumerate(circles) for cell in circle}
         return self._circles.get(cell, -1) == self._circles.get(other, -2)
+
+    def _any_precedents(self, cell: str) -> set[str]:
+        graph = self._graph
+        found = graph.immediate_parents(cell)
+        return found.union(graph.passed_parents(cell), self._deferred(cell).values())

@@ -145,7 +145,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
     graph = program.graph
     maker = graph.binding(cell, name) if cell in graph else None
     if maker is not None and name in program.compiled[maker].analysis.deleted:
-        definers = [other for other in graph.versions_at(maker, name, False) if other != maker]
+        definers = [other for other in graph.makers_above(maker, name) if other != maker]
         if definers:
             return f"cell {definers[-1]!r} defines it, but cell {maker!r} deletes it", [definers[-1], maker]
         return f"cell {maker!r} deletes it", [maker]

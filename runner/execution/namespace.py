@@ -44,6 +44,8 @@ class Namespace:
         self._versions: dict[str, dict[str, object]] = {}
         #: Versions, by name and cell, that nothing needed when they were replaced: the cell has to run again.
         self.dropped: set[tuple[str, str]] = set()
+        # Names that each cell in flight may bind or leave as they are.
+        self._unbound: dict[str, list[str]] = {}
         # Names that may have another version in the module than that of the notebook's end.
         self._displaced: set[str] = set()
         # What each cell that has run may have bound, as its code was then: definitions and private names.
@@ -66,19 +68,34 @@ class Namespace:
             read = set(graph.reads(cell))
             for name in {*graph.shared, *self._displaced, *hidden}:
                 if only is None or name in only:
-                    makers = () if name in hidden else graph.versions_at(cell, name, name in read)
+                    makers = (
+                        () if name in hidden else self._program.sequence.versions(cell, name, name in read)
+                    )
                     self._load(name, makers)
         live = graph.redefine == "live"
         self._bound[cell] = analysis.defs if live else analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
+        read = set(graph.reads(cell)) if analysis.maybe_defs and graph.shared else ()
         for name in self._bound[cell]:
             if not live:
                 self._put_aside(name)
+                if name in analysis.maybe_defs and name in graph.shared and name not in read:
+                    # Found out by its absence whether the cell binds it.
+                    self.globals.pop(name, None)
+                    self._unbound.setdefault(cell, []).append(name)
             self.owners[name] = cell
             if name in graph.shared:
                 self._displaced.add(name)
         # What earlier runs have warned of is gone with their output, and cells count their lines alike.
         self.globals.pop("__warningregistry__", None)
+
+    def leave(self, cell: str) -> None:
+        """Give back the names that `cell`, which has ended, could have bound and has left as they were."""
+        for name in self._unbound.pop(cell, ()):
+            if name not in self.globals:
+                self._bound[cell] -= {name}
+                del self.owners[name]
+                self._load(name, self._program.graph.makers_above(cell, name))
 
     def claim(self, cell: str, names: frozenset[str]) -> None:
         """Let the names that `cell` has bound be `names`: what its star imports bind is known better now."""

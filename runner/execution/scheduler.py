@@ -197,7 +197,7 @@ class Scheduler:
         """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""
         states = self._notebook.cells
         graph = self._program.graph
-        parents = graph.static_parents(cell)
+        parents = graph.bound_parents(cell)
         if not parents:
             return False
         bad = [each for each in parents if states[each].status in _BAD_ENDS and self._program.works(each)]
@@ -213,6 +213,7 @@ class Scheduler:
 
     def _ended(self, execution: Execution) -> None:
         self._in_flight.discard(execution.cell)
+        self._namespace.leave(execution.cell)
         if execution.status == "interrupted":
             self._interrupted.append(execution.cell)
         elif execution.status == "error":

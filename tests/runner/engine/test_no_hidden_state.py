@@ -70,6 +70,7 @@ class Names:
         self.deleted: set[str] = set()
         self.rereads: set[str] = set()
         self.late_rereads: set[str] = set()
+        self.maybe: set[str] = set()
         self.tree: ast.Module | None
         certain: set[str] = set()
         try:
@@ -79,6 +80,7 @@ class Names:
             return
         for statement in self.tree.body:
             self._walk(statement, certain)
+        self.maybe = self.defs - certain
         everything = self.now | self.later
         self.rereads &= self.defs
         self.late_rereads &= self.defs
@@ -241,22 +243,42 @@ class Oracle:
             if bad:
                 self.results[cell] = ("cancelled", None)
                 continue
+            names = self.names[cell]
+            read = names.now | names.later | names.rereads | names.late_rereads | self.carried[cell].keys()
+            # What the cell may leave as it is, and does not read, is missed afterwards if it did.
+            left = names.maybe - read
+            for name in left:
+                scope.pop(name, None)
             self.results[cell] = self._plain_run(cell, scope)
-            for name in self.names[cell].defs | self.names[cell].deleted:
-                versions[name, cell] = scope.get(name, ABSENT)
+            for name in names.defs | names.deleted:
+                if name in scope or name not in left:
+                    versions[name, cell] = scope.get(name, ABSENT)
 
     def _visible(self, cell: str, name: str, versions: dict[tuple[str, str], Any]) -> Any:
         names = self.names[cell]
         through_functions = {**self.carried[cell], **self.deferred[cell]}
         if name in through_functions and name not in names.now:
             maker = through_functions[name]
-            return versions.get((name, maker), ABSENT) if maker in self.before[cell] else ABSENT
+            if maker not in self.before[cell]:
+                return ABSENT
+            chain = [m for m in self.makers(name) if self.place[m] < self.place[cell]] or [maker]
+            for maker in reversed(chain):
+                if (name, maker) in versions:
+                    return versions[name, maker]
+                if name not in self.names[maker].maybe:
+                    break
+            return ABSENT
         above = [m for m in self.makers(name) if self.place[m] < self.place[cell]]
+        read = name in names.now or name in names.rereads
+        if read and not above:
+            maker = self.binding(cell, name)
+            return versions.get((name, maker), ABSENT) if maker else ABSENT
         for maker in reversed(above):
             if (name, maker) in versions:
                 return versions[name, maker]
-        maker = self.binding(cell, name)
-        return versions.get((name, maker), ABSENT) if maker and name in names.now else ABSENT
+            if read and name not in self.names[maker].maybe:
+                break
+        return ABSENT
 
     def _plain_run(self, cell: str, scope: dict[str, Any]) -> tuple[str, str | None]:
         tree = self.names[cell].tree
