@@ -231,9 +231,7 @@ class Graph:
         makers = self._makers[name]
         readers = self._readers.get(name, [])
         if self.redefine == "live":
-            if len(makers) > 1:
-                return []
-            return [reader for reader in readers if reader != cell]
+            return [reader for reader in readers if reader != cell] if makers == [cell] else []
         index = self._above(makers, cell)
         start = self._above(readers, cell) if index or name in _BUILTINS else 0
         end = len(readers)

@@ -51,7 +51,8 @@ class Planner(NamedTuple):
 
     def no_run(self, run: int, change: Change) -> Plan:
         """Plan what `change` makes stale, running nothing."""
-        changed = [cell.id for cell in change.declared if self._has_code(cell.id)]
+        cells = self.notebook.cells
+        changed = [cell.id for cell in change.declared if self._has_code(cell.id) or cells[cell.id].run]
         return self._plan(run, (), self._outdated([*changed, *change.rebound, *change.healed], change))
 
     def run_readers(self, run: int, readers: Mapping[str, Collection[str]]) -> Plan:

@@ -182,9 +182,10 @@ class Program:
         if len(listed) == 1 and listed[0] in order:
             return
         new = [cell for cell in listed if cell not in order]
-        moving = [cell for cell in order.moving(listed) if cell in self.graph]
+        moving = order.moving(listed)
         for cell in moving:
-            self._note_cell(cell, bindings)
+            if cell in self.graph:
+                self._note_cell(cell, bindings)
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)

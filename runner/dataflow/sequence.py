@@ -59,10 +59,11 @@ class Sequence:
         if not graph.upward:
             return []
         followed = self._deferred(cell)
+        earlier = graph.immediate_parents(cell)
         return [
             name
             for name, maker in graph.deferred_bindings(cell).items()
-            if name not in followed or self._on_one_circle(maker, cell)
+            if maker not in earlier and (name not in followed or self._on_one_circle(maker, cell))
         ]
 
     def all_hidden(self) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ an exception of the user's does while it is described goes further. Structural e
 """
 
 import builtins
+import linecache
 import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -208,9 +209,13 @@ def _position(report: traceback.TracebackException, filename: str) -> tuple[int,
     for frame in reversed(report.stack):
         if frame.filename == filename:
             line = frame.lineno or 0
-            start = None if frame.colno is None else frame.colno + 1
-            end = None if frame.end_colno is None else frame.end_colno + 1
-            return line, start or 0, frame.end_lineno or 0, end or 0
+            end_line = frame.end_lineno or 0
+            return (
+                line,
+                _column(filename, line, frame.colno),
+                end_line,
+                _column(filename, end_line, frame.end_colno),
+            )
     if report.filename == filename:  # a SyntaxError of the cell's own text, as `eval` raises it
         return (
             int(report.lineno or 0),
@@ -219,6 +224,13 @@ def _position(report: traceback.TracebackException, filename: str) -> tuple[int,
             report.end_offset or 0,
         )
     return 0, 0, 0, 0
+
+
+def _column(filename: str, line: int, offset: int | None) -> int:
+    """Return the column, from 1, at `offset` bytes in a line of the cell; 0 if that is not known."""
+    if not line or offset is None:
+        return 0
+    return len(linecache.getline(filename, line).encode()[:offset].decode(errors="replace")) + 1
 
 
 def _suggestion(error: BaseException) -> str:

@@ -75,17 +75,20 @@ class Namespace:
         live = graph.redefine == "live"
         self._bound[cell] = analysis.defs if live else analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
-        read = set(graph.reads(cell)) if analysis.maybe_defs and graph.shared else ()
         for name in self._bound[cell]:
             if not live:
                 self._put_aside(name)
-                if name in analysis.maybe_defs and name in graph.shared and name not in read:
-                    # Found out by its absence whether the cell binds it.
-                    self.globals.pop(name, None)
-                    self._unbound.setdefault(cell, []).append(name)
+            elif self.owners.get(name, cell) != cell:
+                self.dropped.add((name, self.owners[name]))
             self.owners[name] = cell
             if name in graph.shared:
                 self._displaced.add(name)
+        if analysis.maybe_defs and not live:
+            # Whether the cell binds them is found out by their absence, unless it may read what was there.
+            self._unbound[cell] = list(analysis.maybe_defs.difference(graph.reads(cell)))
+            for name in self._unbound[cell]:
+                if name in graph.shared:
+                    self.globals.pop(name, None)
         # What earlier runs have warned of is gone with their output, and cells count their lines alike.
         self.globals.pop("__warningregistry__", None)
 
@@ -153,8 +156,8 @@ class Namespace:
         if wanted == owner:
             return
         self._displaced.add(name)
-        self._put_aside(name)
         value = versions.pop(wanted, _MISSING) if wanted is not None else _MISSING
+        self._put_aside(name)
         if value is _MISSING:
             self.globals.pop(name, None)
         else:
@@ -175,7 +178,9 @@ class Namespace:
         versions = self._versions.setdefault(name, {})
         versions[owner] = self.globals.get(name, _MISSING)
         if self._most_versions and len(versions) > self._most_versions:
-            oldest = next(iter(versions))
+            # That of the notebook's end is needed between runs.
+            last = self._program.graph.makers(name)[-1]
+            oldest = next(cell for cell in versions if cell != last)
             del versions[oldest]
             self.dropped.add((name, oldest))
 

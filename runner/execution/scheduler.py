@@ -166,7 +166,8 @@ class Scheduler:
             waits = before[cell] = {parent for parent in graph.parents(cell) if parent in before}
             hidden = self._program.sequence.hidden(cell)
             for name in self._names_needed(cell) if versions else ():
-                own = name in graph.names_of(cell).defs or name in hidden
+                names = graph.names_of(cell)
+                own = name in names.defs or name in names.deleted or name in hidden
                 version = None if own else graph.binding(cell, name)
                 same, members, others = groups.get(name, (None, [], []))
                 if version is None or version != same:
