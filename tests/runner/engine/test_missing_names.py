@@ -168,6 +168,8 @@ def test_a_misspelt_name_comes_with_the_one_that_was_probably_meant(book, source
 
 
 def test_nothing_far_from_what_was_written_and_no_private_name_is_suggested(book):
-    book.run({"a": "_length = 3\nlength_", "b": "qqqqqq", "c": "class C:\n def __dir__(self): 1 / 0\nC().nme"})
+    book.run(
+        {"a": "_length = 3\nlength_", "b": "qqqqqq", "c": "class C:\n def __dir__(self): 1 / 0\nC().nme"}
+    )
     for cell in "abc":
         assert "Did you mean" not in book[cell].error.message
