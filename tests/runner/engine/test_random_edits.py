@@ -1,4 +1,4 @@
-"""Whatever is done to a notebook whose names have one definer each: it is as if it had run once, from scratch.
+"""Whatever is done to a notebook whose names have one definer each: it is as if it had run once from scratch.
 
 `Model` says by definition what a fresh run does: where each name is read from, and what follows from that
 for order, cycles and outcomes. The cells drawn here read names only while they run.
