@@ -92,20 +92,6 @@ def test_a_moved_cell_reads_another_version(book):
     assert (book.ran, book.texts("r")) == (["a", "r"], ["1"])
 
 
-def test_between_runs_the_namespace_is_that_of_the_notebooks_end(book):
-    book.run({"a": "x = 1", "r": "x", "b": "x = 2", "c": "y = x"})
-    book.run(["r"])
-    assert book.globals["x"] == 2
-    book.run({"a": "x = 3"})
-    assert (book.ran, book.globals["x"]) == (["a", "r"], 2)
-    book.delete("b")
-    assert (book.globals["x"], book.globals["y"]) == (3, 3)
-    book.sync({"d": "del x"})
-    assert book.globals["x"] == 3
-    book.run_stale()
-    assert "x" not in book.globals
-
-
 def test_between_runs_a_thread_finds_the_names_of_the_notebooks_end(book):
     source = "import asyncio\nasync def later():\n  await gate.wait()\n  seen.append(x)\n  done.set()\n"
     book.run(
