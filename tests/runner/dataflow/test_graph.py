@@ -168,6 +168,11 @@ def test_where_order_means_nothing_a_name_is_read_from_its_only_definer(graph_of
     assert graph.upward == set()
 
 
+def test_where_order_means_nothing_no_cell_depends_on_one_that_deletes_a_name(graph_of):
+    graph = graph_of("live", a="x = 1", d="del x", r="x")
+    assert (graph.parents("r"), graph.children("d"), graph.children("a")) == ({"a"}, set(), {"d", "r"})
+
+
 def test_a_name_with_several_definers_is_contested_if_it_is_read(graph_of):
     graph = graph_of("live", a="x = y = z = n = 1", b="x = y = 2", r="x, z", c="n += 1")
     assert [name for name in "xyzn" if graph.is_contested(name)] == ["x", "n"]

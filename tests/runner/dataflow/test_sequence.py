@@ -95,6 +95,12 @@ def test_three_cells_whose_functions_read_each_other_are_one_circle(graph_of):
     assert sequence.topological("abcd") == ["c", "b", "a", "d"]
 
 
+def test_what_is_above_by_an_immediate_read_is_not_hidden_by_a_circle_of_functions(graph_of):
+    sequence = Sequence(graph_of(a="x\ndef f(): return y", b="x = y = 1\ndef g(): return f()"))
+    assert sequence.precedents("a") == {"b"}
+    assert sequence.all_hidden() == {"b": ["f"]}
+
+
 # Helpers and imports at the end
 
 

@@ -226,6 +226,12 @@ def test_the_order_is_told_only_where_it_is_not_the_old_one_with_new_cells_behin
     assert book.replica.order.index("f") < book.replica.order.index("a")
 
 
+def test_the_order_is_told_when_cells_with_errors_move(book):
+    book.run({"a": "x = 1", "b": "x = 1"})
+    book.run({"b": "", "a": "", "c": ""})
+    assert book.replica.order == ["b", "a", "c"]
+
+
 def test_private_names_are_each_cells_own_and_go_with_it(book):
     book.run({"a": "_t = 1\ndef f(): return _t\nf()", "b": "_t = 2\n_t + f()"})
     assert book.texts("b") == ["3"]

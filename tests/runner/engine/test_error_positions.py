@@ -66,3 +66,8 @@ def test_the_place_of_an_interrupt_is_known(book):
 def test_the_item_of_an_error_says_the_line_too(book):
     book.run({"a": "x = 1\n1 / 0"})
     assert book["a"].outputs[0].data[ERROR_MIME]["line"] == 2
+
+
+def test_a_column_counts_characters(book):
+    book.run({"a": "é = 'ü' + 1"})
+    assert position(book, "a") == (1, 5, 1, 12)

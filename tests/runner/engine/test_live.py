@@ -22,6 +22,15 @@ def test_a_name_with_one_definer_is_followed_wherever_the_cells_stand(book):
     assert (book.ran, book.texts("r")) == (["a", "r"], ["3"])
 
 
+def test_a_cell_finds_the_value_that_was_set_last(book):
+    book.run({"a": "x = 1", "r": "x", "b": "x = 2"})
+    book.run(["r"])
+    assert (book.ran, book.texts("r")) == (["r"], ["2"])
+    book.run(["a"])
+    book.run(["r"])
+    assert (book.texts("r"), book.globals["x"]) == (["1"], 1)
+
+
 def test_a_cell_that_reads_and_sets_a_name_goes_on_from_its_value(book):
     book.run({"a": "n = 1", "b": "n += 1"})
     book.run(["b"])
@@ -47,6 +56,40 @@ def test_a_contested_name_runs_nothing_by_itself(book):
     assert book.ran == ["b"]
     book.run({"n": "y = 2"})
     assert book.ran == ["n", "s"]
+
+
+def test_readers_of_a_contested_name_become_stale_and_say_which_name_it_is(book):
+    book.run({"a": "x = 1", "r": "x", "b": "x = 2", "n": "n = 1", "m": "n += 1"})
+    book.run(["a", "r"])
+    book.run({"b": "x = 3"})
+    assert (book.ran, why(book)) == (["b"], {"r": ("contested", ["x"])})
+    book.run(["r"])
+    assert (book.texts("r"), why(book)) == (["3"], {})
+    book.run(["n"])
+    assert (book.ran, why(book)) == (["n"], {"m": ("contested", ["n"])})
+
+
+def test_readers_of_a_name_become_stale_when_it_becomes_contested(book):
+    book.run({"a": "x = 1", "r": "x"})
+    book.run({"b": "x = 2"})
+    assert (book.ran, why(book)) == (["b"], {"r": ("contested", ["x"])})
+
+
+def test_a_name_that_is_contested_no_more_is_followed_again(book):
+    book.run({"a": "x = 1", "r": "x"})
+    book.run({"b": "x = 2"})
+    book.delete("b")
+    book.run(["r"])
+    assert (book.texts("r"), book.stale) == (["1"], [])
+    book.run({"a": "x = 4"})
+    assert (book.ran, book.texts("r")) == (["a", "r"], ["4"])
+
+
+def test_functions_read_the_value_that_was_set_last(book):
+    book.run({"f": "def f(): return x", "a": "x = 1", "b": "x = 2", "c": "f()"})
+    book.run(["a"])
+    book.run(["c"])
+    assert book.texts("c") == ["1"]
 
 
 def test_a_cell_that_deletes_a_name_takes_it_from_all(book):

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import threading
 
 import pytest
@@ -110,6 +111,28 @@ def test_functional_updates_of_many_threads_are_all_counted():
     for thread in threads:
         thread.join(10)
     assert get() == 4000
+
+
+def test_a_function_or_method_updates_a_state_and_any_other_callable_is_its_value():
+    class Model:
+        def __call__(self, old):
+            raise AssertionError("it is a value")
+
+        def next(self, old):
+            return old + 1
+
+        @classmethod
+        def made(cls, old):
+            return old + 2
+
+    get, set_ = state(0)
+    for update in (lambda old: old + 1, Model().next, Model.made, (1).__add__, abs):
+        before = get()
+        set_(update)
+        assert get() == update(before)
+    for value in (Model, Model(), functools.partial(abs), int):
+        set_(value)
+        assert get() is value
 
 
 def test_a_setter_may_be_called_within_a_functional_update():

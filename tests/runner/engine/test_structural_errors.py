@@ -66,6 +66,13 @@ def test_deleting_or_renaming_one_heals_the_other_without_being_asked(book):
     assert book.texts("r") == ["3"]
 
 
+def test_a_cell_that_deletes_the_name_instead_heals_the_other(book):
+    book.run({"a": "x = 1", "b": "x = 2"})
+    book.run({"b": "del x"})
+    assert kinds(book) == {}
+    assert book.ran == ["a", "b"]
+
+
 def test_a_healed_cell_is_stale_in_lazy_mode(book):
     book.run({"a": "x = 1", "r": "x"})
     book.run({"b": "x = 2"})

@@ -71,6 +71,29 @@ def test_a_name_may_be_defined_again_below_the_cell_that_deletes_it(book):
     assert (book.texts("c"), book.globals["x"]) == (["2"], 2)
 
 
+def test_the_version_above_is_given_back_when_the_deleting_cell_goes(book):
+    book.run({"a": "x = 1", "d": "del x", "r": "x", "e": "'x' in globals()"})
+    assert book.statuses["r"] == "error"
+    book.delete("d")
+    assert (book.ran, book.texts("r")) == (["r"], ["1"])
+    book.run(["e"])
+    assert book.texts("e") == ["True"]
+
+
+def test_a_cell_that_deletes_what_it_defined_takes_it_from_the_readers_above(book):
+    book.run({"r": "x", "a": "x = 1"})
+    assert book.texts("r") == ["1"]
+    book.run({"a": "del x"})
+    assert (book.ran, book.statuses) == (["a", "r"], {"r": "error", "a": "error"})
+
+
+def test_a_cell_that_defines_what_it_deleted_gives_it_to_the_readers_above(book):
+    book.run({"r": "x", "a": "del x"})
+    assert book.statuses == {"r": "error", "a": "error"}
+    book.run({"a": "x = 1"})
+    assert (book.ran, book.texts("r")) == (["a", "r"], ["1"])
+
+
 def test_functions_find_the_version_above_their_caller(book):
     book.run({"a": "x = 1", "f": "def f(): return x", "b": "f()", "c": "x = 2", "d": "f()", "e": "del x"})
     assert (book.texts("b"), book.texts("d")) == (["1"], ["2"])
@@ -90,6 +113,20 @@ def test_a_moved_cell_reads_another_version(book):
     book.run_stale()
     # No cell could need the version of `a` meanwhile, so it was not kept.
     assert (book.ran, book.texts("r")) == (["a", "r"], ["1"])
+
+
+def test_between_runs_the_namespace_is_that_of_the_notebooks_end(book):
+    book.run({"a": "x = 1", "r": "x", "b": "x = 2", "c": "y = x"})
+    book.run(["r"])
+    assert book.globals["x"] == 2
+    book.run({"a": "x = 3"})
+    assert (book.ran, book.globals["x"]) == (["a", "r"], 2)
+    book.delete("b")
+    assert (book.globals["x"], book.globals["y"]) == (3, 3)
+    book.sync({"d": "del x"})
+    assert book.globals["x"] == 3
+    book.run_stale()
+    assert "x" not in book.globals
 
 
 def test_between_runs_a_thread_finds_the_names_of_the_notebooks_end(book):
@@ -179,6 +216,19 @@ def test_a_redefinition_waits_for_a_function_that_reads_the_old_version(book):
     assert (book.texts("b"), book.globals["x"]) == (["1"], 2)
 
 
+def test_a_cell_that_deletes_a_name_waits_for_a_reader_of_the_version_that_it_deletes(book):
+    book.run(GATE | {"a": "x = 1", "b": "await gate.wait()\nx", "d": "del x", "go": "gate.set()"})
+    assert book.texts("b") == ["1"]
+    assert "x" not in book.globals
+
+
+def test_a_reader_waits_for_a_cell_that_deletes_the_same_version(book):
+    wait = "await asyncio.sleep(0)\nawait asyncio.sleep(0)\n"
+    book.run({"s": "import asyncio", "d": wait + "del x", "a": "x = 1", "b": wait + "x"})
+    assert book.statuses == {"s": "ok", "d": "ok", "a": "ok", "b": "ok"}
+    assert (book.texts("b"), book.globals["x"]) == (["1"], 1)
+
+
 # Few versions
 
 
@@ -193,6 +243,18 @@ def test_a_cell_whose_version_was_dropped_runs_again_when_a_reader_needs_it(make
     assert book.ran == ["c0", "r0"]
     assert book.texts("r0") == ["0"]
     assert book.stale == []
+
+
+def test_whatever_is_dropped_readers_find_theirs_and_the_namespace_is_that_of_the_end(make_book):
+    book = make_book(redefine="allow", limits=Limits(versions=1))
+    cells = {}
+    for number in range(5):
+        cells |= {f"c{number}": f"x = {number}", f"r{number}": "x"}
+    book.run(cells)
+    for number in (3, 0, 2, 4, 1, 3):
+        book.run([f"r{number}"])
+        assert book.texts(f"r{number}") == [str(number)]
+        assert book.globals["x"] == 4
 
 
 def test_without_a_bound_no_cell_runs_again_for_its_version(make_book):

@@ -63,6 +63,14 @@ def test_an_ancestor_that_is_not_stale_does_not_run(book):
     assert book.ran == ["c"]
 
 
+def test_a_cell_that_was_emptied_and_not_run_is_stale_if_it_has_anything_to_show(book):
+    book.run({"a": "1", "b": "1 / 0"})
+    book.sync({"a": "", "b": "# nothing", "c": ""})
+    assert book.stale == ["a", "b"]
+    book.run_stale()
+    assert (book.texts("a"), book.statuses["b"], book.stale) == ([], "ok", [])
+
+
 # Disabled cells
 
 
