@@ -140,14 +140,6 @@ def test_a_cell_that_deletes_a_name_above_its_definer_takes_it_from_there(graph_
     assert graph.children("d") == {"r"}
 
 
-def test_the_versions_that_a_cell_may_find_are_those_above_or_the_one_that_it_reads(graph_of):
-    graph = graph_of("allow", r="x", a="x = 1", b="x = 2", c="1", d="del x", e="x")
-    assert graph.versions_at("r", "x") == ["a"]
-    assert graph.versions_at("a", "x") == []
-    assert graph.versions_at("c", "x") == ["a", "b"]
-    assert graph.versions_at("e", "x") == ["d"]
-
-
 def test_a_version_is_needed_while_a_cell_reads_it_or_it_is_the_last(graph_of):
     graph = graph_of("allow", a="x = y = 1", r="x", b="x = y = 2", c="x = 3")
     assert [graph.is_needed(cell, "x") for cell in "abc"] == [True, False, True]

@@ -84,7 +84,7 @@ def test_a_cell_that_deletes_what_it_defined_takes_it_from_the_readers_above(boo
     book.run({"r": "x", "a": "x = 1"})
     assert book.texts("r") == ["1"]
     book.run({"a": "del x"})
-    assert (book.ran, book.statuses) == (["a", "r"], {"r": "error", "a": "error"})
+    assert (book.ran, book.statuses) == (["r", "a"], {"r": "error", "a": "error"})
 
 
 def test_a_cell_that_defines_what_it_deleted_gives_it_to_the_readers_above(book):
