@@ -202,7 +202,17 @@ def test_import_cells_that_gain_an_import_run_only_readers_of_what_is_new(book):
     book.run({"i": "import cmath as math, string"})
     assert book.ran == ["i", "a"]
     book.run(["i"])
-    assert book.ran == ["i", "a", "b"]
+    assert book.ran == ["i"]
+
+
+def test_readers_of_imports_that_failed_run_again_when_the_imports_succeed(book):
+    book.run({"i": "import math", "a": "math.pi", "b": "b = 1"})
+    book.run({"i": "import math\nimport no_such_module"})
+    assert book.statuses == {"i": "error", "a": "ok", "b": "ok"}
+    assert book.stale == ["a"]
+    book.run({"i": "import math"})
+    assert book.statuses == {"i": "ok", "a": "ok", "b": "ok"}
+    assert (book.ran, book.stale) == (["i", "a"], [])
 
 
 def test_the_order_is_told_only_where_it_is_not_the_old_one_with_new_cells_behind(book):
@@ -215,6 +225,12 @@ def test_the_order_is_told_only_where_it_is_not_the_old_one_with_new_cells_behin
     book.sync({"f": "", "a": "1"})
     assert book.replica.order == book.engine.notebook.order
     assert book.replica.order.index("f") < book.replica.order.index("a")
+
+
+def test_the_order_is_told_when_cells_with_errors_move(book):
+    book.run({"a": "x = 1", "b": "x = 1"})
+    book.run({"b": "", "a": "", "c": ""})
+    assert book.replica.order == ["b", "a", "c"]
 
 
 def test_private_names_are_each_cells_own_and_go_with_it(book):

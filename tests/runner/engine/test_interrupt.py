@@ -148,17 +148,6 @@ def test_an_endless_background_task_is_cancelled_and_the_loop_goes_on(book):
     assert book.run({"b": "1"}).status == "ok"
 
 
-def test_an_interrupt_waits_while_our_own_code_is_protected(book):
-    book.globals["engine"] = book.engine
-    source = (
-        "log = []\ntry:\n  with engine.interrupts.protected:\n    with engine.interrupts.protected:\n"
-        "      interrupt()\n      log.append('whole')\n    log.append('still')\n  log.append('never')\n"
-        "except KeyboardInterrupt: log.append('then')\nlog"
-    )
-    book.run({"k": KILL, "a": source})
-    assert book.texts("a") == ["['whole', 'still', 'then']"]
-
-
 def test_an_interrupt_between_cells_drops_those_that_follow(book):
     book.engine.hooks.post_execution.append(
         __import__("cellwire.runner.execution.hooks", fromlist=["protected"]).protected(

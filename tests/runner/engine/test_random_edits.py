@@ -1,8 +1,13 @@
-"""Whatever is done to a notebook: where nothing is stale, it is as if it had been run once, from scratch."""
+"""Whatever is done to a notebook whose names have one definer each: it is as if it had run once from scratch.
+
+`Model` says by definition what a fresh run does: where each name is read from, and what follows from that
+for order, cycles and outcomes. The cells drawn here read names only while they run.
+"""
 
 import ast
 import asyncio
 import builtins
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -17,7 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 CELLS = ["k", "l", "m", "n", "o", "p"]
 NAMES = ["a", "b", "c", "d"]
-FAULTS = ("SyntaxError", "ImportStar", "MultipleDefinitions", "Cycle")
+ABSENT = object()
+OWN_FAULTS = ("SyntaxError", "ImportStar", "MultipleDefinitions")
+FAULTS = (*OWN_FAULTS, "Cycle")
 
 expressions = st.one_of(
     st.integers(0, 9).map(str),
@@ -27,6 +34,7 @@ expressions = st.one_of(
 statements = st.one_of(
     st.tuples(st.sampled_from(NAMES), expressions).map(" = ".join),
     expressions,
+    st.sampled_from(NAMES).map("del {}".format),
     st.sampled_from(["1 / 0", "_t = 1", "a =", "b, c = 1, 2", "import math", "import math, string"]),
 )
 sources = st.lists(statements, max_size=3).map("\n".join)
@@ -34,6 +42,109 @@ awaiting = st.tuples(st.booleans(), sources).map(
     lambda drawn: "import asyncio as _asyncio\nawait _asyncio.sleep(0)\n" + drawn[1] if drawn[0] else drawn[1]
 )
 cell_ids = st.sampled_from(CELLS)
+
+
+class Model:
+    """A fresh run of `cells`, sources by id in notebook order, without those that are wrong by themselves."""
+
+    def __init__(self, cells: dict[str, str]) -> None:
+        self.sources = cells
+        self.names = {id: analyze(source) for id, source in cells.items()}
+        self.parents = {id: self._parents(id) for id in cells}
+        self.cyclic = {id for id in cells if id in self._reached(id)}
+        self.sequence = self.ordered(cells.keys() - self.cyclic)
+        #: Status, outputs and the cell that is the cause, of each cell that is on no cycle.
+        self.results: dict[str, tuple[str, list[str], str]] = {}
+        self._versions: dict[tuple[str, str], Any] = {}
+        for id in self.sequence:
+            self.results[id] = self._result(id)
+
+    def makers(self, name: str) -> list[str]:
+        return [id for id, names in self.names.items() if name in names.defs | names.deleted]
+
+    def binding(self, reader: str, name: str) -> str | None:
+        order = list(self.sources)
+        above = [id for id in self.makers(name) if order.index(id) < order.index(reader)]
+        if above:
+            return above[-1]
+        if name in self.names[reader].defs:
+            return None
+        return next((id for id in self.makers(name) if id != reader and name in self.names[id].defs), None)
+
+    def children(self, parent: str) -> set[str]:
+        return {id for id, parents in self.parents.items() if parent in parents}
+
+    def below(self, ids: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        todo = [id for id in ids if id in self.sources]
+        while todo:
+            id = todo.pop()
+            if id not in found:
+                found.add(id)
+                todo += self.children(id)
+        return found
+
+    def ordered(self, ids: Collection[str]) -> list[str]:
+        """Return `ids` so that each comes when all its parents are done, and else in notebook order."""
+        left = [id for id in self.sources if id in ids]
+        found: list[str] = []
+        while left:
+            found.append(next(id for id in left if not self.parents[id] & set(left)))
+            left.remove(found[-1])
+        return found
+
+    def at_the_end(self) -> dict[str, Any]:
+        """Return the names as the last cells that made them have left them."""
+        found: dict[str, Any] = {}
+        for name in NAMES:
+            versions = [self._versions[name, id] for id in self.makers(name) if (name, id) in self._versions]
+            if versions and versions[-1] is not ABSENT:
+                found[name] = versions[-1]
+        return found
+
+    def _parents(self, id: str) -> set[str]:
+        read = self.names[id].refs | self.names[id].rereads
+        return {maker for name in read if (maker := self.binding(id, name)) is not None}
+
+    def _reached(self, id: str) -> set[str]:
+        found: set[str] = set()
+        todo = [*self.parents[id]]
+        while todo:
+            here = todo.pop()
+            if here not in found:
+                found.add(here)
+                todo += self.parents[here]
+        return found
+
+    def _result(self, id: str) -> tuple[str, list[str], str]:
+        causes = [
+            self.results[parent][2]
+            for parent in self.parents[id]
+            if self.results.get(parent, ("ok",))[0] != "ok"
+        ]
+        if causes:
+            return "cancelled", [], min(causes, key=list(self.sources).index)
+        scope: dict[str, Any] = {"__builtins__": builtins}
+        names = self.names[id]
+        for name in names.refs | names.rereads:
+            maker = self.binding(id, name)
+            value = self._versions.get((name, maker), ABSENT) if maker else ABSENT
+            if value is not ABSENT:
+                scope[name] = value
+        status, outputs = self._plain_run(self.sources[id], scope)
+        for name in names.defs | names.deleted:
+            self._versions[name, id] = scope.get(name, ABSENT)
+        return status, outputs, id
+
+    def _plain_run(self, source: str, scope: dict[str, Any]) -> tuple[str, list[str]]:
+        tree = ast.parse(source.replace("await _asyncio.sleep(0)", "pass"))
+        last = tree.body.pop().value if tree.body and isinstance(tree.body[-1], ast.Expr) else None  # pyright: ignore
+        try:
+            exec(compile(tree, "<model>", "exec"), scope)
+            value = eval(compile(ast.Expression(last), "<model>", "eval"), scope) if last else None
+        except Exception:
+            return "error", []
+        return "ok", [] if value is None else [repr(value)]
 
 
 class Notebooks(RuleBasedStateMachine):
@@ -69,6 +180,10 @@ class Notebooks(RuleBasedStateMachine):
         assert "cellwire itself" not in finished.reason, finished.reason
         started = [event.cell for event in self.events if type(event) is e.CellStarted]
         assert len(started) == len(set(started)), "a cell ran twice in one run"
+        model = self._model()
+        for event in self.events:
+            if type(event) is e.RunPlanned:
+                assert event.cells == model.ordered(event.cells)
 
     @rule(cells=st.dictionaries(cell_ids, awaiting, min_size=1, max_size=4))
     def run_sources(self, cells: dict[str, str]) -> None:
@@ -110,7 +225,7 @@ class Notebooks(RuleBasedStateMachine):
     @rule()
     def run_stale(self) -> None:
         self._do(self.engine.run_stale())
-        blocked = self._below(cell.id for cell in self.replica.cells.values() if cell.disabled)
+        blocked = self._model().below(cell.id for cell in self.replica.cells.values() if cell.disabled)
         stale = {cell.id for cell in self.replica.cells.values() if cell.stale}
         assert stale <= blocked
 
@@ -143,94 +258,44 @@ class Notebooks(RuleBasedStateMachine):
         for id, kind in faulty.items():
             if kind == "MultipleDefinitions":
                 assert any(len(claims[name]) > 1 for name in cells[id].defs)
-            if kind == "Cycle":
-                assert id in self._below(self._children(id))
+        assert {id for id, kind in faulty.items() if kind == "Cycle"} == self._model().cyclic
 
     @invariant()
     def what_depends_on_a_stale_cell_is_stale(self) -> None:
         cells = self.replica.cells
-        for id, cell in cells.items():
-            if cell.stale:
-                assert all(cells[child].stale for child in self._children(id))
+        model = self._model()
+        for id in model.sequence:
+            if cells[id].stale:
+                assert all(cells[child].stale for child in model.children(id) - model.cyclic)
 
     @invariant()
-    def where_nothing_is_stale_all_is_as_from_scratch(self) -> None:
-        cells = self.replica.cells
-        if any(cell.stale for cell in cells.values()):
-            return
-        values, results = self._from_scratch()
-        for id, (status, text) in results.items():
-            assert cells[id].status == status, (id, cells[id])
+    def every_cell_that_is_not_stale_is_as_from_scratch(self) -> None:
+        model = self._model()
+        for id, (status, outputs, cause) in model.results.items():
+            cell = self.replica.cells[id]
+            if cell.stale:
+                continue
+            if cell.status == "idle":
+                assert not ast.parse(cell.source).body, id
+            else:
+                assert cell.status == status, (id, cell)
             if status == "ok":
-                assert [item.data["text/plain"] for item in cells[id].outputs] == text, id
-        certain = {name: value for name, value in values.items() if name in NAMES}
-        for name, value in certain.items():
-            assert self.engine.globals[name] == value
-        uncertain = {name for id in cells if id not in results for name in cells[id].defs}
-        assert {n for n in NAMES if n in self.engine.globals} - uncertain == certain.keys() - uncertain
+                assert [item.data["text/plain"] for item in cell.outputs] == outputs, id
+            elif status == "cancelled":
+                assert cell.error is not None
+                assert (cell.error.kind, cell.error.cells) == ("Cancelled", [cause]), id
 
-    def _works(self, id: str) -> bool:
-        error = self.replica.cells[id].error
-        return error is None or error.kind not in FAULTS
-
-    def _children(self, id: str) -> list[str]:
-        """Return the readers of what `id` defines; a cell with a fault defines nothing, but on a cycle."""
-        cells = self.replica.cells
-        error = cells[id].error
-        if not self._works(id) and not (error and error.kind == "Cycle"):
-            return []
-        defs = set(cells[id].defs)
-        kinds = {other.id: other.error.kind if other.error else "" for other in cells.values()}
-        return [
-            other.id
-            for other in cells.values()
-            if other.id != id
-            and defs & set(other.refs)
-            and (
-                kinds[other.id] not in FAULTS
-                if not error or error.kind != "Cycle"
-                else kinds[other.id] == "Cycle"
+    @invariant()
+    def where_nothing_is_stale_the_namespace_is_as_from_scratch(self) -> None:
+        if not any(cell.stale for cell in self.replica.cells.values()):
+            assert {n: self.engine.globals[n] for n in NAMES if n in self.engine.globals} == (
+                self._model().at_the_end()
             )
-        ]
 
-    def _below(self, ids: Any) -> set[str]:
-        found: set[str] = set()
-        todo = list(ids)
-        while todo:
-            id = todo.pop()
-            if id not in found:
-                found.add(id)
-                todo += self._children(id)
-        return found
-
-    def _from_scratch(self) -> tuple[dict[str, Any], dict[str, tuple[str, list[str]]]]:
-        """Run all cells in an order that their names allow.
-
-        Returned are the names, and outcome and output of each cell whose ancestors all ended well; what
-        happens to the others depends on how much their ancestors had bound.
-        """
-        left = [id for id in self.replica.order if self._works(id)]
-        parents = {id: {other for other in left if id in self._children(other)} for id in left}
-        values: dict[str, Any] = {"__builtins__": builtins}
-        results: dict[str, tuple[str, list[str]]] = {}
-        done: set[str] = set()
-        while left:
-            id = next(id for id in left if parents[id] <= done)
-            left.remove(id)
-            done.add(id)
-            if all(results.get(parent, ("", []))[0] == "ok" for parent in parents[id]):
-                results[id] = self._plain_run(self.replica.cells[id].source, values)
-        return values, results
-
-    def _plain_run(self, source: str, values: dict[str, Any]) -> tuple[str, list[str]]:
-        tree = ast.parse(source.replace("await _asyncio.sleep(0)", "pass"))
-        last = tree.body.pop().value if tree.body and isinstance(tree.body[-1], ast.Expr) else None  # pyright: ignore
-        try:
-            exec(compile(tree, "<oracle>", "exec"), values)
-            value = eval(compile(ast.Expression(last), "<oracle>", "eval"), values) if last else None
-        except Exception:
-            return "error", []
-        return "ok", [] if value is None else [repr(value)]
+    def _model(self) -> Model:
+        cells = self.replica.cells
+        invalid = {id for id, cell in cells.items() if cell.error and cell.error.kind in OWN_FAULTS}
+        return Model({id: cells[id].source for id in self.replica.order if id not in invalid})
 
 
 Notebooks.TestCase.settings = settings(max_examples=50, stateful_step_count=15, deadline=None)

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import threading
 
 import pytest
@@ -114,6 +115,28 @@ def test_functional_updates_of_many_threads_are_all_counted():
     assert get() == 4000
 
 
+def test_a_function_or_method_updates_a_state_and_any_other_callable_is_its_value():
+    class Model:
+        def __call__(self, old):
+            raise AssertionError("it is a value")
+
+        def next(self, old):
+            return old + 1
+
+        @classmethod
+        def made(cls, old):
+            return old + 2
+
+    get, set_ = state(0)
+    for update in (lambda old: old + 1, Model().next, Model.made, abs):
+        before = get()
+        set_(update)
+        assert get() == update(before)
+    for value in (Model, Model(), functools.partial(abs), int):
+        set_(value)
+        assert get() is value
+
+
 def test_a_setter_may_be_called_within_a_functional_update():
     get, set_ = state(1)
     set_(lambda value: (set_(5), get() + value)[1])
@@ -177,6 +200,30 @@ def test_an_interrupt_ends_a_state_that_never_settles(book):
     assert end.status == "interrupted"
     assert len(hits) == 20
     assert book.replica.runs == []
+
+
+def test_a_function_that_reads_and_sets_a_state_does_not_run_its_callers_for_ever(book):
+    limit = []
+    book.engine.hooks.pre_execution.append(
+        lambda _: limit.append(1) or len(limit) < 50 or book.engine.interrupt()
+    )
+    finished = book.run(STATE | {"f": "def bump(): set_(get() + 1)", "c": "bump()", "r": "get()"})
+    assert finished.status == "ok"
+    assert book.globals["get"]() == 1
+    assert book.texts("r") == ["1"]
+    finished = book.run({"w": "set_(10)"})
+    assert finished.status == "ok"
+    assert book.globals["get"]() == 11
+    assert book.texts("r") == ["11"]
+    assert len(limit) < 15
+
+
+def test_a_setter_and_a_getter_in_functions_of_another_cell_reach_the_readers(book):
+    functions = "def read(): return get()\ndef write(value): set_(value)"
+    book.run(STATE | {"f": functions, "r": "read()"})
+    book.run({"w": "write(3)"})
+    assert book.ran == ["w", "f", "r"]
+    assert book.texts("r") == ["3"]
 
 
 def test_without_an_engine_a_state_is_a_value():

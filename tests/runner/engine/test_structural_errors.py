@@ -1,3 +1,5 @@
+import msgspec
+import pytest
 from cellwire.protocol import events as e
 
 FAULTY = {"MultipleDefinitions", "Cycle", "SyntaxError", "ImportStar"}
@@ -64,6 +66,13 @@ def test_deleting_or_renaming_one_heals_the_other_without_being_asked(book):
     assert book.texts("r") == ["3"]
 
 
+def test_a_cell_that_deletes_the_name_instead_heals_the_other(book):
+    book.run({"a": "x = 1", "b": "x = 2"})
+    book.run({"b": "del x"})
+    assert kinds(book) == {}
+    assert book.ran == ["a", "b"]
+
+
 def test_a_healed_cell_is_stale_in_lazy_mode(book):
     book.run({"a": "x = 1", "r": "x"})
     book.run({"b": "x = 2"})
@@ -118,3 +127,34 @@ def test_a_faulty_cell_that_is_asked_for_again_says_so_again(book):
     finished = book.run(["a"])
     assert finished.failed == ["a"]
     assert book["a"].run == 2
+
+
+THOUSAND = range(1_000)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ({f"c{number}": "x = 1" for number in THOUSAND}, "MultipleDefinitions"),
+        ({f"c{number}": f"x{number} = x{(number or 1_000) - 1}" for number in THOUSAND}, "Cycle"),
+        (
+            {f"c{number}": f"x{number} = y" for number in THOUSAND}
+            | {"all": f"y = {THOUSAND}\n" + "\n".join(f"x{number}" for number in THOUSAND)},
+            "Cycle",
+        ),
+        (
+            {cell: "\n".join(f"x{number} = 1" for number in THOUSAND) for cell in "ab"},
+            "MultipleDefinitions",
+        ),
+    ],
+    ids=["name", "circle", "star", "names"],
+)
+def test_the_errors_of_a_thousand_cells_are_as_short_as_each_alone(book, cells, kind):
+    finished = book.run(cells)
+    assert sorted(finished.failed) == sorted(cells)
+    assert set(kinds(book).values()) == {kind}
+    for cell in book.replica.cells.values():
+        assert len(msgspec.msgpack.encode(cell.error)) <= 1024
+        assert len(cell.error.message) <= 300
+    book.delete(*list(cells)[1:])
+    assert not FAULTY & set(kinds(book).values())
