@@ -92,7 +92,8 @@ class Analysis(msgspec.Struct, frozen=True):
 def analyze(source: str) -> Analysis:
     """Return what `source` does with names.
 
-    Raises: AnalysisError if Python rejects it, or if it has a star import of a module that is not found.
+    Raises: AnalysisError if Python rejects it, or if it has a star import, since what that binds depends on
+        what is installed; `compile_cell` follows it.
     """
     tree = parse(source, "<cell>")
     found = find_names(tree)
@@ -117,25 +118,34 @@ def compile_tree(
     return _compile(tree, filename, mode, flags)
 
 
-def find_names(tree: ast.Module) -> NameUsage:
+def find_names(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
     """Return what `tree` does with names.
 
-    Raises: AnalysisError if it is nested too deeply, or has a star import of a module that is not found.
+    What `from m import *` binds is not in the source. It is looked for where `m` is installed if
+    `follow_stars`, and corrected once the cell has run.
+
+    Raises: AnalysisError if it is nested too deeply, or has a star import that cannot be followed.
     """
     try:
-        found = find_usage(tree)
+        found = find_usage(tree, follow_stars)
     except RecursionError:
         raise too_deep() from None
     if found.unknown_stars:
         star = found.unknown_stars[0]
         module = "." * star.level + (star.module or "")
-        why = "is relative, and a cell is in no package" if star.level else "names a module that is not found"
+        if star.level:
+            why = "is relative, and a cell is in no package"
+        elif follow_stars:
+            why = f"cannot be followed: there is no module {module!r}"
+        else:
+            why = "hides which names the cell defines"
         raise AnalysisError(
             "ImportStar",
-            f"`from {module} import *` {why}, so it is not known what the cell defines",
+            f"`from {module} import *` {why}",
             star.lineno,
             star.col_offset + 1,
-            "write the name of the package" if star.level else f"install {module!r}, or correct its name",
+            f"name them: `from {module} import first, second`"
+            + ("" if star.level else f", or `import {module}` and write `{module}.first`"),
         )
     return found
 

@@ -93,7 +93,7 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     """
     filename = filename or cell_filename(cell)
     tree = parse(source, filename)
-    found = find_names(tree)
+    found = find_names(tree, follow_stars=True)
     imports_only = is_import_only(tree)
     statements = tree.body
     has_value = bool(statements) and not _ends_with_semicolon(source, statements[-1])

@@ -89,6 +89,9 @@ class Scopes:
         self.class_reads: list[Use] = []
         #: Every addition to a flow, so that those of code that may be skipped can be undone.
         self.trail: list[tuple[Scope, str]] = []
+        #: Functions and classes around this point, whose code is called once their names are bound. Those that
+        #: a decorator may call earlier have an empty name here.
+        self.being_defined: list[str] = []
         #: The walk is in an annotation that Python compiles and never evaluates.
         self.unevaluated = False
 
@@ -137,7 +140,9 @@ class Scopes:
                 action,
                 node,
                 "never" if self.unevaluated else "later" if scope.deferred else "now",
-                name in self.module.flow or (name in scope.globals and name in scope.flow),
+                name in self.module.flow
+                or (name in scope.globals and name in scope.flow)
+                or (scope.deferred and name in self.being_defined),
                 self._unbound_in_class(name, scope),
                 name in self.handlers,
             )

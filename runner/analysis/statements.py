@@ -272,10 +272,12 @@ class _Walk(ExpressionWalk):
         for argument in parameters_of(arguments):
             self.annotation(argument.annotation)
         self.annotation(node.returns)
+        self.being_defined.append("" if node.decorator_list else node.name)
         self.enter("function")
         self.parameters(arguments)
         self.block(node.body)
         self.leave()
+        self.being_defined.pop()
         if generic:
             self.leave()
         self.use(node.name, "store", node)
@@ -285,9 +287,11 @@ class _Walk(ExpressionWalk):
         generic = self.type_parameters(node)
         self.expression(node.bases)
         self.expression(node.keywords)
+        self.being_defined.append("" if node.decorator_list else node.name)
         self.enter("class", node.name)
         self.block(node.body)
         self.leave()
+        self.being_defined.pop()
         if generic:
             self.leave()
         self.use(node.name, "store", node)
@@ -349,12 +353,12 @@ if hasattr(ast, "TypeAlias"):
     _RULES[ast.TypeAlias] = _Walk.type_alias  # pyright: ignore
 
 
-def find_usage(tree: ast.Module) -> NameUsage:
-    """Return what `tree` does with names of module level.
+def find_usage(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
+    """Return what `tree` does with names of module level; what stars bind too if they are to be followed.
 
     Raises: RecursionError if it is nested too deeply.
     """
-    walk = _Walk(_star_names)
+    walk = _Walk(_star_names if follow_stars else lambda module: None)
     walk.block(tree.body)
     imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
     defs: set[str] = set()

@@ -60,6 +60,8 @@ class Graph:
         self.version = 0
         #: Names that several cells make, so that which one is meant depends on the reader's place.
         self.shared: set[str] = set()
+        #: Shared names that a cell which may define them may also leave as they are.
+        self.passing: set[str] = set()
         #: Names that a cell reads with no maker above it. Without any, each edge leads downwards.
         self.upward: set[str] = set()
         #: Cells that depend on each other, where that is no error: they do not follow each other.
@@ -140,6 +142,8 @@ class Graph:
         for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
             makers, readers = self._makers.get(name, ()), self._readers.get(name, ())
             _put(self.shared, name, len(makers) > 1)
+            passes = len(makers) > 1 and any(name in self._cells[maker].maybe_defs for maker in makers)
+            _put(self.passing, name, passes)
             _put(self.upward, name, self.redefine != "live" and self._is_upward(name, makers, readers))
             floats = name in self._function_readers and (name in self.shared or name in self.upward)
             _put(self._carried.names, name, floats and self.redefine != "live")
@@ -268,15 +272,13 @@ class Graph:
     def bound_parents(self, cell: str) -> set[str]:
         """Return the cells that names which `cell` reads are bound to, as its own source says."""
         names = self._cells[cell]
-        reads = (names.immediate, names.deferred, names.rereads, names.late_rereads)
-        found = {self.binding(cell, name) for used in reads for name in used}
-        return {maker for maker in found if maker is not None}
+        return self._nearest(cell, (names.immediate, names.deferred, names.rereads, names.late_rereads))
 
     def static_parents(self, cell: str) -> set[str]:
         """Return the cells that make a name which `cell` reads, as its own source says."""
         names = self._cells[cell]
         reads = (names.immediate, names.deferred, names.rereads, names.late_rereads)
-        return self._bindings(cell, reads)
+        return self._bindings(cell, reads) if self.passing else self._nearest(cell, reads)
 
     def children(self, cell: str) -> set[str]:
         """Return the cells that depend on `cell`."""
@@ -293,8 +295,7 @@ class Graph:
     def immediate_parents(self, cell: str) -> set[str]:
         """Return the cells to which names are bound that `cell` reads while it runs."""
         names = self._cells[cell]
-        found = {self.binding(cell, name) for used in (names.immediate, names.rereads) for name in used}
-        return {maker for maker in found if maker is not None}
+        return self._nearest(cell, (names.immediate, names.rereads))
 
     def immediate_children(self, cell: str) -> set[str]:
         """Return the cells that read a name while they run which is bound to `cell`."""
@@ -308,6 +309,8 @@ class Graph:
 
     def passed_parents(self, cell: str) -> set[str]:
         """Return the cells that `cell` has a name from only if nearer ones leave it as it is."""
+        if not self.passing:
+            return set()
         return {maker for name in self.reads(cell) for maker in self.reach(cell, name)[1:]}
 
     def static_children(self, cell: str) -> set[str]:
@@ -343,6 +346,15 @@ class Graph:
         if cell not in self._cells or name not in (*self._cells[cell].defs, *self._cells[cell].deleted):
             return False
         return makers[-1] == cell or name in self._carried.names or bool(self.readers_of(cell, name))
+
+    def _nearest(self, cell: str, reads: Iterable[Collection[str]]) -> set[str]:
+        found: set[str] = set()
+        for names in reads:
+            for name in names:
+                maker = self.binding(cell, name)
+                if maker is not None:
+                    found.add(maker)
+        return found
 
     def _bindings(self, cell: str, reads: Iterable[Collection[str]]) -> set[str]:
         found: set[str] = set()

@@ -354,12 +354,16 @@ class Program:
         inside = [cell for cell in suspects if cell in graph]
         for cycle in cycles_near(inside, children):
             members = frozenset(cycle)
+            path: list[str] = []
             for cell in cycle:
                 self._cycles[cell] = members
                 if live:
                     graph.tied[cell] = members
                     continue
-                path = cycle_through(cell, members, children)
+                if cell not in path:
+                    path = cycle_through(cell, members, children)
+                start = path.index(cell)
+                path = [*path[start:], *path[:start]]
                 pairs = zip(path, [*path[1:], path[0]], strict=True)
                 errors[cell] = texts.cycle([(here, self._shared_name(here, there)) for here, there in pairs])
                 recheck.setdefault(cell)

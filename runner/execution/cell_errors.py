@@ -182,9 +182,9 @@ def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, li
 def _state(cell: CellState) -> str:
     """Return why names that `cell` defines may be missing."""
     error = cell.error
-    if error is not None and error.kind in ("SyntaxError", "ImportStar"):
+    if error is not None and error.kind == "SyntaxError":
         return f"it has a syntax error: {error.message}"
-    if error is not None and error.kind in ("MultipleDefinitions", "Cycle"):
+    if error is not None and error.kind in ("ImportStar", "MultipleDefinitions", "Cycle"):
         return f"it cannot run: {error.message}"
     if cell.disabled:
         return "it is disabled"

@@ -214,7 +214,8 @@ class Scheduler:
 
     def _ended(self, execution: Execution) -> None:
         self._in_flight.discard(execution.cell)
-        self._namespace.leave(execution.cell)
+        if self._program.compiled[execution.cell].analysis.maybe_defs:
+            self._namespace.leave(execution.cell)
         if execution.status == "interrupted":
             self._interrupted.append(execution.cell)
         elif execution.status == "error":

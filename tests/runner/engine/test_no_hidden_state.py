@@ -118,11 +118,12 @@ class Names:
     def _walk(self, node: ast.AST, certain: set[str]) -> None:
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             own = {argument.arg for argument in node.args.args}
+            known = certain | {node.name} if isinstance(node, ast.FunctionDef) else certain
             for part in ast.walk(node):
                 if isinstance(part, ast.Name) and part.id not in own and isinstance(part.ctx, ast.Load):
                     self.later.add(part.id)
                     self.functions.add(part.id)
-                    if part.id not in certain:
+                    if part.id not in known:
                         self.late_rereads.add(part.id)
             if isinstance(node, ast.FunctionDef):
                 self._bind(node.name, certain)
@@ -237,8 +238,26 @@ class Oracle:
             return bound
         return {name: maker for name, maker in bound.items() if self.place[maker] < self.place[cell]}
 
+    def _chain(self, cell: str, name: str) -> list[str]:
+        """Return whose version `cell` may find, nearest first: one that may leave the name passes on another's."""
+        above = [maker for maker in self.makers(name) if self.place[maker] < self.place[cell]]
+        if not above:
+            below = self.binding(cell, name)
+            return [] if below is None else [below]
+        chain: list[str] = []
+        for maker in reversed(above):
+            chain.append(maker)
+            if name not in self.names[maker].maybe:
+                break
+        return chain
+
+    def _passed(self, cell: str) -> set[str]:
+        names = self.names[cell]
+        read = names.now | names.later | names.rereads | names.late_rereads | self.carried[cell].keys()
+        return {maker for name in read for maker in self._chain(cell, name)[1:]}
+
     def _in_order(self) -> list[str]:
-        before = {c: self.hard[c] | set(self._followed(c).values()) for c in self.working}
+        before = {c: self.hard[c] | set(self._followed(c).values()) | self._passed(c) for c in self.working}
         reach = {cell: set(parents) for cell, parents in before.items()}
         for through in self.working:
             for cell in self.working:
@@ -286,26 +305,17 @@ class Oracle:
         names = self.names[cell]
         through_functions = {**self.carried[cell], **self.deferred[cell]}
         if name in through_functions and name not in names.now:
-            maker = through_functions[name]
-            if maker not in self.before[cell]:
+            chain = [maker for maker in self._chain(cell, name) if maker in self.before[cell]]
+            if through_functions[name] not in chain:
                 return ABSENT
-            chain = [m for m in self.makers(name) if self.place[m] < self.place[cell]] or [maker]
-            for maker in reversed(chain):
-                if (name, maker) in versions:
-                    return versions[name, maker]
-                if name not in self.names[maker].maybe:
-                    break
-            return ABSENT
-        above = [m for m in self.makers(name) if self.place[m] < self.place[cell]]
-        read = name in names.now or name in names.rereads
-        if read and not above:
-            maker = self.binding(cell, name)
-            return versions.get((name, maker), ABSENT) if maker else ABSENT
-        for maker in reversed(above):
+        elif name in names.now or name in names.rereads:
+            nearest, *others = self._chain(cell, name) or [""]
+            chain = [nearest, *(maker for maker in others if maker in self.before[cell])]
+        else:
+            chain = [m for m in reversed(self.makers(name)) if self.place[m] < self.place[cell]]
+        for maker in chain:
             if (name, maker) in versions:
                 return versions[name, maker]
-            if read and name not in self.names[maker].maybe:
-                break
         return ABSENT
 
     def _plain_run(self, cell: str, scope: dict[str, Any]) -> tuple[str, str | None]:
