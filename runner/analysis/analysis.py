@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .statements import NameUsage, find_usage
+from .name_usage import NameUsage, find_usage
 
 ErrorKind = Literal["SyntaxError", "ImportStar"]
 

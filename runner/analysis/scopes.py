@@ -89,8 +89,8 @@ class Scopes:
         self.class_reads: list[Use] = []
         #: Every addition to a flow, so that those of code that may be skipped can be undone.
         self.trail: list[tuple[Scope, str]] = []
-        #: Functions and classes around this point, whose code is called once their names are bound. Those that
-        #: a decorator may call earlier have an empty name here.
+        #: Functions and classes around this point, whose code is called once their names are bound; those
+        #: that a decorator may call earlier have an empty name here.
         self.being_defined: list[str] = []
         #: The walk is in an annotation that Python compiles and never evaluates.
         self.unevaluated = False

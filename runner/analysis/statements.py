@@ -1,4 +1,4 @@
-"""What the code of one cell does with the names of module level: one walk over its tree.
+"""The walk over statements: which names they use, and on which paths.
 
 The walk visits the code in the order of execution and tells `scopes` which names it meets, and
 `definite_binding` which paths there are. A name is certainly bound where every path binds it; a path is what
@@ -8,48 +8,17 @@ after `and` may be skipped; `with` swallows nothing, and the body of a function 
 
 import ast
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from .definite_binding import UNREACHABLE, join
 from .expressions import ExpressionWalk, parameters_of
 from .names import class_private, is_private
-from .scopes import Certain, Use
-from .star_imports import star_names
+from .scopes import Certain
 
 
-class NameUsage(NamedTuple):
-    """What a cell does with names of module level."""
+class StatementWalk(ExpressionWalk):
+    """Walks over the statements of a cell."""
 
-    defs: set[str]
-    refs: set[str]
-    #: Names in `refs` that are read, or deleted, while the cell runs.
-    immediate: set[str]
-    #: Names in `refs` that only bodies of functions read.
-    deferred: set[str]
-    #: Names in `defs` that may be read, or deleted, before they are bound.
-    rereads: set[str]
-    #: Names that bodies of functions read, the cell's own definitions among them.
-    function_reads: set[str]
-    #: Names in `defs` that a function reads which exists before they are bound.
-    late_rereads: set[str]
-    #: Names in `defs` that the cell may leave as they were.
-    maybe_defs: set[str]
-    deleted: set[str]
-    privates: set[str]
-    #: Each public name that an import binds, with what is imported.
-    imports: set[tuple[str, str]]
-    #: Uses of names that are private to the cell.
-    private_uses: list[Use]
-    #: Likewise, but in a class body, which comes first if it has bound the name by then.
-    private_uses_in_class: list[Use]
-    #: `from m import *` at module level, and those of modules that are not there.
-    stars: list[ast.ImportFrom]
-    unknown_stars: list[ast.ImportFrom]
-    #: Names in `defs` that only a star import binds.
-    starred: set[str]
-
-
-class _Walk(ExpressionWalk):
     def __init__(self, star_names: Callable[[str], set[str] | None]) -> None:
         super().__init__()
         #: For each loop around this point, what is bound where it is left by `break`.
@@ -323,123 +292,31 @@ class _Walk(ExpressionWalk):
         return True
 
 
-_RULES: dict[type[ast.AST], Callable[[_Walk, Any], None]] = {
-    ast.AnnAssign: _Walk.annotated,
-    ast.Assert: _Walk.asserted,
-    ast.Assign: _Walk.assign,
-    ast.AsyncFor: _Walk.for_loop,
-    ast.AsyncFunctionDef: _Walk.function,
-    ast.AsyncWith: _Walk.with_block,
-    ast.AugAssign: _Walk.augmented,
-    ast.Break: _Walk.left,
-    ast.ClassDef: _Walk.class_definition,
-    ast.Continue: _Walk.left,
-    ast.For: _Walk.for_loop,
-    ast.FunctionDef: _Walk.function,
-    ast.Global: _Walk.declared_global,
-    ast.If: _Walk.branch,
-    ast.Import: _Walk.imported,
-    ast.ImportFrom: _Walk.imported,
-    ast.Match: _Walk.match_block,
-    ast.Nonlocal: _Walk.declared_nonlocal,
-    ast.Raise: _Walk.left,
-    ast.Return: _Walk.left,
-    ast.Try: _Walk.try_block,
-    ast.TryStar: _Walk.try_block,
-    ast.While: _Walk.while_loop,
-    ast.With: _Walk.with_block,
+_RULES: dict[type[ast.AST], Callable[[StatementWalk, Any], None]] = {
+    ast.AnnAssign: StatementWalk.annotated,
+    ast.Assert: StatementWalk.asserted,
+    ast.Assign: StatementWalk.assign,
+    ast.AsyncFor: StatementWalk.for_loop,
+    ast.AsyncFunctionDef: StatementWalk.function,
+    ast.AsyncWith: StatementWalk.with_block,
+    ast.AugAssign: StatementWalk.augmented,
+    ast.Break: StatementWalk.left,
+    ast.ClassDef: StatementWalk.class_definition,
+    ast.Continue: StatementWalk.left,
+    ast.For: StatementWalk.for_loop,
+    ast.FunctionDef: StatementWalk.function,
+    ast.Global: StatementWalk.declared_global,
+    ast.If: StatementWalk.branch,
+    ast.Import: StatementWalk.imported,
+    ast.ImportFrom: StatementWalk.imported,
+    ast.Match: StatementWalk.match_block,
+    ast.Nonlocal: StatementWalk.declared_nonlocal,
+    ast.Raise: StatementWalk.left,
+    ast.Return: StatementWalk.left,
+    ast.Try: StatementWalk.try_block,
+    ast.TryStar: StatementWalk.try_block,
+    ast.While: StatementWalk.while_loop,
+    ast.With: StatementWalk.with_block,
 }
 if hasattr(ast, "TypeAlias"):
-    _RULES[ast.TypeAlias] = _Walk.type_alias  # pyright: ignore
-
-
-def find_usage(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
-    """Return what `tree` does with names of module level; what stars bind too if they are to be followed.
-
-    Raises: RecursionError if it is nested too deeply.
-    """
-    walk = _Walk(_star_names if follow_stars else lambda module: None)
-    walk.block(tree.body)
-    imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
-    defs: set[str] = set()
-    refs: set[str] = set()
-    deleted: set[str] = set()
-    privates: set[str] = set()
-    private_uses: list[Use] = []
-    private_uses_in_class: list[Use] = []
-    # Names that are read or deleted now, those among them that may not be bound by then; the same for later.
-    now: set[str] = set()
-    early: set[str] = set()
-    later: set[str] = set()
-    exposed: set[str] = set()
-    declared: list[Use] = []
-    handled: list[tuple[list[Use], Use]] = []
-    module = walk.module
-    for uses, private in (
-        (module.uses, private_uses),
-        (module.nested, private_uses),
-        (walk.class_reads, private_uses_in_class),
-    ):
-        for use in uses:
-            name, action = use.name, use.action
-            if action == "declare":
-                declared.append(use)
-            elif is_private(name):
-                privates.add(name)
-                private.append(use)
-            elif use.handler:
-                handled.append((private, use))
-            elif action == "load" or action == "delete":
-                refs.add(name)
-                if action == "delete":
-                    deleted.add(name)
-                if use.when == "now":
-                    now.add(name)
-                    if not use.certain:
-                        early.add(name)
-                elif use.when == "later":
-                    later.add(name)
-                    if not use.certain:
-                        exposed.add(name)
-            else:
-                defs.add(name)
-    # The name of a handler is private to the cell, unless the cell defines it elsewhere as well: then
-    # Python's deleting it at the end of the handler is what is meant.
-    own_names = set(privates)
-    for private, use in handled:
-        if use.name not in defs:
-            private.append(use)
-            own_names.add(use.name)
-    private_uses.extend(use for use in declared if use.name in own_names)
-    return NameUsage(
-        defs,
-        refs - defs,
-        now - defs,
-        later - now - defs,
-        early & defs,
-        later,
-        exposed & defs,
-        set() if module.flow is UNREACHABLE else defs - module.flow,
-        deleted - defs,
-        privates,
-        imports,
-        private_uses,
-        private_uses_in_class,
-        walk.stars,
-        walk.unknown_stars,
-        walk.starred
-        - {use.name for use in module.uses if use.action == "store" and use.node not in walk.stars},
-    )
-
-
-def _star_names(module: str) -> set[str] | None:
-    return None if module.startswith(".") else star_names(module, _top_level)
-
-
-def _top_level(tree: ast.Module) -> tuple[set[str], list[str]]:
-    """Return the names that a module binds at its top level, and the modules of its stars as written."""
-    walk = _Walk(lambda module: set())
-    walk.block(tree.body)
-    uses = [use for use in (*walk.module.uses, *walk.module.nested) if use.action != "load"]
-    stars = ["." * star.level + (star.module or "") for star in walk.stars]
-    return {use.name for use in uses if use.action == "store"}, stars
+    _RULES[ast.TypeAlias] = StatementWalk.type_alias  # pyright: ignore

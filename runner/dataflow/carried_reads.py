@@ -8,19 +8,26 @@ same version. Which cells those are is found by following the edges from the cel
 such a name, once after each change of the graph and only if the answer is asked for.
 """
 
-from collections.abc import Collection, Mapping, Set
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .graph import Graph
+from collections.abc import Collection, Iterable, Mapping, Set
+from typing import Protocol
 
 _NOTHING: Mapping[str, str] = {}
+
+
+class Edges(Protocol):
+    """What is asked of the graph, which is one and explains these."""
+
+    def function_readers(self, name: str) -> Iterable[str]: ...
+    def static_children(self, cell: str) -> set[str]: ...
+    def uses(self, cell: str, name: str) -> bool: ...
+    def binding(self, reader: str, name: str) -> str | None: ...
+    def reach(self, reader: str, name: str) -> list[str]: ...
 
 
 class CarriedReads:
     """What cells of a graph depend on through functions that they got from other cells."""
 
-    def __init__(self, graph: "Graph") -> None:
+    def __init__(self, graph: Edges) -> None:
         self._graph = graph
         #: Names whose version depends on where a function that reads them is called.
         self.names: set[str] = set()
@@ -79,7 +86,4 @@ class CarriedReads:
 
     def _binding(self, cell: str, name: str) -> str | None:
         """Return where `cell` has `name` from; None if its own source says so already."""
-        names = self._graph.names_of(cell)
-        if name in names.defs or name in names.immediate or name in names.deferred:
-            return None
-        return self._graph.binding(cell, name)
+        return None if self._graph.uses(cell, name) else self._graph.binding(cell, name)

@@ -239,7 +239,7 @@ class Oracle:
         return {name: maker for name, maker in bound.items() if self.place[maker] < self.place[cell]}
 
     def _chain(self, cell: str, name: str) -> list[str]:
-        """Return whose version `cell` may find, nearest first: one that may leave the name passes on another's."""
+        """Return whose version `cell` may find, nearest first; one that may leave the name passes it on."""
         above = [maker for maker in self.makers(name) if self.place[maker] < self.place[cell]]
         if not above:
             below = self.binding(cell, name)
