@@ -41,12 +41,12 @@ def read(module: ast.Module, text: str) -> list[RawCell]:
             case ast.With(items=[ast.withitem(context_expr=setup)]) if _app_name(setup) == "setup":
                 source, line = _block(node.lineno, node.body, lines)
                 cells.append(RawCell(source, "setup", line=line))
-            case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(source)) as text, *_]) as call) if (
+            case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(source)) as constant, *_]) as call) if (
                 _app_name(call) == "_unparsable_cell"
             ):
                 title = str(_keyword(call, "name") or "")
-                as_written = (text.end_lineno or 0) - text.lineno == source.count("\n")
-                line = text.lineno + len(source) - len(source.lstrip("\n")) if as_written else 0
+                as_written = (constant.end_lineno or 0) - constant.lineno == source.count("\n")
+                line = constant.lineno + len(source) - len(source.lstrip("\n")) if as_written else 0
                 cells.append(RawCell(textwrap.dedent(source).strip(), title.strip("_") and title, line=line))
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 for decorator in node.decorator_list:

@@ -86,7 +86,8 @@ def error_item(error: CellError) -> dict[str, Any]:
     if error.cells:
         described["cells"] = list(error.cells)
     if error.line:
-        described["line"] = error.line
+        position = {"line": error.line, "column": error.column}
+        described.update(position, end_line=error.end_line, end_column=error.end_column)
     plain = error.traceback or f"{error.kind}: {error.message}"
     return {"text/plain": plain, ERROR_MIME: described}
 
