@@ -25,7 +25,9 @@ class Places:
     def in_file(self, cell: str, error: CellError) -> CellError:
         """Return the error of `cell` with lines of the file in its texts instead of lines of cells."""
         place = self.of(cell, error.line)
-        message = error.message.replace(f"(line {error.line})", f"({place})") if place else error.message
+        message = error.message
+        if place and error.kind == "SyntaxError" and message.endswith(ending := f" (line {error.line})"):
+            message = f"{message.removesuffix(ending)} ({place})"
         return msgspec.structs.replace(
             error, message=message, traceback=_FRAME.sub(self._frame, error.traceback)
         )
