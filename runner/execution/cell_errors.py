@@ -173,7 +173,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
 def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | None:
     """Return a cell that does not compile and whose text looks as if it would define `name`."""
     binding = re.compile(
-        rf"^[ \t]*(?:[\w, *]*[, *])?\(?{name}\b[^=(\n]*=(?!=)"  # a target of an assignment
+        rf"^[ \t]*(?:[\w, *]|(?<!\w)\()*\b{name}\b[^=(<>!\n]*=(?!=)"  # a target of an assignment
         rf"|\b(?:def|class|as|for)[ \t]+{name}\b|\bimport\b[^#\n]*\b{name}\b",
         re.M,
     )
