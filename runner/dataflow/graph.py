@@ -56,7 +56,7 @@ class Graph:
         self.steps = 0
         #: Grows with each change.
         self.version = 0
-        #: Names that several cells make, so that which one is meant depends on the reader's place.
+        #: Names that several cells make, or one that hides a builtin: the reader's place says which is meant.
         self.shared: set[str] = set()
         #: Names that a cell reads with no maker above it. Without any, each edge leads downwards.
         self.upward: set[str] = set()
@@ -137,7 +137,8 @@ class Graph:
         self._carried.forget()
         for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
             makers, readers = self._makers.get(name, ()), self._readers.get(name, ())
-            _put(self.shared, name, len(makers) > 1)
+            hides = name in _BUILTINS and bool(makers) and self.redefine != "live"
+            _put(self.shared, name, len(makers) > 1 or hides)
             _put(self.upward, name, self.redefine != "live" and self._is_upward(name, makers, readers))
             floats = name in self._function_readers and (name in self.shared or name in self.upward)
             _put(self._carried.names, name, floats and self.redefine != "live")
