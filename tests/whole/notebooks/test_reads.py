@@ -141,10 +141,12 @@ def test_the_reader_of_a_rejected_cell_says_which_cell_it_is(strict: Book) -> No
 
 def test_what_looks_private_names_up_by_text_does_not_find_them_and_public_ones_do(strict: Book) -> None:
     strict.run(
-        frame="import pandas, pickle\nframe = pandas.DataFrame({'a': [1, 2, 3]})",
+        frame="import pandas, pickle, polars\nframe = pandas.DataFrame({'a': [1, 2, 3]})",
         by_text="_limit = 2\nframe.query('a >= @_limit')",
         public="limit = 2\nframe.query('a >= @limit').a.tolist()",
         masked="_limit = 3\nframe[frame.a >= _limit].a.tolist()",
+        sql="_part = polars.DataFrame({'a': [1, 2]})\npolars.sql('select a from _part').collect()",
+        public_sql="part = polars.DataFrame([1])\npolars.sql('select a from part').collect().height",
         lookup="_n = 7\n'_n' in globals()",
         doctested="import doctest, sys\ndef _helper():\n    return 1\n"
         "def f():\n    '>>> _helper()\\n1'\ndoctest.testmod(sys.modules['__main__']).failed",
@@ -153,7 +155,8 @@ def test_what_looks_private_names_up_by_text_does_not_find_them_and_public_ones_
     )
     assert strict.status("by_text") == "error"
     assert (strict.shows("public"), strict.shows("masked")) == ("[2, 3]", "[3]")
+    assert strict.status("sql") == "error"
     assert strict.shows("lookup") == "False"
     assert strict.shows("doctested").endswith("1")
     assert strict.kind("pickled") == "PicklingError"
-    assert strict.shows("public_class") == "True"
+    assert (strict.shows("public_class"), strict.shows("public_sql")) == ("True", "2")
