@@ -192,7 +192,7 @@ def _show_remark(notebook: NotebookFile) -> None:
 
 
 def _report(notebook: NotebookFile, places: Places, outcome: "RunOutcome", quiet: bool, traced: bool) -> None:
-    """Write to standard error which cells failed or are disabled, and why the run did not reach its end."""
+    """Write to standard error which cells failed or wait for a disabled one, and why the run did not end."""
 
     def name(cell: str) -> str:
         return repr(notebook.titles.get(cell, cell))
@@ -203,8 +203,7 @@ def _report(notebook: NotebookFile, places: Places, outcome: "RunOutcome", quiet
         error = places.in_file(cell, error)
         sys.stderr.write(f"\n{what}:\n{details(error)}\n" if traced else f"{what}: {summary(error)}\n")
     for cell, cause in outcome.disabled.items() if not quiet else ():
-        why = "it is disabled" if cell == cause else f"not run because cell {name(cause)} is disabled"
-        sys.stderr.write(f"cell {name(cell)}: {why}\n")
+        sys.stderr.write(f"cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
     if outcome.reason:
         sys.stderr.write(f"cellwire: {outcome.reason}\n")
 

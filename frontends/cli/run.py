@@ -47,7 +47,7 @@ class RunOutcome(msgspec.Struct, frozen=True):
 
     #: Errors of the cells that failed, by cell, in notebook order.
     failed: dict[str, CellError]
-    #: Cells that did not run because a cell is disabled, each with that cell, in notebook order.
+    #: Cells that did not run because of a disabled one, each with that cell, in notebook order.
     disabled: dict[str, str]
     #: Why the run did not reach its end; empty if it did.
     reason: str = ""
@@ -89,9 +89,7 @@ async def run_notebook(
             id: cell.error or CellError("Error", "") for id, cell in cells.items() if cell.status == "error"
         }
         disabled = {
-            id: id if cell.disabled else cell.stale_because[0]
-            for id, cell in cells.items()
-            if cell.stale and (cell.disabled or cell.stale_reason == "disabled")
+            id: cell.stale_because[0] for id, cell in cells.items() if cell.stale_reason == "disabled"
         }
         return RunOutcome(failed, disabled, attachment.reason, attachment.signal)
 

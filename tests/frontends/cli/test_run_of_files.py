@@ -84,7 +84,7 @@ def test_a_jupyter_notebook_has_cells_and_no_lines(tmp_path: Path) -> None:
     assert '  File "<cell bad>", line 1, in <module>\n' in error
 
 
-def test_cells_that_the_file_disables_are_named_with_what_did_not_run_because_of_them(tmp_path: Path) -> None:
+def test_what_did_not_run_because_the_file_disables_a_cell_is_named(tmp_path: Path) -> None:
     notebook = tmp_path / "n.py"
     notebook.write_text(
         "import marimo\napp = marimo.App()\n\n"
@@ -94,9 +94,7 @@ def test_cells_that_the_file_disables_are_named_with_what_did_not_run_because_of
     )
     done = run(notebook)
     assert (done.returncode, done.stdout) == (0, "[other]\n5\n")
-    assert done.stderr == (
-        "cell 'load': it is disabled\ncell 'use': not run because cell 'load' is disabled\n"
-    )
+    assert done.stderr == "cell 'use' was not run because cell 'load' is disabled\n"
     assert run(notebook, "--quiet").stderr == ""
 
 
