@@ -160,6 +160,12 @@ WORKLOADS = (
         (Row("chain of 200 run again, each cell", "ms", median, 1e3, 0.1),),
     ),
     Workload(
+        "rereads",
+        "rereads",
+        {"cellwire": {"cells": 200, "times": 5}},
+        (Row("chain of 200 rereads run again, each cell", "ms", median, 1e3, 0.2),),
+    ),
+    Workload(
         "wide-1000",
         "wide",
         everyone(cells=1000),
@@ -182,6 +188,15 @@ WORKLOADS = (
         (
             Row("edit of one leaf among 2,000", "ms", median, 1e3, 2.0),
             Row("edit of one leaf among 2,000: bytes", "kB", take("bytes"), 1e-3, 2.0),
+        ),
+    ),
+    Workload(
+        "redefined-leaf",
+        "redefined_leaf",
+        {"cellwire": {"cells": 2000, "times": 10}},
+        (
+            Row("edit of one leaf among 2,000 that define the same", "ms", median, 1e3, 2.0),
+            Row("edit of one leaf among 2,000 that define the same: bytes", "kB", take("bytes"), 1e-3, 2.0),
         ),
     ),
     Workload(

@@ -74,6 +74,7 @@ class Kernel:
         #: Called when the runner of a closing kernel ends.
         self.on_runner_ended: Callable[[], None] | None = None
         self._redefine: Redefine = settings.redefine
+        self._argv = settings.argv
         self._replacing = False
         self._frontends = 0
         self._introspections: dict[str, OnReply] = {}
@@ -199,6 +200,7 @@ class Kernel:
             disabled=[cell.id for cell in cells if cell.disabled],
             redefine=self._redefine,
             awake_seconds=_RUNNER_AWAKE,
+            argv=self._argv,
         )
 
     def runner_ended(self, reason: str) -> None:

@@ -26,11 +26,13 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Outlive the launcher: the kernel goes on when standard input closes.
     detached: bool = False
     limits: Limits = Limits()
-    #: `allow`: several cells may define a name, as in ordinary notebooks.
+    #: Whether several cells may define a name: see `launch_kernel`.
     redefine: Redefine = "error"
     #: The launcher's process id if it is the kernel's parent; 0 if not known. The kernel then notices the
     #: launcher's end even if another child of the launcher keeps the pipe to standard input open.
     launcher: int = 0
+    #: What `sys.argv` is in the notebook, whose `__file__` is the first of it; empty for neither.
+    argv: list[str] = []
 
 
 class KeyPair(msgspec.Struct, frozen=True):

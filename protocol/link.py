@@ -45,6 +45,8 @@ class Configure(_Tagged, frozen=True):
     redefine: Redefine = "error"
     #: Seconds that the main thread stays awake after a run, as the next one may follow at once.
     awake_seconds: float = 0.0
+    #: `sys.argv` of the notebook, whose `__file__` is the first of it.
+    argv: list[str] = []
 
 
 class Execute(_Tagged, frozen=True):

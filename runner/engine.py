@@ -57,6 +57,7 @@ class Engine:
         keep_outputs: bool = True,
         redefine: Redefine = "error",
         register_main: bool = False,
+        file: str = "",
     ) -> None:
         self._recorder = Recorder(emit, keep_outputs)
         #: What frontends see of the notebook.
@@ -66,7 +67,7 @@ class Engine:
         self.hooks = Hooks() if hooks is None else hooks
         limits = limits or Limits()
         self._program = Program(redefine)
-        self._namespace = Namespace(self._program, register_main, limits.versions)
+        self._namespace = Namespace(self._program, register_main, limits.versions, file)
         #: The global names of the cells.
         self.globals = self._namespace.globals
         self._disabled = Disabled(self._program)

@@ -74,6 +74,7 @@ class Host:
             keep_outputs=False,
             redefine=configure.redefine,
             register_main=True,
+            file=configure.argv[0] if configure.argv else "",
         )
         self._install(configure)
         self._engine.restore(
@@ -129,7 +130,7 @@ class Host:
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
         sys.path.insert(0, "")
-        sys.argv = [""]
+        sys.argv = configure.argv or [""]
 
     async def _execute_runs(self) -> None:
         while True:

@@ -42,7 +42,8 @@ class CellwireFrontend(Frontend):
     async def launch(cls) -> Self:
         self = cls()
         Dealer.receive = _counting_for(self)
-        launched = launch_kernel(limits=Limits(items=1_000_000))
+        redefine = "allow" if cls.redefine else "error"
+        launched = launch_kernel(limits=Limits(items=1_000_000), redefine=redefine)
         self._kernel = await self._stack.enter_async_context(launched)
         return self
 

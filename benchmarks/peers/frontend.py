@@ -23,6 +23,8 @@ class Frontend(ABC):
     thread: str = "threading.Thread"
     #: A callable from the bytes of a PNG to a value that a cell shows as an image.
     image: str
+    #: Whether several cells may define a name.
+    redefine = False
 
     def __init__(self) -> None:
         #: Bytes that came from the kernel.

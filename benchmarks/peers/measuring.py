@@ -23,8 +23,10 @@ class Incomplete(Exception):
 
 
 @asynccontextmanager
-async def launched(kind: type[Frontend]) -> AsyncIterator[Frontend]:
+async def launched(kind: type[Frontend], redefine: bool = False) -> AsyncIterator[Frontend]:
     """A frontend of a fresh kernel; the cells must not fail."""
+    if redefine:
+        kind = type(f"Redefining{kind.__name__}", (kind,), {"redefine": True})
     kernel = await kind.launch()
     try:
         yield kernel
@@ -117,6 +119,16 @@ async def chain(kind: type[Frontend], cells: int, times: int) -> Figures:
         return {"seconds": seconds}
 
 
+async def rereads(kind: type[Frontend], cells: int, times: int) -> Figures:
+    """Edit the head of a chain of cells that all define one name again. Seconds are for each cell."""
+    sources = {f"c{i}": "x = x + 1" for i in range(1, cells)}
+    async with launched(kind, redefine=True) as kernel:
+        await kernel.run({"c0": "x = 0"} | sources)
+        seconds = [await timed(kernel, {"c0": f"x = {n}"}) / cells for n in range(1, times + 1)]
+        await kernel.run({"end": f"assert x == {times + cells - 1}"})
+        return {"seconds": seconds}
+
+
 async def wide(kind: type[Frontend], cells: int) -> Figures:
     """Register and run independent cells, which a frontend submits at once."""
     async with launched(kind) as kernel:
@@ -134,6 +146,17 @@ async def leaf(kind: type[Frontend], cells: int, times: int) -> Figures:
         before = kernel.received
         leaves = [f"c{cells - 1 - n}" for n in range(times)]
         seconds = [await timed(kernel, {c: f"x{c[1:]} = x0 - 1"}) for c in leaves]
+        return {"seconds": seconds, "bytes": (kernel.received - before) / times}
+
+
+async def redefined_leaf(kind: type[Frontend], cells: int, times: int) -> Figures:
+    """Edit one cell on which nothing depends, among cells that all define the same two names."""
+    source = "df = [{}]\nfor i in range(3):\n    df = [*df, i]"
+    async with launched(kind, redefine=True) as kernel:
+        await kernel.run({f"c{n}": source.format(n) for n in range(cells)})
+        before = kernel.received
+        leaves = [f"c{cells // 2 - n}" for n in range(times)]
+        seconds = [await timed(kernel, {c: source.format(-1)}) for c in leaves]
         return {"seconds": seconds, "bytes": (kernel.received - before) / times}
 
 
@@ -291,6 +314,8 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         leaf,
         memory,
         printed,
+        redefined_leaf,
+        rereads,
         round_trip,
         wide,
     )

@@ -10,6 +10,7 @@ import { Dealer } from "zeromq";
 const newConsole = (dropped = 0) => ({ chunks: [], dropped });
 const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole() });
 const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: newConsole(), error: null, started: 0, duration: 0 });
+const staleness = (stale, stale_reason = "", stale_because = []) => ({ stale, stale_reason, stale_because });
 
 export const text = (console, stream) => console.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
 
@@ -29,16 +30,16 @@ export function reduce(notebook, event) {
     case "RunFinished":
       named(notebook.runs.find((r) => r.run === event.run)?.cells ?? [], (c) => c.status === "queued" && Object.assign(c, { status: "cancelled", stale: true }));
       return void (notebook.runs = notebook.runs.filter((r) => r.run !== event.run));
-    case "CellStarted": return void (known && Object.assign(reset(known, event.run), { status: "running", stale: false, started: event.at ?? 0 }));
+    case "CellStarted": return void (known && Object.assign(reset(known, event.run), { status: "running", ...staleness(false), started: event.at ?? 0 }));
     case "CellFinished": return void (cell && Object.assign(cell, { status: event.status ?? "ok", duration: event.duration ?? 0, error: event.error ?? null }));
     case "CellSkipped": return void (known && Object.assign(reset(known, event.run), { status: event.status ?? "cancelled", error: event.error ?? null }));
-    case "CellsMarked": return named(event.cells, (c) => (c.stale = event.stale ?? true));
+    case "CellsMarked": return named(event.cells, (c) => Object.assign(c, staleness(event.stale ?? true, event.reason, event.because)));
     case "CellsConfigured": return named(event.cells, (c) => (c.disabled = event.disabled ?? false));
     case "CellsDeleted": return void (event.cells.forEach((id) => notebook.cells.delete(id)), (notebook.order = notebook.order.filter((id) => notebook.cells.has(id))));
     case "GraphChanged":
       for (const { id, source = "", revision = 1, defs = [], refs = [] } of event.cells ?? []) {
         if (!notebook.cells.has(id)) notebook.order.push(id);
-        const old = notebook.cells.get(id) ?? reset({ id, status: "idle", stale: false, disabled: false }, 0);
+        const old = notebook.cells.get(id) ?? reset({ id, status: "idle", ...staleness(false), disabled: false }, 0);
         notebook.cells.set(id, Object.assign(old, { source, revision, defs, refs }));
       }
       return void (event.order && (notebook.order = event.order));

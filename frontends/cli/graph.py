@@ -1,7 +1,9 @@
 """The dataflow of a notebook file, found by static analysis alone: `cellwire graph`.
 
 The cells go through the same `Program` as in the runner, so the edges and structural errors are those that a
-run would have. No cell is executed.
+run would have. No cell is executed. Where several cells define a name, each makes a version of it, which is
+shown as `df (2nd)`. A line `after` names what a cell reads while it runs, `later` (in DOT: dashed) what
+functions read that it defines or may call.
 """
 
 import builtins
@@ -10,10 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from ...protocol.notebook import CellError
+from ...protocol.notebook import CellError, Redefine
+from ...runner.dataflow.graph import Graph
 from ...runner.dataflow.program import Program
 from ..notebook_files.load import NotebookFile
 from .lines import details, summary
+from .places import Places
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -23,17 +27,25 @@ class Node(msgspec.Struct, frozen=True):
     title: str
     defs: list[str]
     refs: list[str]
+    #: For each name that it defines or deletes and other cells do too, which of them it is, from 1.
+    versions: dict[str, int]
+    #: Names that it deletes.
+    deletes: list[str]
     #: Names that it reads and that neither Python nor any cell that can run defines.
     missing: list[str]
     error: CellError | None
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """`child` reads `names`, which `parent` defines; without names, it deletes what `parent` reads."""
+    """`child` reads `names` from `parent`, which defines them, or deletes them so that they are not there."""
 
     parent: str
     child: str
     names: list[str]
+    #: Those of `names` that only functions read, when they are called.
+    deferred: list[str]
+    #: Those of `names` that several cells define or delete, and which of these `parent` is, from 1.
+    versions: dict[str, int]
 
 
 class NotebookGraph(msgspec.Struct, frozen=True):
@@ -49,9 +61,11 @@ class NotebookGraph(msgspec.Struct, frozen=True):
         return [node for node in self.cells if node.error is not None]
 
 
-def analyze_notebook(notebook: NotebookFile) -> NotebookGraph:
+def analyze_notebook(notebook: NotebookFile, redefine: Redefine = "error") -> NotebookGraph:
     """Return the graph of a notebook."""
-    program = Program()
+    program = Program(redefine)
+    graph = program.graph
+    places = Places(notebook)
     declared = {cell.id: cell for cell in program.declare(notebook.cells).declared}
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -59,14 +73,39 @@ def analyze_notebook(notebook: NotebookFile) -> NotebookGraph:
         names = declared[cell.id]
         title = notebook.titles.get(cell.id, "")
         missing = [ref for ref in names.refs if not (program.graph.definers(ref) or hasattr(builtins, ref))]
-        nodes.append(Node(cell.id, title, names.defs, names.refs, missing, program.errors.get(cell.id)))
-        if cell.id in program.graph:
-            parents = set(program.graph.parents(cell.id))
-            for parent in (other.id for other in notebook.cells if other.id in parents):
-                shared = set(names.refs) & set(declared[parent].defs)
-                edges.append(Edge(parent, cell.id, sorted(shared)))
+        deletes = sorted(graph.names_of(cell.id).deleted) if cell.id in graph else []
+        versions = _versions(graph, cell.id, [*names.defs, *deletes])
+        error = program.errors.get(cell.id)
+        error = error and places.in_file(cell.id, error)
+        nodes.append(Node(cell.id, title, names.defs, names.refs, versions, deletes, missing, error))
+        edges += _edges_to(graph, cell.id)
     sound = [cell.id for cell in notebook.cells if cell.id not in program.errors]
     return NotebookGraph(nodes, edges, list(program.sequence.topological(sound)))
+
+
+def _edges_to(graph: Graph, cell: str) -> list[Edge]:
+    if cell not in graph:
+        return []
+    read: dict[str, set[str]] = {}
+    for name in graph.reads(cell):
+        maker = graph.binding(cell, name)
+        if maker is not None:
+            read.setdefault(maker, set()).add(name)
+    used = graph.names_of(cell)
+    edges: list[Edge] = []
+    for parent in sorted(read, key=graph.order.place):
+        names = sorted(read[parent])
+        deferred = [name for name in names if name not in used.immediate and name not in used.rereads]
+        edges.append(Edge(parent, cell, names, deferred, _versions(graph, parent, names)))
+    return edges
+
+
+def _versions(graph: Graph, maker: str, names: list[str]) -> dict[str, int]:
+    """Return which of the cells that make a name `maker` is, from 1, for those of `names` with several."""
+    makers = {name: graph.makers(name) for name in names}
+    return {
+        name: cells.index(maker) + 1 for name, cells in makers.items() if len(cells) > 1 and maker in cells
+    }
 
 
 def render(graph: NotebookGraph, format: Literal["text", "dot", "json"]) -> str:
@@ -81,12 +120,12 @@ def _text(graph: NotebookGraph) -> str:
     for node in graph.cells:
         lines.append(f"{node.id}" + (f"  ({node.title})" if node.title not in ("", node.id) else ""))
         if node.defs:
-            lines.append(f"  defines  {', '.join(node.defs)}")
-        lines += [
-            f"  after    {edge.parent}" + (f"  ({', '.join(edge.names)})" if edge.names else "")
-            for edge in graph.edges
-            if edge.child == node.id
-        ]
+            lines.append(f"  defines  {_names(node.defs, node.versions)}")
+        if node.deletes:
+            lines.append(f"  deletes  {_names(node.deletes, node.versions)}")
+        edges = [edge for edge in graph.edges if edge.child == node.id]
+        for word, of in ("after", _immediate), ("later", _deferred):
+            lines += [f"  {word}    {edge.parent}: {of(edge)}" for edge in edges if of(edge)]
         if node.missing:
             lines.append(f"  missing  {', '.join(node.missing)}")
         if node.error is not None:
@@ -101,14 +140,33 @@ def _text(graph: NotebookGraph) -> str:
 def _dot(graph: NotebookGraph) -> str:
     lines = ["digraph notebook {", "  node [shape=box];"]
     for node in graph.cells:
-        label = f"{node.title or node.id}\n{', '.join(node.defs)}".strip()
+        label = f"{node.title or node.id}\n{_names(node.defs, node.versions)}".strip()
         error = "" if node.error is None else f", color=red, tooltip={_quoted(summary(node.error))}"
         lines.append(f"  {_quoted(node.id)} [label={_quoted(label)}{error}];")
-    lines += [
-        f"  {_quoted(edge.parent)} -> {_quoted(edge.child)} [label={_quoted(', '.join(edge.names))}];"
-        for edge in graph.edges
-    ]
+    for edge in graph.edges:
+        for names, style in (_immediate(edge), ""), (_deferred(edge), ", style=dashed"):
+            if names:
+                arrow = f"{_quoted(edge.parent)} -> {_quoted(edge.child)}"
+                lines.append(f"  {arrow} [label={_quoted(names)}{style}];")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _immediate(edge: Edge) -> str:
+    return _names([name for name in edge.names if name not in edge.deferred], edge.versions)
+
+
+def _deferred(edge: Edge) -> str:
+    return _names(edge.deferred, edge.versions)
+
+
+def _names(names: list[str], versions: dict[str, int]) -> str:
+    """Return the names in one line, with the version of those that have several."""
+    return ", ".join(f"{name} ({_ordinal(versions[name])})" if name in versions else name for name in names)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _quoted(text: str) -> str:

@@ -16,9 +16,11 @@ import msgspec
 
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...protocol.events import Event
+from ...protocol.notebook import Redefine
 from ...version import __version__
 from ..notebook_files.load import NotebookFile, load
 from .lines import LinesDisplay, details, summary
+from .places import Places
 from .transcript import Transcript
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     output = run.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one event a line")
     output.add_argument("--quiet", action="store_true", help="print only failures")
+    _add_redefine(run)
     run.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
     graph.add_argument("notebook", metavar="NOTEBOOK")
+    _add_redefine(graph)
     format = graph.add_mutually_exclusive_group()
     format.add_argument("--dot", action="store_const", dest="format", const="dot", help="for Graphviz")
     format.add_argument("--json", action="store_const", dest="format", const="json", help="for programs")
@@ -81,6 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     kernel = commands.add_parser("kernel", help="be a kernel, with settings from standard input")
     kernel.set_defaults(command=_kernel)
     return parser
+
+
+def _add_redefine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--redefine",
+        choices=("error", "allow"),
+        help="whether several cells may define a name; default: allow, for marimo notebooks error",
+    )
 
 
 def _seconds(text: str) -> float:
@@ -114,20 +126,30 @@ def _run(options: argparse.Namespace) -> int:
     python = os.path.abspath(python) if os.sep in python else python
     if not options.quiet:
         _show_remark(notebook)
-    view = _view(options, notebook.titles)
+    places = Places(notebook)
+    view = _view(options, notebook.titles, places)
+    redefine: Redefine = options.redefine or notebook.redefine
     outcome: RunOutcome | None = None
 
     async def show() -> None:
         nonlocal outcome
         try:
-            outcome = await run_notebook(notebook, view, python=python, timeout=options.timeout)
+            outcome = await run_notebook(
+                notebook, view, python=python, redefine=redefine, timeout=options.timeout
+            )
         finally:
             view.close()
 
     _run_async(show)
     assert outcome is not None
     # On a terminal the tracebacks were shown with their cells.
-    _report(notebook, outcome, traced=not (isinstance(view, Transcript) and sys.stdout.isatty()))
+    _report(
+        notebook,
+        places,
+        outcome,
+        quiet=options.quiet,
+        traced=not (isinstance(view, Transcript) and sys.stdout.isatty()),
+    )
     if outcome.signal:
         return 128 + outcome.signal
     return 1 if outcome.failed or outcome.reason else 0
@@ -136,7 +158,7 @@ def _run(options: argparse.Namespace) -> int:
 def _attach(options: argparse.Namespace) -> int:
     from .run import follow
 
-    view = _view(options, {})
+    view = _view(options, {}, Places())
 
     async def show() -> None:
         try:
@@ -153,7 +175,7 @@ def _graph(options: argparse.Namespace) -> int:
 
     notebook = load(options.notebook)
     _show_remark(notebook)
-    graph = analyze_notebook(notebook)
+    graph = analyze_notebook(notebook, options.redefine or notebook.redefine)
     sys.stdout.write(render(graph, options.format))
     return 1 if graph.errors else 0
 
@@ -169,14 +191,19 @@ def _show_remark(notebook: NotebookFile) -> None:
         sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
 
 
-def _report(notebook: NotebookFile, outcome: "RunOutcome", traced: bool) -> None:
-    """Write to standard error which cells failed and why the run did not reach its end."""
+def _report(notebook: NotebookFile, places: Places, outcome: "RunOutcome", quiet: bool, traced: bool) -> None:
+    """Write to standard error which cells failed or wait for a disabled one, and why the run did not end."""
+
+    def name(cell: str) -> str:
+        return repr(notebook.titles.get(cell, cell))
+
     for cell, error in outcome.failed.items():
-        name = notebook.titles.get(cell, cell)
-        if traced:
-            sys.stderr.write(f"\ncell {name!r} failed:\n{details(error)}\n")
-        else:
-            sys.stderr.write(f"cell {name!r} failed: {summary(error)}\n")
+        place = places.of(cell, error.line)
+        what = f"cell {name(cell)} failed" + (f" at {place}" if place else "")
+        error = places.in_file(cell, error)
+        sys.stderr.write(f"\n{what}:\n{details(error)}\n" if traced else f"{what}: {summary(error)}\n")
+    for cell, cause in outcome.disabled.items() if not quiet else ():
+        sys.stderr.write(f"cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
     if outcome.reason:
         sys.stderr.write(f"cellwire: {outcome.reason}\n")
 
@@ -227,7 +254,7 @@ class _Silence:
     def close(self) -> None: ...
 
 
-def _view(options: argparse.Namespace, titles: dict[str, str]) -> "View":
+def _view(options: argparse.Namespace, titles: dict[str, str], places: Places) -> "View":
     if options.json:
         return _JsonLines()
     if options.quiet:
@@ -240,5 +267,5 @@ def _view(options: argparse.Namespace, titles: dict[str, str]) -> "View":
         except ImportError:
             pass  # without the extra `cli` a terminal gets plain lines
         else:
-            return Transcript(TerminalDisplay(Console(highlight=False)), titles)
-    return Transcript(LinesDisplay(sys.stdout, sys.stderr), titles)
+            return Transcript(TerminalDisplay(Console(highlight=False)), titles, places)
+    return Transcript(LinesDisplay(sys.stdout, sys.stderr), titles, places)

@@ -21,7 +21,7 @@ from ...protocol.client.event_stream import EventStream
 from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
 from ...protocol.errors import RequestError
-from ...protocol.notebook import CellError
+from ...protocol.notebook import CellError, Redefine
 from ..notebook_files.load import NotebookFile
 from .standard_input import StandardInput
 from .transcript import Transcript
@@ -47,6 +47,8 @@ class RunOutcome(msgspec.Struct, frozen=True):
 
     #: Errors of the cells that failed, by cell, in notebook order.
     failed: dict[str, CellError]
+    #: Cells that did not run because of a disabled one, each with that cell, in notebook order.
+    disabled: dict[str, str]
     #: Why the run did not reach its end; empty if it did.
     reason: str = ""
     #: The signal that ended it; 0 for none.
@@ -54,13 +56,24 @@ class RunOutcome(msgspec.Struct, frozen=True):
 
 
 async def run_notebook(
-    notebook: NotebookFile, view: View, *, python: str, timeout: float | None = None
+    notebook: NotebookFile,
+    view: View,
+    *,
+    python: str,
+    redefine: Redefine = "error",
+    timeout: float | None = None,
 ) -> RunOutcome:
     """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended."""
-    folder = os.path.dirname(os.path.abspath(notebook.path))
+    path = os.path.abspath(notebook.path)
+    folder = os.path.dirname(path)
+    # An `.ipynb` is no script: nothing that asks for the source in `__file__` finds Python there.
+    argv = [] if notebook.format == "ipynb" else [path]
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async with launch_kernel(python=python, cwd=folder) as kernel, anyio.create_task_group() as tasks:
+        async with (
+            launch_kernel(python, folder, redefine=redefine, argv=argv) as kernel,
+            anyio.create_task_group() as tasks,
+        ):
             events = kernel.events(BUFFER)
             if notebook.disabled:
                 await kernel.sync(notebook.cells)
@@ -75,7 +88,10 @@ async def run_notebook(
         failed = {
             id: cell.error or CellError("Error", "") for id, cell in cells.items() if cell.status == "error"
         }
-        return RunOutcome(failed, attachment.reason, attachment.signal)
+        disabled = {
+            id: cell.stale_because[0] for id, cell in cells.items() if cell.stale_reason == "disabled"
+        }
+        return RunOutcome(failed, disabled, attachment.reason, attachment.signal)
 
 
 async def follow(connection_file: str, view: View) -> None:

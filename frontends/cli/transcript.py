@@ -19,6 +19,7 @@ from ...protocol import events as e
 from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply
+from .places import Places
 from .terminal_line import TerminalLine, as_shown
 
 
@@ -102,9 +103,12 @@ class Display(Protocol):
 class Transcript:
     """Turns events into blocks and shows them on a display, one after another."""
 
-    def __init__(self, display: Display, titles: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, display: Display, titles: Mapping[str, str] | None = None, places: Places | None = None
+    ) -> None:
         self._display = display
         self._titles = titles or {}
+        self._places = places or Places()
         self._notebook = Notebook()
         #: Blocks that have not ended, oldest first.
         self._blocks: deque[Block] = deque()
@@ -204,7 +208,8 @@ class Transcript:
             return
         block = self._block(event.cell, event.run)
         block.late = False
-        block.outcome, block.error = event.status, event.error
+        block.outcome = event.status
+        block.error = event.error and self._places.in_file(event.cell, event.error)
         block.duration = event.duration if isinstance(event, e.CellFinished) else 0.0
 
     def _retire(self, cell: str) -> None:

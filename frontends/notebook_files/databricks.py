@@ -8,7 +8,7 @@ import itertools
 import re
 
 from .percent import marker_rows
-from .raw_cell import RawCell, trimmed
+from .raw_cell import RawCell, first_line, trimmed
 
 _SEPARATOR = re.compile(r"# COMMAND -{10}\s*$")
 _TITLE = re.compile(r"# DBTITLE \d+,(?P<title>.*)")
@@ -22,14 +22,18 @@ def read(text: str) -> list[RawCell]:
     for start, end in itertools.pairwise([0, *marker_rows(text, _SEPARATOR), len(lines)]):
         title, source = "", list[str]()
         # The first line is the header or a separator.
-        for line in lines[start + 1 : end]:
+        numbers: list[int] = []
+        for number, line in enumerate(lines[start + 1 : end], start + 2):
             if match := _TITLE.match(line):
                 title = match["title"].strip()
-            elif match := _MAGIC.match(line):
-                source.append(match["line"])
-            else:
-                source.append(line)
-        code = trimmed(source).removeprefix("%python\n")
+                continue
+            numbers.append(number)
+            match = _MAGIC.match(line)
+            source.append(match["line"] if match else line)
+        code = trimmed(source)
+        skipped = first_line(source, 0) - 1
+        if code.startswith("%python\n"):
+            code, skipped = code.removeprefix("%python\n"), skipped + 1
         if code and not code.startswith("%md"):
-            cells.append(RawCell(code, title))
+            cells.append(RawCell(code, title, line=numbers[skipped]))
     return cells

@@ -7,7 +7,7 @@ import ast
 import re
 
 from .percent import has_markers, jupytext_format, marker_rows, only_comments
-from .raw_cell import RawCell, trimmed
+from .raw_cell import RawCell, first_line, trimmed
 
 _BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
 _END = re.compile(r"# -\s*$")
@@ -40,14 +40,15 @@ def read(text: str) -> list[RawCell]:
             rest = match["rest"] if match else ""
             source = trimmed(lines[start + 1 : row])
             if source and not _KIND.search(rest):
-                cells.append(RawCell(source, _OPTION.sub("", rest).strip()))
+                title = _OPTION.sub("", rest).strip()
+                cells.append(RawCell(source, title, line=first_line(lines, start + 1)))
             row += row in ends
         elif lines[start].strip() and start not in ends:
             while row < len(lines) and row not in begins and not _ends_paragraph(lines, row, inside):
                 row += 1
             source = trimmed(lines[start:row])
             if not only_comments(source):
-                cells.append(RawCell(source))
+                cells.append(RawCell(source, line=start + 1))
     return cells
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
+from ...protocol.notebook import Redefine
 from .raw_cell import RawCell
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
@@ -36,8 +37,15 @@ class NotebookFile(msgspec.Struct, frozen=True):
     titles: dict[str, str] = {}
     #: Cells that the file itself says are not to be run.
     disabled: list[str] = []
+    #: The number in the file of the line on which a cell begins; none of an `.ipynb`, which is no text.
+    first_lines: dict[str, int] = {}
     #: Why the cells may not be those that a person expects; empty if nothing is unusual.
     remark: str = ""
+
+    @property
+    def redefine(self) -> Redefine:
+        """Whether several of its cells may define a name, as the tools allow that write such files."""
+        return "error" if self.format == "marimo" else "allow"
 
 
 def load(path: str | os.PathLike[str]) -> NotebookFile:
@@ -89,6 +97,7 @@ def _notebook(name: str, format: Format, raw_cells: list[RawCell], remark: str =
     cells: list[Cell] = []
     titles: dict[str, str] = {}
     disabled: list[str] = []
+    first_lines: dict[str, int] = {}
     used: set[str] = set()
     for position, cell in enumerate(raw_cells, 1):
         wanted = cell.id or _slug(cell.title) or f"cell-{position}"
@@ -102,7 +111,9 @@ def _notebook(name: str, format: Format, raw_cells: list[RawCell], remark: str =
             titles[cell_id] = cell.title
         if cell.disabled:
             disabled.append(cell_id)
-    return NotebookFile(name, format, cells, titles, disabled, remark)
+        if cell.line:
+            first_lines[cell_id] = cell.line
+    return NotebookFile(name, format, cells, titles, disabled, first_lines, remark)
 
 
 def _slug(title: str) -> str:

@@ -7,7 +7,7 @@ import textwrap
 import tokenize
 
 from ...protocol.errors import NotebookFileError
-from .raw_cell import RawCell, trimmed
+from .raw_cell import RawCell, first_line, trimmed
 
 
 def parse(name: str, text: str) -> ast.Module | None:
@@ -39,24 +39,28 @@ def read(module: ast.Module, text: str) -> list[RawCell]:
     for node in module.body:
         match node:
             case ast.With(items=[ast.withitem(context_expr=setup)]) if _app_name(setup) == "setup":
-                cells.append(RawCell(_block(node.lineno, node.body, lines), "setup"))
-            case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(source)), *_]) as call) if (
+                source, line = _block(node.lineno, node.body, lines)
+                cells.append(RawCell(source, "setup", line=line))
+            case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(source)) as constant, *_]) as call) if (
                 _app_name(call) == "_unparsable_cell"
             ):
                 title = str(_keyword(call, "name") or "")
-                cells.append(RawCell(textwrap.dedent(source).strip(), title.strip("_") and title))
+                as_written = (constant.end_lineno or 0) - constant.lineno == source.count("\n")
+                line = constant.lineno + len(source) - len(source.lstrip("\n")) if as_written else 0
+                cells.append(RawCell(textwrap.dedent(source).strip(), title.strip("_") and title, line=line))
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 for decorator in node.decorator_list:
                     kind = _app_name(decorator)
                     disabled = _keyword(decorator, "disabled") is True
                     if kind == "cell":
                         title = node.name if node.name.strip("_") else ""
-                        source = _block(node.lineno, node.body, lines)
+                        source, line = _block(node.lineno, node.body, lines)
                         if source:
-                            cells.append(RawCell(source, title, disabled=disabled))
+                            cells.append(RawCell(source, title, disabled=disabled, line=line))
                     elif kind in ("function", "class_definition"):
-                        source = trimmed(lines[_last(decorator) : _last(node)])
-                        cells.append(RawCell(source, node.name, disabled=disabled))
+                        start = _last(decorator)
+                        source, line = trimmed(lines[start : _last(node)]), first_line(lines, start)
+                        cells.append(RawCell(source, node.name, disabled=disabled, line=line))
             case _:
                 pass
     return cells
@@ -83,8 +87,8 @@ def _last(node: ast.stmt | ast.expr) -> int:
     return node.end_lineno or node.lineno
 
 
-def _block(header: int, body: list[ast.stmt], lines: list[str]) -> str:
-    """Return a block's source, dedented, without the `return` that marimo puts at its end.
+def _block(header: int, body: list[ast.stmt], lines: list[str]) -> tuple[str, int]:
+    """Return a block's source, dedented, without the `return` that marimo puts at its end, and its line.
 
     `header` is the number of the line with the block's `def` or `with`.
     """
@@ -97,10 +101,12 @@ def _block(header: int, body: list[ast.stmt], lines: list[str]) -> str:
             break
     if body[0].lineno <= header:
         # The whole block is on the line of its header.
-        return "; ".join(ast.get_source_segment("\n".join(lines), statement) or "" for statement in kept)
+        text = "\n".join(lines)
+        return "; ".join(ast.get_source_segment(text, statement) or "" for statement in kept), header
     end = body[-1].lineno - 1 if returns else _last(body[-1])
     indent = " " * body[0].col_offset
     while not returns and end < len(lines) and lines[end].startswith(indent):
         # Comments at the end are part of no statement.
         end += 1
-    return trimmed([line.removeprefix(indent) for line in lines[header:end]])
+    inside = [line.removeprefix(indent) for line in lines[header:end]]
+    return trimmed(inside), header + first_line(inside, 0)

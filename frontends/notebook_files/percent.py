@@ -11,7 +11,7 @@ import re
 import tokenize
 
 from ...protocol.errors import NotebookFileError
-from .raw_cell import RawCell, trimmed
+from .raw_cell import RawCell, first_line, trimmed
 
 _MARKER = re.compile(r"#\s*%%+(?P<rest>$|[\s\[].*)")
 _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
@@ -33,7 +33,7 @@ def read(name: str, text: str) -> list[RawCell]:
     if not rows:
         _require_parsable(name, preamble)
     if preamble and (not rows or _has_code(preamble)):
-        cells.append(RawCell(preamble))
+        cells.append(RawCell(preamble, line=first_line(lines, 0)))
     for start, end in itertools.pairwise([*rows, len(lines)]):
         match = pattern.match(lines[start])
         rest = match["rest"] if match else ""
@@ -41,7 +41,8 @@ def read(name: str, text: str) -> list[RawCell]:
         source = trimmed(lines[start + 1 : end])
         markdown = only_comments(source) if pattern is _PROMPT else kind is not None and kind[1] != "code"
         if source and not markdown:
-            cells.append(RawCell(source, _OPTION.sub("", _KIND.sub("", rest)).strip()))
+            title = _OPTION.sub("", _KIND.sub("", rest)).strip()
+            cells.append(RawCell(source, title, line=first_line(lines, start + 1)))
     return cells
 
 

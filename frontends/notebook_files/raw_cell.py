@@ -11,8 +11,17 @@ class RawCell(NamedTuple):
     #: A valid id that the file gives; empty for none.
     id: str = ""
     disabled: bool = False
+    #: The number in the file of the line on which the source begins; 0 where the file has no such lines.
+    line: int = 0
 
 
 def trimmed(lines: list[str]) -> str:
     """Return the lines as one text without the blank ones around them."""
     return "\n".join(lines).strip("\n").rstrip()
+
+
+def first_line(lines: list[str], start: int) -> int:
+    """Return the number, from 1, of the first line that is not blank, looking from the index `start`."""
+    while start < len(lines) and not lines[start]:
+        start += 1
+    return start + 1

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import IO, Final, Literal
 
@@ -48,19 +48,25 @@ async def launch_kernel(
     detached: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - immutable
     redefine: Redefine = "error",
+    argv: Sequence[str] = (),
     timeout: float = 60.0,
 ) -> AsyncIterator[KernelClient]:
     """Start a kernel with the interpreter `python` and be its frontend until the context is left.
 
     `env` is the whole environment of the kernel, or None for the caller's. A `detached` kernel
-    outlives the context and the launcher; `connect` with its `connection_file` reaches it. With
-    `redefine="allow"`, several cells may define a name.
+    outlives the context and the launcher; `connect` with its `connection_file` reaches it. `argv` is
+    `sys.argv` in the notebook, and its first entry `__file__`.
+
+    `redefine` says what it means that several cells define a name. `"error"`: one of them is in error.
+    `"allow"`: the notebook reads from top to bottom, each cell has the value of the nearest definition
+    above it. `"live"`: the name has the value that was set last, and its readers become stale; for
+    frontends that do not know the order of cells.
 
     Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
-    settings = Settings(transport, file, detached, limits, redefine, os.getpid())
+    settings = Settings(transport, file, detached, limits, redefine, os.getpid(), list(argv))
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [os.fspath(python), "-P", "-m", "cellwire.kernel"],

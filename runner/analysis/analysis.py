@@ -194,6 +194,7 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
             error.msg,
             error.lineno or 0,
             max(error.offset or 0, 0),
+            _ipython_hint(source, error.lineno or 0),
             end_line=error.end_lineno or 0,
             end_offset=max(error.end_offset or 0, 0),
             excerpt="".join(traceback.format_exception_only(error)),
@@ -212,6 +213,12 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
         ) from None
     except ValueError as error:
         raise AnalysisError("SyntaxError", str(error)) from None
+
+
+def _ipython_hint(source: Any, line: int) -> str:
+    from .ipython_lines import hint  # sources that Python rejects are rare
+
+    return hint(source, line) if isinstance(source, str) else ""
 
 
 def too_deep() -> AnalysisError:

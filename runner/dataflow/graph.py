@@ -58,7 +58,7 @@ class Graph:
         self.steps = 0
         #: Grows with each change.
         self.version = 0
-        #: Names that several cells make, so that which one is meant depends on the reader's place.
+        #: Names that several cells make, or one that hides a builtin: the reader's place says which is meant.
         self.shared: set[str] = set()
         #: Shared names that a cell which may define them may also leave as they are.
         self.passing: set[str] = set()
@@ -69,6 +69,7 @@ class Graph:
         self._cells: dict[str, Names] = {}
         # For each name the cells, in notebook order.
         self._makers: dict[str, list[str]] = {}
+        self._maybe_makers: dict[str, list[str]] = {}
         self._readers: dict[str, list[str]] = {}
         self._rereaders: dict[str, list[str]] = {}
         self._function_readers: dict[str, list[str]] = {}
@@ -141,9 +142,9 @@ class Graph:
         self._carried.forget()
         for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
             makers, readers = self._makers.get(name, ()), self._readers.get(name, ())
-            _put(self.shared, name, len(makers) > 1)
-            passes = len(makers) > 1 and any(name in self._cells[maker].maybe_defs for maker in makers)
-            _put(self.passing, name, passes)
+            hides = name in _BUILTINS and bool(makers) and self.redefine != "live"
+            _put(self.shared, name, len(makers) > 1 or hides)
+            _put(self.passing, name, name in self.shared and name in self._maybe_makers)
             _put(self.upward, name, self.redefine != "live" and self._is_upward(name, makers, readers))
             floats = name in self._function_readers and (name in self.shared or name in self.upward)
             _put(self._carried.names, name, floats and self.redefine != "live")
@@ -382,6 +383,8 @@ class Graph:
         yield self._makers, names.defs
         if names.deleted and self.redefine != "live":
             yield self._makers, names.deleted
+        if names.maybe_defs:
+            yield self._maybe_makers, names.maybe_defs
         yield self._readers, names.immediate
         if names.deferred:
             yield self._readers, names.deferred

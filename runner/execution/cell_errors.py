@@ -10,6 +10,7 @@ an exception of the user's does while it is described goes further. Structural e
 import builtins
 import linecache
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -87,7 +88,8 @@ def error_item(error: CellError) -> dict[str, Any]:
     if error.cells:
         described["cells"] = list(error.cells)
     if error.line:
-        described["line"] = error.line
+        position = {"line": error.line, "column": error.column}
+        described.update(position, end_line=error.end_line, end_column=error.end_column)
     plain = error.traceback or f"{error.kind}: {error.message}"
     return {"text/plain": plain, ERROR_MIME: described}
 
@@ -154,6 +156,9 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
     if not definers:
         if cell in program.all_definers(name):
             return f"cell {cell!r} defines it, but only after reading it", []
+        broken = _rejected_definer(name, program, notebook)
+        if broken is not None:
+            return f"cell {broken!r} should define it, but {_state(notebook.cells[broken])}", [broken]
         return _lost_name(name, program, notebook)
     definer = maker or definers[0]
     if cell in graph and name in program.sequence.hidden(cell):
@@ -164,6 +169,19 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
     if maker is None and program.works(definer):
         return f"cell {definer!r} defines it, but comes after this cell", [definer]
     return f"cell {definer!r} should define it, but {_state(notebook.cells[definer])}", [definer]
+
+
+def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | None:
+    """Return a cell that does not compile and whose text looks as if it would define `name`."""
+    binding = re.compile(
+        rf"^[ \t]*(?:[\w, *]|(?<!\w)\()*\b{name}\b[^=(<>!\n]*=(?!=)"  # a target of an assignment
+        rf"|\b(?:def|class|as|for)[ \t]+{name}\b|\bimport\b[^#\n]*\b{name}\b",
+        re.M,
+    )
+    for cell, error in program.errors.items():
+        if error.kind == "SyntaxError" and binding.search(notebook.cells[cell].source):
+            return cell
+    return None
 
 
 def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:

@@ -30,12 +30,14 @@ _MISSING = _Missing()
 class Namespace:
     """The global names of a notebook."""
 
-    def __init__(self, program: Program, register: bool, most_versions: int = 0) -> None:
+    def __init__(self, program: Program, register: bool, most_versions: int = 0, file: str = "") -> None:
         self._program = program
         self._most_versions = most_versions
         self._module = types.ModuleType("__main__")
         self.globals: dict[str, Any] = self._module.__dict__
         self.globals["__builtins__"] = builtins
+        if file:
+            self.globals["__file__"] = file
         # What a cell may replace, and what is put back when it goes away.
         self._own = dict(self.globals)
         #: The cell whose version of a name is in the module.

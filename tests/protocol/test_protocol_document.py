@@ -172,7 +172,9 @@ class Story:
         frontend.run_cells(a="x = 1 / 0")
         self.ask_for_input()
         frontend.request(self.take("i1"))
-        for change in ("r5", "r6", "r4"):
+        self.run("r5")
+        frontend.run_cells(d="x + 1")
+        for change in ("r6", "r4"):
             self.run(change)
         frontend.request(self.take("r7"))
         frontend.run_cells(k="import os, signal\nos.kill(os.getpid(), signal.SIGTERM)")

@@ -422,6 +422,7 @@ _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
 #: What to draw for a field, by its name, or by its event and name where that says more.
 _fields = {
     "at": st.just(5.0),
+    "because": _lists,
     "cell": _ids,
     "cells": _lists,
     "chars": st.integers(0, 2 * CHUNK_CHARS),
@@ -445,6 +446,7 @@ _fields = {
     "stream": _streams,
     "text": _texts,
     "GraphChanged.cells": st.lists(_declarations, max_size=3),
+    "CellsMarked.reason": st.sampled_from(["", "disabled"]),
     "OutputRemoved.item": st.integers(0, 5),
 }
 

@@ -50,7 +50,7 @@ def test_a_failing_cell_is_named_with_its_traceback_and_the_rest_still_runs(note
         "[Divide]\nerror: ZeroDivisionError: division by zero\n\n[reader]\ncancelled: "
     )
     assert done.stdout.endswith("[other]\n'still run'\n")
-    assert "cell 'Divide' failed:\nTraceback (most recent call last):\n" in done.stderr
+    assert f"cell 'Divide' failed at {notebook}:2:\nTraceback (most recent call last):\n" in done.stderr
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
@@ -58,7 +58,7 @@ def test_a_cell_that_does_not_parse_fails_and_the_rest_still_runs(notebook: Path
     notebook.write_text("# %% broken\nx = (\n# %% fine\n'run'\n")
     done = cellwire("run", notebook)
     assert (done.returncode, "'run'" in done.stdout) == (1, True)
-    assert "cell 'broken' failed:\nSyntaxError" in done.stderr
+    assert f"cell 'broken' failed at {notebook}:2:\n  File \"{notebook}\", line 2\n" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_terminal_shows_progress_as_a_bar_that_moves_and_the_result_in_the_end
     settled = terminal.text[terminal.text.rindex("line 9") :]
     assert re.search(r"Counting ━{30} 10/10", settled)
     assert re.search(r"✗ fails +error .*ZeroDivisionError: division by zero", settled, re.DOTALL)
-    assert settled.rstrip().endswith("cell 'fails' failed: ZeroDivisionError: division by zero")
+    assert settled.rstrip().endswith(f"{notebook}:10: ZeroDivisionError: division by zero")
     assert terminal.text.count("'first'") == 1
     # The cursor is visible again.
     assert terminal.raw.rfind("\x1b[?25h") > terminal.raw.rfind("\x1b[?25l")

@@ -1,0 +1,73 @@
+"""The examples of docs/notebooks.md: each cell shows what the comment on its last line says."""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cellwire.frontends.cli.graph import analyze_notebook
+from cellwire.frontends.notebook_files import percent
+from cellwire.frontends.notebook_files.load import load
+from cellwire.protocol.messages import Cell
+
+DOCUMENTS = Path(__file__).parents[3] / "docs"
+TEXT = (DOCUMENTS / "notebooks.md").read_text()
+_EXPECTED = re.compile(
+    r"^(?P<code>.*?)  # (?P<expected>shows .*|cancelled|stopped|\w+Error|\w+Definitions)$", re.M
+)
+
+
+def examples() -> list[tuple[str, list[str]]]:
+    """Return each example with the edits that follow it, and its kind: `error` for one definer alone."""
+    found: list[tuple[str, list[str]]] = []
+    for kind, text in re.findall(r"^```python ?(\w*)\n(# %%.*?)^```", TEXT, re.M | re.S):
+        if kind == "edit":
+            found[-1][1].append(text)
+        else:
+            found.append((kind, [text]))
+    return found
+
+
+def expected(source: str) -> tuple[str, str]:
+    """Return the code of a cell, and what it is said to show."""
+    match = _EXPECTED.search(source)
+    return (source, "") if match is None else (_EXPECTED.sub(r"\g<code>", source), match["expected"])
+
+
+def test_the_examples_are_found() -> None:
+    assert len(examples()) > 8
+    assert sum(len(texts) for _, texts in examples()) > 12
+
+
+@pytest.mark.parametrize(("kind", "texts"), examples())
+def test_cells_show_what_the_document_says(kind: str, texts: list[str], request: Any) -> None:
+    book = request.getfixturevalue("strict" if kind == "error" else "allowing")
+    sources: dict[str, str] = {}
+    for text in texts:
+        cells = {cell.title: expected(cell.source) for cell in percent.read("example", text)}
+        changed = [Cell(id, code) for id, (code, _) in cells.items() if sources.get(id) != code]
+        book.run(*changed)
+        sources.update({cell.id: cell.source for cell in changed})
+        for cell, (_, said) in cells.items():
+            if said.startswith("shows "):
+                assert (book.status(cell), book.shows(cell)) == ("ok", said.removeprefix("shows ")), cell
+            else:
+                assert (said or "ok") in (book.kind(cell), book.status(cell)), (cell, book.failed)
+
+
+def test_the_picture_shows_the_example_below_it_and_its_edges(tmp_path: Path) -> None:
+    notebook = tmp_path / "notebook.py"
+    _, (text, _) = next(example for example in examples() if "def average" in example[1][0])
+    notebook.write_text(text)
+    graph = analyze_notebook(load(notebook), "allow")
+    picture = (DOCUMENTS / "notebook.svg").read_text().partition("is read while")[0]
+    code = [html.unescape(line) for line in re.findall(r'class="code".*?>(.*?)</text>', picture)]
+    assert code == [line for cell in load(notebook).cells for line in expected(cell.source)[0].split("\n")]
+    *makes, _legend = re.findall(r'class="label".*?>(.*?)</text>', picture)
+    assert [label.split(" ")[0] for label in makes] == [name for node in graph.cells for name in node.defs]
+    numbers = [int(number) for label in makes for number in re.findall(r"\((\d)", label)]
+    assert numbers == [version for node in graph.cells for version in node.versions.values()]
+    deferred = sum(bool(edge.deferred) for edge in graph.edges)
+    *arrows, _legend = re.findall(r'<path class="(\w+)"', picture)
+    assert sorted(arrows) == ["deferred"] * deferred + ["immediate"] * (len(graph.edges) - deferred)
