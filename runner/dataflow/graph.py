@@ -16,36 +16,14 @@ name with several is bound to none of them.
 import builtins
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
-from typing import Protocol
 
 from ...protocol.notebook import Redefine
 from .carried_reads import CarriedReads
+from .cell_names import Names
 from .order import NotebookOrder
 
-__all__ = ["Graph", "Names"]
-
-_BUILTINS = frozenset(vars(builtins))
-
-
-class Names(Protocol):
-    """What the graph has to know about a cell; an `Analysis` is one and explains them."""
-
-    @property
-    def defs(self) -> Collection[str]: ...
-    @property
-    def immediate(self) -> Collection[str]: ...
-    @property
-    def deferred(self) -> Collection[str]: ...
-    @property
-    def rereads(self) -> Collection[str]: ...
-    @property
-    def late_rereads(self) -> Collection[str]: ...
-    @property
-    def function_reads(self) -> Collection[str]: ...
-    @property
-    def maybe_defs(self) -> Collection[str]: ...
-    @property
-    def deleted(self) -> Collection[str]: ...
+#: Names that are there without any cell: those of builtins and of a module.
+_BUILTINS = frozenset((*vars(builtins), "__builtins__", "__file__"))
 
 
 class Graph:

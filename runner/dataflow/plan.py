@@ -56,14 +56,15 @@ class Planner(NamedTuple):
         return self._plan(run, (), self._outdated([*changed, *change.rebound, *change.healed], change))
 
     def run_readers(self, run: int, readers: Mapping[str, Collection[str]]) -> Plan:
-        """Plan a run of cells and what depends on them: `readers` of states, each with the cells that set it.
+        """Plan a run of `readers` of states and what depends on them.
 
-        A cell that has set a state does not run again for that, nor what only depends on it.
+        Each comes with the cells that have set a state which its functions read: those called such a function
+        themselves, and do not run again for that. No cells where the reader itself reads a state.
         """
         found: dict[str, None] = {}
         for reader, setters in readers.items():
             for setter in setters or ("",):
-                found.update(self._downstream([reader], Change(), without=setter))
+                found.update(self._downstream([reader], Change(), setter))
         if self.notebook.mode == "autorun":
             return self._plan(run, found)
         return self._plan(run, (), found)
@@ -79,15 +80,29 @@ class Planner(NamedTuple):
                 todo += self.program.graph.children(cell)
         return list(found)
 
-    def _downstream(self, roots: Iterable[str], change: Change, without: str = "") -> dict[str, None]:
-        """Return `roots` and everything that has to follow them, but not `without` and what follows that."""
+    def _downstream(self, roots: Iterable[str], change: Change, caller: str = "") -> dict[str, None]:
+        """Return `roots` and what has to follow them, but not `caller` for calling functions of `roots`."""
         found: dict[str, None] = {}
         todo = list(roots)
+        functions = self._with_functions_of(todo) if caller else ()
         while todo:
             cell = todo.pop()
-            if cell not in found and cell != without and self.program.works(cell):
+            if cell not in found and self.program.works(cell):
                 found[cell] = None
-                todo += self._followers(cell, change)
+                followers = self._followers(cell, change)
+                todo += [each for each in followers if each != caller or cell not in functions]
+        return found
+
+    def _with_functions_of(self, cells: Iterable[str]) -> set[str]:
+        """Return `cells`, and those whose functions read names of these, but not while they run."""
+        graph = self.program.graph
+        found: set[str] = set()
+        todo = [cell for cell in cells if cell in graph]
+        while todo:
+            cell = todo.pop()
+            if cell not in found:
+                found.add(cell)
+                todo += graph.static_children(cell) - graph.immediate_children(cell)
         return found
 
     def _outdated(self, roots: Iterable[str], change: Change) -> dict[str, None]:

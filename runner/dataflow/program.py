@@ -23,8 +23,9 @@ from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
 from . import structural_errors as texts
+from .cell_names import Names
 from .cycles import cycle_through, cycles_near
-from .graph import Graph, Names
+from .graph import Graph
 from .sequence import Sequence as CellSequence
 
 

@@ -55,7 +55,7 @@ class PendingUpdates:
         self._started_at.pop(cell, None)
 
     def drain(self) -> dict[str, set[str]]:
-        """Forget the updates; return the cells that have to run, each with the cells that set its states."""
+        """Forget the updates and return the cells that have to run, see `Planner.run_readers`."""
         found: dict[str, set[str]] = {}
         graph = self._program.graph
         while self._updates:
@@ -65,7 +65,8 @@ class PendingUpdates:
                 for reader in graph.readers_of(maker, name) if bound and maker else graph.readers(name):
                     # One that started after the update has read the new value.
                     if reader != update.setter and self._started_at.get(reader, 0) <= started:
-                        found.setdefault(reader, set()).add(update.setter)
+                        setters = found.setdefault(reader, set())
+                        setters.add("" if name in graph.names_of(reader).immediate else update.setter)
         return found
 
     def _awake(self) -> None:

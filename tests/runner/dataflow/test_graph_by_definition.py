@@ -197,7 +197,8 @@ def check(graph: Graph, sequence: Sequence, known: dict[str, Analysis], redefine
     for name in NAMES:
         assert graph.makers(name) == model.makers(name)
         assert graph.definers(name) == [cell for cell, names in model.items() if name in names.defs]
-        assert (name in graph.shared) == (len(model.makers(name)) > 1)
+        hides = hasattr(builtins, name) and bool(model.makers(name)) and redefine != "live"
+        assert (name in graph.shared) == (len(model.makers(name)) > 1 or hides)
         assert (name in graph.upward) == (not model.live and model.reads_upwards(name))
         for cell in model.cells:
             assert graph.binding(cell, name) == model.binding(cell, name)
