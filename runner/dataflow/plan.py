@@ -90,7 +90,7 @@ class Planner(NamedTuple):
             if cell not in found and self.program.works(cell):
                 found[cell] = None
                 followers = self._followers(cell, change)
-                todo += [each for each in followers if each != caller or cell not in functions]
+                todo += [each for each in followers if each != caller] if cell in functions else followers
         return found
 
     def _with_functions_of(self, cells: Iterable[str]) -> set[str]:

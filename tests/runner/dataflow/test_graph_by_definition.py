@@ -61,11 +61,16 @@ class Model:
             if name in self._static_reads(each) and self._is_from(each, name, cell)
         }
 
+    def is_shared(self, name: str) -> bool:
+        """Return whether several cells make `name`, or one hides a builtin by it."""
+        makers = self.makers(name)
+        return len(makers) > 1 or (hasattr(builtins, name) and bool(makers) and not self.live)
+
     def floats(self, name: str) -> bool:
         """Return whether the version of `name` that a function finds depends on where it is called."""
         if self.live or not any(name in names.function_reads for names in self.cells.values()):
             return False
-        return len(self.makers(name)) > 1 or self.reads_upwards(name)
+        return self.is_shared(name) or self.reads_upwards(name)
 
     def reads_upwards(self, name: str) -> bool:
         """Return whether a cell reads `name` with no maker above it, and another one makes it."""
@@ -197,8 +202,7 @@ def check(graph: Graph, sequence: Sequence, known: dict[str, Analysis], redefine
     for name in NAMES:
         assert graph.makers(name) == model.makers(name)
         assert graph.definers(name) == [cell for cell, names in model.items() if name in names.defs]
-        hides = hasattr(builtins, name) and bool(model.makers(name)) and redefine != "live"
-        assert (name in graph.shared) == (len(model.makers(name)) > 1 or hides)
+        assert (name in graph.shared) == model.is_shared(name)
         assert (name in graph.upward) == (not model.live and model.reads_upwards(name))
         for cell in model.cells:
             assert graph.binding(cell, name) == model.binding(cell, name)
