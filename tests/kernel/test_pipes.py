@@ -35,7 +35,10 @@ class Console:
             os.set_blocking(reading, False)
         (out, self.out), (err, self.err) = ends
         self.reading = (out, err)
-        self.pipes = Pipes(self.loop, ConsoleRouter(self.store, queue, Limits()), NONCE, out, err)
+        #: Bytes of the link that the kernel has passed on.
+        self.delivered = 0
+        router = ConsoleRouter(self.store, queue, Limits())
+        self.pipes = Pipes(self.loop, router, NONCE, out, err, lambda: self.delivered)
         self.children: list[int] = []
 
     def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:

@@ -422,6 +422,8 @@ _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
 #: What to draw for a field, by its name, or by its event and name where that says more.
 _fields = {
     "at": st.just(5.0),
+    "because": _lists,
+    "before": st.integers(0, 3),
     "cell": _ids,
     "cells": _lists,
     "chars": st.integers(0, 2 * CHUNK_CHARS),
@@ -444,6 +446,7 @@ _fields = {
     "status": _statuses,
     "stream": _streams,
     "text": _texts,
+    "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
     "GraphChanged.cells": st.lists(_declarations, max_size=3),
     "OutputRemoved.item": st.integers(0, 5),
 }
@@ -458,13 +461,15 @@ def _drawn(event: Any) -> Any:
 # Those that are in snapshots only are left out.
 _kinds = [get_origin(member) or member for member in get_args(e.Event)]
 _events = st.one_of([_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored")])
-# Events of the current run alone: text that is written, trimmed and cleared.
-_console_events = st.one_of(
-    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),
+# Events of the current run alone: text that is written, trimmed and cleared, and items that come and go.
+_own_events = st.one_of(
+    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts, st.integers(0, 3)),
     st.builds(e.ConsoleTrimmed, st.just("a"), st.just(1), st.integers(0, CHUNK_CHARS)),
     st.builds(e.ConsoleCleared, st.just("a"), st.just(1), _streams),
+    st.builds(e.OutputAppended, st.just("a"), st.just(1), _items),
+    st.builds(e.OutputRemoved, st.just("a"), st.just(1), st.integers(0, 5)),
 )
-_any_events = st.lists(_events, max_size=40) | st.lists(_console_events, max_size=12)
+_any_events = st.lists(_events, max_size=40) | st.lists(_own_events, max_size=12)
 _histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStarted("a", 1), *events])
 
 
