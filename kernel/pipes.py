@@ -75,8 +75,9 @@ class _MarkedPipe(_Pipe):
         self.waiting = False
         #: Whether the last drain left something in the pipe because of that.
         self.behind = False
-        #: The turn for which the other pipe was read last.
+        #: The latest turn in what was read, and the one for which the other pipe was read last.
         self.turn = 0
+        self.asked = 0
         #: Ends the pipe's rest.
         self.resting: Timer | None = None
 
@@ -221,7 +222,10 @@ class Pipes:
             self._loop.unwatch(pipe.fd)
             return 0
         try:
-            pipe.pieces.extend(pipe.reader.feed(data))
+            for piece in pipe.reader.feed(data):
+                pipe.pieces.append(piece)
+                if isinstance(piece, Marker) and piece.turn:
+                    pipe.turn = piece.turn
         except ProtocolError as error:
             report(str(error))
         return len(data)
@@ -273,8 +277,9 @@ class Pipes:
             return False
         if not piece.turn or (other.pieces and _is_later(other.pieces[0], piece)):
             return True
-        if pipe.turn < piece.turn:
-            pipe.turn = piece.turn
+        # Text that comes before is in the other pipe by now; with a later turn in it, it was read already.
+        if other.turn < piece.turn and pipe.asked < piece.turn:
+            pipe.asked = piece.turn
             room = _DRAIN
             while room > 0 and (size := self._fetch(other)):
                 room = room - size if size == _READ else 0

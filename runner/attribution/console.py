@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from ...protocol.markers import Marker, MarkerKind, encode_marker
 from ...protocol.notebook import Stream
@@ -82,9 +82,10 @@ class _MarkedSink(PipeSink):
         #: The emitter of the other stream.
         self.other: Emitter = link
         self._turns = turns
-        # What the link and the other pipe had taken when the last text was written here, and when the last
-        # one was encoded, which may happen several times before it is written.
-        self._seen = self._encoded = (0, 0)
+        # How much the link and the other pipe had taken, and the other pipe alone, when text was last written
+        # here; and when it was last encoded, which may happen several times before it is written.
+        self._seen = self._encoded = 0
+        self._seen_other = self._encoded_other = 0
         #: The run that text without a marker of its own belongs to. Only steps of the emitter change it.
         self.owner: Execution | None = None
 
@@ -95,24 +96,26 @@ class _MarkedSink(PipeSink):
     def encode(self, *events: Any) -> bytes:
         event = events[0] if events else b""
         if type(event) is bytes:
-            self._encoded = self._seen
+            self._encoded, self._encoded_other = self._seen, self._seen_other
             return event
-        execution, data = cast(_Text, event)
+        execution, data = event
         if execution is not self.owner:
             before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
             data = before + data + after
-        self._encoded = (self._link.written, self.other.written)
+        self._encoded = self._link.written + self.other.written
         return data if self._encoded == self._seen else self._place() + data
 
     def write_iterator(self, segment: bytes, start: int) -> Iterator[int]:
         # From here on the segment will be written, whatever a signal handler raises.
         self._seen = self._encoded
-        return super().write_iterator(segment, start)
+        self._seen_other = self._encoded_other
+        return map(os.write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
 
     def _place(self) -> bytes:
         """Return the marker that places text after what the link and the other pipe have taken."""
-        link, other = self._encoded
-        turn = 0 if other == self._seen[1] else next(self._turns)
+        link, self._encoded_other = self._link.written, self.other.written
+        turn = 0 if self._encoded_other == self._seen_other else next(self._turns)
+        # Either may have grown since `_encoded` was read; then the next text has a marker too.
         return encode_marker(self._nonce, Marker("after", link=link, turn=turn))
 
     def after_fork(self) -> Sink:
@@ -124,7 +127,7 @@ class _UnmarkedSink(PipeSink):
     """Writes text without markers."""
 
     def encode(self, *events: Any) -> bytes:
-        return b"".join([cast(_Text, event)[1] for event in events if type(event) is not bytes])
+        return b"".join([event[1] for event in events if type(event) is not bytes])
 
 
 _console: Console | None = None
