@@ -90,7 +90,7 @@ def _freshen(cell: CellState) -> None:
     cell.stale_because = []
 
 
-def _place(items: list[Any], item_id: int) -> int | None:
+def index_of(items: list[Any], item_id: int) -> int | None:
     """Return the index of an item; ids grow in order of creation and a replacement keeps its place."""
     index = bisect_left(items, item_id, key=_item_id)
     return index if index < len(items) and items[index].id == item_id else None
@@ -204,7 +204,7 @@ def _output_appended(notebook: Notebook, event: e.OutputAppended[Any]) -> None:
 def _output_replaced(notebook: Notebook, event: e.OutputReplaced[Any]) -> None:
     cell = _current(notebook, event)
     if cell is not None:
-        index = _place(cell.outputs, event.item.id)
+        index = index_of(cell.outputs, event.item.id)
         if index is not None:
             cell.outputs[index] = event.item
 
@@ -212,7 +212,7 @@ def _output_replaced(notebook: Notebook, event: e.OutputReplaced[Any]) -> None:
 def _output_removed(notebook: Notebook, event: e.OutputRemoved) -> None:
     cell = _current(notebook, event)
     if cell is not None:
-        index = _place(cell.outputs, event.item)
+        index = index_of(cell.outputs, event.item)
         if index is not None:
             del cell.outputs[index]
 

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from ...protocol.markers import Marker, MarkerKind, encode_marker
 from ...protocol.notebook import Stream
@@ -94,11 +94,10 @@ class _MarkedSink(PipeSink):
         return marker
 
     def encode(self, *events: Any) -> bytes:
-        event = events[0] if events else b""
-        if type(event) is bytes:
+        if not events or type(events[0]) is bytes:
             self._encoded, self._encoded_other = self._seen, self._seen_other
-            return event
-        execution, data = event
+            return b"".join(events)
+        execution, data = cast(_Text, events[0])
         if execution is not self.owner:
             before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
             data = before + data + after
@@ -127,7 +126,7 @@ class _UnmarkedSink(PipeSink):
     """Writes text without markers."""
 
     def encode(self, *events: Any) -> bytes:
-        return b"".join([event[1] for event in events if type(event) is not bytes])
+        return b"".join([cast(_Text, event)[1] for event in events if type(event) is not bytes])
 
 
 _console: Console | None = None

@@ -83,7 +83,7 @@ def test_what_threads_write_after_the_end_is_shown_as_later() -> None:
         written("a", "late"),
         started("b"),
     )
-    assert shown == "[a]\n1\n\n[a] (later)\nlate\n2\n\n[b]\n"
+    assert shown == "[a]\n1\n\n[a] (later)\n2\nlate\n\n[b]\n"
 
 
 def test_late_writing_of_a_cell_waits_for_the_cell_that_is_being_shown() -> None:
