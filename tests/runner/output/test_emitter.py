@@ -290,3 +290,52 @@ def test_the_emitter_keeps_nothing_that_was_sent(ends: Ends) -> None:
     assert ends.emitter._batch is None
     single = ends.emitter._single
     assert (single.steps, single.encoded, single.segments) == ([], [], None)
+
+
+def test_the_number_of_written_bytes_counts_whole_events_and_each_once(ends: Ends) -> None:
+    emitter = ends.emitter
+    for count in (1, 3):
+        emitter.defer(RunAccepted(1))
+        for run in range(count):
+            emitter.emit(RunAccepted(run))
+        size = emitter.written
+        assert size == len(ends.theirs.recv(1 << 20))
+        emitter.written = 0
+
+
+def test_a_signal_handler_that_raises_does_not_change_the_number_of_written_bytes() -> None:
+    """Every event is interrupted at a bytecode of its own, until none is left to interrupt at."""
+    import sys
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        emitter = Emitter(LinkSink(ours))
+        interrupted = True
+        at = 0
+        while interrupted:
+            at += 1
+            left = at
+            interrupted = False
+
+            def trace(frame: Any, kind: str, _: Any) -> Any:
+                nonlocal left, interrupted
+                frame.f_trace_opcodes = True
+                if kind == "opcode" and frame.f_code.co_filename.endswith("emitter.py"):
+                    left -= 1
+                    if not left:
+                        sys.settrace(None)
+                        interrupted = True
+                        raise KeyboardInterrupt
+                return trace
+
+            sys.settrace(trace)
+            try:
+                emitter.emit(RunAccepted(at))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(None)
+            emitter.emit(RunAccepted(-at))
+        theirs.setblocking(False)
+        assert at > 20
+        assert emitter.written == len(theirs.recv(1 << 20))
