@@ -152,26 +152,35 @@ class Pipes:
         if opened.pipe in self._passed:
             self._passed.discard(opened.pipe)
             self._watch_child(opened.pipe)
-        self._advance()
+        self.advance()
 
-    def link_moved(self) -> None:
-        """Pass on what waited for frames that are delivered."""
-        self._advance()
+    def advance(self) -> None:
+        """Pass on the pieces of both pipes in their order, up to markers that have to wait for the link."""
+        out, err = self._marked
+        while self._consume(out, err) or self._consume(err, out):
+            pass
+        for pipe in self._marked:
+            waiting = bool(pipe.pieces)
+            if waiting and not pipe.waiting:
+                self._loop.unwatch(pipe.fd)
+            elif pipe.waiting and not waiting and pipe.resting is None:
+                self._watch_marked(pipe)
+            pipe.waiting = waiting
 
     def link_is_empty(self) -> None:
         """Stop waiting for the link: whatever was sent before a marker has arrived."""
         self._patient = False
-        self._advance()
+        self.advance()
         self._patient = True
 
     def finish(self) -> None:
         """Read everything that is left after the end of the runner, and close the children's pipes."""
         self._patient = False
-        self._advance()
+        self.advance()
         self.drain()
         for pipe in self._marked:
             pipe.pieces.append(pipe.reader.finish())
-        self._advance()
+        self.advance()
         for pipe in self._marked:
             self._wake(pipe)
             self._loop.unwatch(pipe.fd)
@@ -210,7 +219,7 @@ class Pipes:
         """Read once, pass on what may be passed on, and return the number of bytes read."""
         size = self._fetch(pipe)
         if size:
-            self._advance()
+            self.advance()
         return size
 
     def _fetch(self, pipe: _MarkedPipe) -> int:
@@ -229,19 +238,6 @@ class Pipes:
         except ProtocolError as error:
             report(str(error))
         return len(data)
-
-    def _advance(self) -> None:
-        """Pass on the pieces of both pipes in their order, up to markers that have to wait for the link."""
-        out, err = self._marked
-        while self._consume(out, err) or self._consume(err, out):
-            pass
-        for pipe in self._marked:
-            waiting = bool(pipe.pieces)
-            if waiting and not pipe.waiting:
-                self._loop.unwatch(pipe.fd)
-            elif pipe.waiting and not waiting and pipe.resting is None:
-                self._watch_marked(pipe)
-            pipe.waiting = waiting
 
     def _consume(self, pipe: _MarkedPipe, other: _MarkedPipe) -> bool:
         """Pass on the pieces of a pipe up to the first marker that has to wait; return whether any."""

@@ -160,12 +160,17 @@ class Supervisor:
         self._pipes_read_after = self._link.reads
         self._pipes.drain()
 
-    def turn(self) -> None:
-        """Release console text that waits for the link, as far as the link has come."""
-        if self._pipes is not None and self._link is not None and self._pipes.waiting:
-            self._pipes.link_moved()
-            if self._pipes.waiting and not self._link.read():
+    def turn(self) -> bool:
+        """Release waiting console text as far as the link has come; return whether more waits."""
+        if self._pipes is None or self._link is None or not self._pipes.waiting:
+            return False
+        self._pipes.advance()
+        if self._pipes.waiting:
+            if self._link.read():
+                self._pipes.advance()
+            else:
                 self._pipes.link_is_empty()
+        return self._pipes.waiting
 
     def reap(self) -> None:
         """Handle the end of processes; called on SIGCHLD."""
@@ -193,7 +198,7 @@ class Supervisor:
         if self._unanswered:
             self._sign_of_life()
         if self._pipes is not None and self._pipes.waiting:
-            self._pipes.link_moved()
+            self._pipes.advance()
         if isinstance(frame, link.Alive):
             return
         if isinstance(frame, link.PipeOpened):

@@ -275,11 +275,11 @@ def test_text_waits_until_the_link_has_delivered_what_was_written_before_it(cons
     assert console.read() == "one "
     assert console.pipes.waiting
     console.delivered = 10
-    console.pipes.link_moved()
+    console.pipes.advance()
     assert console.store.notebook.cells["a"].console.text() == "one two "
     console.delivered = 20
     assert console.read() == "one two ", "a drain alone does not pass on what waits"
-    console.pipes.link_moved()
+    console.pipes.advance()
     assert console.store.notebook.cells["a"].console.text() == "one two three"
     assert not console.pipes.waiting
 
@@ -298,7 +298,7 @@ def test_a_pipe_that_waits_says_that_it_was_not_read_to_its_end(console: Console
     console.pipes.drain()
     assert console.pipes.behind
     console.delivered = 10
-    console.pipes.link_moved()
+    console.pipes.advance()
     console.write(b"end")
     assert console.read() == "x" * room + "end"
     assert not console.pipes.behind
@@ -323,7 +323,7 @@ def test_a_stream_waits_for_the_other_one_that_waits_for_the_link(console: Conso
     console.pipes.drain()
     assert text_of(console) == []
     console.delivered = 10
-    console.pipes.link_moved()
+    console.pipes.advance()
     assert text_of(console) == [("stdout", "first"), ("stderr", "second")]
 
 

@@ -12,6 +12,7 @@ from cellwire.protocol import link
 from cellwire.protocol.events import Event, OutputsCleared, RunAccepted
 from cellwire.runner.output.emitter import CallbackSink, Emitter, LinkSink
 from cellwire.runner.output.sinks import EventWithDescriptor
+from support.interruption import interruption
 
 _decode = msgspec.msgpack.Decoder(Event | link.Report).decode
 
@@ -303,39 +304,20 @@ def test_the_number_of_written_bytes_counts_whole_events_and_each_once(ends: End
         emitter.written = 0
 
 
-def test_a_signal_handler_that_raises_does_not_change_the_number_of_written_bytes() -> None:
-    """Every event is interrupted at a bytecode of its own, until none is left to interrupt at."""
-    import sys
-
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        emitter = Emitter(LinkSink(ours))
-        interrupted = True
-        at = 0
-        while interrupted:
-            at += 1
-            left = at
-            interrupted = False
-
-            def trace(frame: Any, kind: str, _: Any) -> Any:
-                nonlocal left, interrupted
-                frame.f_trace_opcodes = True
-                if kind == "opcode" and frame.f_code.co_filename.endswith("emitter.py"):
-                    left -= 1
-                    if not left:
-                        sys.settrace(None)
-                        interrupted = True
-                        raise KeyboardInterrupt
-                return trace
-
-            sys.settrace(trace)
-            try:
-                emitter.emit(RunAccepted(at))
-            except KeyboardInterrupt:
-                pass
-            finally:
-                sys.settrace(None)
-            emitter.emit(RunAccepted(-at))
-        theirs.setblocking(False)
-        assert at > 20
-        assert emitter.written == len(theirs.recv(1 << 20))
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_signal_handler_that_raises_does_not_change_the_number_of_written_bytes(
+    ends: Ends, steps: int
+) -> None:
+    """The emission of an event, and of steps before it, is interrupted at each place, until none is left."""
+    at, interrupted, size = 0, True, 0
+    while interrupted:
+        at += 1
+        for _ in range(steps):
+            ends.emitter.defer_step(lambda: RunAccepted(0))
+        with interruption(at, "emitter.py", "sinks.py") as raised:
+            ends.emitter.emit(RunAccepted(at))
+        interrupted = bool(raised)
+        ends.emitter.emit(RunAccepted(-at))
+        size += len(ends.theirs.recv(1 << 20))
+        assert ends.emitter.written == size
+    assert at > 5

@@ -167,6 +167,27 @@ print("f")
     assert cleared == ["stdout: a\n", "stdout: b\n", "stdout: c\nd\ne\n", "stdout: f\ng\n", "4"]
 
 
+async def test_text_after_an_item_arrives_although_nothing_follows(kernel: KernelClient):
+    source = """
+import threading
+import cellwire as cw
+go = threading.Event()
+for i in range(100):
+    cw.output.append(i)
+    print(i)
+go.wait()
+"""
+    events = kernel.events()
+    await kernel.run({"a": source}, wait=False)
+    cell = kernel.notebook.cells.get("a")
+    while cell is None or not cell.console.text().endswith("\n99\n"):
+        await events.receive()
+        cell = kernel.notebook.cells.get("a")
+    assert parts(cell)[-2:] == ["99", "stdout: 99\n"]
+    await kernel.interrupt()
+    await kernel.wait_idle()
+
+
 async def test_a_late_frontend_has_the_same_order(own_kernel: KernelClient):
     source = """
 import sys
