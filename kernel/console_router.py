@@ -2,19 +2,22 @@
 
 Pure over the store. Text does not come through the link, so it can arrive before the event that it
 depends on: text of a run is held until the `CellStarted` of its cell is in the log. Text of a run that
-is not the current one of its cell changes nothing and is not logged. Each console, the notebook's
-included, has a cap; beyond it an event trims the oldest text from every copy.
+is not the current one of its cell changes nothing and is not logged. Logged text stands after the items
+that its cell has by then. Each console, the notebook's included, has a cap; beyond it an event trims the
+oldest text from every copy.
 """
+
+from collections.abc import Sequence
 
 from ..protocol import events as e
 from ..protocol.limits import Limits
-from ..protocol.notebook import Console, Stream
+from ..protocol.notebook import CellState, Console, Item, Stream
 from .run_queue import RunQueue
 from .store import Store
 
 #: Beyond the cap, one part in this many is trimmed at once, so that trimming is rare.
 _SLACK = 16
-#: The cap also bounds the number of chunks: one for this many characters.
+#: The cap also bounds the number of chunks: one for this many characters, and one for each item.
 _CHARS_PER_CHUNK = 256
 #: Most characters in one event.
 _PIECE = 64 * 1024
@@ -38,8 +41,8 @@ class ConsoleRouter:
         """Log text of a run, or hold it until its cell starts."""
         if not cell:
             self._log("", 0, self._store.notebook.console, stream, text)
-        elif (console := self._current(cell, run)) is not None:
-            self._log(cell, run, console, stream, text)
+        elif (state := self._current(cell, run)) is not None:
+            self._log(cell, run, state.console, stream, text, state.outputs)
         else:
             self._hold(cell, run, stream, text)
 
@@ -47,12 +50,12 @@ class ConsoleRouter:
         """Empty a stream of a run's console."""
         if not cell:
             return
-        console = self._current(cell, run)
-        if console is None:
+        state = self._current(cell, run)
+        if state is None:
             self._hold(cell, run, stream, None)
-        elif any(chunk.stream == stream for chunk in console.chunks):
+        elif any(chunk.stream == stream for chunk in state.console.chunks):
             self._store.add(e.ConsoleCleared(cell, run, stream))
-            self._sizes[cell] = (run, sum(len(chunk.text) for chunk in console.chunks))
+            self._sizes[cell] = (run, sum(len(chunk.text) for chunk in state.console.chunks))
 
     def started(self, cell: str, run: int) -> None:
         """Log the text held for a run of a cell, whose `CellStarted` is in the log."""
@@ -78,9 +81,9 @@ class ConsoleRouter:
         for cell in cells:
             self._sizes.pop(cell, None)
 
-    def _current(self, cell: str, run: int) -> Console | None:
+    def _current(self, cell: str, run: int) -> CellState | None:
         state = self._store.notebook.cells.get(cell)
-        return state.console if state is not None and state.run == run else None
+        return state if state is not None and state.run == run else None
 
     def _hold(self, cell: str, run: int, stream: Stream, text: str | None) -> None:
         size = len(text or "") + 1
@@ -94,25 +97,32 @@ class ConsoleRouter:
         self._held_chars -= sum(len(text or "") + 1 for _, text in held)
         return held
 
-    def _log(self, cell: str, run: int, console: Console, stream: Stream, text: str) -> None:
+    def _log(
+        self, cell: str, run: int, console: Console, stream: Stream, text: str, items: Sequence[Item] = ()
+    ) -> None:
+        """Log text that stands after `items` in its cell."""
+        before = items[-1].id + 1 if items else 0
+        if console.chunks:
+            # Removed items count too.
+            before = max(before, console.chunks[-1].before)
         known, size = self._sizes.get(cell, (run, 0))
         if known != run:
             size = 0
         for start in range(0, len(text), _PIECE):
             piece = text[start : start + _PIECE]
-            self._store.add(e.ConsoleWritten(cell, run, stream, piece))
+            self._store.add(e.ConsoleWritten(cell, run, stream, piece, before))
             size += len(piece)
-            excess = self._excess(console, size)
+            excess = self._excess(console, size, self._chunks + len(items))
             if excess:
                 self._store.add(e.ConsoleTrimmed(cell, run, excess))
                 size -= excess
         self._sizes[cell] = (run, size)
 
-    def _excess(self, console: Console, size: int) -> int:
-        """Return how many characters to trim from a console of `size` characters."""
+    def _excess(self, console: Console, size: int, chunks: int) -> int:
+        """Return how many characters to trim from a console of `size` characters, to have `chunks` chunks."""
         if size > self._cap:
             return min(size, size - self._cap + self._cap // _SLACK)
-        if len(console.chunks) > self._chunks:
-            surplus = len(console.chunks) - self._chunks + self._chunks // _SLACK
+        if len(console.chunks) > chunks:
+            surplus = len(console.chunks) - chunks + chunks // _SLACK
             return sum(len(chunk.text) for chunk in console.chunks[:surplus])
         return 0

@@ -81,7 +81,11 @@ class Kernel:
         self._introspected = 0
         self._rules: dict[type, Callable[[Any, bytes], None]] = {
             e.CellStarted: self._cell_started,
-            e.CellFinished: self._cell_finished,
+            e.CellFinished: self._in_its_place,
+            e.OutputAppended: self._in_its_place,
+            e.OutputReplaced: self._in_its_place,
+            e.OutputRemoved: self._in_its_place,
+            e.OutputsCleared: self._in_its_place,
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
@@ -285,8 +289,8 @@ class Kernel:
         self.store.add_encoded(event, encoded)
         self._console.started(event.cell, event.run)
 
-    def _cell_finished(self, event: e.CellFinished, encoded: bytes) -> None:
-        # What the cell printed comes before its end in the log.
+    def _in_its_place(self, event: Any, encoded: bytes) -> None:
+        # What the cell printed before comes before it in the log.
         self.runner.read_pipes()
         self.store.add_encoded(event, encoded)
 

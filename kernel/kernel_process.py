@@ -99,7 +99,7 @@ class KernelProcess:
         more = False
         if self._endpoint.authenticator is not None:
             more = self._endpoint.authenticator.turn()
-        self._kernel.runner.turn()
+        more = self._kernel.runner.turn() or more
         wait = self._frontends.turn(self._requests.receive)
         # Only once the events are sent, so that applying them does not delay them.
         self._kernel.store.apply_pending()

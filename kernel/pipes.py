@@ -5,6 +5,10 @@ text belongs to. Each child of a cell may have pipes of its own, whose text all 
 a pipe has a place in the runner's stream: it is not read before the marker `pipe_opened`, and at the
 marker `pipe_drained` its content is read before anything after the marker.
 
+The two pipes and the link have one order. Text behind a marker `after` waits until the link has delivered
+what was written before, and until the other pipe is read up to there; that cannot take long, as it all was
+written before the marker.
+
 A pipe rests for a moment between reads: text comes in small pieces, and a small read costs the kernel
 as much as a large one, and takes the core from the runner as often. Text that has to come before the end
 of a cell is read at once, by `drain`.
@@ -15,6 +19,7 @@ A read may split a character: its first bytes wait for the rest, separately for 
 import codecs
 import os
 from collections import deque
+from collections.abc import Callable
 
 from ..protocol.errors import ProtocolError
 from ..protocol.link import PipeOpened
@@ -66,8 +71,13 @@ class _MarkedPipe(_Pipe):
         self.reader = MarkedReader(nonce)
         self.pieces: deque[bytes | Marker] = deque()
         self.cell, self.run = "", 0
-        #: Set while a marker names a child's pipe that has not come over the link yet.
+        #: Whether the first piece is a marker that waits for the link.
         self.waiting = False
+        #: Whether the last drain left something in the pipe because of that.
+        self.behind = False
+        #: The latest turn in what was read, and the one for which the other pipe was read last.
+        self.turn = 0
+        self.asked = 0
         #: Ends the pipe's rest.
         self.resting: Timer | None = None
 
@@ -80,12 +90,31 @@ class _ChildPipe(_Pipe):
         self.cell, self.run = opened.cell, opened.run
 
 
+def _is_later(piece: bytes | Marker, marker: Marker) -> bool:
+    """Return whether `piece`, the first one of a pipe, is known to come after `marker` of the other pipe."""
+    return (
+        isinstance(piece, Marker)
+        and piece.kind == "after"
+        and (piece.link, piece.turn) > (marker.link, marker.turn)
+    )
+
+
 class Pipes:
     """All pipes of one runner."""
 
-    def __init__(self, loop: Loop, console: ConsoleRouter, nonce: bytes, stdout: int, stderr: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        console: ConsoleRouter,
+        nonce: bytes,
+        stdout: int,
+        stderr: int,
+        delivered: Callable[[], int],
+    ) -> None:
         self._loop = loop
         self._console = console
+        #: Returns how many bytes of the link were passed on.
+        self._delivered = delivered
         self._marked = (_MarkedPipe(stdout, "stdout", nonce), _MarkedPipe(stderr, "stderr", nonce))
         self._children: dict[int, _ChildPipe] = {}
         #: Pipes of children that had not come over the link when their `pipe_opened` was passed.
@@ -103,12 +132,18 @@ class Pipes:
             while room > 0 and not pipe.waiting and size == _READ:
                 size = self._read_marked(pipe)
                 room -= size
+            pipe.behind = pipe.waiting and size == _READ
             self._let_rest(pipe, size)
 
     @property
     def waiting(self) -> bool:
-        """Whether a pipe waits for a descriptor that comes over the link."""
-        return any(pipe.waiting for pipe in self._marked)
+        """Whether a pipe waits for the link."""
+        return self._marked[0].waiting or self._marked[1].waiting
+
+    @property
+    def behind(self) -> bool:
+        """Whether the last drain left text that waits for the link."""
+        return self._marked[0].behind or self._marked[1].behind
 
     def open(self, opened: PipeOpened, fd: int) -> None:
         """Take over the reading end of a child's pipe."""
@@ -117,28 +152,38 @@ class Pipes:
         if opened.pipe in self._passed:
             self._passed.discard(opened.pipe)
             self._watch_child(opened.pipe)
+        self.advance()
+
+    def advance(self) -> None:
+        """Pass on the pieces of both pipes in their order, up to markers that have to wait for the link."""
+        out, err = self._marked
+        while self._consume(out, err) or self._consume(err, out):
+            pass
         for pipe in self._marked:
-            if pipe.waiting:
-                self._resume(pipe)
+            waiting = bool(pipe.pieces)
+            if waiting and not pipe.waiting:
+                self._loop.unwatch(pipe.fd)
+            elif pipe.waiting and not waiting and pipe.resting is None:
+                self._watch_marked(pipe)
+            pipe.waiting = waiting
 
     def link_is_empty(self) -> None:
-        """Stop waiting for children's pipes: whatever was sent before a marker has arrived."""
+        """Stop waiting for the link: whatever was sent before a marker has arrived."""
         self._patient = False
-        for pipe in self._marked:
-            if pipe.waiting:
-                self._resume(pipe)
+        self.advance()
         self._patient = True
 
     def finish(self) -> None:
         """Read everything that is left after the end of the runner, and close the children's pipes."""
-        self.link_is_empty()
         self._patient = False
+        self.advance()
         self.drain()
+        for pipe in self._marked:
+            pipe.pieces.append(pipe.reader.finish())
+        self.advance()
         for pipe in self._marked:
             self._wake(pipe)
             self._loop.unwatch(pipe.fd)
-            pipe.pieces.append(pipe.reader.finish())
-            self._consume(pipe)
             self._finish_text(pipe)
         for number in list(self._children):
             self._drain_child(number)
@@ -155,7 +200,7 @@ class Pipes:
 
     def _let_rest(self, pipe: _MarkedPipe, size: int) -> None:
         """Stop watching a pipe for a moment if a read of `size` bytes emptied it."""
-        if 0 < size < _READ and not pipe.waiting and pipe.resting is None:
+        if 0 < size < _READ and pipe.resting is None:
             self._loop.unwatch(pipe.fd)
             pipe.resting = self._loop.later(_REST, lambda: self._rested(pipe))
 
@@ -171,6 +216,13 @@ class Pipes:
             pipe.resting = None
 
     def _read_marked(self, pipe: _MarkedPipe) -> int:
+        """Read once, pass on what may be passed on, and return the number of bytes read."""
+        size = self._fetch(pipe)
+        if size:
+            self.advance()
+        return size
+
+    def _fetch(self, pipe: _MarkedPipe) -> int:
         """Read once and return the number of bytes read."""
         data = pipe.read()
         if data is None:
@@ -179,21 +231,19 @@ class Pipes:
             self._loop.unwatch(pipe.fd)
             return 0
         try:
-            pipe.pieces.extend(pipe.reader.feed(data))
+            for piece in pipe.reader.feed(data):
+                pipe.pieces.append(piece)
+                if isinstance(piece, Marker) and piece.turn:
+                    pipe.turn = piece.turn
         except ProtocolError as error:
             report(str(error))
-        self._consume(pipe)
         return len(data)
 
-    def _resume(self, pipe: _MarkedPipe) -> None:
-        pipe.waiting = False
-        self._wake(pipe)
-        self._watch_marked(pipe)
-        self._consume(pipe)
-
-    def _consume(self, pipe: _MarkedPipe) -> None:
-        """Pass on the pieces of a pipe, up to the first marker that has to wait."""
-        while pipe.pieces and not pipe.waiting:
+    def _consume(self, pipe: _MarkedPipe, other: _MarkedPipe) -> bool:
+        """Pass on the pieces of a pipe up to the first marker that has to wait; return whether any."""
+        consumed = False
+        while pipe.pieces and self._may_pass(pipe, other):
+            consumed = True
             piece = pipe.pieces.popleft()
             if isinstance(piece, bytes):
                 self._write(pipe, pipe.cell, pipe.run, self._joined(pipe, piece))
@@ -203,22 +253,44 @@ class Pipes:
                 self._console.clear(piece.cell, piece.run, pipe.stream)
             elif piece.kind == "pipe_drained":
                 self._drain_child(piece.pipe)
-            elif piece.pipe in self._children:
-                self._watch_child(piece.pipe)
-            elif self._patient:
-                pipe.pieces.appendleft(piece)
-                pipe.waiting = True
-                self._loop.unwatch(pipe.fd)
-            else:
-                self._passed.add(piece.pipe)
+            elif piece.kind == "pipe_opened":
+                if piece.pipe in self._children:
+                    self._watch_child(piece.pipe)
+                else:
+                    self._passed.add(piece.pipe)
+        return consumed
+
+    def _may_pass(self, pipe: _MarkedPipe, other: _MarkedPipe) -> bool:
+        """Return whether nothing has to come before the first piece of `pipe`."""
+        piece = pipe.pieces[0]
+        if isinstance(piece, bytes):
+            return True
+        if piece.kind == "pipe_opened":
+            return piece.pipe in self._children or not self._patient
+        if piece.kind != "after":
+            return True
+        if piece.link > self._delivered() and self._patient:
+            return False
+        if not piece.turn or (other.pieces and _is_later(other.pieces[0], piece)):
+            return True
+        # Text that comes before is in the other pipe by now; with a later turn in it, it was read already.
+        if other.turn < piece.turn and pipe.asked < piece.turn:
+            pipe.asked = piece.turn
+            room = _DRAIN
+            while room > 0 and (size := self._fetch(other)):
+                room = room - size if size == _READ else 0
+        return not other.pieces or _is_later(other.pieces[0], piece)
 
     def _joined(self, pipe: _MarkedPipe, piece: bytes) -> bytes:
-        """Return `piece` and the text after it that belongs to the same run."""
+        """Return `piece` and the text after it that belongs to the same run and place."""
         pieces = [piece]
         while pipe.pieces:
             following = pipe.pieces[0]
             if isinstance(following, bytes):
                 pieces.append(following)
+            elif following.kind == "after":
+                if following.turn or following.link > self._delivered():
+                    break
             elif (following.kind, following.cell, following.run) != ("cell", pipe.cell, pipe.run):
                 break
             pipe.pieces.popleft()

@@ -59,6 +59,8 @@ class RunnerLink:
         self.backlog = 0
         # Whether the socket took less than it was given, so that it is watched for room.
         self._stalled = False
+        #: Bytes of the frames that were passed on.
+        self.delivered = 0
         #: How many reads returned bytes.
         self.reads = 0
         #: How many frames did not decode.
@@ -103,6 +105,7 @@ class RunnerLink:
         self._size = _READ if frames else _READ_LARGE
         for frame in frames:
             self._pass_on(frame)
+            self.delivered += link.HEADER_BYTES + len(frame)
         return True
 
     def finish(self) -> None:

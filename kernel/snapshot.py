@@ -1,17 +1,17 @@
 """The notebook as events that build it from nothing, encoded as they are needed.
 
 A `SnapshotReader` takes references when it is made, so it keeps the state at one event while the
-notebook changes: lists are copied shallowly, items are immutable, and of the mutable console chunks it
-takes the immutable text. Nothing is encoded before a frontend has room for it.
+notebook changes: lists are copied shallowly, items are immutable, and the mutable console chunks are
+copied. Nothing is encoded before a frontend has room for it. Text and items come in the order in which
+they were written.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from ..protocol import events as e
-from ..protocol.notebook import CellState, Console, Notebook
+from ..protocol.notebook import CellState, Console, ConsoleChunk, Notebook
 from .store import encode
 
 
@@ -22,7 +22,7 @@ class SnapshotReader:
         self.seq = seq
         #: Whether nothing has been read yet.
         self.fresh = True
-        self._events = _events(_restored(notebook), _copy(notebook.console), _cells(notebook))
+        self._events = _events(_restored(notebook), _copy(notebook.console).chunks, _cells(notebook))
         self._next: bytes | None = next(self._events)
 
     @property
@@ -39,9 +39,6 @@ class SnapshotReader:
             events.append(self._next)
             self._next = next(self._events, None)
         return events
-
-
-_Texts = list[tuple[Any, str]]
 
 
 def _restored(notebook: Notebook) -> e.NotebookRestored:
@@ -61,32 +58,38 @@ def _restored(notebook: Notebook) -> e.NotebookRestored:
     )
 
 
-def _copy(console: Console) -> _Texts:
-    return [(chunk.stream, chunk.text) for chunk in console.chunks]
+def _copy(console: Console) -> Console:
+    return Console([msgspec.structs.replace(chunk) for chunk in console.chunks], console.dropped)
 
 
-def _cells(notebook: Notebook) -> list[tuple[CellState, int, _Texts, list[Any]]]:
-    found: list[tuple[CellState, int, _Texts, list[Any]]] = []
+def _cells(notebook: Notebook) -> list[CellState]:
+    found: list[CellState] = []
     for cell_id in notebook.order:
         cell = notebook.cells.get(cell_id)
         if cell is not None:
-            bare = msgspec.structs.replace(cell, outputs=[], console=Console())
-            found.append((bare, cell.console.dropped, _copy(cell.console), list(cell.outputs)))
+            outputs, console = list(cell.outputs), _copy(cell.console)
+            found.append(msgspec.structs.replace(cell, outputs=outputs, console=console))
     return found
 
 
 def _events(
-    restored: e.NotebookRestored, console: _Texts, cells: list[tuple[CellState, int, _Texts, list[Any]]]
+    restored: e.NotebookRestored, console: list[ConsoleChunk], cells: list[CellState]
 ) -> Iterator[bytes]:
     yield encode(restored)
-    for stream, text in console:
-        yield encode(e.ConsoleWritten("", 0, stream, text))
+    for chunk in console:
+        yield encode(_written("", 0, chunk))
     cells.reverse()
     while cells:
         # Release each cell once it is sent, so that a slow frontend does not keep a whole old state.
-        cell, dropped, texts, items = cells.pop()
-        yield encode(e.CellRestored(cell, dropped))
-        for stream, text in texts:
-            yield encode(e.ConsoleWritten(cell.id, cell.run, stream, text))
-        for item in items:
-            yield encode(e.OutputAppended(cell.id, cell.run, item))
+        cell = cells.pop()
+        bare = msgspec.structs.replace(cell, outputs=[], console=Console())
+        yield encode(e.CellRestored(bare, cell.console.dropped))
+        for part in cell.in_order():
+            if isinstance(part, ConsoleChunk):
+                yield encode(_written(cell.id, cell.run, part))
+            else:
+                yield encode(e.OutputAppended(cell.id, cell.run, part))
+
+
+def _written(cell: str, run: int, chunk: ConsoleChunk) -> e.ConsoleWritten:
+    return e.ConsoleWritten(cell, run, chunk.stream, chunk.text, chunk.before)

@@ -113,7 +113,10 @@ class Supervisor:
             RunnerLink(self._loop, end, receive=self._received, ended=self._link_ended)
             for end in (process.link, process.control)
         )
-        self._pipes = Pipes(self._loop, self._console, nonce, process.stdout, process.stderr)
+        main = self._link
+        self._pipes = Pipes(
+            self._loop, self._console, nonce, process.stdout, process.stderr, lambda: main.delivered
+        )
         self._pipes_read_after = 0
         self._link.send(self._listener.configuration(self._generation, nonce))
 
@@ -149,21 +152,25 @@ class Supervisor:
 
     def read_pipes(self) -> None:
         """Read what the runner had written to its console when it sent the current frame."""
-        if self._pipes is None or self._link is None or self._pipes_read_after == self._link.reads:
+        if self._pipes is None or self._link is None:
+            return
+        if self._pipes_read_after == self._link.reads and not self._pipes.behind:
             # All frames of one read were sent before the pipes were last read.
             return
         self._pipes_read_after = self._link.reads
         self._pipes.drain()
 
-    def turn(self) -> None:
-        """Release console text that waits for a descriptor, if nothing is left in the link."""
-        if (
-            self._pipes is not None
-            and self._pipes.waiting
-            and self._link is not None
-            and not self._link.read()
-        ):
-            self._pipes.link_is_empty()
+    def turn(self) -> bool:
+        """Release waiting console text as far as the link has come; return whether more waits."""
+        if self._pipes is None or self._link is None or not self._pipes.waiting:
+            return False
+        self._pipes.advance()
+        if self._pipes.waiting:
+            if self._link.read():
+                self._pipes.advance()
+            else:
+                self._pipes.link_is_empty()
+        return self._pipes.waiting
 
     def reap(self) -> None:
         """Handle the end of processes; called on SIGCHLD."""
@@ -190,6 +197,8 @@ class Supervisor:
     def _received(self, frame: Any, encoded: bytes) -> None:
         if self._unanswered:
             self._sign_of_life()
+        if self._pipes is not None and self._pipes.waiting:
+            self._pipes.advance()
         if isinstance(frame, link.Alive):
             return
         if isinstance(frame, link.PipeOpened):

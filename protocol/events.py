@@ -172,6 +172,8 @@ class ConsoleWritten(_Event, frozen=True):
     run: int
     stream: Stream
     text: str
+    #: The text stands after the cell's items with smaller ids, and before all others.
+    before: int = 0
 
 
 class ConsoleTrimmed(_Event, frozen=True):

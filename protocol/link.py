@@ -23,6 +23,8 @@ from .notebook import Mode, Redefine, Stream
 #: No frame is longer; a peer that announces a longer one is broken.
 LARGEST_FRAME: Final = 1 << 30
 _LENGTH = struct.Struct(">I")
+#: Bytes of a frame before its body.
+HEADER_BYTES: Final = _LENGTH.size
 
 
 class _Tagged(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):

@@ -15,7 +15,7 @@ from .errors import ProtocolError
 
 _LENGTH = struct.Struct(">H")
 
-MarkerKind = Literal["cell", "clear", "pipe_opened", "pipe_drained"]
+MarkerKind = Literal["cell", "clear", "pipe_opened", "pipe_drained", "after"]
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
@@ -25,12 +25,16 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     `clear`: this stream of the cell's console is empty; the owner of the text stays.
     `pipe_opened`: the text of the child's pipe number `pipe` comes after the text before this marker.
     `pipe_drained`: the text in the child's pipe number `pipe` comes before the text after this marker.
+    `after`: the text after this marker was written when the link had taken `link` bytes; and if `turn` is
+    not 0, after the text of the other stream's `after` markers with a smaller `(link, turn)`.
     """
 
     kind: MarkerKind
     cell: str = ""
     run: int = 0
     pipe: int = 0
+    link: int = 0
+    turn: int = 0
 
 
 def encode_marker(nonce: bytes, marker: Marker) -> bytes:

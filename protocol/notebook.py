@@ -5,6 +5,7 @@ Data types only. `reducer.apply` is the one function that changes them, from the
 Everything in a copy comes from an event: no clocks, no settings, nothing local.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -58,6 +59,8 @@ class ConsoleChunk(msgspec.Struct):
 
     stream: Stream
     text: str
+    #: The text stands after the cell's items with smaller ids, and before all others.
+    before: int = 0
 
 
 class Console(msgspec.Struct):
@@ -98,6 +101,16 @@ class CellState(msgspec.Struct):
     stale_reason: StaleReason = ""
     #: What `stale_reason` is about: the disabled cell, or the names.
     stale_because: list[str] = []
+
+    def in_order(self) -> Iterator["ConsoleChunk | Item"]:
+        """Yield the console's chunks and the output items in the order in which they were written."""
+        shown = 0
+        for chunk in self.console.chunks:
+            while shown < len(self.outputs) and self.outputs[shown].id < chunk.before:
+                yield self.outputs[shown]
+                shown += 1
+            yield chunk
+        yield from self.outputs[shown:]
 
 
 class RunState(msgspec.Struct):

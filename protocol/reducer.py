@@ -13,8 +13,8 @@ from typing import Any, Final
 from . import events as e
 from .notebook import CellState, Console, ConsoleChunk, Notebook, PendingInput, RunnerState, RunState, Stream
 
-#: Adjacent text of one stream is joined up to this many characters, so that writing a character at a
-#: time costs neither an object for each nor a copy of all text before it.
+#: Adjacent text of one stream between the same items is joined up to this many characters, so that writing
+#: a character at a time costs neither an object for each nor a copy of all text before it.
 CHUNK_CHARS: Final = 8192
 _item_id = attrgetter("id")
 
@@ -27,14 +27,14 @@ def apply(notebook: Notebook, event: Any) -> None:
     _RULES[type(event)](notebook, event)
 
 
-def append_text(console: Console, stream: Stream, text: str) -> None:
+def append_text(console: Console, stream: Stream, text: str, before: int = 0) -> None:
     """Add `text` at the end of `stream`, joined with the last chunk if the result stays small."""
     if console.chunks:
         last = console.chunks[-1]
-        if last.stream == stream and len(last.text) + len(text) <= CHUNK_CHARS:
+        if last.stream == stream and last.before == before and len(last.text) + len(text) <= CHUNK_CHARS:
             last.text += text
             return
-    console.chunks.append(ConsoleChunk(stream, text))
+    console.chunks.append(ConsoleChunk(stream, text, before))
 
 
 def drop_text(console: Console, chars: int) -> None:
@@ -55,7 +55,7 @@ def _joined(chunks: list[ConsoleChunk]) -> list[ConsoleChunk]:
     """Return the chunks that writing the texts of `chunks` one after the other would leave."""
     joined = Console()
     for chunk in chunks:
-        append_text(joined, chunk.stream, chunk.text)
+        append_text(joined, chunk.stream, chunk.text, chunk.before)
     return joined.chunks
 
 
@@ -90,7 +90,7 @@ def _freshen(cell: CellState) -> None:
     cell.stale_because = []
 
 
-def _place(items: list[Any], item_id: int) -> int | None:
+def index_of(items: list[Any], item_id: int) -> int | None:
     """Return the index of an item; ids grow in order of creation and a replacement keeps its place."""
     index = bisect_left(items, item_id, key=_item_id)
     return index if index < len(items) and items[index].id == item_id else None
@@ -204,7 +204,7 @@ def _output_appended(notebook: Notebook, event: e.OutputAppended[Any]) -> None:
 def _output_replaced(notebook: Notebook, event: e.OutputReplaced[Any]) -> None:
     cell = _current(notebook, event)
     if cell is not None:
-        index = _place(cell.outputs, event.item.id)
+        index = index_of(cell.outputs, event.item.id)
         if index is not None:
             cell.outputs[index] = event.item
 
@@ -212,7 +212,7 @@ def _output_replaced(notebook: Notebook, event: e.OutputReplaced[Any]) -> None:
 def _output_removed(notebook: Notebook, event: e.OutputRemoved) -> None:
     cell = _current(notebook, event)
     if cell is not None:
-        index = _place(cell.outputs, event.item)
+        index = index_of(cell.outputs, event.item)
         if index is not None:
             del cell.outputs[index]
 
@@ -226,7 +226,7 @@ def _outputs_cleared(notebook: Notebook, event: e.OutputsCleared) -> None:
 def _console_written(notebook: Notebook, event: e.ConsoleWritten) -> None:
     console = _console(notebook, event)
     if console is not None:
-        append_text(console, event.stream, event.text)
+        append_text(console, event.stream, event.text, event.before)
 
 
 def _console_trimmed(notebook: Notebook, event: e.ConsoleTrimmed) -> None:

@@ -117,7 +117,7 @@ class Host:
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
         enter_kernel()
-        console = install_console(configure.nonce)
+        console = install_console(configure.nonce, self._emitter)
         install_threads()
         exit_forked = install_subprocesses(self._emitter, console)
         self._inputs: Inputs = install_input(self._emitter.emit)

@@ -13,6 +13,8 @@ const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: ne
 const staleness = (stale, stale_reason = "", stale_because = []) => ({ stale, stale_reason, stale_because });
 
 export const text = (console, stream) => console.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
+// The chunks of a cell's console and its items as they were written: a chunk stands just before an item's id.
+export const inOrder = ({ console, outputs }) => [...console.chunks, ...outputs].sort((a, b) => (a.id ?? a.before - 0.5) - (b.id ?? b.before - 0.5));
 
 // Change `notebook` as `event` says; what no longer applies changes nothing.
 export function reduce(notebook, event) {
@@ -48,7 +50,7 @@ export function reduce(notebook, event) {
     case "OutputReplaced": return void (cell && (cell.outputs = cell.outputs.map((i) => (i.id === event.item.id ? event.item : i))));
     case "OutputRemoved": return void (cell && (cell.outputs = cell.outputs.filter((i) => i.id !== event.item)));
     case "OutputsCleared": return void (cell && (cell.outputs = []));
-    case "ConsoleWritten": return void written?.chunks.push({ stream: event.stream, text: event.text });
+    case "ConsoleWritten": return void written?.chunks.push({ stream: event.stream, text: event.text, before: event.before ?? 0 });
     case "ConsoleCleared": return void (written && (written.chunks = written.chunks.filter((c) => c.stream !== event.stream)));
     case "ConsoleTrimmed":
       if (written) written.dropped += event.chars;

@@ -1,8 +1,8 @@
 """The display for pipes, files and simple terminals: lines in order, none taken back.
 
-Standard output is the report: the name of each cell in brackets, its lines, its items in their last
-state, and one line for an outcome that is not `ok`. Standard error has what the cells wrote to theirs.
-The report has no times in it, so that the reports of two runs can be compared.
+Standard output is the report: the name of each cell in brackets, its lines and items in the order in which
+they were written, and one line for an outcome that is not `ok`. Standard error has what the cells wrote
+to theirs. The report has no times in it, so that the reports of two runs can be compared.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import CellError, Item
-from .transcript import Block
+from .transcript import Block, Line
 
 #: The `repr` of an object that has none of its own: it says less than the object's HTML.
 _ANONYMOUS = re.compile(r"<[\w.<>]+ object(?: at 0x[0-9a-fA-F]+)?>")
@@ -30,8 +30,12 @@ class LinesDisplay:
         self._empty = False
         self._out.write(f"[{block.name}]{' (later)' if block.late and block.cell else ''}\n")
 
-    def write(self, block: Block) -> None:
-        for stream, line in block.lines:
+    def write(self, parts: list[Line | Item]) -> None:
+        for part in parts:
+            if isinstance(part, Item):
+                self._out.write(item_text(part) + "\n")
+                continue
+            stream, line = part
             if stream == "stdout":
                 self._out.write(line + "\n")
             else:
@@ -40,9 +44,7 @@ class LinesDisplay:
                 self._err.write(line + "\n")
                 self._err.flush()
 
-    def end(self, block: Block, items: list[Item]) -> None:
-        for item in items:
-            self._out.write(item_text(item) + "\n")
+    def end(self, block: Block) -> None:
         if block.outcome not in ("ok", "idle", "running", None):
             self._out.write(f"{block.outcome}{': ' + summary(block.error) if block.error else ''}\n")
 

@@ -1,14 +1,13 @@
 """The display for a terminal, by `rich`: what is settled scrolls by, what can still change stays below.
 
-Complete lines, the items of cells that have ended, and outcomes go into the terminal's scroll-back. Below it,
-the running cells are drawn about ten times a second, each with the line that it has begun and its items so
-far; progress items are bars. What is settled between two refreshes is printed in one write, so a cell that
-writes 100,000 lines costs the terminal's time and not ours.
+Complete lines, the items before them, the items of cells that have ended, and outcomes go into the terminal's
+scroll-back. Below it, the running cells are drawn about ten times a second, each with the line that it has
+begun and its latest items; progress items are bars. What is settled between two refreshes is printed in one
+write, so a cell that writes 100,000 lines costs the terminal's time and not ours.
 """
 
 import time
 from itertools import groupby
-from operator import itemgetter
 from textwrap import indent
 
 from rich.console import Console, Group, RenderableType
@@ -22,7 +21,7 @@ from rich.text import Text
 from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import Item, Stream
 from .lines import details, item_text, summary
-from .transcript import Block
+from .transcript import Block, Line
 
 #: Lines that are shown of an item while it can still change.
 LIVE_LINES = 6
@@ -51,12 +50,15 @@ class TerminalDisplay:
     def begin(self, block: Block) -> None:
         self._settled.append(block)
 
-    def write(self, block: Block) -> None:
-        for stream, lines in groupby(block.lines, key=itemgetter(0)):
-            self._settled.append(_text("\n".join(line for _, line in lines), stream))
+    def write(self, parts: list[Line | Item]) -> None:
+        for stream, group in groupby(parts, key=_stream):
+            if stream is None:
+                self._settled += [_indented(_renderable(part)) for part in group if isinstance(part, Item)]
+            else:
+                lines = [part[1] for part in group if not isinstance(part, Item)]
+                self._settled.append(_text("\n".join(lines), stream))
 
-    def end(self, block: Block, items: list[Item]) -> None:
-        self._settled += [_indented(_renderable(item)) for item in items]
+    def end(self, block: Block) -> None:
         if block.error is not None:
             failed = block.outcome == "error"
             text = details(block.error) if failed else summary(block.error)
@@ -115,6 +117,11 @@ class TerminalDisplay:
         room = max(self._console.height - 4, 4)
         parts += [_indented(_renderable(item, LIVE_LINES)) for item in items[-room:]]
         return Group(*parts)
+
+
+def _stream(part: Line | Item) -> Stream | None:
+    """Return the stream of a line; None for an item."""
+    return None if isinstance(part, Item) else part[0]
 
 
 def _indented(part: RenderableType) -> RenderableType:

@@ -2,25 +2,34 @@
 
 A terminal shows text once and cannot take it back, while cells overlap, threads write after their cell
 has ended, and items change. So a `Transcript` turns events into blocks, one for each run of a cell, and
-hands them to a `Display` one after another: the block in front shows its console lines as they come and
-its items when the cell has ended, in their last state; the others wait for their turn. What a thread
-writes later goes into a late block of its cell, which ends as soon as there is anything else to show.
+hands them to a `Display` one after another: the block in front shows its console lines as they come, and
+the others wait for their turn. What a thread writes later goes into a late block of its cell, which ends
+as soon as there is anything else to show.
 
-Nothing is lost and nothing is shown twice. The same events always give the same order. The transcript
-has its own copy of the notebook, so for each event it sees the state right after that event.
+Text and items keep the order in which they were written. An item can change until its cell has ended, so
+it is shown when lines after it are, or at the end of the block; and once more at the end if it changed in
+between. Lines do not wait for an unfinished progress item: it is shown when it is finished.
+
+Nothing is lost. The same events always give the same order. The transcript has its own copy of the
+notebook, so for each event it sees the state right after that event.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ...protocol import events as e
-from ...protocol.mime_types import ERROR_MIME
-from ...protocol.notebook import CellError, CellState, Item, Notebook, Status, Stream
-from ...protocol.reducer import apply
+from ...protocol.mime_types import ERROR_MIME, progress_of
+from ...protocol.notebook import CellError, ConsoleChunk, Item, Notebook, Status, Stream
+from ...protocol.reducer import apply, index_of
 from .places import Places
 from .terminal_line import TerminalLine, as_shown
+
+#: A complete line of a stream.
+Line: TypeAlias = tuple[Stream, str]
+#: Items that are drawn of a block while they can still change: more than a screen holds.
+_LIVE = 200
 
 
 class Block:
@@ -35,12 +44,16 @@ class Block:
         self.started = 0.0
         #: Whether the display has shown its beginning.
         self.begun = False
-        #: Complete lines that are not shown yet.
-        self.lines: list[tuple[Stream, str]] = []
+        #: Complete lines, and ids of items, that are not shown yet, in the order in which they were written.
+        self.parts: list[Line | int] = []
+        #: Whether there are lines among them.
+        self.has_lines = False
         #: The line that each stream has begun and not ended.
         self.partial: dict[Stream, TerminalLine] = {}
-        #: Ids of the items that were written since the block began.
-        self.written: set[int] = set()
+        #: Ids of the items that were written since the block began, and whether each is shown.
+        self.items: dict[int, bool] = {}
+        #: Ids of the items that have changed since they were shown.
+        self.changed: dict[int, None] = {}
         #: How the cell ended; None while it runs.
         self.outcome: Status | None = None
         self.duration = 0.0
@@ -53,19 +66,38 @@ class Block:
             begun = self.partial.pop(stream)
             begun.write(lines[0])
             lines[0] = begun.text
-        self.lines.extend((stream, as_shown(line)) for line in lines)
+        self._add_lines([(stream, as_shown(line)) for line in lines])
         if rest:
             self.partial.setdefault(stream, TerminalLine()).write(rest)
 
+    def append(self, item: Item) -> None:
+        """Add an item, which ends the lines before it."""
+        if ERROR_MIME not in item.data:  # blocks show the error itself
+            self.end_lines()
+            self.items[item.id] = False
+            self.parts.append(item.id)
+
+    def replace(self, item: Item) -> None:
+        """Note that an item has changed."""
+        shown = self.items.get(item.id)
+        if shown is None:
+            self.append(item)
+        elif shown:
+            self.changed[item.id] = None
+
     def clear(self, stream: Stream) -> None:
         """Forget the text of `stream` that is not shown yet."""
-        self.lines = [line for line in self.lines if line[0] != stream]
+        self.parts = [part for part in self.parts if isinstance(part, int) or part[0] != stream]
         self.partial.pop(stream, None)
 
     def end_lines(self) -> None:
         """Treat the lines that were begun as complete: nothing will be added to them."""
-        self.lines.extend((stream, line.text) for stream, line in self.partial.items())
+        self._add_lines([(stream, line.text) for stream, line in self.partial.items()])
         self.partial = {}
+
+    def _add_lines(self, lines: list[Line]) -> None:
+        self.parts += lines
+        self.has_lines = self.has_lines or bool(lines)
 
 
 class Display(Protocol):
@@ -75,12 +107,12 @@ class Display(Protocol):
         """Show where `block` begins."""
         ...
 
-    def write(self, block: Block) -> None:
-        """Show the lines of `block`; the caller then removes them."""
+    def write(self, parts: list[Line | Item]) -> None:
+        """Show lines and items of the block that has begun."""
         ...
 
-    def end(self, block: Block, items: list[Item]) -> None:
-        """Show the items, the outcome and the error of `block`, which ends here."""
+    def end(self, block: Block) -> None:
+        """Show the outcome and the error of `block`, which ends here."""
         ...
 
     def notice(self, text: str) -> None:
@@ -88,7 +120,7 @@ class Display(Protocol):
         ...
 
     def refresh(self, waiting: list[tuple[Block, list[Item]]]) -> None:
-        """Bring the screen up to date; `waiting` are the blocks that have not ended, in order."""
+        """Bring the screen up to date; `waiting` are the blocks that have not ended, with items not shown."""
         ...
 
     def suspend(self) -> None:
@@ -122,8 +154,11 @@ class Transcript:
                 continue
             block = self._open(id, cell.run)
             block.started, block.duration, block.error = cell.started, cell.duration, cell.error
-            for chunk in cell.console.chunks:
-                block.write(chunk.stream, chunk.text)
+            for part in cell.in_order():
+                if isinstance(part, ConsoleChunk):
+                    block.write(part.stream, part.text)
+                else:
+                    block.append(part)
             if cell.status != "running":
                 block.outcome = cell.status
         self._settle()
@@ -153,8 +188,10 @@ class Transcript:
                 self._block(event.cell, event.run).write(event.stream, event.text)
             case e.ConsoleCleared() if self._current(event.cell, event.run):
                 self._block(event.cell, event.run).clear(event.stream)
-            case e.OutputAppended() | e.OutputReplaced() if self._current(event.cell, event.run):
-                self._block(event.cell, event.run).written.add(event.item.id)
+            case e.OutputAppended() if self._current(event.cell, event.run):
+                self._block(event.cell, event.run).append(event.item)
+            case e.OutputReplaced() if self._current(event.cell, event.run):
+                self._block(event.cell, event.run).replace(event.item)
             case e.CellsDeleted():
                 for cell in event.cells:
                     self._retire(cell)
@@ -168,7 +205,7 @@ class Transcript:
 
     def refresh(self) -> None:
         """Bring the display up to date, including lines that were begun and items that change."""
-        self._display.refresh([(block, self._items(block)) for block in self._blocks])
+        self._display.refresh([(block, self._live_items(block)) for block in self._blocks])
 
     def suspend(self) -> None:
         """Leave the screen free until the next refresh."""
@@ -217,18 +254,43 @@ class Transcript:
         for block in self._blocks:
             if block.cell == cell and block.outcome is None:
                 block.late = True
-                block.written.clear()
                 block.end_lines()
                 block.outcome = "idle"
 
-    def _items(self, block: Block) -> list[Item]:
-        """Return the current items of `block`: all of its run, or those written late."""
-        cell: CellState | None = self._notebook.cells.get(block.cell)
+    def _item(self, block: Block, id: int) -> Item | None:
+        """Return an item of `block` in its present state; None if it is gone."""
+        cell = self._notebook.cells.get(block.cell)
         if cell is None or cell.run != block.run:
+            return None
+        index = index_of(cell.outputs, id)
+        return None if index is None else cell.outputs[index]
+
+    def _live_items(self, block: Block) -> list[Item]:
+        """Return the last items of `block` that are not shown yet."""
+        items = [self._item(block, part) for part in block.parts[-_LIVE:] if isinstance(part, int)]
+        return [item for item in items if item is not None]
+
+    def _take(self, block: Block, over: bool) -> list[Line | Item]:
+        """Remove and return what is to be shown of `block`: everything if it is `over`."""
+        if not over and not block.has_lines:
             return []
-        items = [item for item in cell.outputs if not block.late or item.id in block.written]
-        # Blocks show the error itself.
-        return [item for item in items if ERROR_MIME not in item.data]
+        end = len(block.parts)
+        while not over and end and isinstance(block.parts[end - 1], int):
+            end -= 1
+        taken: list[Line | Item] = []
+        kept: list[Line | int] = []
+        for part in [*block.parts[:end], *(block.changed if over else ())]:
+            if not isinstance(part, int):
+                taken.append(part)
+            elif (item := self._item(block, part)) is not None:
+                if over or _is_final(item):
+                    block.items[part] = True
+                    taken.append(item)
+                else:
+                    kept.append(part)
+        block.parts = kept + block.parts[end:]
+        block.has_lines = False
+        return taken
 
     def _settle(self, all_late: bool = False) -> None:
         """Show what the block in front has, and end blocks up to the first that goes on."""
@@ -237,15 +299,20 @@ class Transcript:
             over = block.outcome is not None or (block.late and (all_late or len(self._blocks) > 1))
             if over:
                 block.end_lines()
-            items = self._items(block) if over else []
-            if not block.begun and (not block.late or block.lines or items):
+            parts = self._take(block, over)
+            if not block.begun and (not block.late or parts):
                 block.begun = True
                 self._display.begin(block)
-            if block.lines:
-                self._display.write(block)
-                block.lines = []
+            if parts:
+                self._display.write(parts)
             if not over:
                 return
             self._blocks.popleft()
             if block.begun:
-                self._display.end(block, items)
+                self._display.end(block)
+
+
+def _is_final(item: Item) -> bool:
+    """Return whether `item` is not a progress item at work."""
+    progress = progress_of(item.data)
+    return progress is None or progress.done or progress.failed

@@ -7,15 +7,20 @@ thread, task or callback comes through `sys.stdout`; it is written with a marker
 one that leads back after it, in one write. A write is in the kernel's pipe when it returns; if the pipe
 is full it waits, and so do other writers.
 
+Text has its place among the items and the text of the other stream: if the link or the other pipe has
+taken anything since the last text in this pipe, a marker `after` comes first.
+
 The streams write to duplicates of the descriptors, so user code that points 1 or 2 elsewhere for a
 while redirects only C code and child processes. In the child of a fork, text goes to 1 and 2 unmarked.
 
-`install_console(nonce) -> Console` replaces the two streams; the host calls it once.
+`install_console(nonce, link) -> Console` replaces the two streams; the host calls it once.
 """
 
 import os
 import sys
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from typing import Any, cast
 
 from ...protocol.markers import Marker, MarkerKind, encode_marker
@@ -31,12 +36,15 @@ _Text = tuple[Execution | None, bytes]
 
 
 class Console:
-    """The two pipes of this process."""
+    """The two pipes of this process, beside its `link` to the kernel."""
 
-    def __init__(self, nonce: bytes) -> None:
+    def __init__(self, nonce: bytes, link: Emitter) -> None:
         self._nonce = nonce
-        self._sinks = {stream: _MarkedSink(fd, nonce) for stream, fd in DESCRIPTORS.items()}
+        turns = count(1)
+        self._sinks = {stream: _MarkedSink(fd, nonce, link, turns) for stream, fd in DESCRIPTORS.items()}
         self._emitters = {stream: Emitter(sink) for stream, sink in self._sinks.items()}
+        self._sinks["stdout"].other = self._emitters["stderr"]
+        self._sinks["stderr"].other = self._emitters["stdout"]
         self.streams: dict[Stream, ConsoleStream] = {
             stream: ConsoleStream(stream, self._emitters[stream]) for stream in DESCRIPTORS
         }
@@ -66,10 +74,18 @@ def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: i
 class _MarkedSink(PipeSink):
     """Writes text between the markers it needs, and other markers as they are."""
 
-    def __init__(self, fd: int, nonce: bytes) -> None:
+    def __init__(self, fd: int, nonce: bytes, link: Emitter, turns: Iterator[int]) -> None:
         super().__init__(os.dup(fd))
         self._number = fd
         self._nonce = nonce
+        self._link = link
+        #: The emitter of the other stream.
+        self.other: Emitter = link
+        self._turns = turns
+        # How much the link and the other pipe had taken, and the other pipe alone, when text was last written
+        # here; and when it was last encoded, which may happen several times before it is written.
+        self._seen = self._encoded = 0
+        self._seen_other = self._encoded_other = 0
         #: The run that text without a marker of its own belongs to. Only steps of the emitter change it.
         self.owner: Execution | None = None
 
@@ -78,16 +94,28 @@ class _MarkedSink(PipeSink):
         return marker
 
     def encode(self, *events: Any) -> bytes:
-        if not events:
-            return b""
-        (event,) = events
-        if type(event) is bytes:
-            return event
-        execution, data = cast(_Text, event)
-        if execution is self.owner:
-            return data
-        before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
-        return before + data + after
+        if not events or type(events[0]) is bytes:
+            self._encoded, self._encoded_other = self._seen, self._seen_other
+            return b"".join(events)
+        execution, data = cast(_Text, events[0])
+        if execution is not self.owner:
+            before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
+            data = before + data + after
+        self._encoded = self._link.written + self.other.written
+        return data if self._encoded == self._seen else self._place() + data
+
+    def write_iterator(self, segment: bytes, start: int) -> Iterator[int]:
+        # From here on the segment will be written, whatever a signal handler raises.
+        self._seen = self._encoded
+        self._seen_other = self._encoded_other
+        return map(os.write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
+
+    def _place(self) -> bytes:
+        """Return the marker that places text after what the link and the other pipe have taken."""
+        link, self._encoded_other = self._link.written, self.other.written
+        turn = 0 if self._encoded_other == self._seen_other else next(self._turns)
+        # Either may have grown since `_encoded` was read; then the next text has a marker too.
+        return encode_marker(self._nonce, Marker("after", link=link, turn=turn))
 
     def after_fork(self) -> Sink:
         os.close(self._fd)
@@ -104,13 +132,14 @@ class _UnmarkedSink(PipeSink):
 _console: Console | None = None
 
 
-def install_console(nonce: bytes) -> Console:
+def install_console(nonce: bytes, link: Emitter) -> Console:
     """Replace `sys.stdout` and `sys.stderr` by a new console's streams, and return the console.
 
+    `link` is the emitter of the items that text is placed among.
     The interpreter's own streams lose their buffer, so text written to them keeps its order too.
     """
     global _console
-    _console = Console(nonce)
+    _console = Console(nonce, link)
     for own in (sys.__stdout__, sys.__stderr__):
         if own is not None:
             own.reconfigure(write_through=True)  # pyright: ignore[reportAttributeAccessIssue]

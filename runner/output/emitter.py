@@ -64,9 +64,11 @@ def _as_step(event: Any) -> _Step:
 class _Batch:
     """Steps and events that are being sent, and how far that got: encoded, joined, written."""
 
-    __slots__ = ("counts", "encoded", "segments", "steps")
+    __slots__ = ("counts", "encoded", "segments", "start", "steps")
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 0) -> None:
+        #: What `Emitter.written` was before it.
+        self.start = start
         self.steps: list[Any] = []
         #: The encoded events of the first steps; one entry for each.
         self.encoded: list[Any] = []
@@ -81,6 +83,8 @@ class Emitter:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        #: How much (of a descriptor: how many bytes) was written, up to the end of the last event.
+        self.written: int = 0
         self._deferred: deque[Any] = deque()
         self._batch: _Batch | None = None
         #: Reused for each event that is sent alone.
@@ -149,6 +153,7 @@ class Emitter:
         batch.encoded.clear()
         batch.segments = None
         batch.counts.clear()
+        batch.start = self.written
         if type(event) is _Step:
             batch.steps.append(event)
             self._batch = batch
@@ -166,6 +171,8 @@ class Emitter:
                 raise
         if sum(batch.counts) < len(segment):
             self._write(batch)
+        # From the batch, as a signal handler that raises here has this done a second time.
+        self.written = batch.start + len(segment)
         self._batch = None
         # The segment may be large, or hold a descriptor open.
         batch.steps.clear()
@@ -190,7 +197,7 @@ class Emitter:
             if batch is None:
                 if not self._deferred:
                     return
-                batch = self._batch = _Batch()
+                batch = self._batch = _Batch(self.written)
             if batch.segments is None:
                 batch.steps.extend(map(_take, repeat(self._deferred, len(self._deferred))))
                 encode = self._sink.encode
@@ -198,6 +205,7 @@ class Emitter:
                     batch.encoded.append(self._encode_step(step) if type(step) is _Step else encode(step))
                 batch.segments = self._sink.join(batch.encoded)
             self._write(batch)
+            self.written = batch.start + sum(map(len, batch.segments))
             for step in batch.steps:
                 if type(step) is _Step:
                     step.sent = True

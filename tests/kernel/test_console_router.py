@@ -7,6 +7,7 @@ from cellwire.kernel.store import Store
 from cellwire.protocol import events as e
 from cellwire.protocol.limits import Limits
 from cellwire.protocol.messages import RunStale
+from cellwire.protocol.notebook import Item
 
 
 class Desk:
@@ -148,3 +149,31 @@ def test_many_small_chunks_are_trimmed_like_many_characters():
     console = desk.store.notebook.cells["a"].console
     assert len(console.chunks) <= 100
     assert len(console.text()) + console.dropped == 2000
+
+
+def appended(id: int) -> e.OutputAppended[Item]:
+    return e.OutputAppended("a", 1, Item(id, {"text/plain": ""}))
+
+
+def test_text_stands_after_the_items_that_were_logged_before_it(desk: Desk):
+    desk.start()
+    desk.text.write("a", 1, "stdout", "x")
+    for id in (0, 1):
+        desk.store.add(appended(id))
+    desk.text.write("a", 1, "stdout", "y")
+    desk.store.add(e.OutputRemoved("a", 1, 1))
+    desk.text.write("a", 1, "stdout", "z")
+    desk.text.write("", 0, "stdout", "of no cell")
+    chunks = desk.store.notebook.cells["a"].console.chunks
+    assert [(chunk.text, chunk.before) for chunk in chunks] == [("x", 0), ("yz", 2)]
+    assert desk.store.notebook.console.chunks[0].before == 0
+
+
+def test_each_item_may_have_text_of_its_own_however_many_there_are():
+    desk = Desk(cap=256 * 100)
+    desk.start()
+    for id in range(1000):
+        desk.store.add(appended(id))
+        desk.text.write("a", 1, "stdout", "x")
+    console = desk.store.notebook.cells["a"].console
+    assert (len(console.chunks), console.dropped) == (1000, 0)

@@ -35,7 +35,10 @@ class Console:
             os.set_blocking(reading, False)
         (out, self.out), (err, self.err) = ends
         self.reading = (out, err)
-        self.pipes = Pipes(self.loop, ConsoleRouter(self.store, queue, Limits()), NONCE, out, err)
+        #: Bytes of the link that the kernel has passed on.
+        self.delivered = 0
+        router = ConsoleRouter(self.store, queue, Limits())
+        self.pipes = Pipes(self.loop, router, NONCE, out, err, lambda: self.delivered)
         self.children: list[int] = []
 
     def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:
@@ -256,3 +259,88 @@ def test_a_marker_that_does_not_decode_costs_nothing_but_itself(console: Console
     console.write(b" after")
     assert console.read("a") == "before after"
     assert "does not decode" in capfd.readouterr().err
+
+
+# The order of the two pipes and the link
+
+
+def text_of(console: Console) -> list[tuple[str, str]]:
+    """Return the chunks of cell `a`, so far as they were passed on."""
+    return [(chunk.stream, chunk.text) for chunk in console.store.notebook.cells["a"].console.chunks]
+
+
+def test_text_waits_until_the_link_has_delivered_what_was_written_before_it(console: Console):
+    console.write(Marker("cell", "a", 1), b"one ", Marker("after", link=10), b"two ")
+    console.write(Marker("after", link=20), b"three")
+    assert console.read() == "one "
+    assert console.pipes.waiting
+    console.delivered = 10
+    console.pipes.advance()
+    assert console.store.notebook.cells["a"].console.text() == "one two "
+    console.delivered = 20
+    assert console.read() == "one two ", "a drain alone does not pass on what waits"
+    console.pipes.advance()
+    assert console.store.notebook.cells["a"].console.text() == "one two three"
+    assert not console.pipes.waiting
+
+
+def test_text_that_waits_for_the_link_comes_when_the_link_is_empty(console: Console):
+    console.write(Marker("cell", "a", 1), Marker("after", link=10), b"text")
+    console.pipes.drain()
+    console.pipes.link_is_empty()
+    assert console.read() == "text"
+
+
+def test_a_pipe_that_waits_says_that_it_was_not_read_to_its_end(console: Console):
+    markers = [Marker("cell", "a", 1), Marker("after", link=10)]
+    room = 64 * 1024 - sum(len(encode_marker(NONCE, marker)) for marker in markers)
+    console.write(*markers, b"x" * room)
+    console.pipes.drain()
+    assert console.pipes.behind
+    console.delivered = 10
+    console.pipes.advance()
+    console.write(b"end")
+    assert console.read() == "x" * room + "end"
+    assert not console.pipes.behind
+
+
+@pytest.mark.parametrize("order", ["out, err", "err, out"])
+def test_text_of_both_streams_comes_in_the_order_of_their_turns(console: Console, order: str):
+    out, err = console.pipes._marked
+    console.write(Marker("cell", "a", 1), fd=console.err)
+    console.write(Marker("cell", "a", 1), Marker("after", turn=1), b"1", Marker("after", turn=3), b"3")
+    console.write(Marker("after", turn=2), b"2", Marker("after", turn=4), b"4", fd=console.err)
+    for pipe in (out, err) if order == "out, err" else (err, out):
+        console.pipes._ready(pipe)
+    expected = [("stdout", "1"), ("stderr", "2"), ("stdout", "3"), ("stderr", "4")]
+    assert text_of(console) == expected
+
+
+def test_a_stream_waits_for_the_other_one_that_waits_for_the_link(console: Console):
+    console.write(Marker("cell", "a", 1), fd=console.err)
+    console.write(Marker("cell", "a", 1), Marker("after", link=10, turn=1), b"first")
+    console.write(Marker("after", link=10, turn=2), b"second", fd=console.err)
+    console.pipes.drain()
+    assert text_of(console) == []
+    console.delivered = 10
+    console.pipes.advance()
+    assert text_of(console) == [("stdout", "first"), ("stderr", "second")]
+
+
+def test_a_turn_of_the_other_stream_that_was_written_later_does_not_hold_up_an_earlier_one(console: Console):
+    console.write(Marker("cell", "a", 1), fd=console.err)
+    console.write(Marker("cell", "a", 1), Marker("after", link=10, turn=2), b"later")
+    console.write(Marker("after", link=5, turn=1), b"earlier", fd=console.err)
+    console.delivered = 5
+    console.pipes.drain()
+    assert text_of(console) == [("stderr", "earlier")]
+    console.pipes.finish()
+    assert text_of(console) == [("stderr", "earlier"), ("stdout", "later")]
+
+
+def test_text_after_markers_that_are_reached_becomes_one_event(console: Console):
+    console.delivered = 100
+    seq = console.store.log.last
+    console.write(Marker("cell", "a", 1), *[Marker("after", link=50), b"line\n"] * 100)
+    assert console.read() == "line\n" * 100
+    assert console.store.log.last == seq + 1

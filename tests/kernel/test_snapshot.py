@@ -61,8 +61,9 @@ HISTORY = [
     e.OutputAppended("a", 1, Item(2, {"text/plain": "2"})),
     e.OutputReplaced("a", 1, Item(1, {"text/plain": "one"})),
     e.ConsoleWritten("a", 1, "stdout", "hello\n"),
-    e.ConsoleWritten("a", 1, "stderr", "oh\n"),
-    e.ConsoleWritten("a", 1, "stdout", "world\n"),
+    e.ConsoleWritten("a", 1, "stderr", "oh\n", 2),
+    e.ConsoleWritten("a", 1, "stdout", "world\n", 3),
+    e.ConsoleWritten("a", 1, "stdout", "!\n", 9),
     e.ConsoleTrimmed("a", 1, 2),
     e.CellFinished("a", 1, "error", 1.5, CellError("ValueError", "no")),
     e.CellsMarked(["b"]),
@@ -81,6 +82,14 @@ def test_a_snapshot_builds_the_same_notebook_as_the_events():
         apply(direct, decode_event(encode(event)))
     encoded = read(SnapshotReader(made.notebook, made.log.last))
     assert same(replica(encoded), direct)
+
+
+def test_a_snapshot_has_text_and_items_in_the_order_in_which_they_were_written():
+    made = store(*HISTORY)
+    events = [decode_event(event) for event in read(SnapshotReader(made.notebook, made.log.last))]
+    kept = [event for event in events if getattr(event, "cell", None) == "a" and hasattr(event, "run")]
+    parts = [event.text if isinstance(event, e.ConsoleWritten) else event.item.id for event in kept]
+    assert parts == ["llo\n", 1, "oh\n", 2, "world\n", "!\n"]
 
 
 def test_a_snapshot_read_in_small_parts_is_the_same():

@@ -367,6 +367,42 @@ def test_clearing_a_stream_leaves_the_other_as_if_it_were_alone(running):
     assert running.cells["a"].console.chunks == []
 
 
+def test_text_is_joined_only_within_one_place_among_the_items():
+    console = Console()
+    for text, before in (("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2)):
+        append_text(console, "stdout", text, before)
+    assert [(chunk.text, chunk.before) for chunk in console.chunks] == [("ab", 0), ("cd", 1), ("e", 2)]
+
+
+def written(before: int, text: str) -> e.ConsoleWritten:
+    return e.ConsoleWritten("a", 1, "stdout", text, before)
+
+
+def appended(id: int) -> e.OutputAppended[Any]:
+    return e.OutputAppended("a", 1, item(id))
+
+
+def in_order(notebook: Notebook) -> list[Any]:
+    """Return texts and ids of items of cell `a` in their order."""
+    parts = notebook.cells["a"].in_order()
+    return [part.text if isinstance(part, ConsoleChunk) else part.id for part in parts]
+
+
+def test_text_and_items_can_be_read_in_the_order_in_which_they_were_written():
+    history = [written(0, "x"), appended(0), appended(1), written(2, "y"), appended(2), written(3, "z")]
+    notebook = notebook_of(declared("a"), e.CellStarted("a", 1), *history, appended(3))
+    assert in_order(notebook) == ["x", 0, 1, "y", 2, "z", 3]
+    apply(notebook, e.OutputRemoved("a", 1, 1))
+    apply(notebook, e.OutputReplaced("a", 1, item(2, "changed")))
+    assert in_order(notebook) == ["x", 0, "y", 2, "z", 3]
+    apply(notebook, e.ConsoleTrimmed("a", 1, 1))
+    assert in_order(notebook) == [0, "y", 2, "z", 3]
+    apply(notebook, e.OutputsCleared("a", 1))
+    apply(notebook, written(3, "!"))
+    apply(notebook, appended(4))
+    assert in_order(notebook) == ["y", "z!", 4]
+
+
 # Input, runner, kernel
 
 
@@ -423,6 +459,7 @@ _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
 _fields = {
     "at": st.just(5.0),
     "because": _lists,
+    "before": st.integers(0, 3),
     "cell": _ids,
     "cells": _lists,
     "chars": st.integers(0, 2 * CHUNK_CHARS),
@@ -445,8 +482,8 @@ _fields = {
     "status": _statuses,
     "stream": _streams,
     "text": _texts,
+    "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
     "GraphChanged.cells": st.lists(_declarations, max_size=3),
-    "CellsMarked.reason": st.sampled_from(["", "disabled"]),
     "OutputRemoved.item": st.integers(0, 5),
 }
 
@@ -460,13 +497,15 @@ def _drawn(event: Any) -> Any:
 # Those that are in snapshots only are left out.
 _kinds = [get_origin(member) or member for member in get_args(e.Event)]
 _events = st.one_of([_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored")])
-# Events of the current run alone: text that is written, trimmed and cleared.
-_console_events = st.one_of(
-    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts),
+# Events of the current run alone: text that is written, trimmed and cleared, and items that come and go.
+_own_events = st.one_of(
+    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts, st.integers(0, 3)),
     st.builds(e.ConsoleTrimmed, st.just("a"), st.just(1), st.integers(0, CHUNK_CHARS)),
     st.builds(e.ConsoleCleared, st.just("a"), st.just(1), _streams),
+    st.builds(e.OutputAppended, st.just("a"), st.just(1), _items),
+    st.builds(e.OutputRemoved, st.just("a"), st.just(1), st.integers(0, 5)),
 )
-_any_events = st.lists(_events, max_size=40) | st.lists(_console_events, max_size=12)
+_any_events = st.lists(_events, max_size=40) | st.lists(_own_events, max_size=12)
 _histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStarted("a", 1), *events])
 
 
@@ -474,6 +513,28 @@ _histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStar
 @given(_histories)
 def test_events_in_any_order_apply_and_give_the_same_result_each_time(history):
     assert msgspec.msgpack.encode(notebook_of(*history)) == msgspec.msgpack.encode(notebook_of(*history))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.booleans() | st.integers(0, 20), max_size=40))
+def test_the_order_of_any_history_is_that_of_its_events(steps):
+    """True appends an item, False writes text, a number removes the item with that id."""
+    notebook = notebook_of(declared("a"), e.CellStarted("a", 1))
+    expected: list[str] = []
+    items = 0
+    for step, choice in enumerate(steps):
+        if choice is True:
+            apply(notebook, appended(items))
+            expected.append(f"[{items}]")
+            items += 1
+        elif choice is False:
+            apply(notebook, written(items, f"<{step}>"))
+            expected.append(f"<{step}>")
+        else:
+            apply(notebook, e.OutputRemoved("a", 1, choice))
+            expected = [part for part in expected if part != f"[{choice}]"]
+    found = [part if isinstance(part, str) else f"[{part}]" for part in in_order(notebook)]
+    assert "".join(found) == "".join(expected)
 
 
 @settings(max_examples=300, deadline=None)

@@ -38,8 +38,17 @@ def test_a_frontend_in_another_language_follows_a_kernel_across_a_reconnect(exam
     )
     assert done.returncode == 0, done.stderr
     first, second = map(json.loads, done.stdout.splitlines())
-    assert first == {"step": "run", "outputs": ["2"], "console": "from b\n"}
-    assert second == {"step": "reconnect", "outputs": ["42"], "dependent": ["82"], "order": ["a", "c", "b"]}
+    assert first == {
+        "step": "run",
+        "outputs": ["'item'", "2"],
+        "parts": ["'item'", "from b\n", "2"],
+    }
+    assert second == {
+        "step": "reconnect",
+        "outputs": ["'item'", "42"],
+        "dependent": ["82"],
+        "order": ["a", "c", "b"],
+    }
 
 
 def test_the_example_stays_small_enough_to_read():

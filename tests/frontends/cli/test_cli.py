@@ -36,6 +36,17 @@ def test_a_notebook_is_shown_cell_by_cell_in_order(notebook: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_printed_lines_and_items_alternate_as_written(notebook: Path) -> None:
+    notebook.write_text(
+        "# %% a\nimport cellwire as cw\nfor i in range(200):\n    print('line', i)\n    cw.output.append(i)\n"
+    )
+    lines = "".join(f"line {i}\n{i}\n" for i in range(200))
+    assert cellwire("run", notebook).stdout == f"[a]\n{lines}"
+    events = [json.loads(line) for line in cellwire("run", "--json", notebook).stdout.splitlines()]
+    befores = [event.get("before", 0) for event in events if event["type"] == "ConsoleWritten"]
+    assert befores == list(range(200))
+
+
 def test_a_notebook_runs_in_its_own_folder_and_imports_what_is_beside_it(notebook: Path) -> None:
     (notebook.parent / "beside.py").write_text("value = 5\n")
     notebook.write_text("import os, beside\n(os.getcwd(), beside.value)\n")

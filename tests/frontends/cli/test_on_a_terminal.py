@@ -107,6 +107,21 @@ def test_a_terminal_shows_progress_as_a_bar_that_moves_and_the_result_in_the_end
     assert terminal.raw.rfind("\x1b[?25h") > terminal.raw.rfind("\x1b[?25l")
 
 
+def test_a_terminal_shows_lines_and_items_in_the_order_in_which_they_were_written(notebook: Path) -> None:
+    notebook.write_text(
+        "import cellwire as cw\n"
+        "for n in range(20):\n    print(f'line {n}')\n    cw.output.append(f'item {n}')\n"
+    )
+    terminal = Terminal("run", notebook)
+    assert terminal.wait() == 0
+    expected = [text for n in range(20) for text in (f"line {n}", f"'item {n}'")]
+    settled = [line.strip() for line in terminal.text.splitlines()]
+    assert settled[-20:] == expected[-20:]
+    # What is drawn of an item while it can change comes before the same item in its place.
+    last = {text: index for index, text in enumerate(settled)}
+    assert sorted(expected, key=last.__getitem__) == expected
+
+
 def test_a_terminal_is_asked_for_input_and_does_not_show_passwords(notebook: Path) -> None:
     notebook.write_text(
         "import getpass, time\nprint('hello')\ntime.sleep(0.3)\nname = input('Name? ')\n"

@@ -67,6 +67,58 @@ def test_items_are_shown_once_in_their_last_state() -> None:
     assert shown == "[a]\nFIRST\n"
 
 
+def replaced(cell: str, id: int, text: str) -> e.OutputReplaced[Item]:
+    return e.OutputReplaced(cell, 1, Item(id, {"text/plain": text}))
+
+
+def test_lines_and_items_are_shown_in_the_order_in_which_they_were_written() -> None:
+    rounds = [event for i in range(3) for event in (written("a", f"{i}\n"), appended("a", i, f"item {i}"))]
+    shown = report(
+        started("a"), *rounds, written("a", "no end of line"), appended("a", 3, "last"), finished("a")
+    )
+    assert shown == "[a]\n0\nitem 0\n1\nitem 1\n2\nitem 2\nno end of line\nlast\n"
+
+
+def test_an_item_is_shown_while_the_cell_runs_when_a_line_follows_it() -> None:
+    events = [started("a"), appended("a", 0, "item"), written("a", "line\n"), appended("a", 1, "next")]
+    assert report(*events, close=False) == "[a]\nitem\nline\n"
+
+
+def test_an_item_that_changed_after_it_was_shown_is_shown_again_at_the_end() -> None:
+    shown = report(
+        started("a"),
+        appended("a", 0, "zero"),
+        appended("a", 1, "one"),
+        written("a", "line\n"),
+        replaced("a", 0, "ZERO"),
+        replaced("a", 0, "null"),
+        written("a", "line\n"),
+        appended("a", 2, "two"),
+        replaced("a", 1, "gone"),
+        e.OutputRemoved("a", 1, 1),
+        finished("a"),
+    )
+    assert shown == "[a]\nzero\none\nline\nline\ntwo\nnull\n"
+
+
+def test_lines_do_not_wait_for_a_progress_item_at_work() -> None:
+    def bar(current: int, done: bool) -> Item:
+        state = {"title": "Bar", "current": current, "total": 2, "done": done}
+        return Item(0, {"text/plain": "Bar", PROGRESS_MIME: state})
+
+    shown = report(
+        started("a"),
+        e.OutputAppended("a", 1, bar(0, False)),
+        written("a", "one\n"),
+        e.OutputReplaced("a", 1, bar(1, False)),
+        written("a", "two\n"),
+        e.OutputReplaced("a", 1, bar(2, True)),
+        written("a", "three\n"),
+        finished("a"),
+    )
+    assert shown == "[a]\none\ntwo\nBar 2/2\nthree\n"
+
+
 def test_overlapping_cells_are_shown_one_after_the_other() -> None:
     shown = report(
         started("a"), started("b"), written("b", "b1\n"), written("a", "a1\n"), finished("b"), finished("a")
@@ -83,7 +135,7 @@ def test_what_threads_write_after_the_end_is_shown_as_later() -> None:
         written("a", "late"),
         started("b"),
     )
-    assert shown == "[a]\n1\n\n[a] (later)\nlate\n2\n\n[b]\n"
+    assert shown == "[a]\n1\n\n[a] (later)\n2\nlate\n\n[b]\n"
 
 
 def test_late_writing_of_a_cell_waits_for_the_cell_that_is_being_shown() -> None:
@@ -184,6 +236,8 @@ def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None
         started("a"),
         written("a", "before\n"),
         appended("a", 1, "1"),
+        e.ConsoleWritten("a", 1, "stdout", "between\n", 2),
+        appended("a", 2, "2"),
         finished("a"),
         started("b"),
     ):
@@ -193,7 +247,7 @@ def test_a_transcript_that_begins_late_shows_what_is_there_and_goes_on() -> None
     transcript.start_from(notebook)
     transcript.add(written("b", "after\n"))
     transcript.add(finished("b"))
-    assert out.getvalue() == "[a]\nbefore\n1\n\n[b]\nafter\n"
+    assert out.getvalue() == "[a]\nbefore\n1\nbetween\n2\n\n[b]\nafter\n"
 
 
 def test_after_missed_events_the_state_is_shown_again() -> None:

@@ -38,7 +38,7 @@ from cellwire.runner.attribution.subprocesses import install_subprocesses
 from cellwire.runner.attribution.threads import current_thread, detached, install_threads, Thread
 
 _emitter = Emitter(LinkSink(socket.socket(fileno=int(sys.argv[1]))))
-_console = install_console({NONCE!r})
+_console = install_console({NONCE!r}, _emitter)
 install_threads()
 exit_forked = install_subprocesses(_emitter, _console)
 
@@ -129,7 +129,7 @@ class KernelEnd:
                 open_pipes[piece.pipe] = piece
                 opened = self._opened[piece.pipe]
                 assert (opened.cell, opened.run, opened.stream) == (piece.cell, piece.run, stream)
-            else:
+            elif piece.kind == "pipe_drained":
                 opened_at = open_pipes.pop(piece.pipe)
                 text[opened_at.cell, opened_at.run, stream] += self._pipes[piece.pipe]
         for marker in open_pipes.values():

@@ -1,7 +1,16 @@
 """The console's two pipes: the cell and the order of text, in whatever way it is written."""
 
+import os
 from collections.abc import Callable
+from itertools import count
 from typing import Any
+
+from cellwire.protocol.markers import MarkedReader, Marker
+from cellwire.runner.attribution.console import _MarkedSink
+from cellwire.runner.output.emitter import CallbackSink, Emitter
+from support.interruption import interruption
+
+NONCE = b"\0" + b"fifteen bytes!!"
 
 Console = Callable[[str], Any]
 
@@ -204,3 +213,27 @@ def test_a_signal_handler_that_prints_can_run_anywhere(console: Console) -> None
     items = written.texts
     assert [item for item in items if "item" in item] == [f"item {index}" for index in range(20000)]
     assert sum("signal" in item for item in items) == count
+
+
+def test_text_has_its_marker_whatever_a_signal_handler_raises() -> None:
+    """The printing of a text is interrupted at each place in turn, until none is left."""
+    ours, theirs = os.pipe()
+    link = Emitter(CallbackSink(lambda event: None))
+    console = Emitter(_MarkedSink(theirs, NONCE, link, count(1)))
+    reader = MarkedReader(NONCE)
+    at, interrupted = 0, True
+    while interrupted:
+        at += 1
+        link.emit(at)
+        with interruption(at, "emitter.py", "console.py") as raised:
+            console.emit((None, b"first"))
+        interrupted = bool(raised)
+        console.emit((None, b"second"))
+        marker, *rest = reader.feed(os.read(ours, 1 << 16))
+        assert isinstance(marker, Marker)
+        assert (marker.kind, marker.link) == ("after", link.written)
+        texts = [piece for piece in rest if isinstance(piece, bytes)]
+        assert b"".join(texts) in (b"firstsecond", b"second")
+    assert at > 5
+    os.close(ours)
+    os.close(theirs)

@@ -12,6 +12,7 @@ from cellwire.protocol import link
 from cellwire.protocol.events import Event, OutputsCleared, RunAccepted
 from cellwire.runner.output.emitter import CallbackSink, Emitter, LinkSink
 from cellwire.runner.output.sinks import EventWithDescriptor
+from support.interruption import interruption
 
 _decode = msgspec.msgpack.Decoder(Event | link.Report).decode
 
@@ -290,3 +291,33 @@ def test_the_emitter_keeps_nothing_that_was_sent(ends: Ends) -> None:
     assert ends.emitter._batch is None
     single = ends.emitter._single
     assert (single.steps, single.encoded, single.segments) == ([], [], None)
+
+
+def test_the_number_of_written_bytes_counts_whole_events_and_each_once(ends: Ends) -> None:
+    emitter = ends.emitter
+    for count in (1, 3):
+        emitter.defer(RunAccepted(1))
+        for run in range(count):
+            emitter.emit(RunAccepted(run))
+        size = emitter.written
+        assert size == len(ends.theirs.recv(1 << 20))
+        emitter.written = 0
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_signal_handler_that_raises_does_not_change_the_number_of_written_bytes(
+    ends: Ends, steps: int
+) -> None:
+    """The emission of an event, and of steps before it, is interrupted at each place, until none is left."""
+    at, interrupted, size = 0, True, 0
+    while interrupted:
+        at += 1
+        for _ in range(steps):
+            ends.emitter.defer_step(lambda: RunAccepted(0))
+        with interruption(at, "emitter.py", "sinks.py") as raised:
+            ends.emitter.emit(RunAccepted(at))
+        interrupted = bool(raised)
+        ends.emitter.emit(RunAccepted(-at))
+        size += len(ends.theirs.recv(1 << 20))
+        assert ends.emitter.written == size
+    assert at > 5
