@@ -6,8 +6,9 @@ is ignored, until it installs its own handler, so an early interrupt is harmless
 its `faulthandler` writes: memory without a name that outlives the process.
 
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
-end is the kernel's. If the pipe ends without a word, the kernel was killed, and the guardian kills the
-group.
+end is the kernel's. If the pipe ends without the word `done`, the kernel was killed: the guardian kills the
+group, and removes the files in the kernel's directory. It makes that its working directory when it learns of
+it, and so removes nothing elsewhere, whatever happens to the path.
 """
 
 import os
@@ -22,7 +23,15 @@ from .descriptors import restore_limit
 #: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
-_GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
+_GUARD = """
+inode=
+while read -r word path; do
+    [ "$word" = done ] && exit
+    cd -- "$path" && inode=$word made=$path
+done
+kill -9 "-$1"
+[ "$inode" ] && [ "$(ls -di . | tr -dc 0-9)" = "$inode" ] && rm -f socket connection.json && rmdir -- "$made"
+"""
 _SHELL = "/bin/sh"
 #: Pipe capacity where it can be set; bytes of a trace that are read.
 _PIPE = 256 * 1024
@@ -61,6 +70,15 @@ class RunnerProcess:
         self.control.setblocking(False)
         self._killed = False
         self._guardian, self._guarded = _guard(self.pid)
+
+    def guard_directory(self, path: str) -> None:
+        """Have the guardian remove the kernel's directory if the kernel is killed."""
+        if "\n" not in path:
+            try:
+                os.write(self._guarded, os.fsencode(f"{os.stat(path).st_ino} {path}\n"))
+            except OSError:
+                # The guardian was killed, or the directory is gone.
+                pass
 
     def interrupt(self) -> None:
         """Send SIGINT to the runner, and to it alone."""
