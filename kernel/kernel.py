@@ -19,6 +19,7 @@ from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
 from ..protocol.notebook import CellError, Redefine, Status
 from .console_router import ConsoleRouter
+from .descriptors import room_for_pipes
 from .loop import Loop
 from .process import RunnerProcess
 from .run_queue import RunQueue
@@ -199,6 +200,7 @@ class Kernel:
             disabled=[cell.id for cell in cells if cell.disabled],
             redefine=self._redefine,
             awake_seconds=_RUNNER_AWAKE,
+            child_pipes=room_for_pipes(),
         )
 
     def runner_ended(self, reason: str) -> None:

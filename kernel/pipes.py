@@ -9,12 +9,17 @@ A pipe rests for a moment between reads: text comes in small pieces, and a small
 as much as a large one, and takes the core from the runner as often. Text that has to come before the end
 of a cell is read at once, by `drain`.
 
+The descriptors that children's pipes may take are bounded. The runner opens no more than these; the kernel
+reports the pipes that it closed. When room gets short, it closes pipes of children that finished: they are
+still open only because a process that such a child left behind holds them.
+
 A read may split a character: its first bytes wait for the rest, separately for each run.
 """
 
 import codecs
 import os
 from collections import deque
+from collections.abc import Callable
 
 from ..protocol.errors import ProtocolError
 from ..protocol.link import PipeOpened
@@ -29,6 +34,10 @@ _READ = 64 * 1024
 _DRAIN = 1024 * 1024
 #: Seconds that a pipe rests, which delays text by that much.
 _REST = 0.004
+#: Pipes of finished children are closed when three quarters of the room are taken. Closed pipes are reported
+#: when they are an eighth of it.
+_SHORT = 3 / 4
+_REPORTED = 1 / 8
 
 
 class _Pipe:
@@ -78,13 +87,29 @@ class _ChildPipe(_Pipe):
     def __init__(self, fd: int, opened: PipeOpened) -> None:
         super().__init__(fd, opened.stream)
         self.cell, self.run = opened.cell, opened.run
+        #: Whether the child was waited for.
+        self.finished = False
 
 
 class Pipes:
     """All pipes of one runner."""
 
-    def __init__(self, loop: Loop, console: ConsoleRouter, nonce: bytes, stdout: int, stderr: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        console: ConsoleRouter,
+        nonce: bytes,
+        stdout: int,
+        stderr: int,
+        *,
+        most: int,
+        closed: Callable[[int], None],
+    ) -> None:
         self._loop = loop
+        self._most = most
+        self._report_closed = closed
+        # Pipes that were closed and not reported.
+        self._closed = 0
         self._console = console
         self._marked = (_MarkedPipe(stdout, "stdout", nonce), _MarkedPipe(stderr, "stderr", nonce))
         self._children: dict[int, _ChildPipe] = {}
@@ -110,8 +135,13 @@ class Pipes:
         """Whether a pipe waits for a descriptor that comes over the link."""
         return any(pipe.waiting for pipe in self._marked)
 
-    def open(self, opened: PipeOpened, fd: int) -> None:
-        """Take over the reading end of a child's pipe."""
+    def open(self, opened: PipeOpened, fd: int | None) -> None:
+        """Take over the reading end of a child's pipe; `None` if it was lost on its way."""
+        if fd is None:
+            self._count_closed()
+            return
+        if len(self._children) > self._most * _SHORT:
+            self._close_oldest_finished()
         os.set_blocking(fd, False)
         self._children[opened.pipe] = _ChildPipe(fd, opened)
         if opened.pipe in self._passed:
@@ -203,6 +233,8 @@ class Pipes:
                 self._console.clear(piece.cell, piece.run, pipe.stream)
             elif piece.kind == "pipe_drained":
                 self._drain_child(piece.pipe)
+                if piece.pipe in self._children:
+                    self._children[piece.pipe].finished = True
             elif piece.pipe in self._children:
                 self._watch_child(piece.pipe)
             elif self._patient:
@@ -250,6 +282,19 @@ class Pipes:
             self._loop.unwatch(pipe.fd)
             self._finish_text(pipe)
             os.close(pipe.fd)
+            self._count_closed()
+
+    def _close_oldest_finished(self) -> None:
+        number = next((number for number, pipe in self._children.items() if pipe.finished), None)
+        if number is not None:
+            self._drain_child(number)
+            self._close_child(number)
+
+    def _count_closed(self) -> None:
+        self._closed += 1
+        if self._closed >= self._most * _REPORTED:
+            self._report_closed(self._closed)
+            self._closed = 0
 
     # Text
 

@@ -45,6 +45,8 @@ class Configure(_Tagged, frozen=True):
     redefine: Redefine = "error"
     #: Seconds that the main thread stays awake after a run, as the next one may follow at once.
     awake_seconds: float = 0.0
+    #: How many pipes of children the kernel can have open; `PipesClosed` gives some back.
+    child_pipes: int = 0
 
 
 class Execute(_Tagged, frozen=True):
@@ -79,6 +81,12 @@ class Probe(_Tagged, frozen=True):
     number: int
 
 
+class PipesClosed(_Tagged, frozen=True):
+    """The kernel closed this many pipes of children since it last said so."""
+
+    number: int
+
+
 class Exit(_Tagged, frozen=True):
     """End the process in order."""
 
@@ -86,7 +94,9 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control: TypeAlias = InterruptThrough | Answer | NoFrontend | Probe | Exit | Complete | Inspect | Variables
+Control: TypeAlias = (
+    InterruptThrough | Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -35,7 +35,16 @@ class Console:
             os.set_blocking(reading, False)
         (out, self.out), (err, self.err) = ends
         self.reading = (out, err)
-        self.pipes = Pipes(self.loop, ConsoleRouter(self.store, queue, Limits()), NONCE, out, err)
+        self.closed: list[int] = []
+        self.pipes = Pipes(
+            self.loop,
+            ConsoleRouter(self.store, queue, Limits()),
+            NONCE,
+            out,
+            err,
+            most=16,
+            closed=self.closed.append,
+        )
         self.children: list[int] = []
 
     def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:
@@ -256,3 +265,33 @@ def test_a_marker_that_does_not_decode_costs_nothing_but_itself(console: Console
     console.write(b" after")
     assert console.read("a") == "before after"
     assert "does not decode" in capfd.readouterr().err
+
+
+def test_pipes_that_were_closed_are_reported_when_they_are_an_eighth_of_the_room(console: Console):
+    ends = [console.child(number) for number in (1, 2, 3)]
+    for end, reported in zip(ends, ([], [2], [2]), strict=True):
+        os.close(end)
+        console.children.remove(end)
+        console.write(Marker("pipe_drained", pipe=ends.index(end) + 1))
+        console.read()
+        assert console.closed == reported
+
+
+def test_a_pipe_that_is_lost_on_its_way_counts_as_closed(console: Console):
+    for number in (1, 2):
+        console.pipes.open(PipeOpened("a", 1, "stdout", number), None)
+    assert console.closed == [2]
+
+
+def test_when_room_is_short_the_pipe_of_the_oldest_finished_child_is_read_and_closed(console: Console):
+    ends = [console.child(number) for number in range(13)]
+    for number in (5, 7):
+        os.write(ends[number], b"left behind ")
+        console.write(Marker("pipe_drained", pipe=number))
+    os.write(ends[0], b"still running ")
+    console.read()
+    os.write(ends[5], b"last words")
+    console.child(13)
+    assert console.read() == "left behind left behind last words"
+    assert 5 not in console.pipes._children
+    assert {0, 7, 13} <= set(console.pipes._children)
