@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from .descriptors import restore_limit
 
@@ -176,15 +177,14 @@ def _unnamed_file() -> int:
 def _spawn(argv: list[str], standard: dict[int, int]) -> int:
     """Start the program at the path `argv[0]` in a session of its own, with these standard descriptors."""
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in standard.items()]
+    spawn = partial(
+        os.posix_spawn, argv[0], argv, os.environ, file_actions=actions, setsigdef=_DEFAULT, setsigmask=()
+    )
     try:
-        return os.posix_spawn(
-            argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=_DEFAULT
-        )
+        return spawn(setsid=True)
     except NotImplementedError:
         # This system's posix_spawn cannot start a session; the group is what is needed.
-        return os.posix_spawn(
-            argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=_DEFAULT
-        )
+        return spawn(setpgroup=0)
 
 
 def _guard(group: int) -> tuple[int, int]:

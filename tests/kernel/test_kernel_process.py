@@ -349,3 +349,31 @@ def test_an_idle_kernel_does_nothing(launch, attach):
     before = processor_time()
     assert not frontend.socket.poll(500)
     assert processor_time() - before < 0.015, "one tick of the clock, where it has a hundred a second"
+
+
+@pytest.fixture(params=["blocked", "ignored"])
+def deaf_launch(launch, request):
+    """Return `launch` from a process that blocks, or ignores, all signals."""
+    if request.param == "blocked":
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield launch
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        yield launch
+        signal.signal(signal.SIGCHLD, handler)
+
+
+def test_signals_that_the_launcher_blocks_or_ignores_still_work(deaf_launch, attach):
+    kernel = deaf_launch()
+    frontend = attach(kernel)
+    running = frontend.run("time.sleep(1000)")
+    frontend.until(lambda: frontend.of(e.CellStarted))
+    frontend.ask(m.Interrupt)
+    assert frontend.finish(running).status == "interrupted"
+    crashing = frontend.run("os.abort()")
+    assert "SIGABRT" in frontend.finish(crashing).reason
+    frontend.ask(m.RestartRunner)
+    frontend.until(lambda: frontend.notebook.runner.condition == "ready")
+    kernel.process.terminate()
+    frontend.until(lambda: frontend.of(e.KernelClosing))
