@@ -240,7 +240,9 @@ class Kernel:
         try:
             self.runner.start()
         except OSError as error:
-            self.store.add(e.RunnerDied(f"the runner could not be started: {error.strerror}"))
+            reason = f"the runner could not be started: {error.strerror}"
+            self._drop_waiting(f"{reason}, before this run began")
+            self.store.add(e.RunnerDied(reason))
 
     def _refusal_while_closing(self) -> RequestError:
         return RequestError("closing", f"the kernel is shutting down: {self.closing}", "launch a new kernel")

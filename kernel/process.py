@@ -46,31 +46,35 @@ class RunnerProcess:
     """A process that was started and not waited for."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.link, linked = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.stdout, out = _pipe()
-        self.stderr, err = _pipe()
-        self._trace = _unnamed_file()
-        null = os.open(os.devnull, os.O_RDONLY)
-        inherited = (linked.fileno(), controlled.fileno(), self._trace)
+        ours: list[int] = []
+        theirs: list[int] = []
         try:
+            for make in (_sockets, _sockets, _pipe, _pipe):
+                end, its_end = make()
+                ours.append(end)
+                theirs.append(its_end)
+            ours.append(_unnamed_file())
+            theirs.append(os.open(os.devnull, os.O_RDONLY))
+            link, control, self.stdout, self.stderr, self._trace = ours
+            linked, controlled, out, err, null = theirs
+            inherited = (linked, controlled, self._trace)
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
+            # Nobody else may hold the runner's ends, or the kernel would not see that they are closed.
+            while theirs:
+                os.close(theirs.pop())
+            os.set_inheritable(self._trace, False)
             restore_limit(self.pid)
+            self._guardian, self._guarded = self._guard()
         except OSError:
-            self._close()
-            raise
-        finally:
-            linked.close()
-            controlled.close()
-            for fd in (null, out, err):
+            for fd in (*ours, *theirs):
                 os.close(fd)
-        os.set_inheritable(self._trace, False)
+            raise
+        self.link, self.control = socket.socket(fileno=link), socket.socket(fileno=control)
         self.link.setblocking(False)
         self.control.setblocking(False)
         self._killed = False
-        self._guardian, self._guarded = _guard(self.pid)
 
     def guard_directory(self, path: str) -> None:
         """Have the guardian remove the kernel's directory if the kernel is killed."""
@@ -118,8 +122,31 @@ class RunnerProcess:
             # The guardian was killed.
             pass
         os.close(self._guarded)
-        self._close()
+        self.link.close()
+        self.control.close()
+        for fd in (self.stdout, self.stderr, self._trace):
+            os.close(fd)
         return self._guardian
+
+    def _guard(self) -> tuple[int, int]:
+        """Start the guardian; return its pid and the writing end of its pipe. Without one the runner ends."""
+        ends: list[int] = []
+        try:
+            ends += os.pipe()
+            ends.append(os.open(os.devnull, os.O_WRONLY))
+            reading, writing, null = ends
+            guardian = _spawn(
+                [_SHELL, "-c", _GUARD, "guardian", str(self.pid)], {0: reading, 1: null, 2: null}
+            )
+            ends.remove(writing)
+        except OSError:
+            self._kill_group()
+            os.waitpid(self.pid, 0)
+            raise
+        finally:
+            for fd in ends:
+                os.close(fd)
+        return guardian, writing
 
     def _kill_group(self) -> None:
         try:
@@ -127,12 +154,6 @@ class RunnerProcess:
         except (ProcessLookupError, PermissionError):
             # No process is left; macOS raises PermissionError if only zombies are.
             pass
-
-    def _close(self) -> None:
-        self.link.close()
-        self.control.close()
-        for fd in (self.stdout, self.stderr, self._trace):
-            os.close(fd)
 
 
 def describe_exit(status: int, *, killed: bool = False) -> str:
@@ -148,6 +169,12 @@ def describe_exit(status: int, *, killed: bool = False) -> str:
     if number == signal.SIGKILL and not killed:
         hint = ", from another process or from the system because memory ran out"
     return f"the runner was killed by {name}{hint}"
+
+
+def _sockets() -> tuple[int, int]:
+    """Return the ends of a socket pair."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return one.detach(), other.detach()
 
 
 def _pipe() -> tuple[int, int]:
@@ -185,15 +212,3 @@ def _spawn(argv: list[str], standard: dict[int, int]) -> int:
     except NotImplementedError:
         # This system's posix_spawn cannot start a session; the group is what is needed.
         return spawn(setpgroup=0)
-
-
-def _guard(group: int) -> tuple[int, int]:
-    """Start the guardian of a process group; return its pid and the writing end of its pipe."""
-    reading, writing = os.pipe()
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        pid = _spawn([_SHELL, "-c", _GUARD, "guardian", str(group)], {0: reading, 1: null, 2: null})
-    finally:
-        os.close(reading)
-        os.close(null)
-    return pid, writing

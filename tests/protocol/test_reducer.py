@@ -1,6 +1,6 @@
 """The one function that changes a notebook: what each event does, and what no event may do."""
 
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 import msgspec
 import pytest
@@ -130,6 +130,18 @@ def test_a_run_is_listed_from_its_acceptance_to_its_end():
     assert notebook.runs == [RunState(2)]
     apply(notebook, e.RunFinished(2, "dropped"))
     assert notebook.idle
+
+
+def test_dropping_the_newest_of_many_runs_looks_at_no_other():
+    class NeverSearched(list[RunState]):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("the cost grows with the number of waiting runs")
+
+    notebook = notebook_of(*map(e.RunAccepted, range(1, 6)))
+    notebook.runs = NeverSearched(notebook.runs)
+    for run in (5, 4, 3):
+        apply(notebook, e.RunFinished(run, "dropped"))
+    assert [notebook.runs[0].run, notebook.runs[1].run, len(notebook.runs)] == [1, 2, 2]
 
 
 def test_runs_may_finish_in_any_order():
@@ -422,6 +434,7 @@ _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
 #: What to draw for a field, by its name, or by its event and name where that says more.
 _fields = {
     "at": st.just(5.0),
+    "because": _lists,
     "cell": _ids,
     "cells": _lists,
     "chars": st.integers(0, 2 * CHUNK_CHARS),
@@ -444,6 +457,7 @@ _fields = {
     "status": _statuses,
     "stream": _streams,
     "text": _texts,
+    "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
     "GraphChanged.cells": st.lists(_declarations, max_size=3),
     "OutputRemoved.item": st.integers(0, 5),
 }
