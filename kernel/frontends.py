@@ -19,6 +19,7 @@ from ..protocol.limits import Limits
 from ..protocol.messages import Error, Role
 from .diagnostics import report
 from .frontend import Frontend, FrontendGone
+from .snapshot import Overtaken
 from .store import Store, encode
 
 #: In one turn: requests received, and messages of events sent to each frontend.
@@ -29,6 +30,8 @@ _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of at least this size are passed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
+#: Shortest time between probes, since anybody may cause one and each costs a message to every frontend.
+_PROBE_SECONDS = 0.02
 #: Plain ints: arithmetic with enums costs more than the call into the socket.
 _POLLIN = int(zmq.POLLIN)
 _LAST = int(zmq.NOBLOCK)
@@ -59,9 +62,11 @@ class Frontends:
         self._authenticated = authenticated
         self._on_frontend_count = on_frontend_count
         self._frontends: dict[bytes, Frontend] = {}
+        self._overtaken = Overtaken()
         #: Dropped frontends whose notice is not sent yet: their connections may be full.
         self._dropped: dict[bytes, Frontend] = {}
         self._present = 0
+        self._probed = 0.0
         # The newest event at the last pump, and since when newer ones are held; 0 if none are.
         self._pumped = 0
         self._held_since = 0.0
@@ -113,7 +118,7 @@ class Frontends:
         self._dropped.pop(identity, None)
         frontend = self._frontends.get(identity)
         if frontend is None or frontend.role != role:
-            frontend = Frontend(identity, role, client, self._limits, self._send)
+            frontend = Frontend(identity, role, client, self._limits, self._send, self._overtaken)
             self._frontends[identity] = frontend
             self._count()
         frontend.client = client
@@ -124,7 +129,11 @@ class Frontends:
         return list(self._frontends.values())
 
     def probe(self) -> None:
-        """Remove the frontends that left."""
+        """Remove the frontends that left; does nothing if that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._probed + _PROBE_SECONDS:
+            return
+        self._probed = now
         for frontend in self.attached():
             try:
                 frontend.probe(self._store)

@@ -2,11 +2,16 @@
 
 A `SnapshotReader` takes references when it is made, so it keeps the state at one event while the
 notebook changes: lists are copied shallowly, items are immutable, and of the mutable console chunks it
-takes the immutable text. Nothing is encoded before a frontend has room for it.
+takes the immutable text. Nothing is encoded before a frontend has room for it, and what was read is released.
+
+A state shares its items with the log and with the states near it. One that the log has overtaken may share
+nothing, and such states would add up if each slow frontend kept one. So only one reader at a time may go on
+with such a state, the first that asks (`Overtaken`); the other frontends begin again with the current state.
 """
 
+import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,7 +28,7 @@ class SnapshotReader:
         #: Whether nothing has been read yet.
         self.fresh = True
         self._events = _events(_restored(notebook), _copy(notebook.console), _cells(notebook))
-        self._next: bytes | None = next(self._events)
+        self._next: Any = next(self._events)
 
     @property
     def exhausted(self) -> bool:
@@ -34,14 +39,34 @@ class SnapshotReader:
         """Return the next events, as many as fit into `limit` bytes but at least one."""
         self.fresh = False
         events: list[bytes] = []
-        while self._next is not None and (not events or len(self._next) <= limit):
-            limit -= len(self._next)
-            events.append(self._next)
+        while self._next is not None:
+            encoded = encode(self._next)
+            if events and len(encoded) > limit:
+                # The next read encodes it again: kept, it would be a copy for each frontend that is slow.
+                break
+            limit -= len(encoded)
+            events.append(encoded)
             self._next = next(self._events, None)
         return events
 
 
+class Overtaken:
+    """The one reader that may go on after the log has forgotten events behind its state."""
+
+    def __init__(self) -> None:
+        self._reader: weakref.ref[SnapshotReader] | None = None
+
+    def may_go_on(self, reader: SnapshotReader) -> bool:
+        """Whether `reader` is the one, which it becomes if there is no other."""
+        known = self._reader() if self._reader is not None else None
+        if known is None or known.exhausted:
+            self._reader = weakref.ref(reader)
+            return True
+        return known is reader
+
+
 _Texts = list[tuple[Any, str]]
+_Part = TypeVar("_Part")
 
 
 def _restored(notebook: Notebook) -> e.NotebookRestored:
@@ -77,16 +102,20 @@ def _cells(notebook: Notebook) -> list[tuple[CellState, int, _Texts, list[Any]]]
 
 def _events(
     restored: e.NotebookRestored, console: _Texts, cells: list[tuple[CellState, int, _Texts, list[Any]]]
-) -> Iterator[bytes]:
-    yield encode(restored)
-    for stream, text in console:
-        yield encode(e.ConsoleWritten("", 0, stream, text))
-    cells.reverse()
-    while cells:
-        # Release each cell once it is sent, so that a slow frontend does not keep a whole old state.
-        cell, dropped, texts, items = cells.pop()
-        yield encode(e.CellRestored(cell, dropped))
-        for stream, text in texts:
-            yield encode(e.ConsoleWritten(cell.id, cell.run, stream, text))
-        for item in items:
-            yield encode(e.OutputAppended(cell.id, cell.run, item))
+) -> Iterator[Any]:
+    yield restored
+    for stream, text in _released(console):
+        yield e.ConsoleWritten("", 0, stream, text)
+    for cell, dropped, texts, items in _released(cells):
+        yield e.CellRestored(cell, dropped)
+        for stream, text in _released(texts):
+            yield e.ConsoleWritten(cell.id, cell.run, stream, text)
+        for item in _released(items):
+            yield e.OutputAppended(cell.id, cell.run, item)
+
+
+def _released(parts: list[_Part]) -> Iterator[_Part]:
+    """Yield `parts` in order and keep none of them."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()

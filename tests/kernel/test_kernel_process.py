@@ -42,7 +42,10 @@ def test_a_missing_line_of_settings_is_one_clear_line_and_status_2():
     assert "standard input" in line
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b'{"transport": "pigeon"}\n', b"[]\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"not json\n", b'{"transport": "pigeon"}\n', b"[]\n", b'{"limits": {"window_bytes": 0}}\n'],
+)
 def test_settings_that_cannot_be_read_are_one_clear_line_and_status_2(line, tmp_path):
     (tmp_path / "settings").write_bytes(line)
     with open(tmp_path / "settings") as file:
