@@ -20,10 +20,18 @@ from .store import Store
 #: Passes one message to the socket; returns `False` if the socket refuses it.
 #: Raises: FrontendGone if the frontend is gone.
 Send = Callable[[bytes, Sequence[bytes]], bool]
+#: Returns whether a message has left the socket.
+Left = Callable[[], bool]
 
-#: Replies that may wait for a frontend that does not read, and their bytes unless one alone has more.
+#: Replies that may wait for a frontend that does not read; `Frontends` bounds their bytes.
 _REPLIES = 1024
-_REPLY_BYTES = 1024 * 1024
+#: Bytes of large replies that may be in the socket, whose own bound is a number of messages.
+_LEAVING_BYTES = 1024 * 1024
+
+
+def at_once() -> bool:
+    """Count a message as gone once the socket has it."""
+    return True
 
 
 class FrontendGone(Exception):
@@ -46,8 +54,11 @@ class Frontend:
         self._limits = limits
         self._send = send
         self._overtaken = overtaken
-        self._replies: deque[Sequence[bytes]] = deque()
-        self._reply_bytes = 0
+        self._replies: deque[tuple[Sequence[bytes], Left]] = deque()
+        #: Bytes of the replies that wait to be sent.
+        self.reply_bytes = 0
+        #: Large replies that have not left the socket, with their bytes.
+        self._leaving: deque[tuple[Left, int]] = deque()
         self._refused: Sequence[bytes] | None = None
         self._cursor = 1
         self._snapshot: SnapshotReader | None = None
@@ -82,22 +93,24 @@ class Frontend:
         self._sent = self._required = self.acknowledged = 0
         self.full_since = None
 
-    def reply(self, frames: Sequence[bytes]) -> bool:
+    def reply(self, frames: Sequence[bytes], left: Left = at_once) -> bool:
         """Send a reply ahead of events; return `False` if too many replies are waiting.
+
+        `left` returns whether a reply that was sent has left the socket.
 
         Raises: FrontendGone if the frontend is gone.
         """
-        if self._replies or not self._send(self.identity, frames):
-            self._replies.append(frames)
-            self._reply_bytes += sum(map(len, frames))
+        if self._replies or not self._send_reply(frames, left):
+            self._replies.append((frames, left))
+            self.reply_bytes += sum(map(len, frames))
             self.blocked = True
-        waiting = len(self._replies)
-        return waiting <= _REPLIES and (waiting <= 1 or self._reply_bytes <= _REPLY_BYTES)
+        return len(self._replies) <= _REPLIES
 
     def drop(self, notice: Sequence[bytes]) -> None:
         """Discard everything that waits to be sent; the next `flush` sends `notice` alone."""
         self._snapshot = self._refused = None
-        self._replies = deque([notice])
+        self._replies = deque([(notice, at_once)])
+        self.reply_bytes = sum(map(len, notice))
         self.blocked = True
 
     def acknowledge(self, received: int) -> None:
@@ -134,9 +147,11 @@ class Frontend:
         Raises: FrontendGone if the frontend is gone.
         """
         while self._replies:
-            if not self._send(self.identity, self._replies[0]):
+            frames, left = self._replies[0]
+            if not self._send_reply(frames, left):
                 return False
-            self._reply_bytes -= sum(map(len, self._replies.popleft()))
+            self.reply_bytes -= sum(map(len, frames))
+            self._replies.popleft()
         if self._refused is not None:
             if not self._send(self.identity, self._refused):
                 return False
@@ -196,6 +211,19 @@ class Frontend:
         if snapshot.exhausted:
             self._snapshot = None
         return framing.snapshot(store.epoch, snapshot.seq, fresh, snapshot.exhausted, events, limit)
+
+    def _send_reply(self, frames: Sequence[bytes], left: Left) -> bool:
+        if left is at_once:
+            return self._send(self.identity, frames)
+        while self._leaving and self._leaving[0][0]():
+            self._leaving.popleft()
+        size = sum(map(len, frames))
+        if self._leaving and size + sum(size for _, size in self._leaving) > _LEAVING_BYTES:
+            return False
+        if not self._send(self.identity, frames):
+            return False
+        self._leaving.append((left, size))
+        return True
 
     def _begin_again_if_overtaken(self, snapshot: SnapshotReader, store: Store) -> None:
         """Give up a snapshot whose state the log does not continue any more, unless it is the one kept."""

@@ -304,14 +304,17 @@ def test_a_probe_of_a_frontend_that_has_to_begin_again_is_a_part_of_its_state(sl
     assert socket.messages == [Snapshot("epoch", 1), Snapshot("epoch", 1)]
 
 
-def test_unread_replies_are_refused_by_their_bytes_but_one_may_have_any_size(frontend, socket):
+def test_the_bytes_of_unread_replies_are_counted(frontend, store, socket):
     socket.room = 0
-    large = (bytes(600_000),)
-    assert [frontend.reply(large) for _ in range(3)] == [True, False, False]
-    assert frontend.drop(large) is None
-    other = Frontend(b"", "control", "", LIMITS, socket.send, Overtaken())
-    assert other.reply((bytes(5_000_000),))
-    assert not other.reply((b"one more",))
+    reply = (msgspec.msgpack.encode(Done("x")),)
+    for _ in range(3):
+        frontend.reply(reply)
+    assert frontend.reply_bytes == 3 * len(reply[0])
+    socket.room = 2
+    pump(frontend, store)
+    assert frontend.reply_bytes == len(reply[0])
+    frontend.drop(reply * 2)
+    assert frontend.reply_bytes == 2 * len(reply[0])
 
 
 def test_a_greeting_repeated_at_once_copies_no_state_again(frontend, store):
@@ -321,3 +324,25 @@ def test_a_greeting_repeated_at_once_copies_no_state_again(frontend, store):
     accept(store, 1)
     frontend.open(store, "", 0)
     assert frontend.statistics(store.log.last).snapshots == 2
+
+
+def test_large_replies_wait_while_too_many_bytes_of_them_are_in_the_socket(frontend, store, socket):
+    left: list[bool] = []
+
+    def large() -> Any:
+        number = len(left)
+        left.append(False)
+        return (msgspec.msgpack.encode(Done("x" * 400_000)),), lambda: left[number]
+
+    assert all(frontend.reply(*large()) for _ in range(4))
+    assert len(socket.taken) == 2
+    assert frontend.blocked
+    pump(frontend, store)
+    assert len(socket.taken) == 2
+    left[0] = True
+    pump(frontend, store)
+    assert len(socket.taken) == 3
+    left[:] = [True] * 4
+    pump(frontend, store)
+    assert len(socket.taken) == 4
+    assert not frontend.blocked

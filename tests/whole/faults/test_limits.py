@@ -140,6 +140,31 @@ async def test_a_frontend_that_asks_without_reading_answers_is_dropped_and_costs
     assert (await kernel.statistics()).memory < before + 32 * 1024 * 1024
 
 
+async def test_large_answers_that_are_not_read_cost_a_bounded_number_of_bytes(kernel: KernelClient, bare):
+    await kernel.run({"a": "def f(): pass\nf.__doc__ = 'word ' * 100_000"})
+    before = (await kernel.statistics()).memory
+    deaf = bare(kernel.connection, rcvhwm=1)
+    await deaf.greet()
+    for _ in range(200):
+        deaf.post(m.Inspect, "f", 1)
+
+    async def dropped() -> bool:
+        return (await kernel.statistics()).stuck == 1
+
+    await eventually(dropped)
+    # Its other requests are answered before this one.
+    assert await kernel.inspect("f", 1)
+    assert (await kernel.statistics()).memory < before + 96 * 1024 * 1024
+
+
+async def test_a_frontend_that_reads_gets_many_large_answers(kernel: KernelClient, bare):
+    await kernel.run({"a": "def f(): pass\nf.__doc__ = 'word ' * 50_000"})
+    asking = bare(kernel.connection)
+    await asking.greet()
+    for answer in [await asking.reply(id) for id in [asking.post(m.Inspect, "f", 1) for _ in range(200)]]:
+        assert isinstance(answer, m.Inspection)
+
+
 async def test_children_of_cells_leave_the_kernel_descriptors_for_frontends(start_process):
     source = """
 import resource
