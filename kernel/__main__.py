@@ -29,6 +29,9 @@ def main(command: list[str] | None = None) -> int:
         return RunnerProcess(command or COMMAND)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Servers ignore SIGCHLD or block the signals that they wait for, and their children inherit that.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process = start()
     from .kernel_process import serve
 

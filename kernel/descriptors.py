@@ -1,8 +1,9 @@
-"""How many descriptors the kernel may have open, and how many a runner.
+"""How many descriptors the kernel may have open, and for what, and how many a runner.
 
 Every connection of a frontend takes a descriptor, and libzmq aborts the process if none is left for a
 connection on ipc (4.3.5 asserts in `ipc_listener.cpp`). So the kernel raises its own limit as far as the
-system allows. A runner gets the limit that the kernel was started with: it is the user's.
+system allows, and leaves at most half of them to the pipes of a runner's children. A runner gets the limit
+that the kernel was started with: it is the user's.
 """
 
 import resource
@@ -10,6 +11,9 @@ import sys
 
 #: The limit where the system sets none, or a higher one: a higher limit is a misconfiguration.
 _MOST = 65536
+
+#: Descriptors for the kernel itself and a runner, to spare.
+_OWN = 64
 
 _given = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -24,6 +28,12 @@ def raise_limit() -> None:
         except (OSError, ValueError):
             # macOS allows less than its hard limit says.
             pass
+
+
+def room_for_pipes() -> int:
+    """Return how many pipes of a runner's children this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(0, (_MOST if soft == resource.RLIM_INFINITY else min(soft, _MOST)) - _OWN) // 2
 
 
 def restore_limit(pid: int) -> None:

@@ -3,11 +3,12 @@
 `ipc`: a socket in a new directory of mode 0700, and a filter on the user id where ZeroMQ has one.
 `tcp`: a port of the loopback interface, chosen by the system, with CURVE and an allow-list. The
 connection file has its mode from the moment it exists, and its whole content from the moment it has
-its name. `close` removes everything.
+its name. `close` removes what was made. Places where other users could replace these files are refused.
 """
 
 import os
-from pathlib import Path
+import socket
+import stat
 from typing import cast
 
 import msgspec
@@ -16,6 +17,7 @@ import zmq
 from ..protocol.connection import Connection, Settings
 from ..protocol.messages import Role
 from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
+from .made_files import MadeFiles, why_unsafe
 
 #: Longest path of a socket on every system.
 _LONGEST_PATH = 100
@@ -28,6 +30,8 @@ _HANDSHAKE_MS = 5_000
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 20_000
 _LINGER_MS = 200
+#: What is in the kernel's own directory.
+SOCKET, CONNECTION = "socket", "connection.json"
 
 
 class Endpoint:
@@ -40,10 +44,12 @@ class Endpoint:
         self.fd = int(self.socket.fd)
         #: Answers ZeroMQ's requests about connections; `None` on ipc.
         self.authenticator: Authenticator | None = None
-        self._directory = Path(_place(), f"cellwire-{os.urandom(6).hex()}")
-        self._directory.mkdir(0o700)
-        self._file: Path | None = None
+        self._files = MadeFiles()
         try:
+            place, name = _place(), f"cellwire-{os.urandom(6).hex()}"
+            #: The kernel's own directory.
+            self.directory = os.path.join(place, name)
+            self._directory = self._files.make_directory(self._files.open(place), name)
             self._open(settings, epoch, version)
         except BaseException:
             self.close()
@@ -58,23 +64,25 @@ class Endpoint:
         self.remove_files()
 
     def remove_files(self) -> None:
-        """Remove the connection file and the directory."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
-        for path in self._directory.iterdir():
-            path.unlink(missing_ok=True)
-        self._directory.rmdir()
+        """Remove the connection file, the socket and the directory, and nothing else."""
+        self._files.remove()
 
     def _open(self, settings: Settings, epoch: str, version: str) -> None:
         self._configure(settings)
         connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
-        file = Path(settings.connection_file or self._directory / "connection.json").absolute()
+        directory, name, file = self._directory, CONNECTION, os.path.join(self.directory, CONNECTION)
+        if settings.connection_file:
+            file = os.path.abspath(settings.connection_file)
+            parent, name = os.path.split(file)
+            # A group may share its directory: the user has named this place.
+            if reason := why_unsafe(parent, stat.S_IWOTH):
+                raise PermissionError(f"no place for the connection file {file}: {reason}")
+            directory = self._files.open(parent)
         #: What a frontend needs to attach.
         self.connection = msgspec.structs.replace(
-            connection, epoch=epoch, pid=os.getpid(), version=version, file=str(file)
+            connection, epoch=epoch, pid=os.getpid(), version=version, file=file
         )
-        _write_privately(file, msgspec.json.encode(self.connection))
-        self._file = file
+        self._files.write(directory, name, msgspec.json.encode(self.connection))
 
     def _configure(self, settings: Settings) -> None:
         socket = self.socket
@@ -90,8 +98,18 @@ class Endpoint:
         except zmq.ZMQError:
             # ZeroMQ was built without it; the mode of the directory keeps other users out anyway.
             pass
-        endpoint = f"ipc://{self._directory / 'socket'}"
-        self.socket.bind(endpoint)
+        path = os.path.join(self.directory, SOCKET)
+        # ZeroMQ would first remove whatever is at the path.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+            self._files.add(self._directory, SOCKET)
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+            self.socket.setsockopt(zmq.USE_FD, listener.fileno())
+            endpoint = f"ipc://{path}"
+            self.socket.bind(endpoint)
+            # ZeroMQ closes it.
+            listener.detach()
         return Connection(endpoint, "", 0, "", "")
 
     def _bind_tcp(self) -> Connection:
@@ -111,19 +129,18 @@ class Endpoint:
 
 
 def _place() -> str:
-    """Return a directory for the kernel's directory, short enough for a socket's path."""
+    """Return a directory for the kernel's directory: safe, and short enough for a socket's path.
+
+    Raises: OSError if there is none, with the reason for each.
+    """
+    refused: list[str] = []
     for place in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
-        if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
-            longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", "socket")))
-            if longest <= _LONGEST_PATH:
-                return place
-    raise OSError("no directory for a socket: set TMPDIR to a writable directory with a short path")
-
-
-def _write_privately(path: Path, content: bytes) -> None:
-    """Write a file that other users can never read, and that appears with its whole content."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(fd, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
+        if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
+            continue
+        longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", SOCKET)))
+        reason = f"the path {place} is too long" if longest > _LONGEST_PATH else why_unsafe(place)
+        if not reason:
+            return os.path.abspath(place)
+        refused.append(reason)
+    hint = "set TMPDIR to a directory with a short path that only you can write to"
+    raise OSError(f"no directory for a socket: {'; '.join([*refused, hint])}")

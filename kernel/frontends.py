@@ -19,6 +19,7 @@ from ..protocol.limits import Limits
 from ..protocol.messages import Error, Role
 from .diagnostics import report
 from .frontend import Frontend, FrontendGone
+from .snapshot import Overtaken
 from .store import Store, encode
 
 #: In one turn: requests received, and messages of events sent to each frontend.
@@ -29,6 +30,12 @@ _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of at least this size are passed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
+#: Shortest time between probes, since anybody may cause one and each costs a message to every frontend.
+_PROBE_SECONDS = 0.02
+#: Replies of at least this size are followed until they have left the socket.
+_LARGE_REPLY = 16 * 1024
+#: Bytes of replies that may wait for all frontends together.
+_REPLY_BYTES = 64 * 1024 * 1024
 #: Plain ints: arithmetic with enums costs more than the call into the socket.
 _POLLIN = int(zmq.POLLIN)
 _LAST = int(zmq.NOBLOCK)
@@ -59,9 +66,11 @@ class Frontends:
         self._authenticated = authenticated
         self._on_frontend_count = on_frontend_count
         self._frontends: dict[bytes, Frontend] = {}
+        self._overtaken = Overtaken()
         #: Dropped frontends whose notice is not sent yet: their connections may be full.
         self._dropped: dict[bytes, Frontend] = {}
         self._present = 0
+        self._probed = 0.0
         # The newest event at the last pump, and since when newer ones are held; 0 if none are.
         self._pumped = 0
         self._held_since = 0.0
@@ -94,11 +103,20 @@ class Frontends:
         frontend = self._frontends.get(identity)
         try:
             if frontend is None:
-                self._send(identity, (reply,))
-            elif not frontend.reply((reply,)):
+                # Large ones are only for frontends that were dropped since they asked.
+                if len(reply) < _LARGE_REPLY:
+                    self._send(identity, (reply,))
+                return
+            fits = frontend.reply((reply,)) if len(reply) < _LARGE_REPLY else _reply_tracked(frontend, reply)
+            # A reply of any size may wait if it is the only one of its frontend.
+            if not fits or (frontend.reply_bytes > len(reply) and self._waiting_bytes() > _REPLY_BYTES):
                 self._drop(frontend, "it read no replies")
         except FrontendGone:
             self._remove(identity)
+
+    def _waiting_bytes(self) -> int:
+        """Return the bytes of the replies that wait for all frontends."""
+        return sum(frontend.reply_bytes for frontend in self._frontends.values())
 
     # Frontends
 
@@ -113,7 +131,7 @@ class Frontends:
         self._dropped.pop(identity, None)
         frontend = self._frontends.get(identity)
         if frontend is None or frontend.role != role:
-            frontend = Frontend(identity, role, client, self._limits, self._send)
+            frontend = Frontend(identity, role, client, self._limits, self._send, self._overtaken)
             self._frontends[identity] = frontend
             self._count()
         frontend.client = client
@@ -124,7 +142,11 @@ class Frontends:
         return list(self._frontends.values())
 
     def probe(self) -> None:
-        """Remove the frontends that left."""
+        """Remove the frontends that left; does nothing if that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._probed + _PROBE_SECONDS:
+            return
+        self._probed = now
         for frontend in self.attached():
             try:
                 frontend.probe(self._store)
@@ -236,7 +258,7 @@ class Frontends:
         last = len(frames) - 1
         for index, frame in enumerate(frames):
             flags = _MORE if index < last else _LAST
-            self._socket.send(frame, flags, copy=len(frame) < _WITHOUT_COPY)
+            self._socket.send(frame, flags, copy=type(frame) is bytes and len(frame) < _WITHOUT_COPY)
         return True
 
     def _readable(self) -> bool:
@@ -248,3 +270,10 @@ class Frontends:
             return self._socket.recv_multipart(zmq.NOBLOCK), "control"
         frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
         return [frame.bytes for frame in frames], cast(Role, frames[-1].get("User-Id"))
+
+
+def _reply_tracked(frontend: Frontend, reply: bytes) -> bool:
+    frame = zmq.Frame(reply, track=True, copy=False)
+    tracker = frame.tracker
+    # The frame itself must not be kept: it counts as a part of the message that has not left.
+    return frontend.reply((cast(bytes, frame),), lambda: tracker is None or tracker.done)

@@ -19,6 +19,7 @@ from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
 from ..protocol.notebook import CellError, Redefine, Status
 from .console_router import ConsoleRouter
+from .descriptors import room_for_pipes
 from .loop import Loop
 from .process import RunnerProcess
 from .run_queue import RunQueue
@@ -205,6 +206,7 @@ class Kernel:
             redefine=self._redefine,
             awake_seconds=_RUNNER_AWAKE,
             argv=self._argv,
+            child_pipes=room_for_pipes(),
         )
 
     def runner_ended(self, reason: str) -> None:
@@ -244,7 +246,9 @@ class Kernel:
         try:
             self.runner.start()
         except OSError as error:
-            self.store.add(e.RunnerDied(f"the runner could not be started: {error.strerror}"))
+            reason = f"the runner could not be started: {error.strerror}"
+            self._drop_waiting(f"{reason}, before this run began")
+            self.store.add(e.RunnerDied(reason))
 
     def _refusal_while_closing(self) -> RequestError:
         return RequestError("closing", f"the kernel is shutting down: {self.closing}", "launch a new kernel")

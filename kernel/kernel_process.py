@@ -54,10 +54,12 @@ class KernelProcess:
         self._drained = 0
         self._terminations = 0
         self._draining = False
-        self._kernel = Kernel(self._loop, epoch, settings, start)
+        self._start = start
+        self._kernel = Kernel(self._loop, epoch, settings, self._start_runner)
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
         self._endpoint = Endpoint(settings, epoch, __version__)
+        process.guard_directory(self._endpoint.directory)
         self._frontends = Frontends(
             self._endpoint.socket,
             self._kernel.store,
@@ -93,6 +95,11 @@ class KernelProcess:
             self._loop.later(_RUNNER_SECONDS, self._kernel.runner.kill)
             self._loop.later(_RUNNER_SECONDS + _KILL_SECONDS, self._close_log)
             self._kernel.close(reason)
+
+    def _start_runner(self) -> RunnerProcess:
+        process = self._start()
+        process.guard_directory(self._endpoint.directory)
+        return process
 
     def _turn(self) -> float:
         """Do the work of one round and return the seconds that the next one may wait."""

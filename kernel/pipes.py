@@ -13,6 +13,10 @@ A pipe rests for a moment between reads: text comes in small pieces, and a small
 as much as a large one, and takes the core from the runner as often. Text that has to come before the end
 of a cell is read at once, by `drain`.
 
+The descriptors that children's pipes may take are bounded. The runner opens no more than these; the kernel
+reports the pipes that it closed. When room gets short, it closes pipes of children that finished: they are
+still open only because a process that such a child left behind holds them.
+
 A read may split a character: its first bytes wait for the rest, separately for each run.
 """
 
@@ -34,6 +38,10 @@ _READ = 64 * 1024
 _DRAIN = 1024 * 1024
 #: Seconds that a pipe rests, which delays text by that much.
 _REST = 0.004
+#: Pipes of finished children are closed when three quarters of the room are taken. Closed pipes are reported
+#: when they are an eighth of it.
+_SHORT = 3 / 4
+_REPORTED = 1 / 8
 
 
 class _Pipe:
@@ -88,6 +96,8 @@ class _ChildPipe(_Pipe):
     def __init__(self, fd: int, opened: PipeOpened) -> None:
         super().__init__(fd, opened.stream)
         self.cell, self.run = opened.cell, opened.run
+        #: Whether the child was waited for.
+        self.finished = False
 
 
 def _is_later(piece: bytes | Marker, marker: Marker) -> bool:
@@ -110,8 +120,15 @@ class Pipes:
         stdout: int,
         stderr: int,
         delivered: Callable[[], int],
+        *,
+        most: int,
+        closed: Callable[[int], None],
     ) -> None:
         self._loop = loop
+        self._most = most
+        self._report_closed = closed
+        # Pipes that were closed and not reported.
+        self._closed = 0
         self._console = console
         #: Returns how many bytes of the link were passed on.
         self._delivered = delivered
@@ -145,8 +162,13 @@ class Pipes:
         """Whether the last drain left text that waits for the link."""
         return self._marked[0].behind or self._marked[1].behind
 
-    def open(self, opened: PipeOpened, fd: int) -> None:
-        """Take over the reading end of a child's pipe."""
+    def open(self, opened: PipeOpened, fd: int | None) -> None:
+        """Take over the reading end of a child's pipe; `None` if it was lost on its way."""
+        if fd is None:
+            self._count_closed()
+            return
+        if len(self._children) > self._most * _SHORT:
+            self._close_oldest_finished()
         os.set_blocking(fd, False)
         self._children[opened.pipe] = _ChildPipe(fd, opened)
         if opened.pipe in self._passed:
@@ -253,6 +275,8 @@ class Pipes:
                 self._console.clear(piece.cell, piece.run, pipe.stream)
             elif piece.kind == "pipe_drained":
                 self._drain_child(piece.pipe)
+                if piece.pipe in self._children:
+                    self._children[piece.pipe].finished = True
             elif piece.kind == "pipe_opened":
                 if piece.pipe in self._children:
                     self._watch_child(piece.pipe)
@@ -322,6 +346,19 @@ class Pipes:
             self._loop.unwatch(pipe.fd)
             self._finish_text(pipe)
             os.close(pipe.fd)
+            self._count_closed()
+
+    def _close_oldest_finished(self) -> None:
+        number = next((number for number, pipe in self._children.items() if pipe.finished), None)
+        if number is not None:
+            self._drain_child(number)
+            self._close_child(number)
+
+    def _count_closed(self) -> None:
+        self._closed += 1
+        if self._closed >= self._most * _REPORTED:
+            self._report_closed(self._closed)
+            self._closed = 0
 
     # Text
 

@@ -6,8 +6,9 @@ is ignored, until it installs its own handler, so an early interrupt is harmless
 its `faulthandler` writes: memory without a name that outlives the process.
 
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
-end is the kernel's. If the pipe ends without a word, the kernel was killed, and the guardian kills the
-group.
+end is the kernel's. If the pipe ends without the word `done`, the kernel was killed: the guardian kills the
+group, and removes the files in the kernel's directory. It makes that its working directory when it learns of
+it, and so removes nothing elsewhere, whatever happens to the path.
 """
 
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from .descriptors import restore_limit
 
@@ -22,7 +24,15 @@ from .descriptors import restore_limit
 #: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
-_GUARD = 'read -r word; [ "$word" = done ] || kill -9 "-$1"'
+_GUARD = """
+inode=
+while read -r word path; do
+    [ "$word" = done ] && exit
+    cd -- "$path" && inode=$word made=$path
+done
+kill -9 "-$1"
+[ "$inode" ] && [ "$(ls -di . | tr -dc 0-9)" = "$inode" ] && rm -f socket connection.json && rmdir -- "$made"
+"""
 _SHELL = "/bin/sh"
 #: Pipe capacity where it can be set; bytes of a trace that are read.
 _PIPE = 256 * 1024
@@ -36,31 +46,44 @@ class RunnerProcess:
     """A process that was started and not waited for."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.link, linked = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.stdout, out = _pipe()
-        self.stderr, err = _pipe()
-        self._trace = _unnamed_file()
-        null = os.open(os.devnull, os.O_RDONLY)
-        inherited = (linked.fileno(), controlled.fileno(), self._trace)
+        ours: list[int] = []
+        theirs: list[int] = []
         try:
+            for make in (_sockets, _sockets, _pipe, _pipe):
+                end, its_end = make()
+                ours.append(end)
+                theirs.append(its_end)
+            ours.append(_unnamed_file())
+            theirs.append(os.open(os.devnull, os.O_RDONLY))
+            link, control, self.stdout, self.stderr, self._trace = ours
+            linked, controlled, out, err, null = theirs
+            inherited = (linked, controlled, self._trace)
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
+            # Nobody else may hold the runner's ends, or the kernel would not see that they are closed.
+            while theirs:
+                os.close(theirs.pop())
+            os.set_inheritable(self._trace, False)
             restore_limit(self.pid)
+            self._guardian, self._guarded = self._guard()
         except OSError:
-            self._close()
-            raise
-        finally:
-            linked.close()
-            controlled.close()
-            for fd in (null, out, err):
+            for fd in (*ours, *theirs):
                 os.close(fd)
-        os.set_inheritable(self._trace, False)
+            raise
+        self.link, self.control = socket.socket(fileno=link), socket.socket(fileno=control)
         self.link.setblocking(False)
         self.control.setblocking(False)
         self._killed = False
-        self._guardian, self._guarded = _guard(self.pid)
+
+    def guard_directory(self, path: str) -> None:
+        """Have the guardian remove the kernel's directory if the kernel is killed."""
+        if "\n" not in path:
+            try:
+                os.write(self._guarded, os.fsencode(f"{os.stat(path).st_ino} {path}\n"))
+            except OSError:
+                # The guardian was killed, or the directory is gone.
+                pass
 
     def interrupt(self) -> None:
         """Send SIGINT to the runner, and to it alone."""
@@ -99,8 +122,31 @@ class RunnerProcess:
             # The guardian was killed.
             pass
         os.close(self._guarded)
-        self._close()
+        self.link.close()
+        self.control.close()
+        for fd in (self.stdout, self.stderr, self._trace):
+            os.close(fd)
         return self._guardian
+
+    def _guard(self) -> tuple[int, int]:
+        """Start the guardian; return its pid and the writing end of its pipe. Without one the runner ends."""
+        ends: list[int] = []
+        try:
+            ends += os.pipe()
+            ends.append(os.open(os.devnull, os.O_WRONLY))
+            reading, writing, null = ends
+            guardian = _spawn(
+                [_SHELL, "-c", _GUARD, "guardian", str(self.pid)], {0: reading, 1: null, 2: null}
+            )
+            ends.remove(writing)
+        except OSError:
+            self._kill_group()
+            os.waitpid(self.pid, 0)
+            raise
+        finally:
+            for fd in ends:
+                os.close(fd)
+        return guardian, writing
 
     def _kill_group(self) -> None:
         try:
@@ -108,12 +154,6 @@ class RunnerProcess:
         except (ProcessLookupError, PermissionError):
             # No process is left; macOS raises PermissionError if only zombies are.
             pass
-
-    def _close(self) -> None:
-        self.link.close()
-        self.control.close()
-        for fd in (self.stdout, self.stderr, self._trace):
-            os.close(fd)
 
 
 def describe_exit(status: int, *, killed: bool = False) -> str:
@@ -129,6 +169,12 @@ def describe_exit(status: int, *, killed: bool = False) -> str:
     if number == signal.SIGKILL and not killed:
         hint = ", sent by another process, or by the system because memory ran out"
     return f"the runner was killed by {name}{hint}"
+
+
+def _sockets() -> tuple[int, int]:
+    """Return the ends of a socket pair."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return one.detach(), other.detach()
 
 
 def _pipe() -> tuple[int, int]:
@@ -158,24 +204,11 @@ def _unnamed_file() -> int:
 def _spawn(argv: list[str], standard: dict[int, int]) -> int:
     """Start the program at the path `argv[0]` in a session of its own, with these standard descriptors."""
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in standard.items()]
+    spawn = partial(
+        os.posix_spawn, argv[0], argv, os.environ, file_actions=actions, setsigdef=_DEFAULT, setsigmask=()
+    )
     try:
-        return os.posix_spawn(
-            argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=_DEFAULT
-        )
+        return spawn(setsid=True)
     except NotImplementedError:
         # This system's posix_spawn cannot start a session; the group is what is needed.
-        return os.posix_spawn(
-            argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=_DEFAULT
-        )
-
-
-def _guard(group: int) -> tuple[int, int]:
-    """Start the guardian of a process group; return its pid and the writing end of its pipe."""
-    reading, writing = os.pipe()
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        pid = _spawn([_SHELL, "-c", _GUARD, "guardian", str(group)], {0: reading, 1: null, 2: null})
-    finally:
-        os.close(reading)
-        os.close(null)
-    return pid, writing
+        return spawn(setpgroup=0)

@@ -49,6 +49,8 @@ _TYPES = {struct.__name__ for struct in get_args(m.Request)}
 _DEFERRED = object()
 #: What a frontend may send whose key only lets it watch.
 _WATCHING = m.Hello | m.Ping | m.Statistics | m.Acknowledge
+#: Bytes of the largest frame that is decoded for such a frontend.
+_WATCHING_BYTES = 4096
 #: What a frontend may send before `Hello`.
 _UNGREETED = m.Hello | m.Ping
 #: What is handled again when it is repeated.
@@ -91,6 +93,17 @@ class Requests:
 
         Returns `None` for a request without a reply, or one whose reply is sent later.
         """
+        if role != "control" and len(frame) > _WATCHING_BYTES:
+            # Decoding takes time in proportion to the size.
+            self._refused += 1
+            return encode(
+                m.Error(
+                    _peek_id(frame),
+                    "forbidden",
+                    f"this key may not send a request of {len(frame)} bytes",
+                    "connect with the client's key",
+                )
+            )
         try:
             request: Any = _decode(frame)
         except Exception as error:
@@ -267,6 +280,17 @@ class Requests:
     def _shutdown(self, identity: bytes, role: m.Role, request: m.Shutdown, size: int) -> Any:
         self._shut_down("a frontend requested it")
         return m.Done(request.id)
+
+
+def _peek_id(frame: bytes) -> str:
+    """Return the id of a request whose frame begins with it or with the type; empty if it is elsewhere."""
+    start = frame.find(b"\xa2id", 0, 64) + 3
+    if start < 3:
+        return ""
+    head = frame[start]
+    if head == 0xD9:
+        return frame[start + 2 : start + 2 + frame[start + 1]].decode("utf-8", "replace")
+    return frame[start + 1 : start + 1 + head % 32].decode("utf-8", "replace") if head >> 5 == 5 else ""
 
 
 def _name(request: Any) -> str:

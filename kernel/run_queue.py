@@ -74,8 +74,8 @@ class RunQueue:
             self.in_progress = None
 
     def drop(self) -> list[int]:
-        """Remove all waiting runs and return their numbers, oldest first."""
-        dropped = [run.number for run in self._waiting]
+        """Remove all waiting runs and return their numbers, newest first: they leave lists at the end."""
+        dropped = [run.number for run in reversed(self._waiting)]
         for run in self._waiting:
             self._leave(run)
         self._waiting.clear()

@@ -54,7 +54,8 @@ class RunnerLink:
         self._reader = link.FrameReader()
         self._size = _READ
         self._outgoing: deque[memoryview] = deque()
-        self._descriptors: deque[int] = deque()
+        # `None` stands for one that was lost, since this process had no room for it.
+        self._descriptors: deque[int | None] = deque()
         #: Bytes that wait for the runner to read.
         self.backlog = 0
         # Whether the socket took less than it was given, so that it is watched for room.
@@ -76,20 +77,22 @@ class RunnerLink:
             self._flush()
 
     def take_descriptor(self) -> int | None:
-        """Return the oldest descriptor that was received and not taken; `None` if there is none."""
+        """Return the oldest descriptor that was received and not taken; `None` if it is lost."""
         return self._descriptors.popleft() if self._descriptors else None
 
     def read(self) -> bool:
         """Read once and pass on the complete frames; return whether there was anything to read."""
         try:
-            data, ancillary, _, _ = self._socket.recvmsg(self._size, _DESCRIPTORS, _CLOEXEC)
+            data, ancillary, flags, _ = self._socket.recvmsg(self._size, _DESCRIPTORS, _CLOEXEC)
         except BlockingIOError:
             return False
         except OSError:
-            data, ancillary = b"", []
+            data, ancillary, flags = b"", [], 0
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._descriptors.extend(array.array("i", content))
+        if flags & socket.MSG_CTRUNC:
+            self._descriptors.append(None)
         if not data:
             self._loop.unwatch(self._socket.fileno())
             self._ended("the runner closed its link to the kernel")
@@ -113,8 +116,10 @@ class RunnerLink:
         while self.read():
             pass
         self._loop.unwatch(self._socket.fileno())
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
+        for descriptor in self._descriptors:
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptors.clear()
         self._outgoing.clear()
         self.backlog = 0
 

@@ -113,12 +113,20 @@ class Supervisor:
             RunnerLink(self._loop, end, receive=self._received, ended=self._link_ended)
             for end in (process.link, process.control)
         )
+        configuration = self._listener.configuration(self._generation, nonce)
         main = self._link
         self._pipes = Pipes(
-            self._loop, self._console, nonce, process.stdout, process.stderr, lambda: main.delivered
+            self._loop,
+            self._console,
+            nonce,
+            process.stdout,
+            process.stderr,
+            lambda: main.delivered,
+            most=configuration.child_pipes,
+            closed=lambda number: self.send(link.PipesClosed(number)),
         )
         self._pipes_read_after = 0
-        self._link.send(self._listener.configuration(self._generation, nonce))
+        self._link.send(configuration)
 
     def start(self) -> None:
         """Start a runner. Precondition: there is none.
@@ -203,7 +211,7 @@ class Supervisor:
             return
         if isinstance(frame, link.PipeOpened):
             descriptor = self._link.take_descriptor() if self._link is not None else None
-            if descriptor is not None and self._pipes is not None:
+            if self._pipes is not None:
                 self._pipes.open(frame, descriptor)
                 # Text after the marker that waited for this descriptor can be read from here on.
                 self._pipes_read_after = 0

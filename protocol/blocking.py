@@ -3,11 +3,13 @@
 Each client has an event loop in a thread of its own, so it works where a loop runs already (a Jupyter
 cell) and can be used from any number of threads at once. That thread changes the copy of the notebook:
 the copy is complete up to the end of the last call, and may change while it is read if cells run.
-An interrupted call (Ctrl-C) is abandoned; what it started in the kernel goes on.
+An interrupted call (Ctrl-C) is abandoned; what it started in the kernel goes on. In the child of a fork a
+call raises RuntimeError; a child that connects again has a client of its own.
 
 Signatures and docstrings are those of the awaited form.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial, wraps
@@ -43,6 +45,7 @@ class KernelClient(aio.ClientState):
         super().__init__(client._session)
         self._portal = portal
         self._client = client
+        self._process = os.getpid()
 
     run: Final = _waiting(aio.KernelClient.run)
     run_stale: Final = _waiting(aio.KernelClient.run_stale)
@@ -63,7 +66,10 @@ class KernelClient(aio.ClientState):
 
     def events(self, buffer: int = 100_000) -> Iterator[Event]:
         """Return an iterator over the events applied from here on; otherwise as the awaited form."""
-        return self._received(self._portal.call(self._client.events, buffer))
+        return self._received(self._call(partial(self._make_stream, buffer)))
+
+    async def _make_stream(self, buffer: int) -> EventStream:
+        return self._client.events(buffer)
 
     def _received(self, stream: EventStream) -> Iterator[Event]:
         # All waiting events are taken at once: changing threads for each would cost more than the event.
@@ -71,6 +77,9 @@ class KernelClient(aio.ClientState):
             yield from events
 
     def _call(self, function: Callable[[], Awaitable[T]]) -> T:
+        if os.getpid() != self._process:
+            # Threads do not survive a fork, so nothing would ever answer.
+            raise RuntimeError("a client works in the process that made it; connect again in a forked child")
         future = self._portal.start_task_soon(function)
         try:
             return future.result()

@@ -5,7 +5,16 @@ encoded form unless the name says otherwise. Reaching a bound is visible to the 
 effect.
 """
 
+from typing import Final
+
 import msgspec
+
+#: The largest value of any bound, exact in every language, and of the sizes of what travels in one frame.
+LARGEST: Final = 1 << 53
+LARGEST_IN_FRAME: Final = (1 << 30) - (1 << 20)
+_IN_FRAME = frozenset({"item_bytes", "request_bytes"})
+#: Bounds that may be 0.
+_MAY_BE_ZERO = frozenset({"items", "console_chars", "drain_seconds", "versions"})
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,3 +45,13 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Versions of one name that are kept beside the one in use, 0 for no bound; a cell whose version was
     #: dropped runs again when a reader needs it.
     versions: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a bound is negative, too large, or 0 where that makes no sense."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            most = LARGEST_IN_FRAME if name in _IN_FRAME else LARGEST
+            # Not a number is in no range.
+            if not (0 <= value <= most) or (value == 0 and name not in _MAY_BE_ZERO):
+                least = "at least 0" if name in _MAY_BE_ZERO else "more than 0"
+                raise ValueError(f"limits.{name} is {value}: it must be {least} and at most {most}")

@@ -49,6 +49,8 @@ class Configure(_Tagged, frozen=True):
     awake_seconds: float = 0.0
     #: `sys.argv` of the notebook, whose `__file__` is the first of it.
     argv: list[str] = []
+    #: How many pipes of children the kernel can have open; `PipesClosed` gives some back.
+    child_pipes: int = 0
 
 
 class Execute(_Tagged, frozen=True):
@@ -83,6 +85,12 @@ class Probe(_Tagged, frozen=True):
     number: int
 
 
+class PipesClosed(_Tagged, frozen=True):
+    """The kernel closed this many pipes of children since it last said so."""
+
+    number: int
+
+
 class Exit(_Tagged, frozen=True):
     """End the process in order."""
 
@@ -90,7 +98,9 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control: TypeAlias = InterruptThrough | Answer | NoFrontend | Probe | Exit | Complete | Inspect | Variables
+Control: TypeAlias = (
+    InterruptThrough | Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -114,8 +114,13 @@ def _run_planned(notebook: Notebook, event: e.RunPlanned) -> None:
 
 
 def _run_finished(notebook: Notebook, event: e.RunFinished) -> None:
-    # Runs finish nearly in order, so the search ends at the front however many are queued.
-    index = next((i for i, run in enumerate(notebook.runs) if run.run == event.run), None)
+    # Runs finish nearly in order, and waiting ones are dropped from the end, so the search is short however
+    # many are queued.
+    runs = notebook.runs
+    if runs and runs[-1].run == event.run:
+        index = len(runs) - 1
+    else:
+        index = next((i for i, run in enumerate(runs) if run.run == event.run), None)
     if index is None:
         return
     # A cell that is still queued never had its turn: it keeps its outputs and stops waiting.

@@ -119,13 +119,13 @@ class Host:
         enter_kernel()
         console = install_console(configure.nonce, self._emitter)
         install_threads()
-        exit_forked = install_subprocesses(self._emitter, console)
+        self._children = install_subprocesses(self._emitter, console, configure.child_pipes)
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
-        self._engine.hooks.post_execution.insert(0, exit_forked)
+        self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
         _load_extensions(self._engine)
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
@@ -221,6 +221,8 @@ class Host:
                 self._inputs.answer(name, text)
             case link.NoFrontend(input=name):
                 self._inputs.refuse(name)
+            case link.PipesClosed(number=number):
+                self._children.closed(number)
             case link.Probe(number=number):
                 self._emitter.emit(link.Alive(number))
             case link.Exit():

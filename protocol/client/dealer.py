@@ -10,7 +10,8 @@ for answers bound what is sent.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -23,6 +24,7 @@ from ..errors import ProtocolError
 from ..events import Event
 from ..messages import FromKernel
 
+_Decoded = TypeVar("_Decoded")
 _message_decoder: msgspec.msgpack.Decoder[FromKernel] = msgspec.msgpack.Decoder(FromKernel)
 _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 #: A plain int: enum arithmetic costs more than asking the socket.
@@ -125,9 +127,9 @@ class Dealer:
             while self._socket.get(zmq.RCVMORE):
                 part = self._socket.recv(zmq.NOBLOCK, copy=False)
                 size += len(part)
-                further.append(_event_decoder.decode(part.buffer))
-            return _message_decoder.decode(frame), further, size
-        except msgspec.DecodeError as error:
+                further.append(_decode(_event_decoder, part.buffer))
+            return _decode(_message_decoder, frame), further, size
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ProtocolError(
                 f"the kernel sent a message that this client cannot read: {error}. The kernel is "
                 f"cellwire {self._version}; install that version or a newer one here"
@@ -146,3 +148,13 @@ class Dealer:
         self._monitor.close()
         self._socket.close()
         self._context.term()
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[_Decoded]", data: Any) -> _Decoded:
+    """Return what `data` encodes, also for a caller that is nearly too deep in its stack for that."""
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        # A thread has a stack of its own, and what kernels send is not nested deeply.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(decoder.decode, data).result()

@@ -6,12 +6,12 @@ child has the writing end, so the pipe ends when the child and its children do. 
 own pipe place the child's text: after all that was written before it started, and before all that is
 written after it was waited for.
 
-`install_subprocesses(emitter, console) -> hook`, called once by the host, does this for `subprocess.Popen`
-(and so for asyncio's processes and for `os.system`, which becomes a call of it), `os.fork`,
-`os.posix_spawn` and multiprocessing. A child that C code starts inherits this process's pipe, whose text
-belongs to the cell that runs. A process that serves several cells, such as a worker of a process pool,
-writes to the cell that started it. The child of a fork does nothing of this: its descriptors 1 and 2 are
-its pipes, and its own children inherit them.
+`install_subprocesses(...) -> Children`, called once by the host, does this for `subprocess.Popen` (and so for
+asyncio's processes and for `os.system`, which becomes a call of it), `os.fork`, `os.posix_spawn` and
+multiprocessing. A child that C code starts inherits this process's pipe, whose text belongs to the cell
+that runs; so does one for which the kernel has no descriptor left. A process that serves several cells, such
+as a worker of a process pool, writes to the cell that started it. The child of a fork does nothing of this:
+its descriptors 1 and 2 are its pipes, and its own children inherit them.
 """
 
 import os
@@ -32,6 +32,10 @@ from .console import Console
 from .context import Execution, execution_for_children
 from .streams import DESCRIPTORS
 
+_NO_ROOM = (
+    "cellwire: too many child processes have pipes of their own; what further ones write goes to the cell "
+    "that runs meanwhile\n"
+)
 _STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
 
@@ -60,9 +64,13 @@ class ChildPipes:
 class Children:
     """The children of this process whose text the kernel reads from pipes of their own."""
 
-    def __init__(self, emitter: Emitter, console: Console) -> None:
+    def __init__(self, emitter: Emitter, console: Console, most: int) -> None:
         self._emitter = emitter
         self._console = console
+        self._most = most
+        self._opened = self._closed = 0
+        # The run that was told last that there is no room.
+        self._told: Execution | None = None
         self._numbers = count(1)
         self._running: dict[int, ChildPipes] = {}
         #: Where descriptors 1 and 2 lead unless user code points them elsewhere.
@@ -74,16 +82,32 @@ class Children:
         """Return the pipes of a child that starts next; none for a descriptor that it should inherit."""
         execution = execution_for_children()
         pipes = ChildPipes(execution)
-        for stream in streams if self.active else ():
+        if not self.active or not self._has_room(len(streams), execution):
+            return pipes
+        for stream in streams:
             if _identity(DESCRIPTORS[stream]) != self._own[stream]:
                 continue
             number = next(self._numbers)
             reading, pipes.ends[stream] = os.pipe()
+            self._opened += 1
             cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
             self._emitter.emit(EventWithDescriptor(PipeOpened(cell, run, stream, number), reading))
             self._console.mark(stream, "pipe_opened", execution, number)
             pipes.numbers[stream] = number
         return pipes
+
+    def closed(self, number: int) -> None:
+        """Note that the kernel closed this many pipes; called by the thread that reads the control link."""
+        self._closed += number
+
+    def _has_room(self, number: int, execution: Execution | None) -> bool:
+        """Whether the kernel can take this many more pipes; notify the run if not."""
+        if self._opened - self._closed + number <= self._most:
+            return True
+        if number and (execution is None or execution is not self._told):
+            self._told = execution
+            self._console.streams["stderr"].write(_NO_ROOM)
+        return False
 
     def started(self, pid: int, pipes: ChildPipes) -> None:
         """Remember that the pipes are those of the child `pid`."""
@@ -103,7 +127,10 @@ class Children:
         self._running.clear()
 
     def exit_forked(self, execution: Execution) -> None:
-        """End this process if it is the child of a fork, as if the cell had been a script."""
+        """End this process if it is the child of a fork, as if the cell had been a script.
+
+        The runner around the cell is the parent's.
+        """
         if self.active:
             return
         error, status = execution.error, 0
@@ -124,20 +151,19 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:
+def install_subprocesses(emitter: Emitter, console: Console, most: int) -> Children:
     """Give every child that starts from now on pipes of its own; `emitter` sends them to the kernel.
 
-    Returns the hook to call first when the code of a cell has ended: in the child of a fork it ends the
-    process, since the runner around the cell is the parent's.
+    The kernel has room for `most` pipes. Call `exit_forked` first when the code of a cell has ended.
     """
-    children = Children(emitter, console)
+    children = Children(emitter, console, most)
     os.register_at_fork(after_in_child=children.forget)
     _install_os(children)
     after_import("subprocess", partial(_install_popen, children))
     for launcher in ("popen_spawn_posix", "popen_forkserver"):
         after_import(f"multiprocessing.{launcher}", partial(_install_launcher, children))
     after_import("multiprocessing.process", partial(_install_process, children))
-    return children.exit_forked
+    return children
 
 
 def _install_os(children: Children) -> None:

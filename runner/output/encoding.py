@@ -12,6 +12,10 @@ import msgspec
 
 _encode = msgspec.msgpack.Encoder().encode
 
+#: Containers inside each other, counted from a bundle. Decoders in other processes have limits of their own,
+#: which depend on how deep their caller is; what they cannot decode is lost to them.
+_DEEPEST = 200
+_TOO_DEEP = f"<not sent: it is nested more than {_DEEPEST} deep>"
 #: Types that are encoded as bytes.
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -27,16 +31,37 @@ def encode(value: Any) -> bytes:
 def encode_bundle(bundle: dict[str, Any]) -> bytes:
     """Return the msgpack of a mime bundle, or of metadata: maps with text keys, at every depth.
 
-    Never raises because of what is in it: if one value contains itself, all are encoded as text.
+    Never raises because of what is in it: if one value contains itself, all are encoded as text. A value that
+    is nested too deeply is replaced by text that says so.
     """
     try:
-        return _encode(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
+        return _encode_shallow(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
     except Exception:
         pass
     try:
-        return _encode(as_plain(bundle))
+        return _encode_shallow(as_plain(bundle))
     except Exception:
         return _encode({safe_str(mime): safe_str(content) for mime, content in bundle.items()})
+
+
+def _encode_shallow(bundle: dict[str, Any]) -> bytes:
+    """Return the msgpack of a bundle of plain data, without what is nested too deeply."""
+    encoded = _encode(bundle)
+    # Each level takes a byte at least, so that most bundles need no look at what is in them.
+    if len(encoded) > _DEEPEST and _is_deep(bundle):
+        return _encode({mime: _TOO_DEEP if _is_deep([value]) else value for mime, value in bundle.items()})
+    return encoded
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether plain data that is known to be finite is nested more than `_DEEPEST` deep."""
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner: list[Iterable[Any]] = [part.values() if type(part) is dict else part for part in level]
+        level = [part for parts in inner for part in parts if type(part) is dict or type(part) is list]
+        if not level:
+            return False
+    return True
 
 
 def as_plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import resource
 import socket as sockets
 
+import msgspec
 import pytest
 import zmq
 from cellwire.kernel.authentication import Allowed, new_key_pair
@@ -75,6 +76,19 @@ def test_the_clients_key_may_run(kernel, attach):
     frontend = attach(kernel)
     assert frontend.welcome.role == "control"
     assert frontend.finish(frontend.run("1")).status == "ok"
+
+
+@pytest.mark.parametrize("id", ["short", "of a length that takes a byte of its own", ""])
+def test_a_large_request_with_the_watchers_key_is_refused_without_decoding(kernel, attach, id):
+    watcher = attach(kernel, kernel.connection.watcher)
+    before = watcher.ask(m.Statistics)
+    frame = msgspec.msgpack.encode(m.RunCells(id, [m.Cell("a", "#" * 100_000)]))
+    # It would not decode either.
+    for broken in (frame, frame[:-1]):
+        watcher.socket.send(broken)
+        assert watcher.reply_to(id).code == "forbidden"
+    after = watcher.ask(m.Statistics)
+    assert (after.malformed, after.refused) == (before.malformed, before.refused + 2)
 
 
 def test_the_watchers_key_may_watch_and_nothing_else(kernel, attach):

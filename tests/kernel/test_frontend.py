@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from cellwire.kernel.frontend import Frontend, FrontendGone
+from cellwire.kernel.snapshot import Overtaken
 from cellwire.kernel.store import Store
 from cellwire.protocol import events as e
 from cellwire.protocol.limits import Limits
@@ -57,7 +58,7 @@ def store() -> Store:
 
 @pytest.fixture
 def frontend(socket: Socket, store: Store) -> Frontend:
-    made = Frontend(b"frontend", "control", "test", LIMITS, socket.send)
+    made = Frontend(b"frontend", "control", "test", LIMITS, socket.send, Overtaken())
     made.open(store, "epoch", store.log.last)
     return made
 
@@ -139,7 +140,7 @@ def test_acknowledging_more_than_was_sent_or_less_than_before_changes_nothing(fr
 
 def test_a_frontend_that_falls_behind_the_log_is_sent_the_state(socket):
     store = Store("epoch", 2000)
-    frontend = Frontend(b"frontend", "control", "test", LIMITS, socket.send)
+    frontend = Frontend(b"frontend", "control", "test", LIMITS, socket.send, Overtaken())
     frontend.open(store, "epoch", 0)
     accept(store, 1000)
     pump(frontend, store)
@@ -257,3 +258,91 @@ def test_probes_need_no_acknowledgement(frontend, store, socket):
     frontend.acknowledge(socket.bytes)
     frontend.probe(store)
     assert frontend.caught_up(store.log.last)
+
+
+@pytest.fixture
+def slow(socket: Socket) -> tuple[Store, Overtaken, list[Frontend]]:
+    """A store, and two frontends that took the first part of its state; then the log overtook that state."""
+    store = Store("epoch", 2000)
+    store.add(e.GraphChanged([e.CellDeclared(f"cell {number}") for number in range(50)]))
+    overtaken = Overtaken()
+    frontends = [Frontend(b"", "control", "", LIMITS, socket.send, overtaken) for _ in range(2)]
+    for frontend in frontends:
+        frontend.open(store, "", 0)
+        pump(frontend, store)
+    accept(store, 200)
+    socket.taken.clear()
+    return store, overtaken, frontends
+
+
+def test_one_frontend_goes_on_with_a_state_that_the_log_has_overtaken(slow, socket):
+    store, _, (first, second) = slow
+    for frontend, snapshot in ((first, Snapshot("epoch", 1)), (second, Snapshot("epoch", 201, True))):
+        pump(frontend, store)
+        assert socket.taken == []
+        frontend.acknowledge(1000)
+        pump(frontend, store)
+        assert msgspec.structs.replace(socket.messages[0], events=[]) == snapshot
+        socket.taken.clear()
+
+
+def test_the_next_one_may_go_on_when_the_first_has_left(slow, socket):
+    store, _, frontends = slow
+    pump(frontends[0], store)
+    del frontends[0]
+    pump(frontends[0], store)
+    frontends[0].acknowledge(1000)
+    pump(frontends[0], store)
+    assert not socket.messages[0].first
+
+
+def test_a_probe_of_a_frontend_that_has_to_begin_again_is_a_part_of_its_state(slow, socket):
+    store, _, (first, second) = slow
+    for frontend in (first, second):
+        pump(frontend, store)
+        frontend.probe(store)
+    assert socket.messages == [Snapshot("epoch", 1), Snapshot("epoch", 1)]
+
+
+def test_the_bytes_of_unread_replies_are_counted(frontend, store, socket):
+    socket.room = 0
+    reply = (msgspec.msgpack.encode(Done("x")),)
+    for _ in range(3):
+        frontend.reply(reply)
+    assert frontend.reply_bytes == 3 * len(reply[0])
+    socket.room = 2
+    pump(frontend, store)
+    assert frontend.reply_bytes == len(reply[0])
+    frontend.drop(reply * 2)
+    assert frontend.reply_bytes == 2 * len(reply[0])
+
+
+def test_a_greeting_repeated_at_once_copies_no_state_again(frontend, store):
+    frontend.open(store, "", 0)
+    frontend.open(store, "", 0)
+    assert frontend.statistics(store.log.last).snapshots == 1
+    accept(store, 1)
+    frontend.open(store, "", 0)
+    assert frontend.statistics(store.log.last).snapshots == 2
+
+
+def test_large_replies_wait_while_too_many_bytes_of_them_are_in_the_socket(frontend, store, socket):
+    left: list[bool] = []
+
+    def large() -> Any:
+        number = len(left)
+        left.append(False)
+        return (msgspec.msgpack.encode(Done("x" * 400_000)),), lambda: left[number]
+
+    assert all(frontend.reply(*large()) for _ in range(4))
+    assert len(socket.taken) == 2
+    assert frontend.blocked
+    pump(frontend, store)
+    assert len(socket.taken) == 2
+    left[0] = True
+    pump(frontend, store)
+    assert len(socket.taken) == 3
+    left[:] = [True] * 4
+    pump(frontend, store)
+    assert len(socket.taken) == 4
+    assert not frontend.blocked

@@ -1,11 +1,13 @@
 """A kernel process from its first line to its exit."""
 
 import json
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -13,15 +15,22 @@ from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.connection import read_connection_file
 from cellwire.protocol.limits import Limits
-from support.processes import wait_until_gone
+from support.processes import children_of, wait_until_gone
 
 
 def directory(kernel) -> Path:
     return Path(kernel.connection.endpoint.removeprefix("ipc://")).parent
 
 
-def start(*, stdin: int) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-P", "-m", "cellwire.kernel"], stdin=stdin, capture_output=True)
+COMMAND = [sys.executable, "-P", "-m", "cellwire.kernel"]
+
+
+def start(
+    *, stdin: int | None = None, settings: dict[str, Any] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    if stdin is not None:
+        return subprocess.run(COMMAND, stdin=stdin, capture_output=True)
+    return subprocess.run(COMMAND, input=json.dumps(settings).encode() + b"\n", capture_output=True)
 
 
 def test_a_missing_line_of_settings_is_one_clear_line_and_status_2():
@@ -33,7 +42,10 @@ def test_a_missing_line_of_settings_is_one_clear_line_and_status_2():
     assert "standard input" in line
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b'{"transport": "pigeon"}\n', b"[]\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"not json\n", b'{"transport": "pigeon"}\n', b"[]\n", b'{"limits": {"window_bytes": 0}}\n'],
+)
 def test_settings_that_cannot_be_read_are_one_clear_line_and_status_2(line, tmp_path):
     (tmp_path / "settings").write_bytes(line)
     with open(tmp_path / "settings") as file:
@@ -62,6 +74,104 @@ def test_the_connection_file_is_private_and_says_what_standard_output_says(launc
     assert read_connection_file(file) == kernel.connection
     assert kernel.connection.file == str(file)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_place_where_others_can_replace_files_is_not_used(launch, attach, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    (shared / "below").mkdir(parents=True)
+    shared.chmod(0o777)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared))
+    monkeypatch.setenv("TMPDIR", str(shared / "below"))
+    kernel = launch()
+    assert isinstance(attach(kernel).ask(m.Ping), m.Pong)
+    assert not directory(kernel).is_relative_to(shared)
+
+
+def test_a_connection_file_that_others_could_replace_is_refused(tmp_path):
+    tmp_path.chmod(0o777)
+    done = start(settings={"connection_file": str(tmp_path / "file")})
+    assert done.returncode == 2
+    assert "sticky bit" in done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_file_takes_the_place_of_no_other_file(tmp_path):
+    thesis, link = tmp_path / "thesis.tex", tmp_path / "link"
+    thesis.write_text("years of work")
+    link.symlink_to(tmp_path / "nowhere")
+    for taken in (thesis, link):
+        done = start(settings={"connection_file": str(taken)})
+        assert done.returncode == 2
+        assert str(taken) in done.stderr.decode()
+    assert thesis.read_text() == "years of work"
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, thesis]
+
+
+def test_a_connection_file_takes_the_place_of_an_empty_and_of_an_older_one(launch, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    older = launch(connection_file=str(file))
+    newer = launch(connection_file=str(file))
+    assert read_connection_file(file) == newer.connection
+    older.close()
+    assert read_connection_file(file) == newer.connection
+    newer.close()
+    assert not file.exists()
+
+
+def test_files_that_the_kernel_did_not_make_are_left_when_it_ends(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    kernel = launch()
+    place = directory(kernel)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "socket").touch()
+    (tmp_path / "precious" / "thesis.tex").touch()
+    place.rename(tmp_path / "moved")
+    place.symlink_to(tmp_path / "precious")
+    kernel.process.terminate()
+    assert kernel.wait() == 0
+    assert sorted(path.name for path in place.iterdir()) == ["socket", "thesis.tex"]
+    assert list((tmp_path / "moved").iterdir()) == []
+    assert str(place) in kernel.process.stderr.read().decode()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [shutil.rmtree, lambda place: (place / "more").mkdir(), lambda place: (place / "socket").unlink()],
+    ids=["the directory is gone", "something else is in it", "the socket is gone"],
+)
+def test_the_kernel_ends_in_order_whatever_became_of_its_directory(launch, act):
+    kernel = launch()
+    place = directory(kernel)
+    act(place)
+    kernel.process.terminate()
+    assert kernel.wait() == 0
+    text = kernel.process.stderr.read().decode()
+    assert str(place) in text
+    assert "Traceback" not in text
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_killed_kernel_leaves_nothing(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    kernel = launch()
+    children = children_of(kernel.connection.pid)
+    kernel.process.kill()
+    wait_until_gone(*children)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_kernel_with_a_second_runner_leaves_nothing(launch, attach, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    kernel = launch()
+    frontend = attach(kernel)
+    frontend.ask(m.RestartRunner)
+    frontend.until(lambda: frontend.notebook.runner.generation == 2)
+    children = children_of(kernel.connection.pid)
+    kernel.process.kill()
+    wait_until_gone(*children)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_long_runtime_directory_is_not_used(launch, attach, tmp_path, monkeypatch):
@@ -242,3 +352,31 @@ def test_an_idle_kernel_does_nothing(launch, attach):
     before = processor_time()
     assert not frontend.socket.poll(500)
     assert processor_time() - before < 0.015, "one tick of the clock, where it has a hundred a second"
+
+
+@pytest.fixture(params=["blocked", "ignored"])
+def deaf_launch(launch, request):
+    """Return `launch` from a process that blocks, or ignores, all signals."""
+    if request.param == "blocked":
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield launch
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        yield launch
+        signal.signal(signal.SIGCHLD, handler)
+
+
+def test_signals_that_the_launcher_blocks_or_ignores_still_work(deaf_launch, attach):
+    kernel = deaf_launch()
+    frontend = attach(kernel)
+    running = frontend.run("time.sleep(1000)")
+    frontend.until(lambda: frontend.of(e.CellStarted))
+    frontend.ask(m.Interrupt)
+    assert frontend.finish(running).status == "interrupted"
+    crashing = frontend.run("os.abort()")
+    assert "SIGABRT" in frontend.finish(crashing).reason
+    frontend.ask(m.RestartRunner)
+    frontend.until(lambda: frontend.notebook.runner.condition == "ready")
+    kernel.process.terminate()
+    frontend.until(lambda: frontend.of(e.KernelClosing))

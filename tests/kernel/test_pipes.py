@@ -37,8 +37,18 @@ class Console:
         self.reading = (out, err)
         #: Bytes of the link that the kernel has passed on.
         self.delivered = 0
+        self.closed: list[int] = []
         router = ConsoleRouter(self.store, queue, Limits())
-        self.pipes = Pipes(self.loop, router, NONCE, out, err, lambda: self.delivered)
+        self.pipes = Pipes(
+            self.loop,
+            router,
+            NONCE,
+            out,
+            err,
+            lambda: self.delivered,
+            most=16,
+            closed=self.closed.append,
+        )
         self.children: list[int] = []
 
     def write(self, *parts: bytes | Marker, fd: int | None = None) -> None:
@@ -344,3 +354,33 @@ def test_text_after_markers_that_are_reached_becomes_one_event(console: Console)
     console.write(Marker("cell", "a", 1), *[Marker("after", link=50), b"line\n"] * 100)
     assert console.read() == "line\n" * 100
     assert console.store.log.last == seq + 1
+
+
+def test_pipes_that_were_closed_are_reported_when_they_are_an_eighth_of_the_room(console: Console):
+    ends = [console.child(number) for number in (1, 2, 3)]
+    for end, reported in zip(ends, ([], [2], [2]), strict=True):
+        os.close(end)
+        console.children.remove(end)
+        console.write(Marker("pipe_drained", pipe=ends.index(end) + 1))
+        console.read()
+        assert console.closed == reported
+
+
+def test_a_pipe_that_is_lost_on_its_way_counts_as_closed(console: Console):
+    for number in (1, 2):
+        console.pipes.open(PipeOpened("a", 1, "stdout", number), None)
+    assert console.closed == [2]
+
+
+def test_when_room_is_short_the_pipe_of_the_oldest_finished_child_is_read_and_closed(console: Console):
+    ends = [console.child(number) for number in range(13)]
+    for number in (5, 7):
+        os.write(ends[number], b"left behind ")
+        console.write(Marker("pipe_drained", pipe=number))
+    os.write(ends[0], b"still running ")
+    console.read()
+    os.write(ends[5], b"last words")
+    console.child(13)
+    assert console.read() == "left behind left behind last words"
+    assert 5 not in console.pipes._children
+    assert {0, 7, 13} <= set(console.pipes._children)

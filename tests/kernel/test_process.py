@@ -1,6 +1,7 @@
 """A runner process as the operating system sees it."""
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -157,6 +158,31 @@ def test_nothing_is_left_open_and_the_guardian_ends(start):
     os.waitpid(guardian, 0)
     assert not is_alive(guardian)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_runner_that_cannot_be_started_for_want_of_descriptors_leaves_nothing(start):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = os.listdir("/proc/self/fd")
+    lowest = os.dup(0)
+    os.close(lowest)
+    failures = 0
+    try:
+        for room in range(30):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + room, limits[1]))
+            try:
+                process = start("pass")
+            except OSError:
+                failures += 1
+            else:
+                break
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    wait(process)
+    close(process)
+    assert failures
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_a_program_that_does_not_exist_leaves_nothing_open():

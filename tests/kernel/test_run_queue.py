@@ -38,7 +38,7 @@ def test_dropping_removes_what_waits_and_leaves_what_runs(queue: RunQueue):
     for name in "abc":
         queue.accept(RunStale(name), 1)
     queue.begin()
-    assert queue.drop() == [2, 3]
+    assert queue.drop() == [3, 2]
     assert number(queue.in_progress) == 1
     assert queue.accept(RunStale("d"), 1) == 4
     assert queue.statistics() == QueueStatistics(depth=2, bound=3, size=2, dropped=2)

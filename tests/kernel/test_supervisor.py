@@ -1,13 +1,14 @@
 """The runner's life as frontends see it, against a kernel process with a stand-in for its runner."""
 
 import os
+import resource
 import signal
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
 from cellwire.protocol.limits import Limits
-from support.processes import wait_until_gone
+from support.processes import descriptors_of, wait_until_gone
 
 
 @pytest.fixture
@@ -184,6 +185,24 @@ def test_a_runner_that_cannot_be_started_is_reported(launch, attach, tmp_path):
     program.unlink()
     frontend.ask(m.RestartRunner)
     assert "could not be started" in until_dead(frontend)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux only")
+def test_a_run_that_waits_for_a_runner_which_cannot_be_started_is_dropped(kernel, frontend):
+    frontend.finish(frontend.run("1"))
+    pid = kernel.connection.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors_of(pid), limits[1]))
+    restart, waiting = frontend.post(m.RestartRunner), frontend.post(m.RunCells, [m.Cell("a", "1")])
+    frontend.reply_to(restart)
+    queued = frontend.reply_to(waiting)
+    dropped = frontend.finish(queued.run)
+    assert (dropped.status, "could not be started" in dropped.reason) == ("dropped", True)
+    until_dead(frontend)
+    assert frontend.notebook.runs == []
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    frontend.ask(m.RestartRunner)
+    frontend.until(lambda: frontend.notebook.runner.condition == "ready")
 
 
 def test_the_end_of_a_runner_at_its_start_is_reported_with_what_it_wrote(launch, attach):

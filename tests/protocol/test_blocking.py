@@ -14,6 +14,7 @@ from cellwire.protocol import blocking
 from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.errors import ConnectionFileError, KernelDied
 from cellwire.protocol.events import KernelClosing
+from support.waiting import PATIENCE
 
 
 def test_a_kernel_is_launched_and_attached_to_without_a_loop():
@@ -48,6 +49,29 @@ def test_events_are_a_plain_iterator_that_ends_with_the_kernel():
         assert isinstance(seen[-1], KernelClosing)
         with pytest.raises(KernelDied, match="shut down"):
             kernel.ping()
+
+
+def test_a_forked_child_is_told_to_connect_again_and_its_parent_goes_on():
+    source = """
+        import os
+        from cellwire.protocol import blocking
+        with blocking.launch_kernel() as kernel:
+            if os.fork() == 0:
+                try:
+                    kernel.ping()
+                except RuntimeError as error:
+                    print(error, flush=True)
+                with blocking.connect(kernel.connection_file) as other:
+                    print(other.run({"a": "1"}).status, flush=True)
+                os._exit(0)
+            os.wait()
+            print(kernel.run({"b": "2"}).status, *kernel.notebook.cells)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    told, *rest = done.stdout.splitlines()
+    assert "connect again" in told
+    assert rest == ["ok", "ok a b"]
 
 
 def test_an_exception_of_the_body_is_not_changed():

@@ -1,5 +1,7 @@
 """The settings that a launcher sends a kernel, and the connection file that the kernel writes."""
 
+import json
+
 import msgspec
 import pytest
 from cellwire.protocol.connection import Connection, KeyPair, Settings, read_connection_file
@@ -45,6 +47,33 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 
 def test_an_empty_object_is_the_default_settings():
     assert msgspec.json.decode(b"{}", type=Settings) == Settings("ipc", "", False, Limits())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("window_bytes", 0),
+        ("window_bytes", -1),
+        ("request_bytes", 2**63),
+        ("item_bytes", 2**30),
+        ("ring_bytes", 2**64),
+        ("stuck_seconds", 0.0),
+        ("drain_seconds", -1.0),
+        ("drain_seconds", float("inf")),
+        ("unresponsive_seconds", float("nan")),
+    ],
+)
+def test_a_limit_out_of_range_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"limits\.{name} is {value}: it must be "):
+        Limits(**{name: value})
+    if value == value and value < float("inf"):
+        with pytest.raises(msgspec.ValidationError, match=rf"limits\.{name} is "):
+            msgspec.json.decode(json.dumps({"limits": {name: value}}), type=Settings)
+
+
+def test_a_limit_of_nothing_is_allowed_where_it_means_something():
+    nothing = {"items": 0, "console_chars": 0, "drain_seconds": 0.0, "versions": 0}
+    assert msgspec.to_builtins(Limits(**nothing)) == nothing
 
 
 def test_settings_are_one_line():

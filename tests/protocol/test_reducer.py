@@ -1,6 +1,6 @@
 """The one function that changes a notebook: what each event does, and what no event may do."""
 
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 import msgspec
 import pytest
@@ -130,6 +130,18 @@ def test_a_run_is_listed_from_its_acceptance_to_its_end():
     assert notebook.runs == [RunState(2)]
     apply(notebook, e.RunFinished(2, "dropped"))
     assert notebook.idle
+
+
+def test_dropping_the_newest_of_many_runs_looks_at_no_other():
+    class NeverSearched(list[RunState]):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("the cost grows with the number of waiting runs")
+
+    notebook = notebook_of(*map(e.RunAccepted, range(1, 6)))
+    notebook.runs = NeverSearched(notebook.runs)
+    for run in (5, 4, 3):
+        apply(notebook, e.RunFinished(run, "dropped"))
+    assert [notebook.runs[0].run, notebook.runs[1].run, len(notebook.runs)] == [1, 2, 2]
 
 
 def test_runs_may_finish_in_any_order():

@@ -40,7 +40,8 @@ from cellwire.runner.attribution.threads import current_thread, detached, instal
 _emitter = Emitter(LinkSink(socket.socket(fileno=int(sys.argv[1]))))
 _console = install_console({NONCE!r}, _emitter)
 install_threads()
-exit_forked = install_subprocesses(_emitter, _console)
+children = install_subprocesses(_emitter, _console, 1000)
+exit_forked = children.exit_forked
 
 @contextmanager
 def inside(execution):

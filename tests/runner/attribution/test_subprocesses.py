@@ -314,3 +314,21 @@ def test_a_fork_while_another_thread_prints_leaves_no_lock_behind(console: Conso
     assert written.status == 0
     assert written.out("b") == "child\n" * 100
     assert set(written.out("a").splitlines()) == {"chatter"}
+
+
+def test_children_beyond_the_room_of_the_kernel_write_to_the_cell_that_runs(console: Console) -> None:
+    written = console("""
+        import subprocess
+        children.closed(-996)
+        with cell("a"):
+            first, second = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(2)]
+            late, later = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(2)]
+        with cell("b"):
+            for child in (first, second, late, later):
+                child.communicate(b"text\\n")
+            children.closed(2)
+            subprocess.run(["echo", "room again"])
+    """)
+    assert written.out("a") == "text\ntext\n"
+    assert written.out("b") == "text\ntext\nroom again\n"
+    assert written.err("a").count("too many child processes") == len(written.err("a").splitlines()) == 1

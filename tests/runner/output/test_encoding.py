@@ -117,3 +117,24 @@ class Name(str):
 def test_a_subclass_of_str_is_its_content() -> None:
     assert as_plain({Name("key"): Name("value")}) == {"key": "value"}
     assert type(as_plain(Name("value"))) is str
+
+
+def nested(depth: int, part: Any = 1) -> Any:
+    for level in range(depth):
+        part = [part] if level % 2 else {"k": part}
+    return part
+
+
+def test_what_is_nested_too_deeply_says_so_in_its_place() -> None:
+    for depth in (199, 200, 900, 5000):
+        bundle = {"text/plain": "x" * 1000, "application/json": nested(depth)}
+        decoded = msgspec.msgpack.decode(encode_bundle(bundle))
+        assert ("raised" in decoded["application/json"] or "not sent" in decoded["application/json"]) == (
+            depth >= 200
+        )
+        assert decoded["text/plain"] == "x" * 1000
+
+
+def test_a_wide_value_is_not_a_deep_one() -> None:
+    wide = {"application/json": [[number] for number in range(1000)]}
+    assert msgspec.msgpack.decode(encode_bundle(wide)) == wide

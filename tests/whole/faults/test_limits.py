@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cellwire.protocol import KernelClient, Limits, RequestError, connect, launch_kernel
 from cellwire.protocol import messages as m
-from support.waiting import caught_up, eventually, printed, running, until
+from support.waiting import PATIENCE, caught_up, eventually, printed, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -138,3 +138,57 @@ async def test_a_frontend_that_asks_without_reading_answers_is_dropped_and_costs
 
     await eventually(dropped)
     assert (await kernel.statistics()).memory < before + 32 * 1024 * 1024
+
+
+async def test_large_answers_that_are_not_read_cost_a_bounded_number_of_bytes(kernel: KernelClient, bare):
+    await kernel.run({"a": "def f(): pass\nf.__doc__ = 'word ' * 100_000"})
+    before = (await kernel.statistics()).memory
+    deaf = bare(kernel.connection, rcvhwm=1)
+    await deaf.greet()
+    for _ in range(200):
+        deaf.post(m.Inspect, "f", 1)
+
+    async def dropped() -> bool:
+        return (await kernel.statistics()).stuck == 1
+
+    await eventually(dropped)
+    # Its other requests are answered before this one.
+    assert await kernel.inspect("f", 1)
+    assert (await kernel.statistics()).memory < before + 96 * 1024 * 1024
+
+
+async def test_a_frontend_that_reads_gets_many_large_answers(kernel: KernelClient, bare):
+    await kernel.run({"a": "def f(): pass\nf.__doc__ = 'word ' * 50_000"})
+    asking = bare(kernel.connection)
+    await asking.greet()
+    for answer in [await asking.reply(id) for id in [asking.post(m.Inspect, "f", 1) for _ in range(200)]]:
+        assert isinstance(answer, m.Inspection)
+
+
+async def test_children_of_cells_leave_the_kernel_descriptors_for_frontends(start_process):
+    source = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+import anyio
+from cellwire.protocol import connect, launch_kernel
+CHILDREN = '''
+import os, subprocess
+reading, writing = os.pipe()
+command = ["sh", "-c", "read -r word; echo line"]
+children = [subprocess.Popen(command, stdin=reading) for _ in range(150)]
+os.close(reading)
+'''
+async def main():
+    async with launch_kernel() as kernel:
+        await kernel.run({"a": CHILDREN})
+        for _ in range(5):
+            async with connect(kernel.connection_file) as other:
+                await other.run({"b": "1"})
+        await kernel.run({"c": "os.close(writing); print({child.wait() for child in children})"})
+        text = "".join(cell.console.text() for cell in kernel.notebook.cells.values())
+        print(*map(text.count, ("line", "{0}", "too many child processes")), flush=True)
+anyio.run(main)
+"""
+    process = start_process(source)
+    assert await anyio.to_thread.run_sync(process.stdout.readline) == "150 1 1\n"
+    assert process.wait(PATIENCE) == 0
