@@ -170,10 +170,8 @@ class Kernel:
             self.on_runner_ended()
 
     def _interrupt_runner(self) -> None:
-        # The run's number goes first, since the signal may overtake the run that it is meant for.
-        if self.queue.in_progress is not None:
-            self.runner.send(link.InterruptThrough(self.queue.in_progress.number))
-        self.runner.interrupt()
+        current = self.queue.in_progress
+        self.runner.interrupt(current.number if current is not None else 0)
 
     # What the runner reports
 

@@ -2,23 +2,26 @@
 
 Imports little, since starting the runner is the first thing that a kernel does. The runner leads a
 session and process group of its own, which is killed as a whole. It inherits from the kernel that SIGINT
-is ignored, until it installs its own handler, so an early interrupt is harmless. The trace file is where
-its `faulthandler` writes: memory without a name that outlives the process.
+is ignored, until it installs its own handler, so an early interrupt is harmless. Both share a file without
+a name that outlives the process: its first page says what is interrupted (see `link.interrupt_word`), and
+after that the runner's `faulthandler` writes its trace.
 
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
 end is the kernel's. If the pipe ends without a word, the kernel was killed, and the guardian kills the
 group.
 """
 
+import mmap
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 
+from ..protocol.link import interrupt_word
 from .descriptors import restore_limit
 
-#: The command of a runner, to which the descriptors of both links and of the trace file are appended. `-u`
+#: The command of a runner, to which the descriptors of both links and of the shared file are appended. `-u`
 #: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
@@ -40,9 +43,14 @@ class RunnerProcess:
         self.control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout, out = _pipe()
         self.stderr, err = _pipe()
-        self._trace = _unnamed_file()
+        self._shared = _unnamed_file()
+        self._page = mmap.mmap(self._shared, mmap.PAGESIZE)
+        self._word = memoryview(self._page).cast("Q")
+        # The run that was interrupted last, how often it was, and how many interrupts there were.
+        self._interrupted = (0, 0)
+        self._interrupts = 0
         null = os.open(os.devnull, os.O_RDONLY)
-        inherited = (linked.fileno(), controlled.fileno(), self._trace)
+        inherited = (linked.fileno(), controlled.fileno(), self._shared)
         try:
             for fd in inherited:
                 os.set_inheritable(fd, True)
@@ -56,14 +64,18 @@ class RunnerProcess:
             controlled.close()
             for fd in (null, out, err):
                 os.close(fd)
-        os.set_inheritable(self._trace, False)
+        os.set_inheritable(self._shared, False)
         self.link.setblocking(False)
         self.control.setblocking(False)
         self._killed = False
         self._guardian, self._guarded = _guard(self.pid)
 
-    def interrupt(self) -> None:
-        """Send SIGINT to the runner, and to it alone."""
+    def interrupt(self, run: int) -> None:
+        """Say that `run` is interrupted and send SIGINT to the runner, and to it alone."""
+        before, times = self._interrupted
+        self._interrupted = (run, times + 1 if run == before else 1)
+        self._interrupts += 1
+        self._word[0] = interrupt_word(*self._interrupted, self._interrupts)
         try:
             os.kill(self.pid, signal.SIGINT)
         except ProcessLookupError:
@@ -88,7 +100,7 @@ class RunnerProcess:
 
     def trace(self) -> str:
         """Return what the runner's faulthandler wrote, after an empty line; empty if it wrote nothing."""
-        text = os.pread(self._trace, _TRACE, 0).decode("utf-8", "replace").rstrip()
+        text = os.pread(self._shared, _TRACE, mmap.PAGESIZE).decode("utf-8", "replace").rstrip()
         return f"\n\n{text}" if text else ""
 
     def close(self) -> int:
@@ -112,7 +124,9 @@ class RunnerProcess:
     def _close(self) -> None:
         self.link.close()
         self.control.close()
-        for fd in (self.stdout, self.stderr, self._trace):
+        self._word.release()
+        self._page.close()
+        for fd in (self.stdout, self.stderr, self._shared):
             os.close(fd)
 
 
@@ -146,12 +160,16 @@ def _pipe() -> tuple[int, int]:
 
 
 def _unnamed_file() -> int:
+    """Return a file of one empty page, after which the next byte is written."""
     if sys.platform == "linux":
-        return os.memfd_create("cellwire-trace")
-    import tempfile
+        fd = os.memfd_create("cellwire-runner")
+    else:
+        import tempfile
 
-    fd, path = tempfile.mkstemp(prefix="cellwire-trace-")
-    os.unlink(path)
+        fd, path = tempfile.mkstemp(prefix="cellwire-runner-")
+        os.unlink(path)
+    os.ftruncate(fd, mmap.PAGESIZE)
+    os.lseek(fd, 0, os.SEEK_END)
     return fd
 
 

@@ -130,10 +130,10 @@ class Supervisor:
             (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
             self.start_probing()
 
-    def interrupt(self) -> None:
-        """Send SIGINT to the runner if it is ready."""
+    def interrupt(self, run: int) -> None:
+        """Interrupt the runner if it is ready; `run` is the one that was sent to it, 0 if it has none."""
         if self._process is not None and self.ready:
-            self._process.interrupt()
+            self._process.interrupt(run)
 
     def kill(self, cause: str = "") -> None:
         """Kill the runner and its children; `cause` replaces the description of how the process ended."""

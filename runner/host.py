@@ -11,6 +11,7 @@ process group ends too.
 
 import asyncio
 import faulthandler
+import mmap
 import os
 import queue
 import signal
@@ -22,8 +23,9 @@ import traceback
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from types import FrameType
 from typing import NoReturn
 
 import msgspec
@@ -54,7 +56,7 @@ _EXTENSIONS = "cellwire.hooks"
 class Host:
     """Executes the kernel's instructions in this process."""
 
-    def __init__(self, connection: socket.socket, control: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, control: socket.socket, interrupts: Sequence[int]) -> None:
         self._connection = connection
         self._control = control
         self._decode = msgspec.msgpack.Decoder(link.Instruction).decode
@@ -75,6 +77,7 @@ class Host:
             redefine=configure.redefine,
             register_main=True,
         )
+        self._engine.interrupts.word = interrupts
         self._install(configure)
         self._engine.restore(
             configure.cells,
@@ -150,18 +153,18 @@ class Host:
         if not self._runs and self._loop.time() < self._awake_until:
             self._loop.call_soon(self._stay_awake)
 
-    def _handle_sigint(self, _number: int, _frame: object) -> None:
-        self._engine.handle_sigint()
+    def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
+        self._engine.interrupts.receive(frame)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
         try:
             if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.count:
-                self._engine.interrupts.raise_later()
+                self._engine.interrupts.lost()
             else:
                 sys.__unraisablehook__(failure)
         except KeyboardInterrupt:
-            self._engine.interrupts.raise_later()
+            self._engine.interrupts.lost()
 
     # The link
 
@@ -214,8 +217,6 @@ class Host:
 
     def _handle_control(self, control: link.Control) -> None:
         match control:
-            case link.InterruptThrough(run=run):
-                self._engine.interrupt_through(run)
             case link.Answer(input=name, text=text):
                 self._inputs.answer(name, text)
             case link.NoFrontend(input=name):
@@ -292,11 +293,12 @@ def _end() -> NoReturn:
     raise AssertionError("SIGKILL did not end this process")
 
 
-def serve(link_fd: int, control_fd: int, trace_fd: int) -> None:
+def serve(link_fd: int, control_fd: int, shared_fd: int) -> None:
     """Serve as a runner on these inherited descriptors."""
-    faulthandler.enable(file=trace_fd, all_threads=True)
-    for fd in (link_fd, control_fd, trace_fd):
+    faulthandler.enable(file=shared_fd, all_threads=True)
+    interrupts = memoryview(mmap.mmap(shared_fd, mmap.PAGESIZE)).cast("Q")
+    for fd in (link_fd, control_fd, shared_fd):
         os.set_inheritable(fd, False)
     control = socket.socket(fileno=control_fd)
     os.register_at_fork(after_in_child=control.close)
-    Host(socket.socket(fileno=link_fd), control).serve()
+    Host(socket.socket(fileno=link_fd), control, interrupts).serve()

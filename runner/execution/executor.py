@@ -10,8 +10,10 @@ beyond the post-execution hooks: frames of this module hold them only in the exe
 """
 
 import asyncio
+import inspect
 import types
 from collections.abc import Coroutine, Generator
+from types import CoroutineType
 from typing import Any, cast
 
 from ..analysis.compiler import CompiledCell
@@ -35,17 +37,20 @@ class Executor:
         token = current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, interrupts)
         try:
-            # The gate opens first: an interrupt is either seen here or raised by the signal handler.
-            interrupts.in_user_code = True
-            if interrupts.count:
-                raise KeyboardInterrupt
-            if code.body is not None:
-                exec(code.body, self._globals)
-            if code.value is not None:
-                execution.value = eval(code.value, self._globals)
-            interrupts.in_user_code = False
+            try:
+                # The gate opens first: an interrupt is either seen here or raised by the signal handler.
+                interrupts.subject = execution
+                if interrupts.count:
+                    raise KeyboardInterrupt
+                if code.body is not None:
+                    exec(code.body, self._globals)
+                if code.value is not None:
+                    execution.value = eval(code.value, self._globals)
+            finally:
+                interrupts.subject = None
         except BaseException as error:
-            interrupts.in_user_code = False
+            # Once more: an interrupt may have come before the gate was closed. It strikes once.
+            interrupts.subject = None
             execution.error = error
         self._finish(execution)
         current_execution.reset(token)
@@ -55,7 +60,7 @@ class Executor:
         current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, self._interrupts)
         try:
-            execution.value = await _drive(_evaluate(code, self._globals), self._interrupts)
+            execution.value = await _drive(_evaluate(code, self._globals), execution, self._interrupts)
         except BaseException as error:
             execution.error = error
         self._finish(execution)
@@ -92,7 +97,9 @@ async def _evaluate(code: CompiledCell, globals: dict[str, Any]) -> object:
 
 
 @types.coroutine
-def _drive(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Generator[Any, Any, object]:
+def _drive(
+    coroutine: "CoroutineType[Any, Any, object]", execution: Execution, interrupts: Interrupts
+) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
     After a second interrupt it is abandoned where it waits, whatever it does with a cancellation.
@@ -101,32 +108,43 @@ def _drive(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Ge
     argument: Any = None
     while True:
         try:
-            interrupts.in_user_code = True
-            waited = step(argument)
-            interrupts.in_user_code = False
+            try:
+                interrupts.subject = execution
+                if interrupts.count and coroutine.cr_await is None and interrupts.strikes(execution):
+                    # The interrupt came before the task did.
+                    raise KeyboardInterrupt
+                waited = step(argument)
+            finally:
+                interrupts.subject = None
         except StopIteration as end:
-            interrupts.in_user_code = False
+            interrupts.subject = None
             return cast("object", end.value)
-        except BaseException:
-            interrupts.in_user_code = False
-            raise
+        except BaseException as error:
+            interrupts.subject = None
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
+                raise
+            # It has been interrupted at the gate, not inside.
+            step, argument = coroutine.throw, error
+            continue
         try:
             argument = yield waited
             step = coroutine.send
         except BaseException as error:
             if interrupts.count > 1:
-                _close(coroutine, interrupts)
+                _close(coroutine, execution, interrupts)
                 raise
             argument = error
             step = coroutine.throw
         waited = None
 
 
-def _close(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> None:
+def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts) -> None:
     """End `coroutine` without waiting for anything it still wants to wait for."""
     try:
-        interrupts.in_user_code = True
-        coroutine.close()
-        interrupts.in_user_code = False
+        try:
+            interrupts.subject = execution
+            coroutine.close()
+        finally:
+            interrupts.subject = None
     except BaseException:
-        interrupts.in_user_code = False
+        interrupts.subject = None

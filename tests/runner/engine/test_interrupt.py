@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol.link import interrupt_word
 
 KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
 
@@ -14,7 +15,7 @@ KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\
 def book(make_book):
     """Return a notebook whose SIGINT handler is the engine's."""
     book = make_book()
-    before = signal.signal(signal.SIGINT, lambda *_: book.engine.handle_sigint())
+    before = signal.signal(signal.SIGINT, lambda *_: book.engine.interrupt())
     yield book
     signal.signal(signal.SIGINT, before)
 
@@ -54,7 +55,7 @@ def test_an_interrupt_is_harmless_when_idle(book):
 
 
 def test_a_run_that_was_interrupted_before_it_began_runs_nothing(book):
-    book.engine.interrupts.interrupted_through = 1
+    book.engine.interrupts.word = [interrupt_word(1, 1, 1)]
     finished = book.run({"a": "1"})
     assert finished == e.RunFinished(1, "interrupted", [], "interrupted")
     assert (book.ran, book.stale) == ([], ["a"])
@@ -146,17 +147,6 @@ def test_an_endless_background_task_is_cancelled_and_the_loop_goes_on(book):
     book.do(ended())
     assert book.globals["task"].cancelled()
     assert book.run({"b": "1"}).status == "ok"
-
-
-def test_an_interrupt_waits_while_our_own_code_is_protected(book):
-    book.globals["engine"] = book.engine
-    source = (
-        "log = []\ntry:\n  with engine.interrupts.protected:\n    with engine.interrupts.protected:\n"
-        "      interrupt()\n      log.append('whole')\n    log.append('still')\n  log.append('never')\n"
-        "except KeyboardInterrupt: log.append('then')\nlog"
-    )
-    book.run({"k": KILL, "a": source})
-    assert book.texts("a") == ["['whole', 'still', 'then']"]
 
 
 def test_an_interrupt_between_cells_drops_those_that_follow(book):
