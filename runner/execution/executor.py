@@ -10,10 +10,8 @@ beyond the post-execution hooks: frames of this module hold them only in the exe
 """
 
 import asyncio
-import inspect
 import types
 from collections.abc import Coroutine, Generator
-from types import CoroutineType
 from typing import Any, cast
 
 from ..analysis.compiler import CompiledCell
@@ -37,19 +35,16 @@ class Executor:
         token = current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, interrupts)
         try:
-            try:
-                # The gate opens first: an interrupt is either seen here or raised by the signal handler.
-                interrupts.subject = execution
-                if interrupts.count:
-                    raise KeyboardInterrupt
-                if code.body is not None:
-                    exec(code.body, self._globals)
-                if code.value is not None:
-                    execution.value = eval(code.value, self._globals)
-            finally:
-                interrupts.subject = None
+            # The gate opens first: an interrupt is either seen here or raised by the signal handler.
+            interrupts.subject = execution
+            if interrupts.count:
+                raise KeyboardInterrupt
+            if code.body is not None:
+                exec(code.body, self._globals)
+            if code.value is not None:
+                execution.value = eval(code.value, self._globals)
+            interrupts.subject = None
         except BaseException as error:
-            # Once more: an interrupt may have come before the gate was closed. It strikes once.
             interrupts.subject = None
             execution.error = error
         self._finish(execution)
@@ -98,7 +93,7 @@ async def _evaluate(code: CompiledCell, globals: dict[str, Any]) -> object:
 
 @types.coroutine
 def _drive(
-    coroutine: "CoroutineType[Any, Any, object]", execution: Execution, interrupts: Interrupts
+    coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts
 ) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
@@ -106,26 +101,20 @@ def _drive(
     """
     step: Any = coroutine.send
     argument: Any = None
+    if interrupts.strikes(execution):
+        # The interrupt came before the task did.
+        step, argument = coroutine.throw, KeyboardInterrupt()
     while True:
         try:
-            try:
-                interrupts.subject = execution
-                if interrupts.count and coroutine.cr_await is None and interrupts.strikes(execution):
-                    # The interrupt came before the task did.
-                    raise KeyboardInterrupt
-                waited = step(argument)
-            finally:
-                interrupts.subject = None
+            interrupts.subject = execution
+            waited = step(argument)
+            interrupts.subject = None
         except StopIteration as end:
             interrupts.subject = None
             return cast("object", end.value)
-        except BaseException as error:
+        except BaseException:
             interrupts.subject = None
-            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED:
-                raise
-            # It has been interrupted at the gate, not inside.
-            step, argument = coroutine.throw, error
-            continue
+            raise
         try:
             argument = yield waited
             step = coroutine.send
@@ -141,10 +130,8 @@ def _drive(
 def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts) -> None:
     """End `coroutine` without waiting for anything it still wants to wait for."""
     try:
-        try:
-            interrupts.subject = execution
-            coroutine.close()
-        finally:
-            interrupts.subject = None
+        interrupts.subject = execution
+        coroutine.close()
+        interrupts.subject = None
     except BaseException:
         interrupts.subject = None

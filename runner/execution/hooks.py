@@ -45,11 +45,9 @@ def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupt
     """Call each of `hooks` with `subject`; what one raises is reported and goes no further."""
     for hook in tuple(hooks):
         try:
-            try:
-                interrupts.subject = None if hasattr(hook, "__cellwire_protected__") else subject
-                hook(subject)
-            finally:
-                interrupts.subject = None
+            interrupts.subject = None if hasattr(hook, "__cellwire_protected__") else subject
+            hook(subject)
+            interrupts.subject = None
         except BaseException as error:
             interrupts.subject = None
             if isinstance(error, KeyboardInterrupt) and interrupts.count:

@@ -10,9 +10,9 @@
 3. `count` ends a run: it is looked at before each cell, and when user code is entered.
 4. An interrupt strikes each cell that runs once (`_struck`): KeyboardInterrupt is raised into the user
    code that executes, whose `subject` is set; the others are cancelled by `Scheduler.cancel`, which the
-   loop calls. Code of the engine is never struck, except in `__del__`, where what is raised stays.
-5. An interrupt that is lost in `__del__`, or comes in the middle of scheduling a callback, which would
-   be lost, is repeated by a signal from a thread (`repeat`).
+   loop calls. Nothing is raised into the engine's frames, except in `__del__`, which it does not leave.
+5. An interrupt that was lost in `__del__`, or that came between the two, or in the middle of scheduling a
+   callback, which would be lost, is repeated by a signal from a thread (`repeat`).
 6. Tasks and callbacks that cells left on the loop are user code too. One step of them that lasts until a
    repetition finds it again is ended by CancelledError; KeyboardInterrupt would end the loop.
 
@@ -30,7 +30,7 @@ import weakref
 from asyncio import base_events, events
 from collections.abc import Callable, Sequence
 from types import FrameType, FunctionType
-from typing import cast
+from typing import Literal, cast
 
 from ..attribution.context import current_execution
 
@@ -116,7 +116,6 @@ class Interrupts:
     def reset(self) -> None:
         """Forget the interrupts of what ran before."""
         self.count = 0
-        self._again = False
         self._struck.clear()
 
     def strikes(self, subject: object) -> bool:
@@ -153,36 +152,39 @@ class Interrupts:
 
     def _strike(self, frame: FrameType | None, repeated: bool = False) -> None:
         """Raise into the user code that executes, if there is some and `frame` lets it."""
-        obstacle = _obstacle(frame)
+        place = _place(frame)
         if self.subject is not None:
-            if obstacle in _SCHEDULING:
+            if place in ("engine", "loop"):
                 self.repeat()
             elif self.strikes(self.subject):
                 raise KeyboardInterrupt
             return
-        if obstacle is not None and obstacle not in _SCHEDULING:
-            # Nothing that is raised here leaves the finalizer.
+        if place == "finalizer":
             raise KeyboardInterrupt
         step, self._step = self._step, _step_of_user_code(frame)
         if self._step is None:
             return
-        if not repeated or step is not self._step or obstacle is not None:
+        if not repeated or step is not self._step or place != "user code":
             self.repeat()
             return
         self._step = None
         raise asyncio.CancelledError("interrupted")
 
 
-def _obstacle(frame: FrameType | None) -> object:
-    """Return the code of the finalizer or of the scheduling that `frame` is in, inside of user code."""
+def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "user code"]:
+    """Return what `frame` executes: code of the engine, of a finalizer or for scheduling, or any other."""
+    if frame is not None and frame.f_code.co_filename.startswith(_ENGINE):
+        return "engine"
     while frame is not None:
         code = frame.f_code
-        if code in _SCHEDULING or code is _FINALIZE or code.co_name == "__del__":
-            return code
+        if code is _FINALIZE or code.co_name == "__del__":
+            return "finalizer"
+        if code in _SCHEDULING:
+            return "loop"
         if code.co_filename.startswith(_ENGINE):
-            return None
+            break
         frame = frame.f_back
-    return None
+    return "user code"
 
 
 def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
