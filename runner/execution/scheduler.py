@@ -108,6 +108,7 @@ class Scheduler:
         progress = asyncio.Event()
         before = self._before(cells)
         ready = ReadyCells(cells, before.__getitem__)
+        started: list[Execution] = []
 
         async def run(execution: Execution) -> None:
             task = asyncio.current_task()
@@ -137,9 +138,13 @@ class Scheduler:
                     ready.done(cell)
                 else:
                     execution = self._start(cell)
-                    self._context.run(group.create_task, run(execution))
+                    started.append(execution)
+                    task = self._context.run(group.create_task, run(execution))
                     # It gets to its first await before the next cell begins.
                     await self._let_others()
+                    if task.done() and execution.status == "running":
+                        # User code has cancelled the task before it began.
+                        interrupts.count = interrupts.count or 1
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,7 +155,9 @@ class Scheduler:
                     interrupts.count = interrupts.count or 1
                     raise
         finally:
-            self._drop(ready.drop())
+            lost = [execution.cell for execution in started if execution.status == "running"]
+            self._in_flight.difference_update(lost)
+            self._drop([*lost, *ready.drop()])
 
     def _before(self, cells: Sequence[str]) -> dict[str, set[str]]:
         """Return for each of `cells` the earlier ones that it must not overlap with.

@@ -164,3 +164,17 @@ def test_threads_of_an_interrupted_cell_see_that_it_is_over(book):
     book.run({"k": KILL, "a": here + "interrupt()"})
     assert book.globals["me"].over is True
     assert book.globals["me"].retired is False
+
+
+def test_a_task_that_user_code_cancels_before_its_cell_begins_leaves_the_cell_and_the_run_with_an_end(book):
+    cancel = (
+        "import asyncio\n"
+        "def cancel():\n"
+        "  for task in asyncio.all_tasks():\n"
+        "    if task.get_coro().__qualname__.endswith('_run_overlapping.<locals>.run'): task.cancel()\n"
+        "asyncio.get_running_loop().call_soon(cancel)"
+    )
+    finished = book.run({"a": cancel, "b": "await asyncio.sleep(0)", "c": "await asyncio.sleep(0)"})
+    assert finished.status == "interrupted"
+    assert book.statuses == {"a": "ok", "b": "cancelled", "c": "cancelled"}
+    assert book.run_stale().status == "ok"

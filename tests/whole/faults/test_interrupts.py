@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from cellwire.protocol import KernelClient, Limits, launch_kernel
 from cellwire.protocol import events as e
+from cellwire.protocol.notebook import Notebook
 from support.processes import children_of, gone
 from support.replicas import truth
 from support.waiting import PATIENCE, eventually, printed, running, until
@@ -201,6 +202,80 @@ async def test_a_signal_handler_set_by_one_cell_does_not_protect_later_cells_fro
     await kernel.wait_idle()
     assert kernel.notebook.cells["b"].status == "interrupted"
     assert kernel.notebook.runner.generation == 1
+
+
+LET_GO = """
+import asyncio, time
+class Lasting:
+    def __del__(self):
+        print("lasts", flush=True)
+        time.sleep(1000)
+def last(*_):
+    print("lasts", flush=True)
+    time.sleep(1000)
+"""
+#: What the engine sets going outside of the code of a cell: what runs first, and then.
+SET_GOING = {
+    "the names of the run before": ("x = Lasting()", "x = 1"),
+    "the value of a cell": ("", "Lasting()"),
+    "the frames of an error": ("", "def f():\n    x = Lasting()\n    1 / 0\nf()"),
+    "a finalizer": ("import weakref\nx = set()\nweakref.finalize(x, last)", "x = 1"),
+    "a callback": ("asyncio.get_running_loop().call_soon(last)", "1"),
+    "a callback in C": (
+        "asyncio.get_running_loop().call_soon(print, 'lasts')\n"
+        "asyncio.get_running_loop().call_soon(time.sleep, 1000)",
+        "1",
+    ),
+    "a callback of a future": (
+        "done = asyncio.get_running_loop().create_future()\ndone.add_done_callback(last)\ndone.set_result(1)",
+        "1",
+    ),
+    "a task": ("async def lasting(): last()\ntask = asyncio.create_task(lasting())", "1"),
+}
+
+
+@pytest.mark.parametrize(("before", "then"), SET_GOING.values(), ids=SET_GOING.keys())
+async def test_an_interrupt_ends_what_the_engine_sets_going(before, then, kernel: KernelClient):
+    await kernel.run({"let go": LET_GO})
+    await kernel.run({"a": before}, wait=False)
+    await kernel.run({"a": then}, wait=False)
+
+    def lasts(notebook: Notebook) -> bool:
+        return any(
+            "lasts" in console.text()
+            for console in [notebook.console, *(cell.console for cell in notebook.cells.values())]
+        )
+
+    await until(kernel, lasts)
+    await kernel.interrupt()
+    with anyio.fail_after(PATIENCE):
+        await kernel.wait_idle()
+        assert (await kernel.run({"b": "1"})).status == "ok"
+    assert kernel.notebook.runner.generation == 1
+
+
+@pytest.mark.parametrize("body", ["time.sleep(0.01)", "await asyncio.sleep(0.01)"], ids=["sync", "async"])
+async def test_one_interrupt_strikes_once(body, kernel: KernelClient):
+    source = f"""
+import asyncio, time
+struck = []
+try:
+    print("begun", flush=True)
+    while True: {body}
+except (KeyboardInterrupt, asyncio.CancelledError):
+    struck.append("once")
+    try:
+        for _i in range(3): {body}
+    except BaseException:
+        struck.append("twice")
+print(struck)
+"""
+    for turn in range(20):
+        await kernel.run({"a": source.replace("begun", f"turn {turn}")}, wait=False)
+        await printed(kernel, f"turn {turn}")
+        await kernel.interrupt()
+        await kernel.wait_idle()
+        assert kernel.notebook.cells["a"].console.text() == f"turn {turn}\n['once']\n"
 
 
 # Runners that have to be replaced
