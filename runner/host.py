@@ -98,6 +98,7 @@ class Host:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
         signal.signal(signal.SIGINT, self._handler)
+        os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
         self._add_runs(self._early_frames)
@@ -121,13 +122,14 @@ class Host:
         enter_kernel()
         console = install_console(configure.nonce)
         install_threads()
-        exit_forked = install_subprocesses(self._emitter, console)
+        children = install_subprocesses(self._emitter, console)
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
-        self._engine.hooks.post_execution.insert(0, exit_forked)
+        self._engine.hooks.post_execution.insert(0, children.exit_forked)
+        self._engine.interrupts.before_striking = children.interrupt
         _load_extensions(self._engine)
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
@@ -155,6 +157,11 @@ class Host:
 
     def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
         self._engine.interrupts.receive(frame)
+
+    def _leave_interrupts(self) -> None:
+        """In the child of a fork, take SIGINT as any Python program does."""
+        if getsignal(_SIGINT) is self._handler:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""

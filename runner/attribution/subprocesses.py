@@ -6,21 +6,27 @@ child has the writing end, so the pipe ends when the child and its children do. 
 own pipe place the child's text: after all that was written before it started, and before all that is
 written after it was waited for.
 
-`install_subprocesses(emitter, console) -> hook`, called once by the host, does this for `subprocess.Popen`
+`install_subprocesses(emitter, console)`, called once by the host, does this for `subprocess.Popen`
 (and so for asyncio's processes and for `os.system`, which becomes a call of it), `os.fork`,
 `os.posix_spawn` and multiprocessing. A child that C code starts inherits this process's pipe, whose text
 belongs to the cell that runs. A process that serves several cells, such as a worker of a process pool,
 writes to the cell that started it. The child of a fork does nothing of this: its descriptors 1 and 2 are
 its pipes, and its own children inherit them.
+
+An interrupt of a cell that waits for a child, or for workers of a pool, is sent to all that this run of
+the cell has started, as a terminal does; what it started and does not wait for lives on.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from itertools import count
 from operator import methodcaller
+from types import FrameType
 from typing import Any, Self
 
 from ...protocol.link import PipeOpened
@@ -31,6 +37,10 @@ from .after_import import after_import
 from .console import Console
 from .context import Execution, execution_for_children
 from .streams import DESCRIPTORS
+
+#: Where a cell waits for child processes; and where it waits for workers, which may be threads.
+_WAITING = (__file__, "/subprocess.py")
+_POOLS = ("/multiprocessing/pool.py", "/concurrent/futures/_base.py", "/concurrent/futures/process.py")
 
 _STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
@@ -86,9 +96,8 @@ class Children:
         return pipes
 
     def started(self, pid: int, pipes: ChildPipes) -> None:
-        """Remember that the pipes are those of the child `pid`."""
-        if pipes.numbers:
-            self._running[pid] = pipes
+        """Remember that the child `pid` has these pipes, or none."""
+        self._running[pid] = pipes
 
     def ended(self, pid: int) -> None:
         """Place all that the child wrote before what is written here from now on."""
@@ -96,6 +105,25 @@ class Children:
         if pipes is not None:
             for stream, number in pipes.numbers.items():
                 self._console.mark(stream, "pipe_drained", pipes.execution, number)
+
+    def interrupt(self, execution: object, frame: FrameType | None) -> None:
+        """Send SIGINT to the children of `execution` if `frame`, which it executes, waits for some."""
+        awaited: set[int | None] = set()
+        waits = pools = False
+        while frame is not None:
+            name = frame.f_code.co_filename
+            waits = waits or name.endswith(_WAITING)
+            pools = pools or name.endswith(_POOLS)
+            if name == __file__:
+                awaited.add(getattr(frame.f_locals.get("self"), "pid", None))
+            frame = frame.f_back
+        if not waits and not pools:
+            return
+        processes = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
+        workers = {process.pid for process in processes}
+        for pid, pipes in list(self._running.items()):
+            if pid in awaited or (pipes.execution is execution and (waits or pid in workers)):
+                _interrupt(pid)
 
     def forget(self) -> None:
         """Leave the pipes to the parent; called in the child of a fork."""
@@ -124,11 +152,25 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execution], None]:
+def _interrupt(pid: int) -> None:
+    """Send SIGINT to a child and to its children, if they are in the group of this process."""
+    try:
+        # A process that has left the group gets no signal from a terminal; nor is it certain to be a child.
+        if os.getpgid(pid) != os.getpgrp():
+            return
+        with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
+            for child in file.read().split():
+                _interrupt(int(child))
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        pass
+
+
+def install_subprocesses(emitter: Emitter, console: Console) -> Children:
     """Give every child that starts from now on pipes of its own; `emitter` sends them to the kernel.
 
-    Returns the hook to call first when the code of a cell has ended: in the child of a fork it ends the
-    process, since the runner around the cell is the parent's.
+    The result's `exit_forked` is the hook to call first when the code of a cell has ended: in the child of
+    a fork it ends the process, since the runner around the cell is the parent's.
     """
     children = Children(emitter, console)
     os.register_at_fork(after_in_child=children.forget)
@@ -137,7 +179,7 @@ def install_subprocesses(emitter: Emitter, console: Console) -> Callable[[Execut
     for launcher in ("popen_spawn_posix", "popen_forkserver"):
         after_import(f"multiprocessing.{launcher}", partial(_install_launcher, children))
     after_import("multiprocessing.process", partial(_install_process, children))
-    return children.exit_forked
+    return children
 
 
 def _install_os(children: Children) -> None:

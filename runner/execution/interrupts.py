@@ -55,6 +55,8 @@ class Interrupts:
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self._cancel = cancel
+        #: Called with the subject and its frame before KeyboardInterrupt is raised into that.
+        self.before_striking: Callable[[object, FrameType | None], object] = lambda subject, frame: None
         #: The kernel's word, see `link.InterruptWord`.
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.
@@ -157,6 +159,7 @@ class Interrupts:
             if place in ("engine", "loop"):
                 self.repeat()
             elif self.strikes(self.subject):
+                self.before_striking(self.subject, frame)
                 raise KeyboardInterrupt
             return
         if place == "finalizer":

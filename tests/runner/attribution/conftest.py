@@ -40,7 +40,7 @@ from cellwire.runner.attribution.threads import current_thread, detached, instal
 _emitter = Emitter(LinkSink(socket.socket(fileno=int(sys.argv[1]))))
 _console = install_console({NONCE!r})
 install_threads()
-exit_forked = install_subprocesses(_emitter, _console)
+exit_forked = install_subprocesses(_emitter, _console).exit_forked
 
 @contextmanager
 def inside(execution):

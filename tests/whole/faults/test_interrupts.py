@@ -8,7 +8,7 @@ import pytest
 from cellwire.protocol import KernelClient, Limits, launch_kernel
 from cellwire.protocol import events as e
 from cellwire.protocol.notebook import Notebook
-from support.processes import children_of, gone
+from support.processes import children_of, gone, is_alive
 from support.replicas import truth
 from support.waiting import PATIENCE, eventually, printed, running, until
 
@@ -104,6 +104,77 @@ subprocess.run(["sleep", "1000"])
     await kernel.interrupt()
     await kernel.wait_idle()
     await gone(*children)
+
+
+SPINNING = """
+import multiprocessing, os, subprocess, sys, threading
+from concurrent.futures import ProcessPoolExecutor
+context = multiprocessing.get_context("fork")
+def spin(_=None):
+    print("begun", os.getpid(), flush=True)
+    while True: pass
+def report(name):
+    def executes(frame):
+        return frame is not None and (frame.f_code.co_name == name or executes(frame.f_back))
+    def watch():
+        while not executes(sys._current_frames()[threading.main_thread().ident]): pass
+        print("waits", flush=True)
+    threading.Thread(target=watch).start()
+"""
+#: What waits for children, by which function, and how many of them begin.
+WAITING = {
+    "a process that is joined": ("_p = context.Process(target=spin)\n_p.start()\n_p.join()", "join", 1),
+    "a pool": ("with context.Pool(2) as _pool: _pool.map(spin, range(2))", "get", 2),
+    "an executor": (
+        "with ProcessPoolExecutor(2, context) as _e: list(_e.map(spin, range(2)))",
+        "result_iterator",
+        2,
+    ),
+    "one of two programs": (
+        "_ps = [subprocess.Popen('echo begun $$; sleep 1000 | cat', shell=True) for _ in range(2)]\n"
+        "_ps[0].wait()",
+        "_try_wait",
+        2,
+    ),
+    "the output of a program": (
+        "subprocess.run('echo begun $$ >&2; sleep 1000', shell=True, stdout=subprocess.PIPE)",
+        "communicate",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "function", "number"), WAITING.values(), ids=WAITING.keys())
+async def test_an_interrupt_reaches_the_children_that_the_cell_waits_for(
+    source, function, number, kernel: KernelClient
+):
+    await kernel.run({"spin": SPINNING})
+    await kernel.run({"a": f"report({function!r})\n{source}"}, wait=False)
+    await printed(kernel, "waits")
+    await printed(kernel, "begun", times=number)
+    children = children_of(kernel.notebook.runner.pid)
+    assert len(children) >= number
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    assert kernel.notebook.cells["a"].status == "interrupted"
+    await gone(*children)
+
+
+async def test_children_that_an_interrupted_cell_does_not_wait_for_live_on(kernel: KernelClient):
+    source = "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nprint('begun', flush=True)\n"
+    await kernel.run({"a": source + "while True: pass"}, wait=False)
+    await printed(kernel, "begun")
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    children = children_of(kernel.notebook.runner.pid)
+    source = "import os\nprint('begun', flush=True)\nos.system('sleep 1000')"
+    await kernel.run({"b": source}, wait=False)
+    await printed(kernel, "begun", "b")
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    assert [kernel.notebook.cells[cell].status for cell in "ab"] == ["interrupted", "interrupted"]
+    assert len(children) == 1
+    assert is_alive(*children)
 
 
 async def test_an_interrupt_drops_queued_runs_and_later_ones_run(kernel: KernelClient):
