@@ -110,6 +110,7 @@ SPINNING = """
 import multiprocessing, os, subprocess, sys, threading
 from concurrent.futures import ProcessPoolExecutor
 context = multiprocessing.get_context("fork")
+program = [sys.executable, "-c", "import sys, time; print('begun', file=sys.stderr); time.sleep(1000)"]
 def spin(_=None):
     print("begun", os.getpid(), flush=True)
     while True: pass
@@ -131,16 +132,12 @@ WAITING = {
         2,
     ),
     "one of two programs": (
-        "_ps = [subprocess.Popen('echo begun $$; sleep 1000 | cat', shell=True) for _ in range(2)]\n"
-        "_ps[0].wait()",
+        "_programs = [subprocess.Popen(program) for _ in range(2)]\n_programs[0].wait()",
         "_try_wait",
         2,
     ),
-    "the output of a program": (
-        "subprocess.run('echo begun $$ >&2; sleep 1000', shell=True, stdout=subprocess.PIPE)",
-        "communicate",
-        1,
-    ),
+    "the output of a program": ("subprocess.run(program, stdout=subprocess.PIPE)", "communicate", 1),
+    "a shell": ("os.system(f'{sys.executable} {program[1]} \"{program[2]}\" | cat')", "_try_wait", 1),
 }
 
 
