@@ -36,6 +36,7 @@ from ..protocol.events import RunnerStarted
 from ..protocol.messages import Complete, Error, Inspect, Introspection, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
+from .attribution.debugger import install_debugger
 from .attribution.input import Inputs, install_input
 from .attribution.subprocesses import install_subprocesses
 from .attribution.task_errors import report_in_task_context
@@ -124,6 +125,7 @@ class Host:
         install_threads()
         children = install_subprocesses(self._emitter, console)
         self._inputs: Inputs = install_input(self._emitter.emit)
+        install_debugger()
         install_displays()
         install_figures()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
