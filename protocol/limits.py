@@ -36,3 +36,6 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Versions of one name that are kept beside the one in use, 0 for no bound; a cell whose version was
     #: dropped runs again when a reader needs it.
     versions: int = 100
+    #: Seconds that a runner has to end in order when it is replaced or the kernel shuts down: for `finally`
+    #: blocks, atexit functions and finalizers. Then it is killed.
+    exit_seconds: float = 2.0

@@ -117,6 +117,16 @@ class Host:
                 if runs.done():
                     raise
                 traceback.print_exc()
+        self._finish_tasks()
+
+    def _finish_tasks(self) -> None:
+        """Let the tasks that cells have left end their `finally` blocks, as `asyncio.run` does."""
+        while tasks := asyncio.all_tasks(self._loop):
+            try:
+                self._loop.run_until_complete(asyncio.wait(tasks))
+            except BaseException:
+                traceback.print_exc()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
@@ -302,6 +312,9 @@ def _end() -> NoReturn:
     raise AssertionError("SIGKILL did not end this process")
 
 
+_host: Host | None = None
+
+
 def serve(link_fd: int, control_fd: int, shared_fd: int) -> None:
     """Serve as a runner on these inherited descriptors."""
     faulthandler.enable(file=shared_fd, all_threads=True)
@@ -310,4 +323,7 @@ def serve(link_fd: int, control_fd: int, shared_fd: int) -> None:
         os.set_inheritable(fd, False)
     control = socket.socket(fileno=control_fd)
     os.register_at_fork(after_in_child=control.close)
-    Host(socket.socket(fileno=link_fd), control, interrupts).serve()
+    # The links stay open until the process ends, since the kernel kills a runner without them.
+    global _host
+    _host = Host(socket.socket(fileno=link_fd), control, interrupts)
+    _host.serve()
