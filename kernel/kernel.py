@@ -117,18 +117,19 @@ class Kernel:
     def interrupt(self) -> None:
         """Interrupt the run in progress and drop the waiting ones."""
         self._drop_waiting("interrupted before it began")
-        self._interrupt_runner()
+        self.runner.interrupt(self._run_in_progress())
 
     def restart(self) -> None:
-        """Replace the runner, or start one if there is none."""
+        """Replace the runner, or start one if there is none; the second time without waiting for its end."""
         if self.closing:
             raise self._refusal_while_closing()
         if not self.runner.alive:
             self._start()
-        elif not self._replacing:
+            return
+        if not self._replacing:
             self._replacing = True
             self._drop_waiting(RESTARTED)
-            self.runner.kill(RESTARTED)
+        self.runner.end(self._run_in_progress(), RESTARTED)
 
     def provide_input(self, id: str, text: str | None) -> None:
         """Answer the input `id` with `text`, or with the end of input if None; the first answer counts.
@@ -167,19 +168,15 @@ class Kernel:
         """Accept no more runs, drop the waiting ones and ask the runner to end."""
         self.closing = reason
         self._drop_waiting(f"the kernel is shutting down: {reason}")
-        if self.runner.ready:
-            self._interrupt_runner()
-            self.runner.send(link.Exit())
-        elif self.runner.alive:
-            self.runner.kill()
+        if self.runner.alive:
+            self.runner.end(self._run_in_progress())
         elif self.on_runner_ended is not None:
             self.on_runner_ended()
 
-    def _interrupt_runner(self) -> None:
-        # The run's number goes first, since the signal may overtake the run that it is meant for.
-        if self.queue.in_progress is not None:
-            self.runner.send(link.InterruptThrough(self.queue.in_progress.number))
-        self.runner.interrupt()
+    def _run_in_progress(self) -> int:
+        """Return the number of the run that the runner has, 0 if it has none."""
+        current = self.queue.in_progress
+        return current.number if current is not None else 0
 
     # What the runner reports
 

@@ -27,8 +27,7 @@ from .loop import Loop
 from .process import RunnerProcess
 from .requests import Requests
 
-#: Seconds that a runner has to end when the kernel shuts down, and frontends to drain without a launcher.
-_RUNNER_SECONDS = 0.5
+#: Seconds that frontends have to drain without a launcher.
 _ORPHANED_SECONDS = 0.5
 #: Seconds that the kernel waits for the end of a runner that it killed.
 _KILL_SECONDS = 1.0
@@ -92,8 +91,7 @@ class KernelProcess:
     def shut_down(self, reason: str) -> None:
         """Start to shut the kernel down; does nothing if that has started."""
         if not self._kernel.closing:
-            self._loop.later(_RUNNER_SECONDS, self._kernel.runner.kill)
-            self._loop.later(_RUNNER_SECONDS + _KILL_SECONDS, self._close_log)
+            self._loop.later(self._settings.limits.exit_seconds + _KILL_SECONDS, self._close_log)
             self._kernel.close(reason)
 
     def _start_runner(self) -> RunnerProcess:

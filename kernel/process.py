@@ -2,8 +2,9 @@
 
 Imports little, since starting the runner is the first thing that a kernel does. The runner leads a
 session and process group of its own, which is killed as a whole. It inherits from the kernel that SIGINT
-is ignored, until it installs its own handler, so an early interrupt is harmless. The trace file is where
-its `faulthandler` writes: memory without a name that outlives the process.
+is ignored, until it installs its own handler, so an early interrupt is harmless. Both share a file without
+a name that outlives the process: its first page says what is interrupted (see `link.interrupt_word`), and
+after that the runner's `faulthandler` writes its trace.
 
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
 end is the kernel's. If the pipe ends without the word `done`, the kernel was killed: the guardian kills the
@@ -11,6 +12,7 @@ group, and removes the files in the kernel's directory. It makes that its workin
 it, and so removes nothing elsewhere, whatever happens to the path.
 """
 
+import mmap
 import os
 import signal
 import socket
@@ -18,9 +20,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from ..protocol.link import interrupt_word
 from .descriptors import restore_limit
 
-#: The command of a runner, to which the descriptors of both links and of the trace file are appended. `-u`
+#: The command of a runner, to which the descriptors of both links and of the shared file are appended. `-u`
 #: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
@@ -55,16 +58,16 @@ class RunnerProcess:
                 theirs.append(its_end)
             ours.append(_unnamed_file())
             theirs.append(os.open(os.devnull, os.O_RDONLY))
-            link, control, self.stdout, self.stderr, self._trace = ours
+            link, control, self.stdout, self.stderr, self._shared = ours
             linked, controlled, out, err, null = theirs
-            inherited = (linked, controlled, self._trace)
+            inherited = (linked, controlled, self._shared)
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
             # Nobody else may hold the runner's ends, or the kernel would not see that they are closed.
             while theirs:
                 os.close(theirs.pop())
-            os.set_inheritable(self._trace, False)
+            os.set_inheritable(self._shared, False)
             restore_limit(self.pid)
             self._guardian, self._guarded = self._guard()
         except OSError:
@@ -75,6 +78,11 @@ class RunnerProcess:
         self.link.setblocking(False)
         self.control.setblocking(False)
         self._killed = False
+        self._page = mmap.mmap(self._shared, mmap.PAGESIZE)
+        self._word = memoryview(self._page).cast("Q")
+        # The run that was interrupted last, how often it was, and how many interrupts there were.
+        self._interrupted = (0, 0)
+        self._interrupts = 0
 
     def guard_directory(self, path: str) -> None:
         """Have the guardian remove the kernel's directory if the kernel is killed."""
@@ -85,8 +93,12 @@ class RunnerProcess:
                 # The guardian was killed, or the directory is gone.
                 pass
 
-    def interrupt(self) -> None:
-        """Send SIGINT to the runner, and to it alone."""
+    def interrupt(self, run: int) -> None:
+        """Say that `run` is interrupted and send SIGINT to the runner, and to it alone."""
+        before, times = self._interrupted
+        self._interrupted = (run, times + 1 if run == before else 1)
+        self._interrupts += 1
+        self._word[0] = interrupt_word(*self._interrupted, self._interrupts)
         try:
             os.kill(self.pid, signal.SIGINT)
         except ProcessLookupError:
@@ -111,7 +123,7 @@ class RunnerProcess:
 
     def trace(self) -> str:
         """Return what the runner's faulthandler wrote, after an empty line; empty if it wrote nothing."""
-        text = os.pread(self._trace, _TRACE, 0).decode("utf-8", "replace").rstrip()
+        text = os.pread(self._shared, _TRACE, mmap.PAGESIZE).decode("utf-8", "replace").rstrip()
         return f"\n\n{text}" if text else ""
 
     def close(self) -> int:
@@ -124,7 +136,9 @@ class RunnerProcess:
         os.close(self._guarded)
         self.link.close()
         self.control.close()
-        for fd in (self.stdout, self.stderr, self._trace):
+        self._word.release()
+        self._page.close()
+        for fd in (self.stdout, self.stderr, self._shared):
             os.close(fd)
         return self._guardian
 
@@ -192,12 +206,16 @@ def _pipe() -> tuple[int, int]:
 
 
 def _unnamed_file() -> int:
+    """Return a file of one empty page, after which the next byte is written."""
     if sys.platform == "linux":
-        return os.memfd_create("cellwire-trace")
-    import tempfile
+        fd = os.memfd_create("cellwire-runner")
+    else:
+        import tempfile
 
-    fd, path = tempfile.mkstemp(prefix="cellwire-trace-")
-    os.unlink(path)
+        fd, path = tempfile.mkstemp(prefix="cellwire-runner-")
+        os.unlink(path)
+    os.ftruncate(fd, mmap.PAGESIZE)
+    os.lseek(fd, 0, os.SEEK_END)
     return fd
 
 

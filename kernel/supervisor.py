@@ -81,6 +81,9 @@ class Supervisor:
         self._interval = min(_PROBE, limits.unresponsive_seconds / 3)
         self._patience = max(1, round(limits.unresponsive_seconds / self._interval))
         self._cause = ""
+        # The runner was asked to end.
+        self._ending = False
+        self._exit_seconds = limits.exit_seconds
         #: Whether the runner reported that it is ready for work.
         self.ready = False
         # Frames of earlier runners that did not decode.
@@ -108,6 +111,7 @@ class Supervisor:
         self._generation += 1
         self._process = process
         self._cause = ""
+        self._ending = False
         nonce = b"\0" + os.urandom(15)
         self._link, self._control = (
             RunnerLink(self._loop, end, receive=self._received, ended=self._link_ended)
@@ -141,16 +145,32 @@ class Supervisor:
             (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
             self.start_probing()
 
-    def interrupt(self) -> None:
-        """Send SIGINT to the runner if it is ready."""
+    def interrupt(self, run: int) -> None:
+        """Interrupt the runner if it is ready; `run` is the one that was sent to it, 0 if it has none."""
         if self._process is not None and self.ready:
-            self._process.interrupt()
+            self._process.interrupt(run)
 
     def kill(self, cause: str = "") -> None:
         """Kill the runner and its children; `cause` replaces the description of how the process ended."""
         if self._process is not None:
             self._cause = self._cause or cause
             self._process.kill()
+
+    def end(self, run: int, cause: str = "") -> None:
+        """Ask the runner to end, as after an interrupt of `run`, and kill it if that takes too long.
+
+        `cause` replaces the description of how the process ended. A runner that is not ready, does not
+        respond or was asked before is killed at once.
+        """
+        process = self._process
+        if process is None or not self.ready or self._ending or self._unanswered >= self._patience:
+            self.kill(cause)
+            return
+        self._ending = True
+        self._cause = cause
+        self.interrupt(run)
+        self.send(link.Exit())
+        self._kill_later(self._exit_seconds)
 
     def start_probing(self) -> None:
         """Probe the runner from now on if it is busy and not probed already."""
@@ -226,13 +246,16 @@ class Supervisor:
         self._unanswered = 0
 
     def _link_ended(self, reason: str) -> None:
+        self._kill_later(_GRACE, reason)
+
+    def _kill_later(self, seconds: float, cause: str = "") -> None:
         process = self._process
 
         def end() -> None:
             if self._process is process:
-                self.kill(reason)
+                self.kill(cause)
 
-        self._loop.later(_GRACE, end)
+        self._loop.later(seconds, end)
 
     def _probe(self) -> None:
         self._probing = None

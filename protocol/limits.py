@@ -14,7 +14,7 @@ LARGEST: Final = 1 << 53
 LARGEST_IN_FRAME: Final = (1 << 30) - (1 << 20)
 _IN_FRAME = frozenset({"item_bytes", "request_bytes"})
 #: Bounds that may be 0.
-_MAY_BE_ZERO = frozenset({"items", "console_chars", "drain_seconds", "versions"})
+_MAY_BE_ZERO = frozenset({"items", "console_chars", "drain_seconds", "exit_seconds", "versions"})
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +45,9 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Versions of one name that are kept beside the one in use, 0 for no bound; a cell whose version was
     #: dropped runs again when a reader needs it.
     versions: int = 100
+    #: Seconds that a runner has to end in order when it is replaced or the kernel shuts down: for `finally`
+    #: blocks, atexit functions and finalizers. Then it is killed.
+    exit_seconds: float = 2.0
 
     def __post_init__(self) -> None:
         """Raise ValueError if a bound is negative, too large, or 0 where that makes no sense."""

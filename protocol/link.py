@@ -60,12 +60,6 @@ class Execute(_Tagged, frozen=True):
     request: Run
 
 
-class InterruptThrough(_Tagged, frozen=True):
-    """Interrupt runs up to this number, begun or not; SIGINT, which may overtake this, follows."""
-
-    run: int
-
-
 class Answer(_Tagged, frozen=True):
     """The text that a frontend gave for an `input()` of user code; None if the frontend's input ended."""
 
@@ -98,9 +92,7 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control: TypeAlias = (
-    InterruptThrough | Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
-)
+Control: TypeAlias = Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
 
 
 class Alive(_Tagged, frozen=True):
@@ -120,6 +112,16 @@ class PipeOpened(_Tagged, frozen=True):
 
 
 Report: TypeAlias = Alive | PipeOpened
+
+
+def interrupt_word(run: int, times: int, number: int) -> int:
+    """Return what the kernel writes into the memory that it shares with the runner, before it sends SIGINT.
+
+    `run` is the one that was sent to the runner, 0 if it has none; it has been interrupted `times` times.
+    `number` is that of this interrupt, and goes round. Whatever the signal overtakes or is overtaken by,
+    the word says what it is for.
+    """
+    return run << 32 | min(times, 0xFFFF) << 16 | number & 0xFFFF
 
 
 def frame(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The runner process: `python -P -m cellwire.runner LINK CONTROL TRACE`, three inherited descriptors."""
+"""The runner process: `python -P -m cellwire.runner LINK CONTROL SHARED`, three inherited descriptors."""
 
 import sys
 

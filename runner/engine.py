@@ -12,12 +12,11 @@ themselves, as long as the loop runs.
 
 import asyncio
 import contextvars
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 from ..protocol import events, messages
@@ -62,7 +61,7 @@ class Engine:
         self._recorder = Recorder(emit, keep_outputs)
         #: What frontends see of the notebook.
         self.notebook = self._recorder.notebook
-        self.interrupts = Interrupts()
+        self.interrupts = Interrupts(self._cancel_soon)
         #: What happens around runs and cells; the engine's own hooks are put before those given.
         self.hooks = Hooks() if hooks is None else hooks
         limits = limits or Limits()
@@ -94,10 +93,7 @@ class Engine:
         )
         self._last_run = 0
         self._last_own_run = 0
-        self._running = False
-        # The run that was asked for and is in progress; 0 if there is none.
-        self._run = 0
-        # Guards what is between `_running` being set and reset: one run, or what states have caused.
+        # Held while `interrupts.running`: by one run, or by what states have caused.
         self._turn = asyncio.Lock()
         self._own_task: asyncio.Task[None] | None = None
 
@@ -165,35 +161,21 @@ class Engine:
 
     # Interrupts
 
-    def interrupt(self) -> None:
+    def interrupt(self, frame: FrameType | None = None) -> None:
         """End the run in progress; does nothing if there is none.
 
-        For the SIGINT handler, or anything else on the event loop's thread. A cell that executes sees
-        KeyboardInterrupt, one that awaits is cancelled, the others are dropped; the second time
-        cells that await are abandoned. A task that a cell has left behind, if it is what executes at
-        this moment, is cancelled.
+        For the SIGINT handler, or anything else on the event loop's thread; `frame` is what executes, by
+        default the caller. A cell that executes sees KeyboardInterrupt, one that awaits is cancelled, the
+        others are dropped; the second time cells that await are abandoned. A task that a cell has left
+        behind, if it goes on executing, is cancelled.
 
         Raises: KeyboardInterrupt or CancelledError, into the user code that is being executed.
         """
-        if self.interrupts.is_repetition():
-            if self.interrupts.count:
-                self.interrupts.raise_here()
-            return
-        if self._running and self._updates.loop is not None:
-            self.interrupts.count += 1
-            self._updates.loop.call_soon_threadsafe(self._scheduler.cancel)
-        self.interrupts.raise_here()
+        self.interrupts.receive(sys._getframe(1) if frame is None else frame)
 
-    handle_sigint = interrupt
-
-    def interrupt_through(self, run: int) -> None:
-        """Interrupt the runs up to number `run`, also those that are yet to come; from any thread.
-
-        For who sends SIGINT from outside, before it: the signal may come before the run that it is for.
-        """
-        self.interrupts.interrupted_through = run
-        if 0 < self._run <= run and not self.interrupts.count:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    def _cancel_soon(self) -> None:
+        if self._updates.loop is not None:
+            self._updates.loop.call_soon_threadsafe(self._scheduler.cancel, context=contextvars.Context())
 
     # Runs
 
@@ -201,10 +183,7 @@ class Engine:
         failed: list[str] = []
         reason = ""
         cancelled: asyncio.CancelledError | None = None
-        # In this order: `interrupt_through` does the two in the other one, so one of them sees the other.
-        self._run = run
-        if 0 < run <= self.interrupts.interrupted_through:
-            self.interrupts.count = 1
+        self.interrupts.begin(run)
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
@@ -217,18 +196,15 @@ class Engine:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
             reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
             sys.stderr.write(reason)
-        if self.interrupts.count:
+        interrupted = self.interrupts.end()
+        if interrupted:
             self._discard_state_updates()
             reason = reason or "interrupted"
-        self._run = 0
-        finished = RunFinished(run, self._status(failed or reason), failed, reason)
+        finished = RunFinished(run, _status(interrupted, failed or reason), failed, reason)
         self._finish(finished)
         if cancelled is not None:
             raise cancelled
         return finished
-
-    def _status(self, failed: object) -> RunStatus:
-        return "interrupted" if self.interrupts.count else "error" if failed else "ok"
 
     def _finish(self, finished: RunFinished) -> None:
         self._recorder.emit(finished)
@@ -291,7 +267,7 @@ class Engine:
 
     def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
-        if self._updates and not self._running:
+        if self._updates and not self.interrupts.running:
             self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
 
     async def _run_state_readers_when_idle(self) -> None:
@@ -319,8 +295,9 @@ class Engine:
                 raise
             finally:
                 if plan.cells:
-                    reason = "interrupted" if self.interrupts.count else ""
-                    self._finish(RunFinished(plan.run, self._status(failed), failed, reason))
+                    interrupted = self.interrupts.count
+                    reason = "interrupted" if interrupted else ""
+                    self._finish(RunFinished(plan.run, _status(interrupted, failed), failed, reason))
 
     def _readers_to_run(self) -> dict[str, set[str]]:
         """Return the cells that have to run, each with the cells that set a state which it reads."""
@@ -374,18 +351,17 @@ class _Turn:
             # A lock belongs to the loop on which tasks have waited for it.
             engine._updates.loop = loop
             engine._turn = asyncio.Lock()
-        task = asyncio.current_task()
-        assert task is not None
         await engine._turn.acquire()
         # In this sequence: a signal counts as soon as something runs, and is not forgotten.
-        engine.interrupts.count = 0
-        engine._running = True
-        engine.interrupts.own_tasks.add(task)
-        self._task = task
+        engine.interrupts.reset()
+        engine.interrupts.running = True
 
     async def __aexit__(self, *_: object) -> None:
         engine = self._engine
         engine._recorder.flush()
-        engine.interrupts.own_tasks.discard(self._task)
-        engine._running = False
+        engine.interrupts.running = False
         engine._turn.release()
+
+
+def _status(interrupted: object, failed: object) -> RunStatus:
+    return "interrupted" if interrupted else "error" if failed else "ok"

@@ -11,6 +11,7 @@ process group ends too.
 
 import asyncio
 import faulthandler
+import mmap
 import os
 import queue
 import signal
@@ -22,8 +23,9 @@ import traceback
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from types import FrameType
 from typing import NoReturn
 
 import msgspec
@@ -34,6 +36,7 @@ from ..protocol.events import RunnerStarted
 from ..protocol.messages import Complete, Error, Inspect, Introspection, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
+from .attribution.debugger import install_debugger
 from .attribution.input import Inputs, install_input
 from .attribution.subprocesses import install_subprocesses
 from .attribution.task_errors import report_in_task_context
@@ -54,7 +57,7 @@ _EXTENSIONS = "cellwire.hooks"
 class Host:
     """Executes the kernel's instructions in this process."""
 
-    def __init__(self, connection: socket.socket, control: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, control: socket.socket, interrupts: Sequence[int]) -> None:
         self._connection = connection
         self._control = control
         self._decode = msgspec.msgpack.Decoder(link.Instruction).decode
@@ -76,6 +79,7 @@ class Host:
             register_main=True,
             file=configure.argv[0] if configure.argv else "",
         )
+        self._engine.interrupts.word = interrupts
         self._install(configure)
         self._engine.restore(
             configure.cells,
@@ -96,6 +100,7 @@ class Host:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
         signal.signal(signal.SIGINT, self._handler)
+        os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
         self._add_runs(self._early_frames)
@@ -113,6 +118,16 @@ class Host:
                 if runs.done():
                     raise
                 traceback.print_exc()
+        self._finish_tasks()
+
+    def _finish_tasks(self) -> None:
+        """Let the tasks that cells have left end their `finally` blocks, as `asyncio.run` does."""
+        while tasks := asyncio.all_tasks(self._loop):
+            try:
+                self._loop.run_until_complete(asyncio.wait(tasks))
+            except BaseException:
+                traceback.print_exc()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
@@ -121,11 +136,13 @@ class Host:
         install_threads()
         self._children = install_subprocesses(self._emitter, console, configure.child_pipes)
         self._inputs: Inputs = install_input(self._emitter.emit)
+        install_debugger()
         install_displays()
         install_figures()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
+        self._engine.interrupts.before_striking = self._children.interrupt
         _load_extensions(self._engine)
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
@@ -151,18 +168,23 @@ class Host:
         if not self._runs and self._loop.time() < self._awake_until:
             self._loop.call_soon(self._stay_awake)
 
-    def _handle_sigint(self, _number: int, _frame: object) -> None:
-        self._engine.handle_sigint()
+    def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
+        self._engine.interrupts.receive(frame)
+
+    def _leave_interrupts(self) -> None:
+        """In the child of a fork, take SIGINT as any Python program does."""
+        if getsignal(_SIGINT) is self._handler:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
         try:
             if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.count:
-                self._engine.interrupts.raise_later()
+                self._engine.interrupts.lost()
             else:
                 sys.__unraisablehook__(failure)
         except KeyboardInterrupt:
-            self._engine.interrupts.raise_later()
+            self._engine.interrupts.lost()
 
     # The link
 
@@ -215,8 +237,6 @@ class Host:
 
     def _handle_control(self, control: link.Control) -> None:
         match control:
-            case link.InterruptThrough(run=run):
-                self._engine.interrupt_through(run)
             case link.Answer(input=name, text=text):
                 self._inputs.answer(name, text)
             case link.NoFrontend(input=name):
@@ -295,11 +315,18 @@ def _end() -> NoReturn:
     raise AssertionError("SIGKILL did not end this process")
 
 
-def serve(link_fd: int, control_fd: int, trace_fd: int) -> None:
+_host: Host | None = None
+
+
+def serve(link_fd: int, control_fd: int, shared_fd: int) -> None:
     """Serve as a runner on these inherited descriptors."""
-    faulthandler.enable(file=trace_fd, all_threads=True)
-    for fd in (link_fd, control_fd, trace_fd):
+    faulthandler.enable(file=shared_fd, all_threads=True)
+    interrupts = memoryview(mmap.mmap(shared_fd, mmap.PAGESIZE)).cast("Q")
+    for fd in (link_fd, control_fd, shared_fd):
         os.set_inheritable(fd, False)
     control = socket.socket(fileno=control_fd)
     os.register_at_fork(after_in_child=control.close)
-    Host(socket.socket(fileno=link_fd), control).serve()
+    # The links stay open until the process ends, since the kernel kills a runner without them.
+    global _host
+    _host = Host(socket.socket(fileno=link_fd), control, interrupts)
+    _host.serve()

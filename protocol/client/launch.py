@@ -90,7 +90,7 @@ async def launch_kernel(
                 finally:
                     if not detached:
                         session.post(Shutdown)
-                        await _end(process, limits.drain_seconds + END_SECONDS)
+                        await _end(process, limits.exit_seconds + limits.drain_seconds + END_SECONDS)
         finally:
             if detached and ready:
                 # Without a wait it would stay a zombie as long as the launcher lives.

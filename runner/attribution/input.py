@@ -148,15 +148,4 @@ def install_input(emit: Callable[[Event], None]) -> Inputs:
     builtins.input = input
     sys.stdin = StandardInput(inputs)
     after_import("getpass", patch_getpass)
-    after_import("pdb", _patch_debugger)
     return inputs
-
-
-def _patch_debugger(module: Any) -> None:
-    """Keep debuggers from taking over SIGINT when they continue: the kernel interrupts."""
-    initialise = module.Pdb.__init__
-
-    def __init__(self: Any, *args: Any, nosigint: bool = True, **options: Any) -> None:
-        initialise(self, *args, nosigint=nosigint, **options)
-
-    module.Pdb.__init__ = __init__

@@ -12,15 +12,21 @@ multiprocessing. A child that C code starts inherits this process's pipe, whose 
 that runs; so does one for which the kernel has no descriptor left. A process that serves several cells, such
 as a worker of a process pool, writes to the cell that started it. The child of a fork does nothing of this:
 its descriptors 1 and 2 are its pipes, and its own children inherit them.
+
+An interrupt of a cell that waits for a child, or for workers of a pool, is sent to all that this run of
+the cell has started, as a terminal does; what it started and does not wait for lives on.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from itertools import count
 from operator import methodcaller
+from types import FrameType
 from typing import Any, Self
 
 from ...protocol.link import PipeOpened
@@ -36,6 +42,10 @@ _NO_ROOM = (
     "cellwire: too many child processes have pipes of their own; what further ones write goes to the cell "
     "that runs meanwhile\n"
 )
+#: Where a cell waits for child processes; and where it waits for workers, which may be threads.
+_WAITING = (__file__, "/subprocess.py")
+_POOLS = ("/multiprocessing/pool.py", "/concurrent/futures/_base.py", "/concurrent/futures/process.py")
+
 _STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
 
@@ -110,9 +120,8 @@ class Children:
         return False
 
     def started(self, pid: int, pipes: ChildPipes) -> None:
-        """Remember that the pipes are those of the child `pid`."""
-        if pipes.numbers:
-            self._running[pid] = pipes
+        """Remember that the child `pid` has these pipes, or none."""
+        self._running[pid] = pipes
 
     def ended(self, pid: int) -> None:
         """Place all that the child wrote before what is written here from now on."""
@@ -120,6 +129,25 @@ class Children:
         if pipes is not None:
             for stream, number in pipes.numbers.items():
                 self._console.mark(stream, "pipe_drained", pipes.execution, number)
+
+    def interrupt(self, execution: object, frame: FrameType | None) -> None:
+        """Send SIGINT to the children of `execution` if `frame`, which it executes, waits for some."""
+        awaited: set[int | None] = set()
+        waits = pools = False
+        while frame is not None:
+            name = frame.f_code.co_filename
+            waits = waits or name.endswith(_WAITING)
+            pools = pools or name.endswith(_POOLS)
+            if name == __file__:
+                awaited.add(getattr(frame.f_locals.get("self"), "pid", None))
+            frame = frame.f_back
+        if not waits and not pools:
+            return
+        processes = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
+        workers = {process.pid for process in processes}
+        for pid, pipes in list(self._running.items()):
+            if pid in awaited or (pipes.execution is execution and (waits or pid in workers)):
+                _interrupt(pid)
 
     def forget(self) -> None:
         """Leave the pipes to the parent; called in the child of a fork."""
@@ -149,6 +177,20 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _interrupt(pid: int) -> None:
+    """Send SIGINT to a child and to its children, if they are in the group of this process."""
+    try:
+        # A process that has left the group gets no signal from a terminal; nor is it certain to be a child.
+        if os.getpgid(pid) != os.getpgrp():
+            return
+        with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
+            for child in file.read().split():
+                _interrupt(int(child))
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        pass
 
 
 def install_subprocesses(emitter: Emitter, console: Console, most: int) -> Children:

@@ -36,16 +36,16 @@ class Executor:
         call_hooks(self._hooks.pre_execution, execution, interrupts)
         try:
             # The gate opens first: an interrupt is either seen here or raised by the signal handler.
-            interrupts.in_user_code = True
+            interrupts.subject = execution
             if interrupts.count:
                 raise KeyboardInterrupt
             if code.body is not None:
                 exec(code.body, self._globals)
             if code.value is not None:
                 execution.value = eval(code.value, self._globals)
-            interrupts.in_user_code = False
+            interrupts.subject = None
         except BaseException as error:
-            interrupts.in_user_code = False
+            interrupts.subject = None
             execution.error = error
         self._finish(execution)
         current_execution.reset(token)
@@ -55,7 +55,7 @@ class Executor:
         current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, self._interrupts)
         try:
-            execution.value = await _drive(_evaluate(code, self._globals), self._interrupts)
+            execution.value = await _drive(_evaluate(code, self._globals), execution, self._interrupts)
         except BaseException as error:
             execution.error = error
         self._finish(execution)
@@ -92,41 +92,46 @@ async def _evaluate(code: CompiledCell, globals: dict[str, Any]) -> object:
 
 
 @types.coroutine
-def _drive(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> Generator[Any, Any, object]:
+def _drive(
+    coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts
+) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
     After a second interrupt it is abandoned where it waits, whatever it does with a cancellation.
     """
     step: Any = coroutine.send
     argument: Any = None
+    if interrupts.strikes(execution):
+        # The interrupt came before the task did.
+        step, argument = coroutine.throw, KeyboardInterrupt()
     while True:
         try:
-            interrupts.in_user_code = True
+            interrupts.subject = execution
             waited = step(argument)
-            interrupts.in_user_code = False
+            interrupts.subject = None
         except StopIteration as end:
-            interrupts.in_user_code = False
+            interrupts.subject = None
             return cast("object", end.value)
         except BaseException:
-            interrupts.in_user_code = False
+            interrupts.subject = None
             raise
         try:
             argument = yield waited
             step = coroutine.send
         except BaseException as error:
             if interrupts.count > 1:
-                _close(coroutine, interrupts)
+                _close(coroutine, execution, interrupts)
                 raise
             argument = error
             step = coroutine.throw
         waited = None
 
 
-def _close(coroutine: Coroutine[Any, Any, object], interrupts: Interrupts) -> None:
+def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts) -> None:
     """End `coroutine` without waiting for anything it still wants to wait for."""
     try:
-        interrupts.in_user_code = True
+        interrupts.subject = execution
         coroutine.close()
-        interrupts.in_user_code = False
+        interrupts.subject = None
     except BaseException:
-        interrupts.in_user_code = False
+        interrupts.subject = None

@@ -45,11 +45,11 @@ def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupt
     """Call each of `hooks` with `subject`; what one raises is reported and goes no further."""
     for hook in tuple(hooks):
         try:
-            interrupts.in_user_code = not hasattr(hook, "__cellwire_protected__")
+            interrupts.subject = None if hasattr(hook, "__cellwire_protected__") else subject
             hook(subject)
-            interrupts.in_user_code = False
+            interrupts.subject = None
         except BaseException as error:
-            interrupts.in_user_code = False
+            interrupts.subject = None
             if isinstance(error, KeyboardInterrupt) and interrupts.count:
                 if isinstance(subject, Execution):
                     subject.status = "interrupted"

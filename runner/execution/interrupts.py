@@ -1,14 +1,23 @@
-"""Interrupts: where KeyboardInterrupt may strike, and where it has to wait.
+"""Interrupts: what asks for one, where it is noted, and where it strikes.
 
-The main thread runs user code and the engine's own. An interrupt is raised only where `in_user_code` says
-that user code is being executed; anywhere else it is noted in `count`, and the run looks at that before
-each cell.
+1. The kernel writes which run it interrupts, and how often it has, into one word of memory that it shares
+   with this process; then it sends SIGINT. The signal only says "look", so it may come late or merge
+   with another. `receive` handles it.
+2. What is new in the word counts for the run that it names: `count` is raised if that is in progress. A
+   run that has not begun finds it in `begin`; what names a run that is over is dropped. A signal without
+   news is the one of a word that was seen before it came (`_owed`), or a repetition (5), or not the
+   kernel's at all, which is one more interrupt of what runs.
+3. `count` ends a run: it is looked at before each cell, and when user code is entered.
+4. An interrupt strikes each cell that runs once (`_struck`): KeyboardInterrupt is raised into the user
+   code that executes, whose `subject` is set; the others are cancelled by `Scheduler.cancel`, which the
+   loop calls. Nothing is raised into the engine's frames, except in `__del__`, which it does not leave.
+5. An interrupt that was lost in `__del__`, or that came between the two, or in the middle of scheduling a
+   callback, which would be lost, is repeated by a signal from a thread (`repeat`).
+6. Tasks and callbacks that cells left on the loop are user code too. One step of them that lasts until a
+   repetition finds it again is ended by CancelledError; KeyboardInterrupt would end the loop.
 
-A task or callback that a cell left on the loop is user code too, but KeyboardInterrupt would end the
-loop with it: it is interrupted by CancelledError, which ends that task alone.
-
-Everything happens on the main thread: signal handlers run there, between two of its bytecodes, so the
-order of the statements below is what makes them sound, and no lock is needed.
+All but the waiting in that thread happens on the main thread. A handler runs between two bytecodes, so
+the order of statements makes this sound, without a lock.
 """
 
 import _thread
@@ -17,64 +26,176 @@ import os
 import signal
 import threading
 import time
-from typing import Any
+import weakref
+from asyncio import base_events, events
+from collections.abc import Callable, Sequence
+from types import FrameType, FunctionType
+from typing import Literal, cast
 
 from ..attribution.context import current_execution
 
-#: Seconds after which an interrupt that was lost is repeated, at the least; five times that at the most.
+#: Seconds after which an interrupt is repeated, at the least; five times that at the most.
 _MOMENT = 0.001
+_EXECUTION = os.path.dirname(__file__) + os.sep
+_RUNNER = os.path.dirname(os.path.dirname(__file__)) + os.sep
+#: Files whose code runs user code, and is not called by it.
+_ENGINE = (_EXECUTION, _RUNNER + "engine.py", _RUNNER + "host.py")
+_LOOP = base_events.BaseEventLoop
+#: A future that is done schedules its callbacks by these; without them what awaits it never wakes.
+_SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
+_CALLBACK = events.Handle._run.__code__
+_FINALIZE = cast("FunctionType", weakref.finalize.__call__).__code__
 
 
 class Interrupts:
-    """The gate that decides whether an interrupt strikes at once."""
+    """The gate that decides whether an interrupt strikes at once.
 
-    def __init__(self) -> None:
-        #: The main thread is inside user code of a cell, or of a hook.
-        self.in_user_code = False
-        #: How often the run in progress has been interrupted.
+    `cancel` is called once for each interrupt of what runs; it has the loop cancel the cells that await.
+    """
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+        #: Called with the subject and its frame before KeyboardInterrupt is raised into that.
+        self.before_striking: Callable[[object, FrameType | None], object] = lambda subject, frame: None
+        #: The kernel's word, see `link.InterruptWord`.
+        self.word: Sequence[int] = (0,)
+        #: Something runs: a run that was asked for, or what states have caused.
+        self.running = False
+        #: The run that was asked for and is in progress, 0 if there is none; and the last that is over.
+        self.run = 0
+        self.over = 0
+        #: How often what runs has been interrupted.
         self.count = 0
-        #: Runs up to this number have been interrupted, begun or not. A signal may overtake the request
-        #: for the run that it is meant for; who knows of both sets this first, from any thread.
-        self.interrupted_through = 0
-        # The next signal is not another interrupt but the last one once more.
+        #: Whose user code the main thread executes: an execution, or what a hook was called with.
+        self.subject: object = None
+        self._struck: list[object] = []
+        self._seen = 0
+        self._owed = False
         self._again = False
-        #: Tasks that carry out runs and cells: they are never struck by CancelledError.
-        self.own_tasks: set[asyncio.Task[Any]] = set()
+        # The step of a task or callback that executed when the last interrupt came.
+        self._step: FrameType | None = None
 
-    def raise_here(self) -> None:
-        """Raise into the user code that is being executed on this thread; return if there is none.
+    def begin(self, run: int) -> None:
+        """Make `run` the one in progress, which may have been interrupted already."""
+        self.run = run
+        if self.word[0] >> 32 == run:
+            # `receive` may come in between and see a newer word.
+            while self._seen != (word := self.word[0]):
+                self._seen = word
+                self._owed = True
+            self.count = max(self.count, word >> 16 & 0xFFFF)
 
-        Raises: KeyboardInterrupt in a cell's own code, CancelledError in a task that it has left.
+    def end(self) -> int:
+        """Note that the run in progress is over, and return how often it was interrupted."""
+        self.over, self.run = self.run or self.over, 0
+        return self.count
+
+    def receive(self, frame: FrameType | None) -> None:
+        """Handle SIGINT, which came while `frame` was executing.
+
+        Raises: KeyboardInterrupt in user code of a cell or a hook, CancelledError in what a cell left behind.
         """
-        if self.in_user_code:
-            raise KeyboardInterrupt
-        if self._in_background_task():
-            raise asyncio.CancelledError("interrupted")
+        word = self.word[0]
+        new = (word - self._seen) & 0xFFFF
+        if new:
+            self._seen = word
+            self._owed = self._owed or new > 1
+            run = word >> 32
+            if run != self.run and (self.run or run <= self.over):
+                return
+            self._add(min(new, word >> 16 & 0xFFFF))
+        elif self._owed:
+            self._owed = False
+            return
+        elif self._again:
+            self._again = False
+            self._strike(frame, repeated=True)
+            return
+        else:
+            self._add(1)
+        self._strike(frame)
 
-    def raise_later(self) -> None:
-        """Strike once more in a moment: what was raised was lost where nothing can be, as in `__del__`."""
+    def reset(self) -> None:
+        """Forget the interrupts of what ran before."""
+        self.count = 0
+        self._struck.clear()
 
-        def strike() -> None:
+    def strikes(self, subject: object) -> bool:
+        """Return whether the last interrupt has yet to strike `subject`, which it is taken to do."""
+        if not self.count or any(struck is subject for struck in self._struck):
+            return False
+        self._struck.append(subject)
+        return True
+
+    def lost(self) -> None:
+        """Repeat the interrupt: what was raised ended where nothing can be raised, as in `__del__`."""
+        self._struck[:] = [struck for struck in self._struck if struck is not self.subject]
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Have the last interrupt strike in a moment, where it has not yet."""
+
+        def signal_again() -> None:
             # Not always the same: what is in step with it would escape for ever.
             time.sleep(_MOMENT * (1 + os.urandom(1)[0] / 64))
-            if self.count:
+            if self.count or self._step is not None:
                 self._again = True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
         # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
-        _thread.start_new_thread(strike, ())
+        _thread.start_new_thread(signal_again, ())
 
-    def is_repetition(self) -> bool:
-        """Return whether the signal that has come is the last one once more, and forget about it."""
-        again, self._again = self._again, False
-        return again
+    def _add(self, times: int) -> None:
+        self._step = None
+        if self.running:
+            self.count += times
+            self._struck.clear()
+            self._cancel()
 
-    def _in_background_task(self) -> bool:
-        """Return whether this thread executes a task that a cell has left on the loop."""
-        if current_execution.get() is None:
-            return False
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            return False
-        return task is not None and task not in self.own_tasks
+    def _strike(self, frame: FrameType | None, repeated: bool = False) -> None:
+        """Raise into the user code that executes, if there is some and `frame` lets it."""
+        place = _place(frame)
+        if self.subject is not None:
+            if place in ("engine", "loop"):
+                self.repeat()
+            elif self.strikes(self.subject):
+                self.before_striking(self.subject, frame)
+                raise KeyboardInterrupt
+            return
+        if place == "finalizer":
+            raise KeyboardInterrupt
+        step, self._step = self._step, _step_of_user_code(frame)
+        if self._step is None:
+            return
+        if not repeated or step is not self._step or place != "user code":
+            self.repeat()
+            return
+        self._step = None
+        raise asyncio.CancelledError("interrupted")
+
+
+def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "user code"]:
+    """Return what `frame` executes: code of the engine, of a finalizer or for scheduling, or any other."""
+    if frame is not None and frame.f_code.co_filename.startswith(_ENGINE):
+        return "engine"
+    while frame is not None:
+        code = frame.f_code
+        if code is _FINALIZE or code.co_name == "__del__":
+            return "finalizer"
+        if code in _SCHEDULING:
+            return "loop"
+        if code.co_filename.startswith(_ENGINE):
+            break
+        frame = frame.f_back
+    return "user code"
+
+
+def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
+    """Return the loop's frame that runs the task or callback of a cell which `frame` belongs to."""
+    if current_execution.get() is None:
+        return None
+    while frame is not None and not frame.f_code.co_filename.startswith(_ENGINE):
+        if frame.f_code is _CALLBACK:
+            return frame
+        frame = frame.f_back
+    return None

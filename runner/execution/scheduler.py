@@ -52,7 +52,8 @@ class Scheduler:
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
-        self._tasks: set[asyncio.Task[Any]] = set()
+        # Tasks of cells that have begun and not ended.
+        self._tasks: dict[asyncio.Task[Any], Execution] = {}
         # Cells that have started and not ended.
         self._in_flight: set[str] = set()
         self._run = 0
@@ -89,9 +90,10 @@ class Scheduler:
         return sorted(self._failed, key=lambda cell: place.get(cell, 0))
 
     def cancel(self) -> None:
-        """Cancel the cells that await; on the event loop's thread."""
-        for task in tuple(self._tasks):
-            task.cancel()
+        """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
+        for task, execution in tuple(self._tasks.items()):
+            if self._interrupts.strikes(execution):
+                task.cancel()
 
     def _run_sync(self, cell: str) -> None:
         """Run a cell that does not await, unless it is cancelled."""
@@ -106,17 +108,16 @@ class Scheduler:
         progress = asyncio.Event()
         before = self._before(cells)
         ready = ReadyCells(cells, before.__getitem__)
+        started: list[Execution] = []
 
         async def run(execution: Execution) -> None:
             task = asyncio.current_task()
             assert task is not None
-            self._tasks.add(task)
-            interrupts.own_tasks.add(task)
+            self._tasks[task] = execution
             try:
                 await self._executor.run_async(execution, self._program.compiled[execution.cell])
             finally:
-                interrupts.own_tasks.discard(task)
-                self._tasks.discard(task)
+                self._tasks.pop(task)
                 self._ended(execution)
                 self._recorder.flush()
                 ready.done(execution.cell)
@@ -137,9 +138,13 @@ class Scheduler:
                     ready.done(cell)
                 else:
                     execution = self._start(cell)
-                    self._context.run(group.create_task, run(execution))
+                    started.append(execution)
+                    task = self._context.run(group.create_task, run(execution))
                     # It gets to its first await before the next cell begins.
                     await self._let_others()
+                    if task.done() and execution.status == "running":
+                        # User code has cancelled the task before it began.
+                        interrupts.count = interrupts.count or 1
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,7 +155,9 @@ class Scheduler:
                     interrupts.count = interrupts.count or 1
                     raise
         finally:
-            self._drop(ready.drop())
+            lost = [execution.cell for execution in started if execution.status == "running"]
+            self._in_flight.difference_update(lost)
+            self._drop([*lost, *ready.drop()])
 
     def _before(self, cells: Sequence[str]) -> dict[str, set[str]]:
         """Return for each of `cells` the earlier ones that it must not overlap with.

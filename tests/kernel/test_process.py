@@ -93,7 +93,7 @@ def test_an_interrupt_before_there_is_a_handler_is_harmless(start):
         )
     finally:
         signal.signal(signal.SIGINT, before)
-    process.interrupt()
+    process.interrupt(0)
     assert os.waitstatus_to_exitcode(wait(process)) == 0
     assert read(process.stdout) == b"1\n", "SIG_IGN"
     close(process)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.events import InputClosed, InputRequested
+from cellwire.runner.attribution.debugger import install_debugger
 from cellwire.runner.attribution.input import Inputs, InputUnavailable, install_input
 from support.waiting import PATIENCE
 
@@ -53,6 +54,7 @@ def inputs(frontend: Frontend) -> Inputs:
 
 @pytest.fixture
 def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Inputs:
+    import bdb
     import getpass
     import pdb
 
@@ -60,6 +62,8 @@ def installed(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     monkeypatch.setattr(sys, "stdin", sys.stdin)
     monkeypatch.setattr(getpass, "getpass", getpass.getpass)
     monkeypatch.setattr(pdb.Pdb, "__init__", pdb.Pdb.__init__)
+    monkeypatch.setattr(bdb.Bdb, "trace_dispatch", bdb.Bdb.trace_dispatch)
+    install_debugger()
     return install_input(frontend.receive)
 
 

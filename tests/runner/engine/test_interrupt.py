@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol.link import interrupt_word
 
 KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
 
@@ -14,7 +15,7 @@ KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\
 def book(make_book):
     """Return a notebook whose SIGINT handler is the engine's."""
     book = make_book()
-    before = signal.signal(signal.SIGINT, lambda *_: book.engine.handle_sigint())
+    before = signal.signal(signal.SIGINT, lambda _, frame: book.engine.interrupt(frame))
     yield book
     signal.signal(signal.SIGINT, before)
 
@@ -54,7 +55,7 @@ def test_an_interrupt_is_harmless_when_idle(book):
 
 
 def test_a_run_that_was_interrupted_before_it_began_runs_nothing(book):
-    book.engine.interrupts.interrupted_through = 1
+    book.engine.interrupts.word = [interrupt_word(1, 1, 1)]
     finished = book.run({"a": "1"})
     assert finished == e.RunFinished(1, "interrupted", [], "interrupted")
     assert (book.ran, book.stale) == ([], ["a"])
@@ -165,36 +166,15 @@ def test_threads_of_an_interrupted_cell_see_that_it_is_over(book):
     assert book.globals["me"].retired is False
 
 
-@pytest.mark.parametrize("steps", range(1, 400, 13))
-def test_wherever_an_interrupt_strikes_each_cell_has_one_end(book, steps):
-    """The signal comes after a number of calls and lines, of ours and of the cells alike."""
-    import sys
-
-    left = [steps]
-
-    def count(frame, event, argument):
-        left[0] -= 1
-        if left[0] == 0:
-            sys.settrace(None)
-            os.kill(os.getpid(), signal.SIGINT)
-        return count
-
-    async def traced():
-        sys.settrace(count)
-        try:
-            return await book.engine.run({"a": "x = 1\nx", "b": "y = x\ny", "c": "y"})
-        except KeyboardInterrupt:
-            raise AssertionError("the interrupt has left the engine") from None
-        finally:
-            sys.settrace(None)
-
-    finished = book.do(traced())
-    started, ended = book.ran, [event.cell for event in book.emitted(e.CellFinished)]
-    assert started == ended
-    skipped = [event.cell for event in book.emitted(e.CellSkipped)]
-    assert sorted(started + skipped) == ["a", "b", "c"]
-    assert finished.status == (
-        "interrupted" if skipped or "interrupted" in book.statuses.values() else finished.status
+def test_a_task_that_user_code_cancels_before_its_cell_begins_leaves_the_cell_and_the_run_with_an_end(book):
+    cancel = (
+        "import asyncio\n"
+        "def cancel():\n"
+        "  for task in asyncio.all_tasks():\n"
+        "    if task.get_coro().__qualname__.endswith('_run_overlapping.<locals>.run'): task.cancel()\n"
+        "asyncio.get_running_loop().call_soon(cancel)"
     )
-    assert book.run(["a"]).status == "ok"
-    assert book.statuses == {"a": "ok", "b": "ok", "c": "ok"}
+    finished = book.run({"a": cancel, "b": "await asyncio.sleep(0)", "c": "await asyncio.sleep(0)"})
+    assert finished.status == "interrupted"
+    assert book.statuses == {"a": "ok", "b": "cancelled", "c": "cancelled"}
+    assert book.run_stale().status == "ok"

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from cellwire.protocol import KernelClient, Limits, launch_kernel
 from cellwire.protocol import events as e
-from support.processes import children_of, gone
+from cellwire.protocol.notebook import Notebook
+from support.processes import children_of, gone, is_alive
 from support.replicas import truth
 from support.waiting import PATIENCE, eventually, printed, running, until
 
@@ -103,6 +104,74 @@ subprocess.run(["sleep", "1000"])
     await kernel.interrupt()
     await kernel.wait_idle()
     await gone(*children)
+
+
+SPINNING = """
+import multiprocessing, os, subprocess, sys, threading
+from concurrent.futures import ProcessPoolExecutor
+context = multiprocessing.get_context("fork")
+program = [sys.executable, "-c", "import sys, time; print('begun', file=sys.stderr); time.sleep(1000)"]
+def spin(_=None):
+    print("begun", os.getpid(), flush=True)
+    while True: pass
+def report(name):
+    def executes(frame):
+        return frame is not None and (frame.f_code.co_name == name or executes(frame.f_back))
+    def watch():
+        while not executes(sys._current_frames()[threading.main_thread().ident]): pass
+        print("waits", flush=True)
+    threading.Thread(target=watch).start()
+"""
+#: What waits for children, by which function, and how many of them begin.
+WAITING = {
+    "a process that is joined": ("_p = context.Process(target=spin)\n_p.start()\n_p.join()", "join", 1),
+    "a pool": ("with context.Pool(2) as _pool: _pool.map(spin, range(2))", "get", 2),
+    "an executor": (
+        "with ProcessPoolExecutor(2, context) as _e: list(_e.map(spin, range(2)))",
+        "result_iterator",
+        2,
+    ),
+    "one of two programs": (
+        "_programs = [subprocess.Popen(program) for _ in range(2)]\n_programs[0].wait()",
+        "_try_wait",
+        2,
+    ),
+    "the output of a program": ("subprocess.run(program, stdout=subprocess.PIPE)", "communicate", 1),
+    "a shell": ("os.system(f'{sys.executable} {program[1]} \"{program[2]}\" | cat')", "_try_wait", 1),
+}
+
+
+@pytest.mark.parametrize(("source", "function", "number"), WAITING.values(), ids=WAITING.keys())
+async def test_an_interrupt_reaches_the_children_that_the_cell_waits_for(
+    source, function, number, kernel: KernelClient
+):
+    await kernel.run({"spin": SPINNING})
+    await kernel.run({"a": f"report({function!r})\n{source}"}, wait=False)
+    await printed(kernel, "waits")
+    await printed(kernel, "begun", times=number)
+    children = children_of(kernel.notebook.runner.pid)
+    assert len(children) >= number
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    assert kernel.notebook.cells["a"].status == "interrupted"
+    await gone(*children)
+
+
+async def test_children_that_an_interrupted_cell_does_not_wait_for_live_on(kernel: KernelClient):
+    source = "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nprint('begun', flush=True)\n"
+    await kernel.run({"a": source + "while True: pass"}, wait=False)
+    await printed(kernel, "begun")
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    children = children_of(kernel.notebook.runner.pid)
+    source = "import os\nprint('begun', flush=True)\nos.system('sleep 1000')"
+    await kernel.run({"b": source}, wait=False)
+    await printed(kernel, "begun", "b")
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    assert [kernel.notebook.cells[cell].status for cell in "ab"] == ["interrupted", "interrupted"]
+    assert len(children) == 1
+    assert is_alive(*children)
 
 
 async def test_an_interrupt_drops_queued_runs_and_later_ones_run(kernel: KernelClient):
@@ -201,6 +270,80 @@ async def test_a_signal_handler_set_by_one_cell_does_not_protect_later_cells_fro
     await kernel.wait_idle()
     assert kernel.notebook.cells["b"].status == "interrupted"
     assert kernel.notebook.runner.generation == 1
+
+
+LET_GO = """
+import asyncio, time
+class Lasting:
+    def __del__(self):
+        print("lasts", flush=True)
+        time.sleep(1000)
+def last(*_):
+    print("lasts", flush=True)
+    time.sleep(1000)
+"""
+#: What the engine sets going outside of the code of a cell: what runs first, and then.
+SET_GOING = {
+    "the names of the run before": ("x = Lasting()", "x = 1"),
+    "the value of a cell": ("", "Lasting()"),
+    "the frames of an error": ("", "def f():\n    x = Lasting()\n    1 / 0\nf()"),
+    "a finalizer": ("import weakref\nx = set()\nweakref.finalize(x, last)", "x = 1"),
+    "a callback": ("asyncio.get_running_loop().call_soon(last)", "1"),
+    "a callback in C": (
+        "asyncio.get_running_loop().call_soon(print, 'lasts')\n"
+        "asyncio.get_running_loop().call_soon(time.sleep, 1000)",
+        "1",
+    ),
+    "a callback of a future": (
+        "done = asyncio.get_running_loop().create_future()\ndone.add_done_callback(last)\ndone.set_result(1)",
+        "1",
+    ),
+    "a task": ("async def lasting(): last()\ntask = asyncio.create_task(lasting())", "1"),
+}
+
+
+@pytest.mark.parametrize(("before", "then"), SET_GOING.values(), ids=SET_GOING.keys())
+async def test_an_interrupt_ends_what_the_engine_sets_going(before, then, kernel: KernelClient):
+    await kernel.run({"let go": LET_GO})
+    await kernel.run({"a": before}, wait=False)
+    await kernel.run({"a": then}, wait=False)
+
+    def lasts(notebook: Notebook) -> bool:
+        return any(
+            "lasts" in console.text()
+            for console in [notebook.console, *(cell.console for cell in notebook.cells.values())]
+        )
+
+    await until(kernel, lasts)
+    await kernel.interrupt()
+    with anyio.fail_after(PATIENCE):
+        await kernel.wait_idle()
+        assert (await kernel.run({"b": "1"})).status == "ok"
+    assert kernel.notebook.runner.generation == 1
+
+
+@pytest.mark.parametrize("body", ["time.sleep(0.01)", "await asyncio.sleep(0.01)"], ids=["sync", "async"])
+async def test_one_interrupt_strikes_once(body, kernel: KernelClient):
+    source = f"""
+import asyncio, time
+struck = []
+try:
+    print("begun", flush=True)
+    while True: {body}
+except (KeyboardInterrupt, asyncio.CancelledError):
+    struck.append("once")
+    try:
+        for _i in range(3): {body}
+    except BaseException:
+        struck.append("twice")
+print(struck)
+"""
+    for turn in range(20):
+        await kernel.run({"a": source.replace("begun", f"turn {turn}")}, wait=False)
+        await printed(kernel, f"turn {turn}")
+        await kernel.interrupt()
+        await kernel.wait_idle()
+        assert kernel.notebook.cells["a"].console.text() == f"turn {turn}\n['once']\n"
 
 
 # Runners that have to be replaced

@@ -107,3 +107,68 @@ async def test_a_cancelled_launch_leaves_no_process():
             async with launch_kernel():
                 await anyio.sleep_forever()
         await gone(*set(children_of(os.getpid())) - before)
+
+
+LEAVING = """
+import asyncio, atexit, time, weakref
+def note(text):
+    with open({path!r}, "a") as file: file.write(text + "\\n")
+async def background():
+    try: await asyncio.sleep(1000)
+    finally:
+        await asyncio.sleep(0)
+        note("task")
+class Thing: pass
+thing = Thing()
+atexit.register(note, "atexit")
+weakref.finalize(thing, note, "finalizer")
+task = asyncio.create_task(background())
+"""
+ENDLESS = {
+    "idle": "print('begun', flush=True)",
+    "sync": "try:\n    print('begun', flush=True)\n    while True: pass\nfinally: note('cell')",
+    "async": "try:\n    print('begun', flush=True)\n    await asyncio.sleep(1000)\nfinally: note('cell')",
+}
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["restart", "shutdown"])
+@pytest.mark.parametrize("source", ENDLESS.values(), ids=ENDLESS.keys())
+async def test_a_runner_that_ends_runs_everything_that_waits_for_its_end(restart, source, tmp_path):
+    path = tmp_path / "notes"
+    async with launch_kernel(limits=Limits(exit_seconds=PATIENCE)) as kernel:
+        await kernel.run({"a": LEAVING.format(path=str(path))})
+        await kernel.run({"b": source}, wait=False)
+        await printed(kernel, "begun", "b")
+        if restart:
+            await kernel.restart_runner()
+            await until(kernel, lambda notebook: notebook.runner.generation == 2)
+            assert kernel.notebook.cells["b"].status == ("interrupted" if "note" in source else "ok")
+        else:
+            await kernel.shutdown()
+    notes = path.read_text().split()
+    assert sorted(notes) == sorted(["task", "atexit", "finalizer", *["cell"] * ("note" in source)])
+    assert set(notes[-2:]) == {"atexit", "finalizer"}
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["restart", "shutdown"])
+async def test_a_runner_that_does_not_end_in_time_is_killed(restart):
+    source = "import atexit, time\natexit.register(time.sleep, 1000)"
+    async with launch_kernel(limits=Limits(exit_seconds=0.1)) as kernel:
+        await kernel.run({"a": source})
+        pid = kernel.notebook.runner.pid
+        if restart:
+            await kernel.restart_runner()
+            assert (await kernel.run({"b": "1"})).status == "ok"
+            assert kernel.notebook.runner.generation == 2
+        else:
+            await kernel.shutdown()
+        await gone(pid)
+
+
+async def test_a_second_restart_does_not_wait_for_the_end_of_the_runner():
+    async with launch_kernel(limits=Limits(exit_seconds=1000)) as kernel:
+        await kernel.run({"a": "import atexit, time\natexit.register(time.sleep, 1000)"})
+        await kernel.restart_runner()
+        await kernel.restart_runner()
+        with anyio.fail_after(PATIENCE):
+            assert (await kernel.run({"b": "1"})).status == "ok"
