@@ -38,6 +38,7 @@ class Executor:
             # The gate opens first: an interrupt is either seen here or raised by the signal handler.
             interrupts.subject = execution
             if interrupts.count:
+                interrupts.strikes(execution)
                 raise KeyboardInterrupt
             if code.body is not None:
                 exec(code.body, self._globals)
@@ -101,8 +102,9 @@ def _drive(
     """
     step: Any = coroutine.send
     argument: Any = None
-    if interrupts.strikes(execution):
+    if interrupts.count:
         # The interrupt came before the task did.
+        interrupts.strikes(execution)
         step, argument = coroutine.throw, KeyboardInterrupt()
     while True:
         try:

@@ -1,23 +1,21 @@
 """Interrupts: what asks for one, where it is noted, and where it strikes.
 
-1. The kernel writes which run it interrupts, and how often it has, into one word of memory that it shares
-   with this process; then it sends SIGINT. The signal only says "look", so it may come late or merge
-   with another. `receive` handles it.
-2. What is new in the word counts for the run that it names: `count` is raised if that is in progress. A
-   run that has not begun finds it in `begin`; what names a run that is over is dropped. A signal without
-   news is the one of a word that was seen before it came (`_owed`), or a repetition (5), or not the
-   kernel's at all, which is one more interrupt of what runs.
+1. The kernel writes which run it interrupts, and how often it has, into a word of memory that it shares
+   with this process; then it sends SIGINT, which only says "look" and may come late or merge with another.
+2. `receive` handles the signal. What is new in the word raises `count` if it names the run in progress; a
+   run that has not begun finds it in `begin`; a run that is over has no use for it. A signal without news
+   belongs to a word that was seen before (`_owed`), or is a repetition (5), or else is not the kernel's
+   and counts as one more interrupt of what runs.
 3. `count` ends a run: it is looked at before each cell, and when user code is entered.
 4. An interrupt strikes each cell that runs once (`_struck`): KeyboardInterrupt is raised into the user
    code that executes, whose `subject` is set; the others are cancelled by `Scheduler.cancel`, which the
    loop calls. Nothing is raised into the engine's frames, except in `__del__`, which it does not leave.
-5. An interrupt that was lost in `__del__`, or that came between the two, or in the middle of scheduling a
-   callback, which would be lost, is repeated by a signal from a thread (`repeat`).
-6. Tasks and callbacks that cells left on the loop are user code too. One step of them that lasts until a
-   repetition finds it again is ended by CancelledError; KeyboardInterrupt would end the loop.
+5. A signal from a thread repeats an interrupt (`repeat`) that was lost in `__del__`, or found the engine's
+   frames on their way into or out of user code, or a callback being scheduled that would be lost.
+6. Tasks and callbacks that cells left on the loop are user code too. A step of them that a repetition
+   finds still executing is ended by CancelledError, since KeyboardInterrupt would end the loop.
 
-All but the waiting in that thread happens on the main thread. A handler runs between two bytecodes, so
-the order of statements makes this sound, without a lock.
+All of this is on the main thread, between two bytecodes; the order of statements makes it sound.
 """
 
 import _thread
@@ -57,7 +55,7 @@ class Interrupts:
         self._cancel = cancel
         #: Called with the subject and its frame before KeyboardInterrupt is raised into that.
         self.before_striking: Callable[[object, FrameType | None], object] = lambda subject, frame: None
-        #: The kernel's word, see `link.InterruptWord`.
+        #: The kernel's word, see `link.interrupt_word`.
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.
         self.running = False

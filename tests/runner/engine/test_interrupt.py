@@ -178,3 +178,34 @@ def test_a_task_that_user_code_cancels_before_its_cell_begins_leaves_the_cell_an
     assert finished.status == "interrupted"
     assert book.statuses == {"a": "ok", "b": "cancelled", "c": "cancelled"}
     assert book.run_stale().status == "ok"
+
+
+@pytest.mark.parametrize("source", ["hits.append(1)", "import asyncio\nawait asyncio.sleep(100)"])
+def test_a_cell_whose_hook_is_interrupted_before_its_code_does_not_run(book, source):
+    book.run({"k": KILL + "hits = []"})
+    book.engine.hooks.pre_execution.append(lambda execution: book.globals["interrupt"]())
+    assert book.run({"a": source}).status == "interrupted"
+    assert book.statuses["a"] == "interrupted"
+    assert book.globals["hits"] == []
+
+
+def test_an_interrupt_is_for_the_run_that_it_names_however_late_its_signal_comes(book):
+    word = book.engine.interrupts.word = [0]
+    book.run({"k": KILL + "def late(): word[0] = given; interrupt()"})
+    book.globals["word"] = word
+    # For the run before, whose end the kernel has not seen yet.
+    book.globals["given"] = interrupt_word(1, 1, 1)
+    assert book.run({"a": "late()"}).status == "ok"
+    # For this one, twice, with one signal; the second signal comes later, and asks for nothing.
+    book.globals["given"] = interrupt_word(3, 2, 3)
+    assert book.run({"a": "late()"}).status == "interrupted"
+    assert book.run({"a": "interrupt()"}).status == "ok"
+    assert book.run({"a": "interrupt()"}).status == "interrupted"
+
+
+def test_an_interrupt_that_the_run_finds_when_it_begins_is_not_struck_again_by_its_signal(book):
+    word = book.engine.interrupts.word = [0]
+    book.run({"k": KILL})
+    word[0] = interrupt_word(2, 1, 1)
+    assert book.run({"a": "1"}).status == "interrupted"
+    assert book.run({"a": "interrupt()"}).status == "ok"
