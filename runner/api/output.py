@@ -6,6 +6,7 @@ Outside any cell, as in a plain `python notebook.py`, a value is printed and the
 """
 
 import sys
+from typing import SupportsIndex
 
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
@@ -78,10 +79,10 @@ class Output:
             begin_new_item()
             execution.outputs.replace(data, metadata)
 
-    def replace_at_index(self, value: object, index: int) -> None:
+    def replace_at_index(self, value: object, index: SupportsIndex) -> None:
         """Show `value` instead of the item at `index`; an index equal to the length appends.
 
-        Raises: IndexError if `index` is out of range.
+        Raises: IndexError if `index` is out of range; TypeError if it is no integer.
         """
         execution = current_execution.get()
         data, metadata = format_value(value)
