@@ -1,0 +1,54 @@
+"""What is written to the calling cell's standard error about user code that raised where it could not go on.
+
+Nothing here raises because of what user code is, raises or has replaced: a report that cannot be made in
+full says less.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+#: The names of a class, whatever its metaclass says.
+name_of_class: Callable[[type], str] = vars(type)["__name__"].__get__
+qualname_of_class: Callable[[type], str] = vars(type)["__qualname__"].__get__
+
+_OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def report(what: str, error: BaseException) -> None:
+    """Write `what` and the traceback of `error` to the standard error of the calling cell."""
+    text = f"{what}{format_error(error)}"
+    # User code may have replaced the stream by something that does not work.
+    for stream in (sys.stderr, sys.__stderr__):
+        try:
+            if stream is not None:
+                stream.write(text)
+                return
+        except BaseException:
+            pass
+
+
+def format_error(error: BaseException) -> str:
+    """Return the traceback of `error` without cellwire's own frames."""
+    try:
+        found = traceback.TracebackException.from_exception(error, compact=True)
+        without_own_frames(found)
+        return "".join(found.format())
+    except BaseException as failure:
+        kind = name_of_class(type(error))
+        return f"{kind} (its traceback could not be shown: {name_of_class(type(failure))})\n"
+
+
+def without_own_frames(found: traceback.TracebackException) -> None:
+    """Remove cellwire's own frames from `found` and from the exceptions that led to it.
+
+    If there are no others, they stay: something is wrong in cellwire.
+    """
+    todo: list[traceback.TracebackException | None] = [found]
+    while todo:
+        part = todo.pop()
+        if part is not None:
+            users = [frame for frame in part.stack if not frame.filename.startswith(_OWN_CODE)]
+            part.stack[:] = users or part.stack
+            todo += (part.__cause__, part.__context__, *(part.exceptions or ()))
