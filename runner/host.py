@@ -12,7 +12,6 @@ process group ends too.
 import asyncio
 import faulthandler
 import os
-import queue
 import signal
 import socket
 import sys
@@ -22,16 +21,16 @@ import traceback
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Error, Inspect, Introspection, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.input import Inputs, install_input
@@ -42,7 +41,9 @@ from .engine import Engine
 from .execution.hooks import protected
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
+from .introspection.introspector import LOOK_INTERVAL, Introspector
 from .output.emitter import Emitter, LinkSink
+from .output.reports import report
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
@@ -87,7 +88,7 @@ class Host:
         self._runs: deque[link.Execute] = deque()
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
-        self._introspections: queue.SimpleQueue[Introspection] | None = None
+        self._introspector = Introspector(self._answer, self._emitter.emit)
         # Bound once, so that `is` finds it.
         self._handler = self._handle_sigint
 
@@ -205,11 +206,19 @@ class Host:
         decode = msgspec.msgpack.Decoder(link.Control).decode
         frames = link.FrameReader()
         try:
-            while data := self._control.recv(_CHUNK):
+            while True:
+                self._control.settimeout(LOOK_INTERVAL if self._introspector.busy else None)
+                try:
+                    data = self._control.recv(_CHUNK)
+                except TimeoutError:
+                    self._introspector.check()
+                    continue
+                if not data:
+                    break
                 for frame in frames.feed(data):
                     self._handle_control(decode(frame))
-        except Exception:
-            traceback.print_exc()
+        except BaseException as error:
+            report("", error)
         _end()
 
     def _handle_control(self, control: link.Control) -> None:
@@ -225,33 +234,18 @@ class Host:
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
             case Complete() | Inspect() | Variables() as request:
-                self._introspect(request)
+                self._introspector.ask(request)
+
+    def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
+        """Return the answer to a request about names; in the introspector's thread."""
+        # It is not needed for the first run.
+        from .introspection.answers import answer
+
+        return answer(request, self._engine.globals.copy(), self._engine.notebook, describe)
 
     def _stop(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
-
-    # The thread that answers requests about names
-
-    def _introspect(self, request: Introspection) -> None:
-        if self._introspections is None:
-            self._introspections = queue.SimpleQueue()
-            threading.Thread(
-                target=self._answer_introspections, name="cellwire introspection", daemon=True
-            ).start()
-        self._introspections.put(request)
-
-    def _answer_introspections(self) -> None:
-        from .introspection import answer
-
-        assert self._introspections is not None
-        while True:
-            request = self._introspections.get()
-            try:
-                reply = answer(request, dict(self._engine.globals), self._engine.notebook)
-            except Exception as error:
-                reply = Error(request.id, "internal", f"the request could not be answered: {error!r}")
-            self._emitter.emit(reply)
 
 
 def _load_extensions(engine: Engine) -> None:
