@@ -16,13 +16,14 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import monotonic
 from typing import Any, NoReturn
 
 import msgspec
@@ -39,6 +40,7 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
+from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
 from .introspection.introspector import LOOK_INTERVAL, Introspector
@@ -84,7 +86,10 @@ class Host:
             last_own_run=configure.last_own_run,
         )
         self._loop = asyncio.new_event_loop()
+        # The clock as it is before user code can stop it.
+        self._loop.time = monotonic
         self._loop.set_exception_handler(report_in_task_context)
+        self._exiting = False
         self._runs: deque[link.Execute] = deque()
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
@@ -101,18 +106,24 @@ class Host:
         self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
         threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
-        runs = self._loop.create_task(self._execute_runs())
-        while not runs.done():
+        self._task = self._start_runs()
+        while not self._task.done():
             try:
-                self._loop.run_until_complete(runs)
-            except asyncio.CancelledError:
-                pass
-            except BaseException:
+                self._loop.run_until_complete(self._task)
+            except BaseException as error:
                 # SystemExit or KeyboardInterrupt of a task or a callback that a cell left behind ends
                 # run_until_complete, and must end nothing else.
-                if runs.done():
-                    raise
-                traceback.print_exc()
+                if not self._task.done() or not isinstance(error, asyncio.CancelledError):
+                    report("", error)
+            if self._task.done() and not self._exiting:
+                self._task = self._start_runs()
+
+    def _start_runs(self) -> asyncio.Task[None]:
+        """Return the task that executes runs; user code does not find it among the tasks of the loop."""
+        # Whatever task factory a cell has set.
+        task = asyncio.Task(self._execute_runs(), loop=self._loop)
+        _unregister_task(task)
+        return task
 
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
@@ -123,6 +134,7 @@ class Host:
         self._inputs: Inputs = install_input(self._emitter.emit)
         install_displays()
         install_figures()
+        install_event_loops()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, exit_forked)
@@ -186,8 +198,8 @@ class Host:
                 return
         except BlockingIOError:
             return  # readiness was reported, but there is nothing to read
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            report("", error)
         _end()
 
     def _add_runs(self, frames: Iterable[bytes]) -> None:
@@ -216,7 +228,10 @@ class Host:
                 if not data:
                     break
                 for frame in frames.feed(data):
-                    self._handle_control(decode(frame))
+                    try:
+                        self._handle_control(decode(frame))
+                    except BaseException as error:
+                        report("", error)
         except BaseException as error:
             report("", error)
         _end()
@@ -244,7 +259,8 @@ class Host:
         return answer(request, self._engine.globals.copy(), self._engine.notebook, describe)
 
     def _stop(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
+        self._exiting = True
+        for task in (self._task, *asyncio.all_tasks(self._loop)):
             task.cancel()
 
 
@@ -258,9 +274,8 @@ def _load_extensions(engine: Engine) -> None:
     for extension in entry_points(group=_EXTENSIONS):
         try:
             extension.load()(engine.hooks)
-        except Exception:
-            sys.stderr.write(f"cellwire: the hooks of {extension.name} could not be loaded\n")
-            traceback.print_exc()
+        except BaseException as error:
+            report(f"cellwire: the hooks of {extension.name} could not be loaded\n", error)
 
 
 def _offers_extension(path: str) -> bool:

@@ -4,16 +4,18 @@
 """
 
 import sys
-import time
 from collections.abc import Callable
+from time import perf_counter, time
 
 from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
 from ..api.output import OutputHandle
 from ..attribution.context import NO_VALUE, Execution
-from ..output.formatting import format_value
+from ..output.formatting import format_value, unshown
+from ..output.reports import name_of_class, report
 from . import cell_errors as errors
 from .hooks import Hooks, protected
+from .interrupts import Interrupts
 from .recorder import Recorder
 
 
@@ -25,10 +27,14 @@ class CellReport:
     """
 
     def __init__(
-        self, recorder: Recorder, explain: Callable[[BaseException, str], tuple[str, list[str]]]
+        self,
+        recorder: Recorder,
+        explain: Callable[[BaseException, str], tuple[str, list[str]]],
+        interrupts: Interrupts,
     ) -> None:
         self._recorder = recorder
         self._explain = explain
+        self._interrupts = interrupts
         self._hooks = Hooks()
         # Of the cells that are running: when they began, and what is to be said of how they ended.
         self._began: dict[Execution, float] = {}
@@ -43,15 +49,22 @@ class CellReport:
     @protected
     def start(self, execution: Execution) -> None:
         """Say that the cell runs."""
-        self._began[execution] = time.perf_counter()
-        self._recorder.emit(CellStarted(execution.cell, execution.run, time.time()))
+        self._began[execution] = perf_counter()
+        self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
         self._recorder.flush()
 
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
         value = execution.value
         if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
-            execution.outputs.append_soon(*format_value(value))
+            try:
+                data, metadata = format_value(value)
+            except BaseException as error:
+                if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
+                    raise
+                report("", error)
+                data, metadata = {"text/plain": unshown(value, error)}, {}
+            execution.outputs.append_soon(data, metadata)
 
     def show_figures(self, execution: Execution) -> None:
         """Append the figures that the cell has drawn and not shown."""
@@ -66,7 +79,11 @@ class CellReport:
         if execution.status == "interrupted":
             described = errors.interrupted(error, execution.cell)
         elif error is not None:
-            described = errors.raised(error, execution.cell, *self._explain(error, execution.cell))
+            try:
+                explained = self._explain(error, execution.cell)
+            except BaseException:
+                explained = "", []  # its class has attributes of its own kind
+            described = errors.raised(error, execution.cell, *explained)
         else:
             return
         self._described[execution] = described
@@ -75,10 +92,12 @@ class CellReport:
     @protected
     def finish(self, execution: Execution) -> None:
         """Say how the cell ended."""
-        duration = time.perf_counter() - self._began.pop(execution)
+        duration = perf_counter() - self._began.pop(execution)
         described = self._described.pop(execution, None)
         if described is None and execution.status in ("error", "interrupted"):
-            described = CellError(type(execution.error).__name__, "what was raised could not be described")
+            described = CellError(
+                name_of_class(type(execution.error)), "what was raised could not be described"
+            )
         if execution.status != "ok":
             execution.end()
         finished = CellFinished(execution.cell, execution.run, execution.status, duration, described)

@@ -2,7 +2,7 @@
 
 Requests are answered one after the other by a thread that lives while there are any. Values are asked for
 their `repr` there, and that may take for ever. So the thread that brings the requests looks in with
-`check` while `busy`: a thread that has been in the same place for `_LOOKS` looks is left to itself and
+`check` while `busy`: a thread that has been in the same place for too many looks is left to itself and
 another one takes its place. If it was asking a value, the request is answered again without that value;
 otherwise it is answered with an error.
 
@@ -16,10 +16,11 @@ from typing import Any
 
 from ...protocol.messages import Error, Introspection
 
-#: Seconds between two looks, for the caller of `check`; how many find a thread in the same place before it
-#: is given up.
+#: Seconds between two looks, for the caller of `check`.
 LOOK_INTERVAL = 0.25
-_LOOKS = 4
+#: How many find a thread at the same value, or in the middle of one request, before it is given up.
+_LOOKS_AT_VALUE = 4
+_LOOKS = 60
 
 #: What is shown of a value that was not finished in time.
 TOO_SLOW = "<its repr takes too long>"
@@ -78,7 +79,7 @@ class Introspector:
                 return
             place, looks = worker.seen
             worker.seen = (worker.place, looks + 1 if place == worker.place else 1)
-            if worker.seen[1] < _LOOKS:
+            if worker.seen[1] < (_LOOKS_AT_VALUE if worker.asks else _LOOKS):
                 return
             if worker.asks:
                 self._slow[id(worker.value)] = worker.value

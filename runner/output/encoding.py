@@ -10,7 +10,14 @@ from typing import Any, cast
 
 import msgspec
 
+from .reports import qualname_of_class
+
 _encode = msgspec.msgpack.Encoder().encode
+
+#: How deep items may be nested: what decodes them, in any language, has a stack that ends.
+_DEPTH = 100
+_TOO_DEEP = f"[left out: nested more than {_DEPTH} deep]"
+_CONTAINERS = frozenset({dict, list, tuple})
 
 #: Types that are encoded as bytes.
 _BYTES = (bytes, bytearray, memoryview)
@@ -27,16 +34,40 @@ def encode(value: Any) -> bytes:
 def encode_bundle(bundle: dict[str, Any]) -> bytes:
     """Return the msgpack of a mime bundle, or of metadata: maps with text keys, at every depth.
 
-    Never raises because of what is in it: if one value contains itself, all are encoded as text.
+    Never raises because of what is in it: a value that is nested too deeply is left out, and if one
+    contains itself, all are encoded as text.
     """
     try:
-        return _encode(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
+        return _encode(_bounded(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES)))
     except Exception:
         pass
     try:
-        return _encode(as_plain(bundle))
+        return _encode(_bounded(as_plain(bundle)))
     except Exception:
         return _encode({safe_str(mime): safe_str(content) for mime, content in bundle.items()})
+
+
+def _bounded(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return `bundle`, made of plain data, without what is nested too deeply."""
+    if _CONTAINERS.isdisjoint(map(type, bundle.values())):
+        return bundle
+    return {mime: _TOO_DEEP if _is_deep(content, _DEPTH) else content for mime, content in bundle.items()}
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    """Return whether there are more than `depth` containers in each other."""
+    kind = type(value)
+    if kind not in _CONTAINERS:
+        return False
+    entries = value.values() if kind is dict else value
+    if depth > 0:
+        # One call for the many lists that hold only numbers or text.
+        if not _CONTAINERS.isdisjoint(map(type, entries)):
+            for entry in entries:
+                if _is_deep(entry, depth - 1):
+                    return True
+        return False
+    return True
 
 
 def as_plain(value: Any) -> Any:
@@ -71,7 +102,8 @@ def safe_str(value: object) -> str:
         text = value if isinstance(value, str) else str(value)
         return escape_surrogates(str.__str__(text))
     except Exception as error:
-        return f"<{type(value).__qualname__} object; its str raised {type(error).__qualname__}>"
+        kind, raised = qualname_of_class(type(value)), qualname_of_class(type(error))
+        return f"<{kind} object; its str raised {raised}>"
 
 
 def escape_surrogates(text: str) -> str:

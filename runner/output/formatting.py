@@ -14,14 +14,13 @@ Formatting runs user code, so no lock may be held around it.
 import base64
 import binascii
 import inspect
-import sys
-import traceback
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
 from .encoding import as_plain, escape_surrogates
 from .formatters import formatter_for
+from .reports import name_of_class, qualname_of_class, report
 
 #: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
 Data = dict[str, Any]
@@ -67,9 +66,14 @@ def format_value(value: object) -> tuple[Data, Metadata]:
     data: Data = {}
     metadata: Metadata = {}
     kind = type(value)
-    if kind not in _UNASKED and not isinstance(value, type) and _method(value, _CANARY) is None:
-        _ask_methods(value, data, metadata)
-    for formatter in (_registered(kind), formatter_for(value)):
+    formatters: tuple[Formatter | None, ...] = ()
+    try:
+        if kind not in _UNASKED and not issubclass(kind, type) and _method(value, _CANARY) is None:
+            _ask_methods(value, data, metadata)
+        formatters = (_registered(kind), formatter_for(value))
+    except Exception as error:
+        report("", error)  # of a metaclass
+    for formatter in formatters:
         if formatter is not None:
             _guard(lambda formatter=formatter: _merge(formatter(value), data, metadata))
     if "text/plain" not in data:
@@ -80,10 +84,15 @@ def format_value(value: object) -> tuple[Data, Metadata]:
 def plain_text(value: object) -> str:
     """Return `repr(value)`; if that raises, report it and return a text that says so."""
     try:
-        return escape_surrogates(repr(value))
+        return escape_surrogates(str.__str__(repr(value)))
     except Exception as error:
-        _report()
-        return f"<{type(value).__qualname__} object; its repr raised {type(error).__name__}>"
+        report("", error)
+        return unshown(value, error)
+
+
+def unshown(value: object, error: BaseException) -> str:
+    """Return what is shown instead of `value`, whose `repr` has raised `error`."""
+    return f"<{qualname_of_class(type(value))} object; its repr raised {name_of_class(type(error))}>"
 
 
 def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:
@@ -169,9 +178,5 @@ def _guard(step: Callable[[], None]) -> None:
     """Call `step`; if it raises, report that and go on without what it would have added."""
     try:
         step()
-    except Exception:
-        _report()
-
-
-def _report() -> None:
-    sys.stderr.write(traceback.format_exc())
+    except Exception as error:
+        report("", error)

@@ -6,8 +6,8 @@ full says less.
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
+from traceback import TracebackException
 
 #: The names of a class, whatever its metaclass says.
 name_of_class: Callable[[type], str] = vars(type)["__name__"].__get__
@@ -32,23 +32,22 @@ def report(what: str, error: BaseException) -> None:
 def format_error(error: BaseException) -> str:
     """Return the traceback of `error` without cellwire's own frames."""
     try:
-        found = traceback.TracebackException.from_exception(error, compact=True)
+        found = TracebackException.from_exception(error, compact=True)
+        own = list(found.stack)
         without_own_frames(found)
+        if not found.stack:
+            found.stack[:] = own  # something is wrong in cellwire
         return "".join(found.format())
     except BaseException as failure:
         kind = name_of_class(type(error))
         return f"{kind} (its traceback could not be shown: {name_of_class(type(failure))})\n"
 
 
-def without_own_frames(found: traceback.TracebackException) -> None:
-    """Remove cellwire's own frames from `found` and from the exceptions that led to it.
-
-    If there are no others, they stay: something is wrong in cellwire.
-    """
-    todo: list[traceback.TracebackException | None] = [found]
+def without_own_frames(found: TracebackException) -> None:
+    """Remove cellwire's own frames from `found` and from the exceptions that led to it."""
+    todo: list[TracebackException | None] = [found]
     while todo:
         part = todo.pop()
         if part is not None:
-            users = [frame for frame in part.stack if not frame.filename.startswith(_OWN_CODE)]
-            part.stack[:] = users or part.stack
+            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN_CODE)]
             todo += (part.__cause__, part.__context__, *(part.exceptions or ()))

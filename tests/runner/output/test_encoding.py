@@ -3,6 +3,8 @@
 import datetime
 import enum
 import math
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -117,3 +119,38 @@ class Name(str):
 def test_a_subclass_of_str_is_its_content() -> None:
     assert as_plain({Name("key"): Name("value")}) == {"key": "value"}
     assert type(as_plain(Name("value"))) is str
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"k": inner}, lambda inner: (inner,)])
+def test_what_is_nested_too_deeply_is_left_out_and_says_so(wrap: Any) -> None:
+    def nested(depth: int) -> Any:
+        value: Any = 1
+        for _ in range(depth):
+            value = wrap(value)
+        return value
+
+    kept, deep = nested(100), nested(101)
+    bundle = msgspec.msgpack.decode(
+        encode_bundle({"application/json": deep, "application/x": kept, "text/plain": "t"})
+    )
+    assert "nested more than 100 deep" in bundle["application/json"]
+    assert bundle["text/plain"] == "t"
+    assert bundle["application/x"] == msgspec.msgpack.decode(encode_bundle({"x": kept}))["x"] != ""
+    # A list is deep wherever in it the deep part is.
+    assert "left out" in msgspec.msgpack.decode(encode_bundle({"x": [1, "a", {}, nested(100)]}))["x"]
+
+
+def test_a_value_of_any_depth_gives_an_item(recursion_limit: None) -> None:
+    value: Any = 1
+    for _ in range(3000):
+        value = [value]
+    assert "left out" in msgspec.msgpack.decode(encode_bundle({"x": value}))["x"]
+
+
+@pytest.fixture
+def recursion_limit() -> Iterator[None]:
+    """A stack as large as a cell may make it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    yield
+    sys.setrecursionlimit(before)
