@@ -10,7 +10,7 @@ from typing import SupportsIndex
 
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
-from ..output.formatting import Data, Metadata, format_value
+from ..output.formatting import UNASKED, Data, Metadata, format_value, show_itself
 from ..output.output_list import ItemHandle
 
 _in_kernel = False
@@ -36,7 +36,7 @@ def cell_id() -> str | None:
 class OutputHandle:
     """Changes one item of a cell's outputs later. Does nothing once the cell runs again."""
 
-    def __init__(self, item: "ItemHandle | _PrintedItem") -> None:
+    def __init__(self, item: "ItemHandle | _PrintedItem | _ShownItem") -> None:
         self._item = item
 
     def replace(self, value: object) -> None:
@@ -56,7 +56,12 @@ class Output:
     """The outputs of the cell that the calling code belongs to."""
 
     def append(self, value: object) -> OutputHandle:
-        """Add `value` as an item at the end, and return the handle that changes it."""
+        """Add `value` as an item at the end, and return the handle that changes it.
+
+        A value with `_ipython_display_` adds what it likes; its handle adds what it is replaced by.
+        """
+        if type(value) not in UNASKED and current_execution.get() is not None and show_itself(value):
+            return OutputHandle(_ShownItem())
         return self.append_bundle(*format_value(value))
 
     def append_bundle(self, data: Data, metadata: Metadata) -> OutputHandle:
@@ -118,6 +123,23 @@ class _PrintedItem:
 
     def remove(self) -> None:
         """Do nothing: printed text stays."""
+
+
+class _ShownItem:
+    """What a value has shown by itself; a replacement is an item of its own."""
+
+    def __init__(self) -> None:
+        self._replacement: OutputHandle | None = None
+
+    def replace(self, data: Data, metadata: Metadata) -> None:
+        if self._replacement is None:
+            self._replacement = output.append_bundle(data, metadata)
+        else:
+            self._replacement.replace_bundle(data, metadata)
+
+    def remove(self) -> None:
+        if self._replacement is not None:
+            self._replacement.remove()
 
 
 output: Output = Output()

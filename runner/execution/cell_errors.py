@@ -2,12 +2,13 @@
 
 An exception that a cell raised becomes a `CellError` and an output item too, so that partial results
 and the error stand together; a missing name is explained by what the program and the notebook know of
-the cells that would define it. Nothing here keeps an exception, a traceback or a frame, and nothing that
-an exception of the user's does while it is described goes further. Structural errors are in
-`dataflow/structural_errors.py`.
+the cells that would define it. Of exceptions, tracebacks and frames only the last is kept, for debuggers,
+and nothing that an exception of the user's does while it is described goes further. Structural errors are
+in `dataflow/structural_errors.py`.
 """
 
 import builtins
+import sys
 from collections.abc import Iterable, Sequence
 from traceback import TracebackException
 from typing import Any
@@ -16,14 +17,18 @@ from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
 from ..analysis.compiler import cell_filename
 from ..analysis.names import is_mangled, unmangle
+from ..attribution.context import Execution
 from ..dataflow.program import Program
-from ..output.reports import name_of_class, without_own_frames
+from ..output.reports import is_own, name_of_class, without_own_frames
 
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
 #: How many names are compared for a suggestion, and how many letters may differ in all.
 _MOST_CANDIDATES = 750
 _MOST_EDITS = 2
+
+#: The execution whose error debuggers find.
+_last: Execution | None = None
 
 
 def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
@@ -57,6 +62,30 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
         end_line=end_line,
         end_column=end_column,
     )
+
+
+def keep_last(error: BaseException, execution: Execution) -> None:
+    """Let debuggers find `error`, as the interactive interpreter does: `pdb.pm()` looks at its frames.
+
+    It is kept until another cell raises, or this one runs again or is gone.
+    """
+    global _last
+    trace = error.__traceback__
+    while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    _last = execution
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+    sys.last_exc = error  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def forget_last(execution: Execution) -> None:
+    """Let go of what `keep_last` has kept of `execution`."""
+    global _last
+    if _last is execution:
+        _last = None
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
 
 
 def interrupted(error: BaseException | None, cell: str) -> CellError:

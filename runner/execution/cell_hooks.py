@@ -1,6 +1,7 @@
 """The engine's own hooks around a cell, first in their lists.
 
-`start` comes before its code; `show_value`, `show_figures`, `show_error` and `finish` come after it.
+`start` comes before its code; `show_value`, `show_figures`, `show_error`, `flush_streams` and `finish` come
+after it.
 """
 
 import sys
@@ -11,7 +12,8 @@ from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
 from ..api.output import OutputHandle
 from ..attribution.context import NO_VALUE, Execution
-from ..output.formatting import format_value, unshown
+from ..attribution.streams import ConsoleStream
+from ..output.formatting import UNASKED, format_value, show_itself, unshown
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
 from .hooks import Hooks, protected
@@ -44,7 +46,13 @@ class CellReport:
         """Put these hooks first in their lists."""
         self._hooks = hooks
         hooks.pre_execution.insert(0, self.start)
-        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
+        hooks.post_execution[:0] = [
+            self.show_value,
+            self.show_figures,
+            self.show_error,
+            self.flush_streams,
+            self.finish,
+        ]
 
     @protected
     def start(self, execution: Execution) -> None:
@@ -58,6 +66,8 @@ class CellReport:
         value = execution.value
         if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
             try:
+                if type(value) not in UNASKED and show_itself(value):
+                    return
                 data, metadata = format_value(value)
             except BaseException as error:
                 if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
@@ -86,8 +96,16 @@ class CellReport:
             described = errors.raised(error, execution.cell, *explained)
         else:
             return
+        if error is not None:
+            errors.keep_last(error, execution)
         self._described[execution] = described
         execution.outputs.append(errors.error_item(described))
+
+    def flush_streams(self, execution: Execution) -> None:
+        """Let streams that the user has put in place of the console's write what they hold back."""
+        for stream in (sys.stdout, sys.stderr):
+            if type(stream) is not ConsoleStream and stream is not None and not stream.closed:
+                stream.flush()
 
     @protected
     def finish(self, execution: Execution) -> None:

@@ -44,8 +44,8 @@ _BINARY = {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/web
 #: No class defines it, so a value that has it has every attribute, and its methods mean nothing.
 _CANARY = "_repr_cellwire_canary_"
 
-#: Classes whose values have no such methods; a module may have functions of these names.
-_UNASKED: frozenset[type] = frozenset(
+#: Classes whose values have no methods to be asked; a module may have functions of these names.
+UNASKED: frozenset[type] = frozenset(
     {str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType}
 )
 
@@ -68,7 +68,7 @@ def format_value(value: object) -> tuple[Data, Metadata]:
     kind = type(value)
     formatters: tuple[Formatter | None, ...] = ()
     try:
-        if kind not in _UNASKED and not issubclass(kind, type) and _method(value, _CANARY) is None:
+        if kind not in UNASKED and not issubclass(kind, type) and _method(value, _CANARY) is None:
             _ask_methods(value, data, metadata)
         formatters = (_registered(kind), formatter_for(value))
     except Exception as error:
@@ -93,6 +93,28 @@ def plain_text(value: object) -> str:
 def unshown(value: object, error: BaseException) -> str:
     """Return what is shown instead of `value`, whose `repr` has raised `error`."""
     return f"<{qualname_of_class(type(value))} object; its repr raised {name_of_class(type(error))}>"
+
+
+def show_itself(value: object) -> bool:
+    """Call `_ipython_display_` of a value that has it; return whether the value has shown itself with it.
+
+    Such a method appends what it likes; a registered formatter comes before it. `UNASKED` says which values
+    need not be given to this.
+    """
+    kind = type(value)
+    try:
+        if issubclass(kind, type) or _method(value, _CANARY) is not None:
+            return False
+        method = _method(value, "_ipython_display_")
+        if method is None or _registered(kind) is not None or formatter_for(value) is not None:
+            return False
+        method()
+    except NotImplementedError:
+        return False
+    except Exception as error:
+        report("", error)
+        return False
+    return True
 
 
 def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:

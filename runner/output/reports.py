@@ -43,11 +43,16 @@ def format_error(error: BaseException) -> str:
         return f"{kind} (its traceback could not be shown: {name_of_class(type(failure))})\n"
 
 
+def is_own(filename: str) -> bool:
+    """Return whether a file is one of cellwire's runner."""
+    return filename.startswith(_OWN_CODE)
+
+
 def without_own_frames(found: TracebackException) -> None:
     """Remove cellwire's own frames from `found` and from the exceptions that led to it."""
     todo: list[TracebackException | None] = [found]
     while todo:
         part = todo.pop()
         if part is not None:
-            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN_CODE)]
+            part.stack[:] = [frame for frame in part.stack if not is_own(frame.filename)]
             todo += (part.__cause__, part.__context__, *(part.exceptions or ()))
