@@ -40,6 +40,7 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
+from .integrations.class_sources import install_class_sources
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
@@ -135,6 +136,7 @@ class Host:
         install_displays()
         install_figures()
         install_event_loops()
+        install_class_sources()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, exit_forked)

@@ -1,7 +1,7 @@
 """The engine's own hooks around a cell, first in their lists.
 
-`start` comes before its code; `show_value`, `show_figures`, `show_error`, `flush_streams` and `finish` come
-after it.
+`start` and `show_warnings` come before its code; `show_value`, `show_figures`, `show_error`, `flush_streams`
+and `finish` come after it.
 """
 
 import sys
@@ -10,9 +10,11 @@ from time import perf_counter, time
 
 from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
+from ..analysis.compiler import show_warnings
 from ..api.output import OutputHandle
 from ..attribution.context import NO_VALUE, Execution
 from ..attribution.streams import ConsoleStream
+from ..dataflow.program import Program
 from ..output.formatting import UNASKED, format_value, show_itself, unshown
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
@@ -31,10 +33,12 @@ class CellReport:
     def __init__(
         self,
         recorder: Recorder,
+        program: Program,
         explain: Callable[[BaseException, str], tuple[str, list[str]]],
         interrupts: Interrupts,
     ) -> None:
         self._recorder = recorder
+        self._program = program
         self._explain = explain
         self._interrupts = interrupts
         self._hooks = Hooks()
@@ -45,7 +49,7 @@ class CellReport:
     def install(self, hooks: Hooks) -> None:
         """Put these hooks first in their lists."""
         self._hooks = hooks
-        hooks.pre_execution.insert(0, self.start)
+        hooks.pre_execution[:0] = [self.start, self.show_warnings]
         hooks.post_execution[:0] = [
             self.show_value,
             self.show_figures,
@@ -60,6 +64,15 @@ class CellReport:
         self._began[execution] = perf_counter()
         self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
         self._recorder.flush()
+
+    def show_warnings(self, execution: Execution) -> None:
+        """Print what Python warns of in the source, which is silent where it is only looked at."""
+        code = self._program.compiled[execution.cell]
+        if code.warns:
+            try:
+                show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+            except SyntaxError as error:
+                report("", error)
 
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
