@@ -44,6 +44,7 @@ from .integrations.class_sources import install_class_sources
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
+from .integrations.progress_of_libraries import install_progress
 from .introspection.introspector import LOOK_INTERVAL, Introspector
 from .output.emitter import Emitter, LinkSink
 from .output.reports import report
@@ -137,6 +138,7 @@ class Host:
         install_figures()
         install_event_loops()
         install_class_sources()
+        install_progress()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, exit_forked)

@@ -85,7 +85,8 @@ def forget_last(execution: Execution) -> None:
     if _last is execution:
         _last = None
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-            vars(sys).pop(name, None)
+            if hasattr(sys, name):
+                delattr(sys, name)
 
 
 def interrupted(error: BaseException | None, cell: str) -> CellError:

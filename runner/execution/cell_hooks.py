@@ -102,11 +102,12 @@ class CellReport:
         if execution.status == "interrupted":
             described = errors.interrupted(error, execution.cell)
         elif error is not None:
+            explanation, cells = "", list[str]()
             try:
-                explained = self._explain(error, execution.cell)
+                explanation, cells = self._explain(error, execution.cell)
             except BaseException:
-                explained = "", []  # its class has attributes of its own kind
-            described = errors.raised(error, execution.cell, *explained)
+                pass  # its class has attributes of its own kind
+            described = errors.raised(error, execution.cell, explanation, cells)
         else:
             return
         if error is not None:

@@ -9,7 +9,7 @@ import linecache
 import re
 from functools import wraps
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 
 def install_class_sources() -> None:
@@ -33,8 +33,9 @@ def _cell_file(kind: Any) -> str:
     """Return the file name of the cell that defines the class `kind`; empty if there is none."""
     if kind.__module__ != "__main__":
         return ""
-    for member in vars(kind).values():
-        member = getattr(member, "__func__", member)
+    members = cast("dict[str, Any]", vars(kind))
+    for written in list(members.values()):
+        member = getattr(written, "__func__", written)
         if type(member) is FunctionType and member.__qualname__ == f"{kind.__qualname__}.{member.__name__}":
             return member.__code__.co_filename
     header = re.compile(rf"^\s*class\s+{re.escape(kind.__name__)}\b", re.MULTILINE)

@@ -29,7 +29,7 @@ def _out_of_sight(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
-        loop = _get_running_loop()
+        loop: Any = _get_running_loop()
         # The loop that is running says itself that it is.
         if loop is None or loop is next(iter(args), None) or asyncio.current_task(loop) is not None:
             return function(*args, **options)

@@ -112,7 +112,7 @@ def variables(
     return VariableList(
         request.id,
         [
-            Variable(name, definers.get(name, ""), qualname(type(value)), describe(value))
+            Variable(name, definers.get(name, ""), qualname(cast("type[Any]", type(value))), describe(value))
             for name, value in sorted(names.items(), key=lambda item: item[0])
             if not name.startswith("_") and not is_mangled(name)
         ],
@@ -268,7 +268,8 @@ def _headline(name: str, value: Any, describe: Describe) -> str:
         except BaseException:
             signature = "(…)"
         return f"{'class ' if _is(value, type) else ''}{name}{signature}"
-    return f"{name}: {qualname(type(value))} = {describe(value)}"
+    kind = cast("type[Any]", type(value))
+    return f"{name}: {qualname(kind)} = {describe(value)}"
 
 
 def _as_markdown(document: str) -> str:

@@ -41,7 +41,7 @@ class _Worker:
         self.asks = False
         #: Grows with each request and each value.
         self.place = 0
-        self.seen = (0, 0)
+        self.seen: tuple[int, int] = (0, 0)
 
 
 class Introspector:

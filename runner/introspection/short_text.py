@@ -8,7 +8,7 @@ import collections
 import inspect as inspection
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 #: Characters of a value in a list of variables.
 _VALUE_CHARS = 120
@@ -49,15 +49,16 @@ def _shape(value: Any) -> str:
 
 def _short(value: Any, depth: int) -> str:
     """Return the `repr` of `value` as far as its first entries, if it is one of a standard collection."""
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     form = _FORMS.get(kind.__repr__)
     if form is not None:
         return form(value, depth)
     if kind.__repr__ is int.__repr__ and int.bit_length(value) > _BITS:
         return f"<int of {int.bit_length(value):,} bits>"
+    name, own = qualname(kind), vars(kind)
     # The method that `namedtuple` makes shows every entry whole.
-    if issubclass(kind, tuple) and "_fields" in vars(kind) and "__repr__" in vars(kind):
-        return f"{qualname(kind)}{_sequence('(', ')', tuple)(value, depth)}"
+    if "_fields" in own and "__repr__" in own and issubclass(kind, tuple):
+        return f"{name}{_sequence('(', ')', tuple)(value, depth)}"
     return repr(value)
 
 
@@ -70,12 +71,13 @@ def _entries(entries: Iterable[str], size: int, depth: int) -> str:
     return f"{shown}, ..." if size > _ENTRIES else shown
 
 
-def _wrapped(value: object, plain: type, text: str) -> str:
+def _wrapped(value: Any, plain: Any, text: str) -> str:
     """Return `text`, and around it the name of a class that is not `plain` itself."""
-    return text if type(value) is plain else f"{qualname(type(value))}({text})"
+    kind = cast("type[Any]", type(value))
+    return text if kind is plain else f"{qualname(kind)}({text})"
 
 
-def _sequence(opening: str, closing: str, plain: type) -> Callable[[Any, int], str]:
+def _sequence(opening: str, closing: str, plain: Any) -> Callable[[Any, int], str]:
     def form(value: Any, depth: int) -> str:
         first: list[Any] = list(islice(plain.__iter__(value), _ENTRIES))
         text = _entries((_short(entry, depth - 1) for entry in first), plain.__len__(value), depth)
@@ -86,38 +88,40 @@ def _sequence(opening: str, closing: str, plain: type) -> Callable[[Any, int], s
 
 
 def _collection(value: Any, depth: int) -> str:
-    plain: type = next(kind for kind in (set, frozenset, collections.deque) if issubclass(type(value), kind))
+    plain: Any = next(kind for kind in _COLLECTIONS if issubclass(type(value), kind))
     text = _sequence("[" if plain is collections.deque else "{", "", plain)(value, depth)
-    if not plain.__len__(value) and plain is not collections.deque:
-        return f"{qualname(type(value))}()"
+    if text == "{":
+        kind = cast("type[Any]", type(value))
+        return f"{qualname(kind)}()"
     return _wrapped(value, set, text + ("]" if plain is collections.deque else "}"))
 
 
 def _mapping(value: Any, depth: int) -> str:
-    first: list[tuple[Any, Any]] = list(islice(dict.items(value), _ENTRIES))
+    plain: Any = dict
+    first: list[tuple[Any, Any]] = list(islice(plain.items(value), _ENTRIES))
     pairs = (f"{_short(key, depth - 1)}: {_short(item, depth - 1)}" for key, item in first)
-    return _wrapped(value, dict, f"{{{_entries(pairs, dict.__len__(value), depth)}}}")
+    return _wrapped(value, dict, f"{{{_entries(pairs, plain.__len__(value), depth)}}}")
 
 
 def _text(value: Any, _depth: int) -> str:
-    plain: Any = next(kind for kind in (str, bytes, bytearray) if issubclass(type(value), kind))
+    plain: Any = next(kind for kind in _TEXTS if issubclass(type(value), kind))
     # Two more than are shown, so that what is left out is noticed.
     return plain.__repr__(plain.__getitem__(value, slice(0, _VALUE_CHARS + 2)))
 
 
+_COLLECTIONS: tuple[Any, ...] = (set, frozenset, collections.deque)
+_MAPPINGS: tuple[Any, ...] = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
+_TEXTS: tuple[Any, ...] = (str, bytes, bytearray)
+
 #: How values are shown whose class has this `repr`: subclasses with one of their own are asked themselves.
 _FORMS: dict[Any, Callable[[Any, int], str]] = {
-    list.__repr__: _sequence("[", "]", list),
-    tuple.__repr__: _sequence("(", ")", tuple),
-    **dict.fromkeys([set.__repr__, frozenset.__repr__, collections.deque.__repr__], _collection),
-    **dict.fromkeys(
-        [
-            dict.__repr__,
-            collections.Counter.__repr__,
-            collections.defaultdict.__repr__,
-            collections.OrderedDict.__repr__,
-        ],
-        _mapping,
-    ),
-    **dict.fromkeys([str.__repr__, bytes.__repr__, bytearray.__repr__], _text),
+    vars(kind)["__repr__"]: form
+    for kinds, form in (
+        ((list,), _sequence("[", "]", list)),
+        ((tuple,), _sequence("(", ")", tuple)),
+        (_COLLECTIONS, _collection),
+        (_MAPPINGS, _mapping),
+        (_TEXTS, _text),
+    )
+    for kind in kinds
 }

@@ -56,7 +56,7 @@ def _bounded(bundle: dict[str, Any]) -> dict[str, Any]:
 
 def _is_deep(value: Any, depth: int) -> bool:
     """Return whether there are more than `depth` containers in each other."""
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if kind not in _CONTAINERS:
         return False
     entries = value.values() if kind is dict else value
