@@ -78,7 +78,7 @@ class Engine:
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
         explain = partial(cell_errors.explanation, self.globals, self._program, self.notebook)
-        CellReport(self._recorder, explain).install(self.hooks)
+        CellReport(self._recorder, self._program, explain, self.interrupts).install(self.hooks)
         self._lifecycle = CellLifecycle(
             self._recorder, self._program, self._namespace, self._disabled, self._updates, limits
         )

@@ -13,27 +13,27 @@ import asyncio
 import faulthandler
 import mmap
 import os
-import queue
 import signal
 import socket
 import sys
 import threading
-import traceback
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from time import monotonic
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Error, Inspect, Introspection, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -43,9 +43,14 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
+from .integrations.class_sources import install_class_sources
+from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
+from .integrations.progress_of_libraries import install_progress
+from .introspection.introspector import LOOK_INTERVAL, Introspector
 from .output.emitter import Emitter, LinkSink
+from .output.reports import report
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
@@ -88,11 +93,14 @@ class Host:
             last_own_run=configure.last_own_run,
         )
         self._loop = asyncio.new_event_loop()
+        # The clock as it is before user code can stop it.
+        self._loop.time = monotonic
         self._loop.set_exception_handler(report_in_task_context)
+        self._exiting = False
         self._runs: deque[link.Execute] = deque()
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
-        self._introspections: queue.SimpleQueue[Introspection] | None = None
+        self._introspector = Introspector(self._answer, self._emitter.emit)
         # Bound once, so that `is` finds it.
         self._handler = self._handle_sigint
 
@@ -106,18 +114,17 @@ class Host:
         self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
         threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
-        runs = self._loop.create_task(self._execute_runs())
-        while not runs.done():
+        self._task = self._start_runs()
+        while not self._task.done():
             try:
-                self._loop.run_until_complete(runs)
-            except asyncio.CancelledError:
-                pass
-            except BaseException:
+                self._loop.run_until_complete(self._task)
+            except BaseException as error:
                 # SystemExit or KeyboardInterrupt of a task or a callback that a cell left behind ends
                 # run_until_complete, and must end nothing else.
-                if runs.done():
-                    raise
-                traceback.print_exc()
+                if not self._task.done() or not isinstance(error, asyncio.CancelledError):
+                    report("", error)
+            if self._task.done() and not self._exiting:
+                self._task = self._start_runs()
         self._finish_tasks()
 
     def _finish_tasks(self) -> None:
@@ -125,9 +132,16 @@ class Host:
         while tasks := asyncio.all_tasks(self._loop):
             try:
                 self._loop.run_until_complete(asyncio.wait(tasks))
-            except BaseException:
-                traceback.print_exc()
+            except BaseException as error:
+                report("", error)
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+
+    def _start_runs(self) -> asyncio.Task[None]:
+        """Return the task that executes runs; user code does not find it among the tasks of the loop."""
+        # Whatever task factory a cell has set.
+        task = asyncio.Task(self._execute_runs(), loop=self._loop)
+        _unregister_task(task)
+        return task
 
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
@@ -139,6 +153,9 @@ class Host:
         install_debugger()
         install_displays()
         install_figures()
+        install_event_loops()
+        install_class_sources()
+        install_progress()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
@@ -208,8 +225,8 @@ class Host:
                 return
         except BlockingIOError:
             return  # readiness was reported, but there is nothing to read
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            report("", error)
         _end()
 
     def _add_runs(self, frames: Iterable[bytes]) -> None:
@@ -228,11 +245,22 @@ class Host:
         decode = msgspec.msgpack.Decoder(link.Control).decode
         frames = link.FrameReader()
         try:
-            while data := self._control.recv(_CHUNK):
+            while True:
+                self._control.settimeout(LOOK_INTERVAL if self._introspector.busy else None)
+                try:
+                    data = self._control.recv(_CHUNK)
+                except TimeoutError:
+                    self._introspector.check()
+                    continue
+                if not data:
+                    break
                 for frame in frames.feed(data):
-                    self._handle_control(decode(frame))
-        except Exception:
-            traceback.print_exc()
+                    try:
+                        self._handle_control(decode(frame))
+                    except BaseException as error:
+                        report("", error)
+        except BaseException as error:
+            report("", error)
         _end()
 
     def _handle_control(self, control: link.Control) -> None:
@@ -248,33 +276,19 @@ class Host:
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
             case Complete() | Inspect() | Variables() as request:
-                self._introspect(request)
+                self._introspector.ask(request)
+
+    def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
+        """Return the answer to a request about names; in the introspector's thread."""
+        # It is not needed for the first run.
+        from .introspection.answers import answer
+
+        return answer(request, self._engine.globals.copy(), self._engine.notebook, describe)
 
     def _stop(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
+        self._exiting = True
+        for task in (self._task, *asyncio.all_tasks(self._loop)):
             task.cancel()
-
-    # The thread that answers requests about names
-
-    def _introspect(self, request: Introspection) -> None:
-        if self._introspections is None:
-            self._introspections = queue.SimpleQueue()
-            threading.Thread(
-                target=self._answer_introspections, name="cellwire introspection", daemon=True
-            ).start()
-        self._introspections.put(request)
-
-    def _answer_introspections(self) -> None:
-        from .introspection import answer
-
-        assert self._introspections is not None
-        while True:
-            request = self._introspections.get()
-            try:
-                reply = answer(request, dict(self._engine.globals), self._engine.notebook)
-            except Exception as error:
-                reply = Error(request.id, "internal", f"the request could not be answered: {error!r}")
-            self._emitter.emit(reply)
 
 
 def _load_extensions(engine: Engine) -> None:
@@ -287,9 +301,8 @@ def _load_extensions(engine: Engine) -> None:
     for extension in entry_points(group=_EXTENSIONS):
         try:
             extension.load()(engine.hooks)
-        except Exception:
-            sys.stderr.write(f"cellwire: the hooks of {extension.name} could not be loaded\n")
-            traceback.print_exc()
+        except BaseException as error:
+            report(f"cellwire: the hooks of {extension.name} could not be loaded\n", error)
 
 
 def _offers_extension(path: str) -> bool:

@@ -11,7 +11,6 @@ of functions do not count, as they run when the function is called; those of cla
 
 import ast
 import inspect
-import re
 import traceback
 import warnings
 from types import CodeType
@@ -230,10 +229,27 @@ def too_deep() -> AnalysisError:
     )
 
 
+class _CellFiles:
+    """Matches the file names of cells, in place of a pattern."""
+
+    def __init__(self) -> None:
+        #: Whether there was something to match since this was reset.
+        self.noticed = False
+        #: Whether nothing is matched, so that warnings are shown.
+        self.shown = False
+
+    def match(self, module: str) -> bool:
+        if not module.startswith("<cell"):
+            return False
+        self.noticed = True
+        return not self.shown
+
+
 #: Warnings about the source of a cell would be printed, or be errors if the user made them so, each
 #: time that it is looked at. `catch_warnings` is not for a process with threads: it would undo what
-#: they do to the filters meanwhile. The pattern is matched with the file name.
-_SILENCE = ("ignore", None, Warning, re.compile(r"<cell\b"), 0)
+#: they do to the filters meanwhile.
+cell_files = _CellFiles()
+_SILENCE = ("ignore", None, Warning, cell_files, 0)
 
 
 def _silence_warnings() -> None:

@@ -21,6 +21,7 @@ import msgspec
 
 from .analysis import (
     Analysis,
+    cell_files,
     compile_tree,
     find_names,
     is_async,
@@ -32,7 +33,7 @@ from .analysis import (
 from .names import mangle, unmangle
 from .scopes import Use
 
-__all__ = ["CompiledCell", "cell_filename", "compile_cell", "unmangle"]
+__all__ = ["CompiledCell", "cell_filename", "compile_cell", "show_warnings", "unmangle"]
 
 #: Compiler flags that `from __future__ import ...` sets.
 _FUTURE_FLAGS = reduce(
@@ -69,6 +70,8 @@ class CompiledCell(msgspec.Struct, frozen=True):
     value: CodeType | None
     #: The globals under which its private names are kept.
     private_globals: frozenset[str] = frozenset()
+    #: Whether Python warns of something in the source.
+    warns: bool = False
 
     @property
     def body_is_async(self) -> bool:
@@ -92,6 +95,7 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     Raises: AnalysisError if Python rejects it, or if it has a star import of a module that is not found.
     """
     filename = filename or cell_filename(cell)
+    cell_files.noticed = False
     tree = parse(source, filename)
     found = find_names(tree, follow_stars=True)
     imports_only = is_import_only(tree)
@@ -121,7 +125,19 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     private = frozenset(
         [mangle(use.name, cell) for use in (*found.private_uses, *found.private_uses_in_class)]
     )
-    return CompiledCell(cell, filename, analysis, body, value, private)
+    return CompiledCell(cell, filename, analysis, body, value, private, cell_files.noticed)
+
+
+def show_warnings(source: str, filename: str) -> None:
+    """Let Python warn of what is in `source`, as the filters say that are in force.
+
+    Raises: SyntaxError where they make an error of it.
+    """
+    cell_files.shown = True
+    try:
+        compile(source, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    finally:
+        cell_files.shown = False
 
 
 def _is_text(statement: ast.stmt) -> bool:

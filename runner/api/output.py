@@ -6,10 +6,11 @@ Outside any cell, as in a plain `python notebook.py`, a value is printed and the
 """
 
 import sys
+from typing import SupportsIndex
 
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
-from ..output.formatting import Data, Metadata, format_value
+from ..output.formatting import UNASKED, Data, Metadata, format_value, show_itself
 from ..output.output_list import ItemHandle
 
 _in_kernel = False
@@ -35,7 +36,7 @@ def cell_id() -> str | None:
 class OutputHandle:
     """Changes one item of a cell's outputs later. Does nothing once the cell runs again."""
 
-    def __init__(self, item: "ItemHandle | _PrintedItem") -> None:
+    def __init__(self, item: "ItemHandle | _PrintedItem | _ShownItem") -> None:
         self._item = item
 
     def replace(self, value: object) -> None:
@@ -55,7 +56,12 @@ class Output:
     """The outputs of the cell that the calling code belongs to."""
 
     def append(self, value: object) -> OutputHandle:
-        """Add `value` as an item at the end, and return the handle that changes it."""
+        """Add `value` as an item at the end, and return the handle that changes it.
+
+        A value with `_ipython_display_` adds what it likes; its handle adds what it is replaced by.
+        """
+        if type(value) not in UNASKED and current_execution.get() is not None and show_itself(value):
+            return OutputHandle(_ShownItem())
         return self.append_bundle(*format_value(value))
 
     def append_bundle(self, data: Data, metadata: Metadata) -> OutputHandle:
@@ -78,10 +84,10 @@ class Output:
             begin_new_item()
             execution.outputs.replace(data, metadata)
 
-    def replace_at_index(self, value: object, index: int) -> None:
+    def replace_at_index(self, value: object, index: SupportsIndex) -> None:
         """Show `value` instead of the item at `index`; an index equal to the length appends.
 
-        Raises: IndexError if `index` is out of range.
+        Raises: IndexError if `index` is out of range; TypeError if it is no integer.
         """
         execution = current_execution.get()
         data, metadata = format_value(value)
@@ -117,6 +123,23 @@ class _PrintedItem:
 
     def remove(self) -> None:
         """Do nothing: printed text stays."""
+
+
+class _ShownItem:
+    """What a value has shown by itself; a replacement is an item of its own."""
+
+    def __init__(self) -> None:
+        self._replacement: OutputHandle | None = None
+
+    def replace(self, data: Data, metadata: Metadata) -> None:
+        if self._replacement is None:
+            self._replacement = output.append_bundle(data, metadata)
+        else:
+            self._replacement.replace_bundle(data, metadata)
+
+    def remove(self) -> None:
+        if self._replacement is not None:
+            self._replacement.remove()
 
 
 output: Output = Output()

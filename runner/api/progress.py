@@ -11,9 +11,10 @@ that another thread is sending. Instead one thread at a time sends, and sends ag
 """
 
 import math
+import operator
 import sys
-import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from threading import RLock
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -22,7 +23,9 @@ import msgspec
 from ...protocol.mime_types import PROGRESS_MIME, Progress, progress_details
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
+from ..output.encoding import safe_str
 from ..output.output_list import ItemHandle
+from ..output.reports import name_of_class
 from .throttle import Throttle
 
 _CELLS = 24
@@ -70,9 +73,10 @@ class _Widget:
         self._started = throttle.clock()
         self.sent_at = -math.inf
         # Guards the state below. Held briefly: no other lock is taken and nothing is sent under it.
-        self._lock = threading.RLock()
-        self._title = title
-        self._subtitle = subtitle
+        self._lock = RLock()
+        self._title = ""
+        self._subtitle = ""
+        self._retitle(title, subtitle)
         self._over = False
         self._failed = False
         #: Whether a thread is sending, and whether it has to send again.
@@ -133,9 +137,9 @@ class _Widget:
 
     def _retitle(self, title: str | None, subtitle: str | None) -> None:
         if title is not None:
-            self._title = title
+            self._title = safe_str(title)
         if subtitle is not None:
-            self._subtitle = subtitle
+            self._subtitle = safe_str(subtitle)
 
     def _end(self, *, failed: bool, left: bool) -> None:
         """Record the end; `left` if the block was left early."""
@@ -188,13 +192,18 @@ class ProgressBar(_Widget, Generic[ValueT]):
         self._values = values
         self._total = total
         self._current: float = 0
-        self._completion_title = completion_title
+        self._completion_title = None if completion_title is None else safe_str(completion_title)
         self._show_rate = show_rate
         self._show_eta = show_eta
         self._complete = total == 0
 
     def update(self, increment: float = 1, title: str | None = None, subtitle: str | None = None) -> None:
-        """Count `increment` more steps and show another title or subtitle. After the end it does nothing."""
+        """Count `increment` more steps and show another title or subtitle. After the end it does nothing.
+
+        Raises: TypeError if `increment` is no real number.
+        """
+        if type(increment) is not int:
+            increment = _number(increment)
         with self._lock:
             if self._over:
                 return
@@ -208,10 +217,10 @@ class ProgressBar(_Widget, Generic[ValueT]):
             self._throttle.changed(self)
 
     def __iter__(self) -> Iterator[ValueT]:
-        if not isinstance(self._values, Iterable):
+        if not _is_iterable(self._values):
             raise TypeError("this progress bar has no iterable: give it one, or use `with`")
         with self:
-            for value in self._values:
+            for value in cast("Iterable[ValueT]", self._values):
                 yield value
                 self.update()
 
@@ -229,16 +238,18 @@ class ProgressBar(_Widget, Generic[ValueT]):
 
     def _progress(self) -> Progress:
         elapsed = self._throttle.clock() - self._started
-        rate = self._current / elapsed if elapsed > 0 and self._current else None
+        current = _on_the_wire(self._current)
+        total = None if self._total is None else _on_the_wire(self._total)
+        rate = current / elapsed if elapsed > 0 and current else None
         eta = None
-        if rate and self._total is not None:
-            eta = max(0.0, self._total - self._current) / rate
+        if rate and total is not None:
+            eta = max(0.0, total - current) / rate
         done = self._complete and not self._failed
         return Progress(
             self._completion_title if done and self._completion_title is not None else self._title,
             self._subtitle,
-            self._current,
-            self._total,
+            current,
+            total,
             rate if self._show_rate else None,
             eta if self._show_eta else None,
             elapsed,
@@ -265,17 +276,23 @@ def progress_bar(
     Raises: TypeError if `iterable_or_total` is neither an iterable nor a number.
     """
     values: Any = None
+    if total is not None:
+        total = _number(total)
     if isinstance(iterable_or_total, (Iterable, AsyncIterable)):
         values = cast("Any", iterable_or_total)
-        if total is None and hasattr(values, "__len__"):
-            total = len(values)
+        if total is None:
+            total = _length(values)
     elif iterable_or_total is not None:
         try:
-            number: Any = iterable_or_total
-            total = number if isinstance(number, (int, float)) else float(number)
+            total = _number(iterable_or_total)
         except (TypeError, ValueError):
             kind: type = type(iterable_or_total)
-            raise TypeError(f"progress_bar needs an iterable or a number, not {kind.__name__}") from None
+            if not _is_iterable(iterable_or_total):
+                raise TypeError(
+                    f"progress_bar needs an iterable or a number, not {name_of_class(kind)}"
+                ) from None
+            values = iterable_or_total
+            total = _length(values) if total is None else total
     return ProgressBar(
         values,
         total,
@@ -287,6 +304,46 @@ def progress_bar(
         remove_on_exit=remove_on_exit,
         throttle=_throttle,
     ).show()
+
+
+def _number(value: Any) -> float:
+    """Return a real number of any class, numpy's for one, as an int or a float.
+
+    Raises: TypeError if it is none.
+    """
+    if type(value) is int or type(value) is float:
+        return value
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise TypeError(f"a progress bar counts numbers, not {name_of_class(type(value))}") from None
+    return float(value)
+
+
+def _on_the_wire(number: float) -> float:
+    """Return `number`, which messages hold as a float if it is too large for an integer of theirs."""
+    if type(number) is not int or -(1 << 63) <= number < 1 << 63:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _is_iterable(value: object) -> bool:
+    """Return whether `for` takes `value`: by `__iter__`, or by `__getitem__` alone."""
+    return isinstance(value, Iterable) or hasattr(type(value), "__getitem__")
+
+
+def _length(values: Any) -> int | None:
+    if isinstance(values, range):
+        # `len` refuses ranges beyond `sys.maxsize`.
+        return max(0, -((values.start - values.stop) // values.step))
+    try:
+        return len(values)
+    except Exception:
+        return None  # it has none, or does not know it
 
 
 def spinner(title: str = "", subtitle: str = "", remove_on_exit: bool = False) -> Spinner:

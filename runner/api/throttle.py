@@ -7,13 +7,16 @@ parameter and `send_due` can be called directly: tests need neither sleep nor th
 """
 
 import os
-import threading
 import time
+from _thread import start_new_thread  # below what a cell may replace in `threading`
 from collections.abc import Callable
+from threading import RLock
 from typing import Protocol
 
-from ..attribution.threads import detached
+from ..output.reports import report
 
+# The function as it is before user code can replace it.
+_sleep = time.sleep
 #: Seconds between two updates of one thing.
 INTERVAL = 0.05
 
@@ -45,7 +48,7 @@ class Throttle:
 
     def _reset(self) -> None:
         # Guards the rest. Nothing is sent under it. Reentrant, as a `__del__` may change a thing.
-        self._waiting = threading.Condition(threading.RLock())
+        self._lock = RLock()
         #: When each waiting thing is due.
         self._due: dict[Sendable, float] = {}
         self._running = False
@@ -55,18 +58,19 @@ class Throttle:
         if thing in self._due:
             return  # its state is read after it leaves `_due`, so this change will be in it
         now = self.clock()
-        with self._waiting:
+        with self._lock:
             due = thing.sent_at + self.interval
             if due > now:
                 self._due[thing] = due
-                self._wake()
-                return
+                if self._is_awake():
+                    return
+                del self._due[thing]
             thing.sent_at = now
         thing.send()
 
     def send_now(self, thing: Sendable) -> None:
         """Send the state of `thing` at once, however recently it was sent."""
-        with self._waiting:
+        with self._lock:
             self._due.pop(thing, None)
             thing.sent_at = self.clock()
         thing.send()
@@ -74,26 +78,35 @@ class Throttle:
     def send_due(self) -> None:
         """Send every thing that is due."""
         now = self.clock()
-        with self._waiting:
+        with self._lock:
             due = [thing for thing, at in self._due.items() if at <= now]
             for thing in due:
                 del self._due[thing]
                 thing.sent_at = now
         for thing in due:
-            thing.send()
+            try:
+                thing.send()
+            except BaseException as error:
+                # The others must not wait for ever because of this one.
+                report("cellwire: an update could not be shown\n", error)
 
-    def _wake(self) -> None:
+    def _is_awake(self) -> bool:
+        """Return whether the thread works, after starting it if it does not. The lock is held."""
         if self._threaded and not self._running:
+            try:
+                start_new_thread(self._run, ())
+            except RuntimeError:
+                return False  # there are as many threads as there can be
             self._running = True
-            with detached():
-                threading.Thread(target=self._run, name="cellwire-throttle", daemon=True).start()
+        return True
 
     def _run(self) -> None:
         while True:
-            with self._waiting:
+            with self._lock:
                 if not self._due:
                     self._running = False
                     return
-                # No notification is needed: what is added later has the same interval, so it is due later.
-                self._waiting.wait(max(0.0, min(self._due.values()) - self.clock()))
+                # Nothing need wake it: what is added later has the same interval, so it is due later.
+                pause = min(self._due.values()) - self.clock()
+            _sleep(max(0.0, pause))
             self.send_due()

@@ -7,11 +7,12 @@ that `on_import` puts in, and nothing is imported only to be changed. One finder
 """
 
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from ..output.reports import report
 
 OnImport = Callable[[Any], None]
 
@@ -63,5 +64,5 @@ _finder = _Finder()
 def _call(on_import: OnImport, module: ModuleType) -> None:
     try:
         on_import(module)
-    except Exception:
-        sys.stderr.write(traceback.format_exc())
+    except BaseException as error:
+        report("", error)

@@ -108,6 +108,13 @@ class StandardInput(io.TextIOBase):
     def name(self) -> str:
         return "<stdin>"
 
+    @property
+    def closed(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Do nothing: `exit()` closes standard input, and ends its cell alone."""
+
     def readable(self) -> bool:
         return True
 
@@ -123,6 +130,10 @@ class StandardInput(io.TextIOBase):
     def read(self, size: int | None = -1, /) -> str:
         """Raise, as this input has no end to read up to."""
         raise io.UnsupportedOperation("standard input has no end here: use input() or sys.stdin.readline()")
+
+    def readlines(self, hint: int = -1, /) -> list[str]:
+        """Raise, as `read` does; to iterate reads line by line, until a frontend's input ends."""
+        return [self.read()]
 
     def fileno(self) -> int:
         """Return the descriptor that child processes inherit; it is empty."""

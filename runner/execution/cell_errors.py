@@ -2,33 +2,35 @@
 
 An exception that a cell raised becomes a `CellError` and an output item too, so that partial results
 and the error stand together; a missing name is explained by what the program and the notebook know of
-the cells that would define it. Nothing here keeps an exception, a traceback or a frame, and nothing that
-an exception of the user's does while it is described goes further. Structural errors are in
-`dataflow/structural_errors.py`.
+the cells that would define it. Of exceptions, tracebacks and frames only the last is kept, for debuggers,
+and nothing that an exception of the user's does while it is described goes further. Structural errors are
+in `dataflow/structural_errors.py`.
 """
 
 import builtins
 import linecache
-import os
 import re
-import traceback
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from traceback import TracebackException
 from typing import Any
 
 from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
 from ..analysis.compiler import cell_filename
 from ..analysis.names import is_mangled, unmangle
+from ..attribution.context import Execution
 from ..dataflow.program import Program
+from ..output.reports import is_own, name_of_class, without_own_frames
 
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
-_OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-#: The name of a class, whatever its metaclass says.
-_name_of_class: Callable[[type], str] = vars(type)["__name__"].__get__
 #: How many names are compared for a suggestion, and how many letters may differ in all.
 _MOST_CANDIDATES = 750
 _MOST_EDITS = 2
+
+#: The execution whose error debuggers find.
+_last: Execution | None = None
 
 
 def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
@@ -36,19 +38,19 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
 
     `explanation` (with the `cells` that it names) says more than the exception could know.
     """
-    kind = _name_of_class(type(error))
+    kind = name_of_class(type(error))
     message = unmangle(_message(error)) + _suggestion(error)
     text = f"{kind}: {message}"
     line = column = end_line = end_column = 0
     try:
-        report = traceback.TracebackException.from_exception(error, compact=True)
+        report = TracebackException.from_exception(error, compact=True)
         line, column, end_line, end_column = _position(report, cell_filename(cell))
-        _without_own_frames(report)
+        without_own_frames(report)
         # Without the suggestion that newer Pythons make, which knows nothing of private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
         text = unmangle("".join(report.format()))
     except BaseException as failure:
-        text += f"\n(its traceback could not be shown: {_name_of_class(type(failure))})\n"
+        text += f"\n(its traceback could not be shown: {name_of_class(type(failure))})\n"
     if explanation:
         message = f"{message}: {explanation}"
         text = f"{text.rstrip()}: {explanation}\n"
@@ -62,6 +64,31 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
         end_line=end_line,
         end_column=end_column,
     )
+
+
+def keep_last(error: BaseException, execution: Execution) -> None:
+    """Let debuggers find `error`, as the interactive interpreter does: `pdb.pm()` looks at its frames.
+
+    It is kept until another cell raises, or this one runs again or is gone.
+    """
+    global _last
+    trace = error.__traceback__
+    while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    _last = execution
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+    sys.last_exc = error  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def forget_last(execution: Execution) -> None:
+    """Let go of what `keep_last` has kept of `execution`."""
+    global _last
+    if _last is execution:
+        _last = None
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            if hasattr(sys, name):
+                delattr(sys, name)
 
 
 def interrupted(error: BaseException | None, cell: str) -> CellError:
@@ -117,7 +144,11 @@ def explanation(
     globals: dict[str, Any], program: Program, notebook: Notebook, error: BaseException, cell: str
 ) -> tuple[str, list[str]]:
     """Return why a name was missing, if that is what `error` says, and the cells that this names."""
-    if not isinstance(error, NameError) or isinstance(error, UnboundLocalError) or not error.name:
+    if (
+        not isinstance(error, NameError)
+        or isinstance(error, UnboundLocalError)
+        or type(error.name) is not str
+    ):
         return "", []
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -219,7 +250,7 @@ def _state(cell: CellState) -> str:
     return "did not when it ran"
 
 
-def _position(report: traceback.TracebackException, filename: str) -> tuple[int, int, int, int]:
+def _position(report: TracebackException, filename: str) -> tuple[int, int, int, int]:
     """Return where in the cell the exception was raised: line, column, end line, end column, all from 1.
 
     0 for what is not known.
@@ -295,16 +326,6 @@ def _edits(one: str, other: str) -> int:
                 min(row[index] + 1, row[index - 1] + 1, diagonal + (letter.lower() != there.lower())),
             )
     return row[-1]
-
-
-def _without_own_frames(report: traceback.TracebackException) -> None:
-    """Remove cellwire's own frames from `report` and from the exceptions that led to it."""
-    todo: list[traceback.TracebackException | None] = [report]
-    while todo:
-        part = todo.pop()
-        if part is not None:
-            part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(_OWN_CODE)]
-            todo += (part.__cause__, part.__context__, *(part.exceptions or ()))
 
 
 def _message(error: BaseException) -> str:

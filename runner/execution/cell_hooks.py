@@ -1,19 +1,25 @@
 """The engine's own hooks around a cell, first in their lists.
 
-`start` comes before its code; `show_value`, `show_figures`, `show_error` and `finish` come after it.
+`start` and `show_warnings` come before its code; `show_value`, `show_figures`, `show_error`, `flush_streams`
+and `finish` come after it.
 """
 
 import sys
-import time
 from collections.abc import Callable
+from time import perf_counter, time
 
 from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
+from ..analysis.compiler import show_warnings
 from ..api.output import OutputHandle
 from ..attribution.context import NO_VALUE, Execution
-from ..output.formatting import format_value
+from ..attribution.streams import ConsoleStream
+from ..dataflow.program import Program
+from ..output.formatting import UNASKED, format_value, show_itself, unshown
+from ..output.reports import name_of_class, report
 from . import cell_errors as errors
 from .hooks import Hooks, protected
+from .interrupts import Interrupts
 from .recorder import Recorder
 
 
@@ -25,10 +31,16 @@ class CellReport:
     """
 
     def __init__(
-        self, recorder: Recorder, explain: Callable[[BaseException, str], tuple[str, list[str]]]
+        self,
+        recorder: Recorder,
+        program: Program,
+        explain: Callable[[BaseException, str], tuple[str, list[str]]],
+        interrupts: Interrupts,
     ) -> None:
         self._recorder = recorder
+        self._program = program
         self._explain = explain
+        self._interrupts = interrupts
         self._hooks = Hooks()
         # Of the cells that are running: when they began, and what is to be said of how they ended.
         self._began: dict[Execution, float] = {}
@@ -37,21 +49,45 @@ class CellReport:
     def install(self, hooks: Hooks) -> None:
         """Put these hooks first in their lists."""
         self._hooks = hooks
-        hooks.pre_execution.insert(0, self.start)
-        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
+        hooks.pre_execution[:0] = [self.start, self.show_warnings]
+        hooks.post_execution[:0] = [
+            self.show_value,
+            self.show_figures,
+            self.show_error,
+            self.flush_streams,
+            self.finish,
+        ]
 
     @protected
     def start(self, execution: Execution) -> None:
         """Say that the cell runs."""
-        self._began[execution] = time.perf_counter()
-        self._recorder.emit(CellStarted(execution.cell, execution.run, time.time()))
+        self._began[execution] = perf_counter()
+        self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
         self._recorder.flush()
+
+    def show_warnings(self, execution: Execution) -> None:
+        """Print what Python warns of in the source, which is silent where it is only looked at."""
+        code = self._program.compiled[execution.cell]
+        if code.warns:
+            try:
+                show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+            except SyntaxError as error:
+                report("", error)
 
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
         value = execution.value
         if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
-            execution.outputs.append_soon(*format_value(value))
+            try:
+                if type(value) not in UNASKED and show_itself(value):
+                    return
+                data, metadata = format_value(value)
+            except BaseException as error:
+                if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
+                    raise
+                report("", error)
+                data, metadata = {"text/plain": unshown(value, error)}, {}
+            execution.outputs.append_soon(data, metadata)
 
     def show_figures(self, execution: Execution) -> None:
         """Append the figures that the cell has drawn and not shown."""
@@ -66,19 +102,34 @@ class CellReport:
         if execution.status == "interrupted":
             described = errors.interrupted(error, execution.cell)
         elif error is not None:
-            described = errors.raised(error, execution.cell, *self._explain(error, execution.cell))
+            explanation, cells = "", list[str]()
+            try:
+                explanation, cells = self._explain(error, execution.cell)
+            except BaseException:
+                pass  # its class has attributes of its own kind
+            described = errors.raised(error, execution.cell, explanation, cells)
         else:
             return
+        if error is not None:
+            errors.keep_last(error, execution)
         self._described[execution] = described
         execution.outputs.append(errors.error_item(described))
+
+    def flush_streams(self, execution: Execution) -> None:
+        """Let streams that the user has put in place of the console's write what they hold back."""
+        for stream in (sys.stdout, sys.stderr):
+            if type(stream) is not ConsoleStream and stream is not None and not stream.closed:
+                stream.flush()
 
     @protected
     def finish(self, execution: Execution) -> None:
         """Say how the cell ended."""
-        duration = time.perf_counter() - self._began.pop(execution)
+        duration = perf_counter() - self._began.pop(execution)
         described = self._described.pop(execution, None)
         if described is None and execution.status in ("error", "interrupted"):
-            described = CellError(type(execution.error).__name__, "what was raised could not be described")
+            described = CellError(
+                name_of_class(type(execution.error)), "what was raised could not be described"
+            )
         if execution.status != "ok":
             execution.end()
         finished = CellFinished(execution.cell, execution.run, execution.status, duration, described)

@@ -66,11 +66,11 @@ class Executor:
         error = execution.error
         if error is None:
             execution.status = "ok"
-        elif isinstance(error, CellStopped):
+        elif issubclass(type(error), CellStopped):  # what a class claims to be does not count
             execution.status = "stopped"
-            execution.value = error.output
+            execution.value = cast("CellStopped", error).output
             execution.error = None
-        elif self._interrupts.count and isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        elif self._interrupts.count and issubclass(type(error), (KeyboardInterrupt, asyncio.CancelledError)):
             execution.status = "interrupted"
         else:
             execution.status = "error"

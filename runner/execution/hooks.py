@@ -9,8 +9,6 @@ except those marked `protected`. An execution's value and error are there for po
 only; a hook that keeps them keeps them alive.
 """
 
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +17,7 @@ import msgspec
 from ...protocol.events import RunFinished
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
+from ..output.reports import name_of_class, report
 from .interrupts import Interrupts
 
 H = TypeVar("H", bound=Callable[..., object])
@@ -50,7 +49,7 @@ def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupt
             interrupts.subject = None
         except BaseException as error:
             interrupts.subject = None
-            if isinstance(error, KeyboardInterrupt) and interrupts.count:
+            if issubclass(type(error), KeyboardInterrupt) and interrupts.count:
                 if isinstance(subject, Execution):
                     subject.status = "interrupted"
             else:
@@ -58,9 +57,8 @@ def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupt
 
 
 def _report(hook: Callable[[Any], object], error: BaseException) -> None:
-    name = getattr(hook, "__qualname__", repr(hook))
-    text = "".join(traceback.format_exception(error))
     try:
-        sys.stderr.write(f"cellwire: hook {name} raised\n{text}")
-    except Exception:
-        pass  # user code has replaced sys.stderr by something that does not work
+        name = str(getattr(hook, "__qualname__", hook))
+    except BaseException:
+        name = name_of_class(type(hook))
+    report(f"cellwire: hook {name} raised\n", error)

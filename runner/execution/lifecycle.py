@@ -5,18 +5,20 @@ cells here, or skips them. Everything a run of a cell leaves (names, outputs, th
 end) is removed before the next run, never at its end: until then it is there to be looked at.
 """
 
-import linecache
 from collections.abc import Collection, Iterable
 
 from ...protocol import events
 from ...protocol.limits import Limits
 from ...protocol.notebook import CellError, Status
+from ..analysis.compiler import cell_filename
 from ..attribution.context import Execution
 from ..dataflow.disabled import Disabled
 from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
+from .cell_errors import forget_last
 from .namespace import Namespace
 from .recorder import Recorder
+from .sources import forget_source, remember_source
 from .state_updates import PendingUpdates
 
 
@@ -54,8 +56,7 @@ class CellLifecycle:
         self._forget(cell, keep)
         self._namespace.enter(cell, code, only)
         self._updates.cell_started(cell)
-        lines = self._notebook.cells[cell].source.splitlines(keepends=True)
-        linecache.cache[code.filename] = (len(lines), None, lines, code.filename)
+        remember_source(code.filename, self._notebook.cells[cell].source)
         outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
         execution = Execution(cell, run, outputs)
         self._executions[cell] = execution
@@ -100,6 +101,7 @@ class CellLifecycle:
             for cell in change.deleted:
                 self._forget(cell)
                 self._updates.forget(cell)
+                forget_source(cell_filename(cell))
             for declared in change.declared:
                 self._namespace.keep_only(declared.id, frozenset(declared.defs))
             self._namespace.prune(change.names)
@@ -137,4 +139,5 @@ class CellLifecycle:
         execution = self._executions.pop(cell, None)
         if execution is not None:
             execution.retire()
+            forget_last(execution)
         self._namespace.unbind(cell, keep)

@@ -9,8 +9,8 @@ whichever run that was; an interrupt drops all cells that have not had their tur
 import asyncio
 import contextvars
 import sys
-import time
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from ..analysis.names import is_private
@@ -21,6 +21,7 @@ from ..dataflow.program import Program
 from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
 from .executor import Executor
+from .hidden_task import HiddenTask
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace
@@ -71,7 +72,7 @@ class Scheduler:
         order = plan.cells
         done = 0
         try:
-            turn = time.monotonic()
+            turn = monotonic()
             while done < len(order) and not self._interrupts.count:
                 if self._program.compiled[order[done]].analysis.is_async:
                     rest = order[done:]
@@ -80,9 +81,9 @@ class Scheduler:
                     break
                 self._run_sync(order[done])
                 done += 1
-                if time.monotonic() - turn > _TURN:
+                if monotonic() - turn > _TURN:
                     await self._let_others()
-                    turn = time.monotonic()
+                    turn = monotonic()
         finally:
             self._drop(order[done:])
             self._namespace.rest()
@@ -99,7 +100,8 @@ class Scheduler:
         """Run a cell that does not await, unless it is cancelled."""
         if not self._cancelled(cell):
             execution = self._start(cell)
-            self._context.run(self._executor.run, execution, self._program.compiled[cell])
+            with HiddenTask():
+                self._context.run(self._executor.run, execution, self._program.compiled[cell])
             self._ended(execution)
 
     async def _run_overlapping(self, cells: Sequence[str]) -> None:

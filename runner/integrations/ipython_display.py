@@ -2,21 +2,23 @@
 
 There is no InteractiveShell: `display`, `update_display`, `publish_display_data` and `clear_output` of
 `IPython.core.display_functions` are replaced when that module is imported, and append to the cell's
-outputs. A display id names items of one execution and is forgotten with it.
+outputs. A display id names items of any cell, each until that cell runs again.
 """
 
 import os
+from _thread import allocate_lock
 from collections.abc import Container
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..api.output import OutputHandle, output
 from ..attribution.after_import import after_import
 from ..attribution.context import Execution, current_execution
 from ..output.encoding import as_plain
-from ..output.formatting import Data, Metadata, format_value
+from ..output.formatting import UNASKED, Data, Metadata, format_value, show_itself
 
-#: The items of each execution by display id.
+#: Guards the items of each execution by display id.
+_lock = allocate_lock()
 _displayed: "WeakKeyDictionary[Execution, dict[str, list[OutputHandle]]]" = WeakKeyDictionary()
 
 
@@ -51,11 +53,11 @@ def display(
 ) -> None:
     """Append each object to the outputs, or with `update` replace the items of that display id."""
     if clear:
-        output.clear()
+        clear_output()
     if not objs and display_id:
         objs, raw = ({},), True  # an empty item that is filled later
     for value in objs:
-        if not raw and not update and _displays_itself(value):
+        if not raw and not update and type(value) not in UNASKED and show_itself(value):
             continue
         data, about = _bundle(value) if raw else format_value(value)
         kept = {
@@ -81,34 +83,26 @@ def publish_display_data(
 
 
 def clear_output(wait: bool = False) -> None:
-    """Remove every output. `wait` is ignored: how to clear without flicker is the frontend's decision."""
+    """Remove every output and the text. `wait` is ignored: frontends decide how to clear without flicker."""
     output.clear()
+    output.clear_console()
 
 
 def _bundle(data: Any) -> tuple[Data, Metadata]:
     return {"text/plain": "", **as_plain(data)}, {}
 
 
-def _displays_itself(value: Any) -> bool:
-    """Call `_ipython_display_` of a value that has no other method to format it; return whether it did."""
-    kind = cast("type[Any]", type(value))
-    method = getattr(kind, "_ipython_display_", None)
-    if method is None or any(name.startswith("_repr_") for base in kind.__mro__ for name in vars(base)):
-        return False
-    try:
-        method(value)
-    except NotImplementedError:
-        return False
-    return True
-
-
 def _publish(data: Data, metadata: Metadata, display_id: str | None, update: bool) -> None:
-    execution = current_execution.get()
+    about = as_plain(metadata)
     handles: list[OutputHandle] = []
-    if display_id and execution is not None:
-        handles = _displayed.setdefault(execution, {}).setdefault(display_id, [])
-    if update and handles:
+    if display_id and update:
+        with _lock:
+            handles = [handle for items in _displayed.values() for handle in items.get(display_id, ())]
         for handle in handles:
-            handle.replace_bundle(data, as_plain(metadata))
-    else:
-        handles.append(output.append_bundle(data, as_plain(metadata)))
+            handle.replace_bundle(data, about)
+    if not handles:
+        handle = output.append_bundle(data, about)
+        execution = current_execution.get()
+        if display_id and execution is not None:
+            with _lock:
+                _displayed.setdefault(execution, {}).setdefault(display_id, []).append(handle)

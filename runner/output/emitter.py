@@ -31,7 +31,8 @@ from .sinks import Sink
 
 _take: Callable[[deque[Any]], Any] = deque[Any].popleft
 
-#: A step that raised this often is skipped: it would hold up everything behind it for ever.
+#: A step that raised this often raises by itself, not because of a signal handler, and is dropped: it would
+#: hold up everything behind it for ever.
 _ATTEMPTS = 100
 
 #: What writing may raise; anything else comes from a signal handler.
@@ -53,7 +54,7 @@ class _Step:
     def __init__(self, make_event: Callable[[], Any]) -> None:
         self.make_event = make_event
         self.attempts = 0
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
         self.sent = False
 
 
@@ -124,8 +125,9 @@ class Emitter:
 
         It is called again if a signal handler raises in the middle of it, so it must read only state
         that steps alone change, and change it idempotently. It refuses by *returning* an exception,
-        which is raised here. If `__del__` or a signal handler calls this in the middle of an emission,
-        the step comes later, and its refusal is dropped.
+        which is raised here; what it raises each time that it is called is raised here too, and in no
+        other thread. If `__del__` or a signal handler calls this in the middle of an emission, the step
+        comes later, and its refusal is dropped.
         """
         entry = _Step(step)
         self.emit(entry)
@@ -202,7 +204,13 @@ class Emitter:
                 batch.steps.extend(map(_take, repeat(self._deferred, len(self._deferred))))
                 encode = self._sink.encode
                 for step in islice(batch.steps, len(batch.encoded), None):
-                    batch.encoded.append(self._encode_step(step) if type(step) is _Step else encode(step))
+                    try:
+                        entry = self._encode_step(step) if type(step) is _Step else encode(step)
+                    except BaseException:
+                        # Only a step is dropped if it raises again and again.
+                        batch.steps[len(batch.encoded)] = _as_step(step)
+                        raise
+                    batch.encoded.append(entry)
                 batch.segments = self._sink.join(batch.encoded)
             self._write(batch)
             self.written = batch.start + sum(map(len, batch.segments))
@@ -212,15 +220,31 @@ class Emitter:
             self._batch = None
 
     def _encode_step(self, step: _Step) -> Any:
-        """Call `step` and return its events in the form that is written."""
-        step.attempts += 1
-        made = step.make_event() if step.attempts <= _ATTEMPTS else None
-        if made is None:
-            return self._sink.encode()
-        if isinstance(made, Exception):
-            step.refusal = made
-            return self._sink.encode()
-        return self._sink.encode(*made) if type(made) is list else self._sink.encode(made)
+        """Call `step` and return its events in the form that is written: none if it always raises.
+
+        Raises: what a signal handler has raised in the middle of it.
+        """
+        failure: BaseException | None = None
+        while True:
+            try:
+                made = step.make_event()
+                if made is None:
+                    encoded = self._sink.encode()
+                elif isinstance(made, Exception):
+                    step.refusal = made
+                    encoded = self._sink.encode()
+                else:
+                    encoded = self._sink.encode(*made) if type(made) is list else self._sink.encode(made)
+            except BaseException as error:
+                step.attempts += 1
+                if step.attempts < _ATTEMPTS:
+                    failure = error
+                    continue
+                step.refusal = error
+                return self._sink.encode()
+            if failure is not None:
+                raise failure
+            return encoded
 
     def _write(self, batch: _Batch) -> None:
         sink, segments, counts = self._sink, batch.segments or (), batch.counts

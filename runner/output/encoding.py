@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
+from .reports import qualname_of_class
+
 _encode = msgspec.msgpack.Encoder().encode
 
 #: Containers inside each other, counted from a bundle. Decoders in other processes have limits of their own,
@@ -96,7 +98,8 @@ def safe_str(value: object) -> str:
         text = value if isinstance(value, str) else str(value)
         return escape_surrogates(str.__str__(text))
     except Exception as error:
-        return f"<{type(value).__qualname__} object; its str raised {type(error).__qualname__}>"
+        kind, raised = qualname_of_class(type(value)), qualname_of_class(type(error))
+        return f"<{kind} object; its str raised {raised}>"
 
 
 def escape_surrogates(text: str) -> str:

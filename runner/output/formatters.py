@@ -25,13 +25,14 @@ def figure_of(value: object) -> Any:
         return None
     artist: type = sys.modules["matplotlib.artist"].Artist
     parts: Any = (value,)
-    if isinstance(value, (list, tuple)):
+    # By `type`, as everywhere here: what a value claims to be, a proxy for one, may raise.
+    if issubclass(type(value), (list, tuple)):
         parts = cast("list[Any] | tuple[Any, ...]", value)
-    elif isinstance(value, sys.modules["numpy"].ndarray) and cast("Any", value).dtype == object:
+    elif issubclass(type(value), sys.modules["numpy"].ndarray) and cast("Any", value).dtype == object:
         parts = cast("Any", value).ravel().tolist()
     figures: list[Any] = []
     for part in parts:
-        if not isinstance(part, artist):
+        if not issubclass(type(part), artist):
             return None
         figure = _root(part)
         if figure not in figures:
@@ -84,7 +85,7 @@ def formatter_for(value: object) -> Any:
         return _artists_bundle
     kind = type(value)
     plotly = sys.modules.get("plotly.basedatatypes")
-    if plotly is not None and isinstance(value, plotly.BaseFigure):
+    if plotly is not None and issubclass(kind, plotly.BaseFigure):
         return _plotly_bundle
     if "rich" in sys.modules and (hasattr(kind, "__rich_console__") or hasattr(kind, "__rich__")):
         return _rich_bundle

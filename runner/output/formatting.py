@@ -14,14 +14,13 @@ Formatting runs user code, so no lock may be held around it.
 import base64
 import binascii
 import inspect
-import sys
-import traceback
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
 from .encoding import as_plain, escape_surrogates
 from .formatters import formatter_for
+from .reports import name_of_class, qualname_of_class, report
 
 #: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
 Data = dict[str, Any]
@@ -45,8 +44,8 @@ _BINARY = {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/web
 #: No class defines it, so a value that has it has every attribute, and its methods mean nothing.
 _CANARY = "_repr_cellwire_canary_"
 
-#: Classes whose values have no such methods; a module may have functions of these names.
-_UNASKED: frozenset[type] = frozenset(
+#: Classes whose values have no methods to be asked; a module may have functions of these names.
+UNASKED: frozenset[type] = frozenset(
     {str, int, float, bool, type(None), list, dict, tuple, set, bytes, ModuleType}
 )
 
@@ -67,9 +66,14 @@ def format_value(value: object) -> tuple[Data, Metadata]:
     data: Data = {}
     metadata: Metadata = {}
     kind = type(value)
-    if kind not in _UNASKED and not isinstance(value, type) and _method(value, _CANARY) is None:
-        _ask_methods(value, data, metadata)
-    for formatter in (_registered(kind), formatter_for(value)):
+    formatters: tuple[Formatter | None, ...] = ()
+    try:
+        if kind not in UNASKED and not issubclass(kind, type) and _method(value, _CANARY) is None:
+            _ask_methods(value, data, metadata)
+        formatters = (_registered(kind), formatter_for(value))
+    except Exception as error:
+        report("", error)  # of a metaclass
+    for formatter in formatters:
         if formatter is not None:
             _guard(lambda formatter=formatter: _merge(formatter(value), data, metadata))
     if "text/plain" not in data:
@@ -80,10 +84,37 @@ def format_value(value: object) -> tuple[Data, Metadata]:
 def plain_text(value: object) -> str:
     """Return `repr(value)`; if that raises, report it and return a text that says so."""
     try:
-        return escape_surrogates(repr(value))
+        return escape_surrogates(str.__str__(repr(value)))
     except Exception as error:
-        _report()
-        return f"<{type(value).__qualname__} object; its repr raised {type(error).__name__}>"
+        report("", error)
+        return unshown(value, error)
+
+
+def unshown(value: object, error: BaseException) -> str:
+    """Return what is shown instead of `value`, whose `repr` has raised `error`."""
+    return f"<{qualname_of_class(type(value))} object; its repr raised {name_of_class(type(error))}>"
+
+
+def show_itself(value: object) -> bool:
+    """Call `_ipython_display_` of a value that has it; return whether the value has shown itself with it.
+
+    Such a method appends what it likes; a registered formatter comes before it. `UNASKED` says which values
+    need not be given to this.
+    """
+    kind = type(value)
+    try:
+        if issubclass(kind, type) or _method(value, _CANARY) is not None:
+            return False
+        method = _method(value, "_ipython_display_")
+        if method is None or _registered(kind) is not None or formatter_for(value) is not None:
+            return False
+        method()
+    except NotImplementedError:
+        return False
+    except Exception as error:
+        report("", error)
+        return False
+    return True
 
 
 def _ask_methods(value: object, data: Data, metadata: Metadata) -> None:
@@ -169,9 +200,5 @@ def _guard(step: Callable[[], None]) -> None:
     """Call `step`; if it raises, report that and go on without what it would have added."""
     try:
         step()
-    except Exception:
-        _report()
-
-
-def _report() -> None:
-    sys.stderr.write(traceback.format_exc())
+    except Exception as error:
+        report("", error)

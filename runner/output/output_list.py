@@ -13,7 +13,8 @@ A retired list ignores every change. Two limits show where they are reached: an 
 from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
-from typing import Any
+from operator import index as as_index
+from typing import Any, SupportsIndex
 
 import msgspec
 
@@ -70,17 +71,18 @@ class OutputList:
         return ItemHandle(self, ref)
 
     def replace_at_index(
-        self, index: int, data: dict[str, Any], metadata: dict[str, Any] | None = None
+        self, index: SupportsIndex, data: dict[str, Any], metadata: dict[str, Any] | None = None
     ) -> "ItemHandle":
         """Replace the item at `index`; an index equal to the length appends.
 
         A replaced item keeps its id and its handles. A call from `__del__` or a signal handler in the
         middle of an emission takes effect after that, and is dropped if the index is out of range then.
 
-        Raises: IndexError if `index` is out of range.
+        Raises: IndexError if `index` is out of range; TypeError if it is no integer.
         """
+        number = as_index(index)
         new, found = _ItemRef(), _ItemRef()
-        self._change(partial(self._replace_at_index, index, new, found, self._content(data, metadata)))
+        self._change(partial(self._replace_at_index, number, new, found, self._content(data, metadata)))
         return ItemHandle(self, new if found.id < 0 else found)
 
     def clear(self) -> None:

@@ -42,3 +42,55 @@ async def test_after_a_run_the_runner_polls_for_the_next_one_for_a_moment_and_th
         looks = 6 if _RUNNER_AWAKE else 1
         assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == str(looks)
         assert (await kernel.run({"b": "looks"})).status == "ok"
+
+
+#: Stops the clock of the process and notes that the loop sleeps all the same.
+STOPPED = """
+import asyncio
+import time
+import cellwire as cw
+time.monotonic = lambda: 5.0
+selector = asyncio.get_running_loop()._selector
+select, item = selector.select, cw.output.append("awake")
+def look(timeout=None):
+    if timeout != 0:
+        selector.select = select
+        item.replace("sleeps")
+    return select(timeout)
+selector.select = look
+"""
+
+
+async def test_a_clock_that_a_cell_has_stopped_does_not_keep_the_runner_awake() -> None:
+    async with launch_kernel() as kernel:
+        events = kernel.events()
+        assert (await kernel.run({"a": STOPPED})).status == "ok"
+        with anyio.fail_after(PATIENCE):
+            async for event in events:
+                if isinstance(event, OutputReplaced):
+                    break
+        assert kernel.notebook.cells["a"].outputs[0].data["text/plain"] == "'sleeps'"
+
+
+#: Each replaces something that the runner needs between cells.
+REPLACED = [
+    "import time\ntime.perf_counter = time.monotonic = time.time = time.sleep = None",
+    "import linecache\nlinecache.cache = None",
+    "import threading\nthreading.Thread.start = threading.Thread.__init__ = None",
+    "import sys\nsys.stderr = sys.__stderr__ = None",
+    "import traceback\ntraceback.print_exc = traceback.format_exc = traceback.TracebackException = None",
+]
+
+
+@pytest.mark.parametrize("source", REPLACED)
+async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
+    async with launch_kernel() as kernel:
+        with anyio.fail_after(PATIENCE):
+            await kernel.run({"a": source})
+            run = await kernel.run({"b": "6 * 7", "c": "x = 1\n1 / 0"})
+            assert [variable.name for variable in await kernel.variables()][-1:] == ["x"]
+            assert (await kernel.complete("pri")).items
+        cells = kernel.notebook.cells
+        assert (run.failed, run.reason, cells["a"].status) == (["c"], "", "ok")
+        assert cells["b"].outputs[0].data["text/plain"] == "42"
+        assert (cells["c"].error.kind, cells["c"].status) == ("ZeroDivisionError", "error")

@@ -1,12 +1,16 @@
 import asyncio
+import math
 import re
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from cellwire.protocol.events import OutputAppended, OutputReplaced
 from cellwire.protocol.mime_types import PROGRESS_MIME, Progress
@@ -260,3 +264,82 @@ def test_without_a_kernel_the_last_state_is_written_to_standard_error() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert result.stdout == "out\n"
     assert re.fullmatch(r"Steps \[#{24}\] 3/3 · .*/s\nLoad done · x\n", result.stderr)
+
+
+HUGE = 10**400
+
+
+class Uncounted:
+    def __len__(self) -> int:
+        raise TypeError("the length is not known")
+
+    def __iter__(self) -> Any:
+        return iter(range(3))
+
+
+class Indexed:
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> int:
+        if index > 2:
+            raise IndexError
+        return index
+
+
+@pytest.mark.parametrize(
+    ("values", "current", "total"),
+    [
+        (Uncounted(), 3, None),
+        (Indexed(), 3, 3),
+        (np.arange(5), 5, 5),
+        ({"a": 1}, 1, 1),
+        (iter("ab"), 2, None),
+    ],
+)
+def test_a_bar_takes_what_a_for_loop_takes(
+    values: Any, current: int, total: int | None, cell: Any, clock: Clock
+) -> None:
+    assert len(list(progress_bar(values))) == current
+    assert (states(cell)[-1]["current"], states(cell)[-1]["total"]) == (current, total)
+
+
+@pytest.mark.parametrize("values", [range(10**20), range(10**20, 0, -1), range(0, 10**21, 10)])
+def test_a_range_may_be_longer_than_len_can_say(values: range, cell: Any, clock: Clock) -> None:
+    progress_bar(values)
+    assert states(cell)[-1]["total"] == 10**20
+
+
+@pytest.mark.parametrize(
+    ("total", "increment"),
+    [
+        (np.int64(4), np.int64(4)),
+        (np.float32(1), np.float32(1)),
+        (Decimal(2), Decimal(2)),
+        (Fraction(1, 2), Fraction(1, 2)),
+        (True, True),
+        (math.inf, math.inf),
+        (-1, 1),
+        pytest.param(HUGE, HUGE, id="huge"),
+        (4, math.nan),
+    ],
+)
+def test_a_bar_counts_in_numbers_of_any_class(total: Any, increment: Any, cell: Any, clock: Clock) -> None:
+    clock.now += 1
+    with progress_bar(total, title=np.str_("t"), subtitle=5) as bar:  # type: ignore[arg-type]
+        bar.update(increment)
+        clock.now += 1
+    last = states(cell)[-1]
+    assert {type(last["current"]), type(last["total"])} <= {int, float}
+    assert (last["title"], last["subtitle"], last["done"]) == ("t", "5", True)
+    expected = math.inf if increment is HUGE else float(increment)
+    assert repr(float(last["current"])) == repr(expected)
+
+
+@pytest.mark.parametrize("increment", ["3", None, 1j, b"1", [1]])
+def test_what_is_no_number_is_refused_and_changes_nothing(increment: Any, cell: Any, clock: Clock) -> None:
+    bar = progress_bar(3)
+    with pytest.raises(TypeError):
+        bar.update(increment)
+    bar.__exit__(None, None, None)
+    assert states(cell)[-1]["current"] == 0

@@ -1,6 +1,9 @@
 import math
 import threading
+import time
 
+import pytest
+from cellwire.runner.api import throttle as throttle_module
 from cellwire.runner.api.throttle import Throttle
 from support.waiting import PATIENCE
 
@@ -110,8 +113,44 @@ def test_the_thread_ends_when_nothing_waits_and_starts_again() -> None:
     for thing.state in range(3):
         throttle.changed(thing)
         throttle.changed(thing)
-        for thread in threading.enumerate():
-            if thread.name == "cellwire-throttle":
-                thread.join(PATIENCE)
-                assert not thread.is_alive()
+        while throttle._running:
+            time.sleep(0)
         assert thing.sent[-1] == thing.state
+
+
+@pytest.mark.parametrize("failure", [ValueError, SystemExit, KeyboardInterrupt, MemoryError])
+def test_a_thing_that_cannot_be_sent_is_reported_and_holds_up_no_other(
+    failure: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Counter):
+        def send(self) -> None:
+            if self.state:
+                raise failure("mine")
+
+    throttle, broken, thing = Throttle(interval=0.01), Broken(), Counter()
+    for state in range(2):
+        for each in (broken, thing):
+            each.state = state
+            throttle.changed(each)
+    while throttle._running:
+        time.sleep(0)
+    assert thing.sent == [0, 1]
+    assert capsys.readouterr().err.count(f"{failure.__name__}: mine") == 1
+    # And the thread starts again.
+    thing.state = 2
+    throttle.changed(thing)
+    throttle.changed(thing)
+    while throttle._running:
+        time.sleep(0)
+    assert thing.sent[-1] == 2
+
+
+def test_where_no_thread_can_be_started_changes_are_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(throttle_module, "start_new_thread", refuse)
+    throttle, thing = Throttle(interval=1.0), Counter()
+    for thing.state in range(3):
+        throttle.changed(thing)
+    assert thing.sent == [0, 1, 2]

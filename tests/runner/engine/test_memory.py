@@ -10,6 +10,7 @@ import weakref
 import pytest
 
 THING = "class Thing: pass\n"
+FAULT = "class Fault(Exception): pass\n"
 
 
 @pytest.fixture(autouse=True)
@@ -44,16 +45,31 @@ def test_the_last_value_of_a_cell_that_awaits_is_not_kept(book, watched):
 
 
 @pytest.mark.parametrize("pause", ["", "import asyncio\nawait asyncio.sleep(0)\n"], ids=["sync", "async"])
-def test_an_exception_with_its_traceback_and_frames_is_not_kept(book, watched, pause):
+def test_an_exception_is_kept_for_debuggers_until_its_cell_runs_again(book, watched, pause):
     book.run(
         {
-            "t": THING,
-            "a": f"{pause}def f():\n    local = watch(Thing())\n    raise watch(ValueError(local))\nf()",
+            "t": THING + FAULT,
+            "a": f"{pause}def f():\n    local = watch(Thing())\n    raise watch(Fault(local))\nf()",
         }
     )
     assert book["a"].status == "error"
+    assert type(sys.last_value).__name__ == "Fault"
+    assert sys.last_traceback is sys.last_value.__traceback__
+    # The frames are those of user code, from the first on.
+    assert sys.last_traceback.tb_frame.f_code.co_filename == "<cell a>"
+    book.run({"a": "1"})
     assert dead(watched)
     assert not hasattr(sys, "last_value")
+
+
+def test_the_error_that_debuggers_find_is_the_last_one(book, watched):
+    book.run({"t": FAULT, "a": "raise watch(Fault('a'))", "b": "raise watch(Fault('b'))"})
+    assert str(sys.last_value) == "b"
+    assert [reference() is None for reference in watched] == [True, False]
+    book.run({"a": "1"})
+    assert str(sys.last_value) == "b"
+    book.delete("b")
+    assert dead(watched)
 
 
 def test_the_output_of_stop_is_not_kept(book, watched):

@@ -107,17 +107,23 @@ def test_a_library_that_displays_through_ipython_appends(cell: Any) -> None:
     assert "vega" in cell.outputs[0].data["text/html"]
 
 
-def test_a_display_id_is_valid_in_one_cell(make_cell: Callable[[str], Any]) -> None:
+def test_a_display_id_is_valid_in_every_cell_until_its_own_runs_again(
+    make_cell: Callable[[str], Any],
+) -> None:
     a, b = make_cell("a"), make_cell("b")
     with a:
         IPython.display.display(1, display_id="x")
     with b:
         IPython.display.display(2, display_id="x")
         IPython.display.update_display(3, display_id="x")
-    assert (a.texts, b.texts) == (["1"], ["3"])
+    assert (a.texts, b.texts) == (["3"], ["3"])
+    a.execution.retire()
+    with b:
+        IPython.display.update_display(4, display_id="x")
+    assert (a.texts, b.texts) == (["3"], ["4"])
 
 
 def test_outside_any_cell_display_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    IPython.display.display(1, display_id="x")
-    IPython.display.update_display(2, display_id="x")
+    IPython.display.display(1, display_id="printed")
+    IPython.display.update_display(2, display_id="printed")
     assert capsys.readouterr().out == "1\n2\n"

@@ -120,27 +120,77 @@ def test_an_interrupted_step_is_sent_at_its_place_and_once() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         emitter.emit_step(step)
-    assert (received, len(calls)) == ([1, 2], 2)
+    # Once more than it was interrupted, to see that it does not raise by itself.
+    assert (received, len(calls)) == ([1, 2], 3)
 
 
-def test_a_step_that_always_raises_is_skipped_in_the_end() -> None:
+@pytest.mark.parametrize("failure", [ZeroDivisionError, SystemExit, KeyboardInterrupt, MemoryError])
+def test_what_a_step_always_raises_reaches_its_caller_and_holds_up_no_other_event(
+    failure: type[BaseException],
+) -> None:
     received: list[int] = []
     emitter = Emitter(CallbackSink(lambda event: received.append(event.run)))
 
     def step() -> None:
-        raise ZeroDivisionError
+        raise failure
 
-    with pytest.raises(ZeroDivisionError):
+    emitter.defer(RunAccepted(0))
+    with pytest.raises(failure):
         emitter.emit_step(step)
-    failures = 0
-    while not received:
-        assert failures < 200
+    emitter.emit(RunAccepted(1))
+    emitter.defer_step(step)
+    emitter.emit(RunAccepted(2))
+    assert received == [0, 1, 2]
+
+
+def test_a_step_of_another_thread_that_always_raises_does_so_in_that_thread() -> None:
+    raised: list[str] = []
+    received: list[int] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def receive(event: Any) -> None:
+        received.append(event.run)
+        # Signal 1: this thread is in the middle of its emission.
+        inside.set()
+        # Signal 2: the other has handed over its step.
+        assert leave.wait(10)
+
+    def emit() -> None:
         try:
-            emitter.emit(RunAccepted(failures))
-        except ZeroDivisionError:
-            failures += 1
-    # Events emitted meanwhile waited behind the step, and arrived.
-    assert received == list(range(failures + 1))
+            emitter.emit_step(lambda: 1 / 0)
+        except ZeroDivisionError as error:
+            raised.append(str(error))
+
+    emitter = Emitter(CallbackSink(receive))
+    threads = [threading.Thread(target=emitter.emit, args=(RunAccepted(0),)), threading.Thread(target=emit)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    while not emitter._deferred:
+        pass
+    emitter.defer(RunAccepted(1))
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert (received, raised) == ([0, 1], ["division by zero"])
+
+
+def test_a_deferred_event_that_cannot_be_encoded_is_dropped() -> None:
+    received: list[int] = []
+
+    class Sink(CallbackSink):
+        def encode(self, *events: Any) -> Any:
+            if any(event.run == 1 for event in events):
+                raise MemoryError
+            return super().encode(*events)
+
+    emitter = Emitter(Sink(lambda event: received.append(event.run)))
+    for run in range(3):
+        emitter.defer(RunAccepted(run))
+    with pytest.raises(MemoryError):
+        emitter.flush()
+    emitter.emit(RunAccepted(3))
+    assert received == [0, 2, 3]
 
 
 def test_a_thread_that_is_emitting_sends_the_events_of_the_others_too() -> None:

@@ -1,9 +1,11 @@
 """Answers about names: `Complete`, `Inspect` and `Variables`.
 
 Functions of the request, the globals and the notebook; they change nothing and, as far as possible, run
-no user code: attributes are looked up without calling properties, and a value with a shape is described
-by it instead of by its `repr`. jedi completes if it is installed; otherwise the completions are the names
-and attributes that exist. A cell's private names are visible in that cell only.
+no user code: attributes are looked up without calling properties, classes are those that values have and
+not those that they claim, and a value with a shape is described by it instead of by its `repr`. What user
+code raises where it does run costs what it was asked for and nothing else. jedi completes if it is
+installed; otherwise the completions are the names and attributes that exist. A cell's private names are
+visible in that cell only.
 """
 
 import builtins
@@ -11,12 +13,11 @@ import functools
 import inspect as inspection
 import keyword
 import re
-import reprlib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from ..protocol.messages import (
+from ...protocol.messages import (
     Complete,
     Completion,
     Completions,
@@ -27,11 +28,10 @@ from ..protocol.messages import (
     VariableList,
     Variables,
 )
-from ..protocol.notebook import Notebook
-from .analysis.names import is_mangled, mangle
+from ...protocol.notebook import Notebook
+from ..analysis.names import is_mangled, mangle
+from .short_text import qualname, short_text
 
-#: Characters of a value in a list of variables.
-_VALUE_CHARS = 120
 #: Values in a class whose attribute can be read without running code.
 _PLAIN_ATTRIBUTES = (
     types.FunctionType,
@@ -43,20 +43,32 @@ _PLAIN_ATTRIBUTES = (
     classmethod,
     staticmethod,
 )
+#: Classes of functions and methods.
+_ROUTINES = (*_PLAIN_ATTRIBUTES[:6], types.MethodType, types.MethodWrapperType)
+#: A dotted name.
+_PATH = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 _MISSING = object()
+#: The names that a class has itself, whatever its metaclass says.
+_namespace: Callable[[type], Iterable[str]] = vars(type)["__dict__"].__get__
+
+#: Returns a short text of a value.
+Describe = Callable[[object], str]
 
 
 def answer(
-    request: Introspection, names: dict[str, Any], notebook: Notebook
+    request: Introspection, names: dict[Any, Any], notebook: Notebook, describe: Describe | None = None
 ) -> Completions | Inspection | VariableList:
-    """Return the answer to `request`."""
+    """Return the answer to `request`; `describe` is called for the text of a value, see `short_text`."""
+    describe = describe or short_text
+    # Whatever the cells have put into their globals.
+    names = {name: value for name, value in names.items() if type(name) is str}
     match request:
         case Complete():
             return complete(request, names)
         case Inspect():
-            return inspect(request, names)
+            return inspect(request, names, describe)
         case Variables():
-            return variables(request, names, notebook)
+            return variables(request, names, notebook, describe)
 
 
 def complete(request: Complete, names: dict[str, Any]) -> Completions:
@@ -66,7 +78,7 @@ def complete(request: Complete, names: dict[str, Any]) -> Completions:
     before = code[:cursor]
     try:
         found = _jedi_completions(code, before, visible)
-    except Exception:
+    except BaseException:
         found = None  # not installed, or confused by code that is being typed
     if found is None:
         found = _own_completions(before, visible)
@@ -74,15 +86,14 @@ def complete(request: Complete, names: dict[str, Any]) -> Completions:
     return Completions(request.id, items, cursor - prefix, cursor)
 
 
-def inspect(request: Inspect, names: dict[str, Any]) -> Inspection:
+def inspect(request: Inspect, names: dict[str, Any], describe: Describe | None = None) -> Inspection:
     """Return signature and documentation of the name at the cursor, or of the call around the cursor."""
     name = _name_at(request.code, request.cursor)
     value = _resolve(name, _visible(names, request.cell)) if name else _MISSING
     if value is _MISSING:
         return Inspection(request.id)
-    headline = _headline(name, value)
-    documented: Any = value if _explains_itself(value) else cast("type[Any]", type(value))
-    document = inspection.getdoc(documented) or ""
+    headline = _headline(name, value, describe or short_text)
+    document = _document(value if _explains_itself(value) else cast("type[Any]", type(value)))
     return Inspection(
         request.id,
         {
@@ -92,47 +103,20 @@ def inspect(request: Inspect, names: dict[str, Any]) -> Inspection:
     )
 
 
-def variables(request: Variables, names: dict[str, Any], notebook: Notebook) -> VariableList:
+def variables(
+    request: Variables, names: dict[str, Any], notebook: Notebook, describe: Describe | None = None
+) -> VariableList:
     """Return the public variables of the notebook, sorted by name."""
     definers = {name: cell.id for cell in list(notebook.cells.values()) for name in cell.defs}
+    describe = describe or short_text
     return VariableList(
         request.id,
         [
-            Variable(name, definers.get(name, ""), type(value).__qualname__, short_text(value))
-            for name, value in sorted(dict(names).items())
+            Variable(name, definers.get(name, ""), qualname(cast("type[Any]", type(value))), describe(value))
+            for name, value in sorted(names.items(), key=lambda item: item[0])
             if not name.startswith("_") and not is_mangled(name)
         ],
     )
-
-
-def short_text(value: object) -> str:
-    """Return a short text of `value`, however large it is and whatever its `repr` does."""
-    try:
-        kind = type(value)
-        if inspection.getattr_static(kind, "shape", None) is not None and (shape := _shape(value)):
-            return f"{kind.__qualname__} of shape {shape}"
-        text = _short.repr(value)
-    except Exception as error:
-        return f"<repr raised {type(error).__name__}: {error}>"[:_VALUE_CHARS]
-    return text if len(text) <= _VALUE_CHARS else f"{text[: _VALUE_CHARS - 1]}…"
-
-
-def _shape(value: Any) -> str:
-    """Return the dimensions of an array or a frame; empty for a scalar."""
-    shape: Any = value.shape
-    return " × ".join(map(str, shape))
-
-
-class _ShortRepr(reprlib.Repr):
-    """Lets exceptions of a `repr` through, so that `short_text` can show them."""
-
-    def repr_instance(self, x: Any, level: int) -> str:
-        return repr(x)
-
-
-_short = _ShortRepr()
-_short.maxstring = _VALUE_CHARS
-_short.maxlevel = 3
 
 
 def _visible(names: dict[str, Any], cell: str) -> dict[str, Any]:
@@ -171,13 +155,15 @@ def _jedi_completions(code: str, before: str, names: dict[str, Any]) -> tuple[in
 
 def _own_completions(before: str, names: dict[str, Any]) -> tuple[int, list[Completion]]:
     """Return the completions of a plain or dotted name, and the length of the part that is written."""
-    written = re.search(r"(?:(\w+(?:\.\w+)*)\.)?(\w*)$", before)
-    owner, prefix = written.groups("") if written else ("", "")
+    path = before[_path_start(before, len(before)) :].rpartition(".")
+    owner, prefix = path[0], path[2]
+    if not re.fullmatch(_PATH, owner):
+        owner = ""
     candidates: dict[str, Callable[[], str]] = {}
     if owner:
         value = _resolve(owner, names)
         if value is not _MISSING:
-            candidates = {name: functools.partial(_kind, _attribute(value, name)) for name in dir(value)}
+            candidates = {name: functools.partial(_kind, _attribute(value, name)) for name in _names(value)}
     elif not before[: len(before) - len(prefix)].endswith("."):
         everything = {**vars(builtins), **names}
         candidates = {name: functools.partial(_kind, value) for name, value in everything.items()}
@@ -189,28 +175,51 @@ def _own_completions(before: str, names: dict[str, Any]) -> tuple[int, list[Comp
     ]
 
 
+def _names(value: object) -> list[str]:
+    """Return the attributes that `value` says it has, or else those that its class has."""
+    try:
+        return [name for name in dir(value) if type(name) is str]
+    except BaseException:
+        return [name for kind in type.mro(type(value)) for name in _namespace(kind)]
+
+
 def _kind(value: object) -> str:
-    if isinstance(value, type):
+    if _is(value, type):
         return "class"
-    if isinstance(value, types.ModuleType):
+    if _is(value, types.ModuleType):
         return "module"
-    return "function" if inspection.isroutine(value) else "instance"
+    return "function" if _is(value, *_ROUTINES) else "instance"
+
+
+def _is(value: object, *kinds: type) -> bool:
+    """Return whether `value` is of one of `kinds`, whatever it says that its class is."""
+    return issubclass(type(value), kinds)
 
 
 # Looking up names
 
 
+def _path_start(code: str, end: int) -> int:
+    """Return where the letters, digits and dots begin that stand before `end`.
+
+    One step for each of them: a pattern that is searched for looks at each place where it might begin.
+    """
+    while end and (code[end - 1].isalnum() or code[end - 1] in "_."):
+        end -= 1
+    return end
+
+
 def _name_at(code: str, cursor: int) -> str:
     """Return the dotted name at `cursor`; if there is none, that of the call whose arguments it is in."""
-    start = len(code[:cursor]) - len(re.findall(r"[\w.]*$", code[:cursor])[0])
-    found = re.match(r"\w+(?:\.\w+)*", code[start:])
-    if found and not found[0][0].isdigit():
+    cursor = min(max(cursor, 0), len(code))
+    found = _PATH.match(code, _path_start(code, cursor))
+    if found:
         return found[0]
     depth = 0
-    for index in range(min(cursor, len(code)) - 1, -1, -1):
+    for index in range(cursor - 1, -1, -1):
         depth += (code[index] in ")]}") - (code[index] in "([{")
         if depth < 0:
-            if code[index] == "(" and (call := re.search(r"[^\W\d]\w*(?:\.\w+)*$", code[:index])):
+            if code[index] == "(" and (call := _PATH.fullmatch(code, _path_start(code, index), index)):
                 return call[0]
             depth = 0
     return ""
@@ -232,27 +241,35 @@ def _attribute(value: Any, name: str) -> Any:
         found = inspection.getattr_static(value, name)
         kind = cast("type[Any]", type(found))
         # It is in the instance or module itself, or of a type that runs nothing when it is bound.
-        if isinstance(found, _PLAIN_ATTRIBUTES) or not hasattr(kind, "__get__"):
+        if _is(found, *_PLAIN_ATTRIBUTES) or not hasattr(kind, "__get__"):
             return getattr(value, name)
-    except Exception:
+    except BaseException:
         pass
     return _MISSING
 
 
 def _explains_itself(value: object) -> bool:
-    return isinstance(value, (type, types.ModuleType)) or inspection.isroutine(value)
+    return _is(value, type, types.ModuleType, *_ROUTINES)
 
 
-def _headline(name: str, value: Any) -> str:
-    if isinstance(value, types.ModuleType):
-        return f"module {value.__name__}"
+def _document(value: Any) -> str:
+    try:
+        return inspection.getdoc(value) or ""
+    except BaseException:
+        return ""
+
+
+def _headline(name: str, value: Any, describe: Describe) -> str:
+    if _is(value, types.ModuleType):
+        return f"module {types.ModuleType.__getattribute__(value, '__name__')}"
     if callable(value):
         try:
             signature = str(inspection.signature(value))
-        except (TypeError, ValueError):
+        except BaseException:
             signature = "(…)"
-        return f"{'class ' if isinstance(value, type) else ''}{name}{signature}"
-    return f"{name}: {type(value).__qualname__} = {short_text(value)}"
+        return f"{'class ' if _is(value, type) else ''}{name}{signature}"
+    kind = cast("type[Any]", type(value))
+    return f"{name}: {qualname(kind)} = {describe(value)}"
 
 
 def _as_markdown(document: str) -> str:

@@ -1,12 +1,15 @@
 import sys
+import tracemalloc
+from collections import Counter, defaultdict, deque, namedtuple
 from typing import Any
 
 import pytest
 from cellwire.protocol.messages import Complete, Inspect, Variables
 from cellwire.protocol.notebook import CellState, Notebook
-from cellwire.runner import introspection
 from cellwire.runner.analysis.names import mangle
-from cellwire.runner.introspection import complete, inspect, short_text, variables
+from cellwire.runner.introspection import answers
+from cellwire.runner.introspection.answers import complete, inspect, variables
+from cellwire.runner.introspection.short_text import short_text
 
 
 class Trap:
@@ -23,7 +26,7 @@ class Trap:
 
 @pytest.fixture(params=["jedi", "plain"])
 def with_and_without_jedi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    introspection._jedi.cache_clear()
+    answers._jedi.cache_clear()
     if request.param == "plain":
         monkeypatch.setitem(sys.modules, "jedi", None)
 
@@ -75,7 +78,7 @@ def test_a_private_name_is_completed_in_its_own_cell_only() -> None:
 def test_without_jedi_items_have_kinds_and_underscores_must_be_typed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    introspection._jedi.cache_clear()
+    answers._jedi.cache_clear()
     monkeypatch.setitem(sys.modules, "jedi", None)
     names = {"kind_class": Trap, "kind_module": sys, "kind_function": texts, "kind_value": 1}
     answer = complete(Complete("q", "kind_", 5), names)
@@ -150,4 +153,146 @@ def test_short_text_is_short_whatever_the_value() -> None:
 
 def test_each_kind_of_request_is_answered() -> None:
     for request in (Complete("1"), Inspect("2"), Variables("3")):
-        assert introspection.answer(request, {}, Notebook()).id == request.id
+        assert answers.answer(request, {}, Notebook()).id == request.id
+
+
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_names_that_are_no_text_are_passed_over() -> None:
+    names: dict[Any, Any] = {5: 1, ("a",): 2, "apple": 3}
+    assert [v.name for v in answers.answer(Variables("q"), names, Notebook()).variables] == ["apple"]
+    assert texts("app", {"apple": 3}) == ["apple"]
+    assert "apple" in [item.text for item in answers.answer(Complete("q", "ap", 2), names, Notebook()).items]
+
+
+def odd_values(failure: type[BaseException]) -> list[Any]:
+    """Return values that raise `failure` wherever they are asked."""
+
+    def fail(*_: object) -> Any:
+        raise failure
+
+    class Claims:
+        __class__ = property(fail)  # type: ignore[assignment]
+        __repr__ = __dir__ = fail  # type: ignore[assignment]
+
+    class Guarded:
+        __getattribute__ = fail
+
+    class Shaped:
+        shape = property(fail)
+        __doc__ = property(fail)  # type: ignore[assignment]
+
+    class Called:
+        __signature__ = property(fail)
+        __call__ = fail
+
+    class Meta(type):
+        __getattribute__ = fail
+
+    class Odd(metaclass=Meta):
+        pass
+
+    class Complaint(Exception):
+        __str__ = fail
+
+    class Complains:
+        def __repr__(self) -> str:
+            raise Complaint
+
+    return [Claims(), Guarded(), Shaped(), Called(), Odd, Odd(), Complains()]
+
+
+@pytest.mark.parametrize("failure", [ValueError, SystemExit, KeyboardInterrupt, MemoryError])
+@pytest.mark.usefixtures("with_and_without_jedi")
+def test_values_that_raise_cost_nothing_but_their_own_texts(failure: type[BaseException]) -> None:
+    for odd in odd_values(failure):
+        names = {"odd": odd, "other": 1}
+        assert [v.name for v in variables(Variables("q"), names, Notebook()).variables] == ["odd", "other"]
+        assert texts("oth", names) == ["other"]
+        texts("odd.", names)
+        inspect(Inspect("q", "odd", 1), names)
+        assert "int" in inspect(Inspect("q", "other", 1), names).data["text/plain"]
+
+
+def test_an_attribute_that_a_broken_dir_hides_is_found_in_the_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers._jedi.cache_clear()
+    monkeypatch.setitem(sys.modules, "jedi", None)
+
+    class Hides:
+        visible = 1
+
+        def __dir__(self) -> Any:
+            raise SystemExit
+
+    assert texts("it.vis", {"it": Hides()}) == ["visible"]
+
+
+def test_collections_show_their_first_entries_without_calling_user_code() -> None:
+    class Own(dict[Any, Any]):
+        def __repr__(self) -> str:
+            return "its own"
+
+        def __iter__(self) -> Any:
+            raise AssertionError
+
+    class Plain(list[Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError
+
+    pair = namedtuple("pair", "left right")
+    for value, text in [
+        ((1,), "(1,)"),
+        (set(), "set()"),
+        ({1}, "{1}"),
+        (frozenset({1}), "frozenset({1})"),
+        (deque([1]), "deque([1])"),
+        (range(10**20), f"range(0, {10**20})"),
+        ([[[[1]]]], "[[[[...]]]]"),
+        (list(range(9)), "[0, 1, 2, 3, 4, 5, ...]"),
+        (defaultdict(list, a=[1]), "defaultdict({'a': [1]})"),
+        (Counter("aab"), "Counter({'a': 2, 'b': 1})"),
+        (pair(list(range(9)), 1), "pair([0, 1, 2, 3, 4, 5, ...], 1)"),
+        (Own(), "its own"),
+        (Plain([1]), "[1]"),
+        (b"x" * 500, f"b'{'x' * 117}…"),
+        (1 << 5000, "<int of 5,001 bits>"),
+    ]:
+        assert short_text(value) == text
+
+
+def test_what_is_not_shown_of_a_large_value_is_not_looked_at() -> None:
+    """Counted in memory: the whole texts of these are larger than they are."""
+    for value in (
+        bytes(10**7),
+        bytearray(10**7),
+        "é" * 10**7,
+        [10**6] * 10**6,
+        Counter(range(10**5)),
+        defaultdict(int, dict.fromkeys(range(10**5), 1)),
+        deque([1] * 10**6),
+        frozenset(range(10**5)),
+    ):
+        tracemalloc.start()
+        short_text(value)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 20_000, type(value)
+
+
+def test_the_name_at_the_cursor_is_found_in_steps_that_grow_with_its_length() -> None:
+    """Counted in characters that are looked at, in a text that counts."""
+    looks = 0
+
+    class Counted(str):
+        def __getitem__(self, at: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return str.__getitem__(self, at)
+
+    for size in (1_000, 10_000):
+        code = Counted(f"'{'ACGT' * size}'\nlen(")
+        looks = 0
+        assert answers._name_at(code, len(code)) == "len"
+        assert looks <= 5 * len(code)
+        assert answers._path_start(Counted("a" * size), size) == 0

@@ -1,0 +1,30 @@
+"""The task that carries out a run, out of sight of the cells that it runs without `await`.
+
+They are called in it, and would otherwise cancel the run together with "the current task", or wait for it
+with all others.
+"""
+
+import asyncio
+
+# What asyncio does before and after each step of a task.
+from asyncio.events import _set_running_loop
+from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage]
+
+
+class HiddenTask:
+    """A block of code that is part of no task, as far as it can tell."""
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        if self._task is not None:
+            _leave_task(self._loop, self._task)
+
+    def __exit__(self, *_: object) -> None:
+        # A loop that the block has run may have left none behind, or one of its tasks.
+        _set_running_loop(self._loop)
+        other = asyncio.current_task(self._loop)
+        if other is not None:
+            _leave_task(self._loop, other)
+        if self._task is not None:
+            _enter_task(self._loop, self._task)
