@@ -333,7 +333,8 @@ class Oracle:
             return "stopped", None
         except Exception:
             return "error", None
-        return "ok", None if value is None or callable(value) else repr(value)
+        # Functions have an address.
+        return "ok", None if value is None or "<" in repr(value) else repr(value)
 
 
 def _stop(condition: object) -> None:
