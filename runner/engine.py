@@ -31,6 +31,7 @@ from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
 from .execution.executor import Executor
+from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
@@ -351,6 +352,7 @@ class _Turn:
             # A lock belongs to the loop on which tasks have waited for it.
             engine._updates.loop = loop
             engine._turn = asyncio.Lock()
+            engine._scheduler.hidden = HiddenTask(loop)
         await engine._turn.acquire()
         # In this sequence: a signal counts as soon as something runs, and is not forgotten.
         engine.interrupts.reset()

@@ -131,7 +131,10 @@ class Planner(NamedTuple):
                 stale[cell] = None
                 continue
             cells[cell] = None
-            todo += [parent for parent in self.program.graph.parents(cell) if self._has_to_run(parent, stale)]
+            analysis = self.program.compiled[cell].analysis
+            if analysis.refs or analysis.rereads or analysis.late_rereads:
+                parents = self.program.graph.parents(cell)
+                todo += [parent for parent in parents if self._has_to_run(parent, stale)]
             if self.dropped:
                 todo += self._without_version(cell)
         if self.program.redefine == "live":

@@ -30,7 +30,7 @@ _MOST_CANDIDATES = 750
 _MOST_EDITS = 2
 
 #: The execution whose error debuggers find.
-_last: Execution | None = None
+last: Execution | None = None
 
 
 def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
@@ -71,24 +71,23 @@ def keep_last(error: BaseException, execution: Execution) -> None:
 
     It is kept until another cell raises, or this one runs again or is gone.
     """
-    global _last
+    global last
     trace = error.__traceback__
     while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     error.__traceback__ = trace
-    _last = execution
+    last = execution
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     sys.last_exc = error  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def forget_last(execution: Execution) -> None:
-    """Let go of what `keep_last` has kept of `execution`."""
-    global _last
-    if _last is execution:
-        _last = None
-        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-            if hasattr(sys, name):
-                delattr(sys, name)
+def forget_last() -> None:
+    """Let go of what `keep_last` has kept."""
+    global last
+    last = None
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
 
 
 def interrupted(error: BaseException | None, cell: str) -> CellError:

@@ -1,12 +1,12 @@
 """The engine's own hooks around a cell, first in their lists.
 
-`start` and `show_warnings` come before its code; `show_value`, `show_figures`, `show_error`, `flush_streams`
-and `finish` come after it.
+`start` comes before its code; `show_value`, `show_figures`, `show_error` and `finish` come after it.
 """
 
 import sys
 from collections.abc import Callable
 from time import perf_counter, time
+from typing import Any
 
 from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
@@ -49,30 +49,25 @@ class CellReport:
     def install(self, hooks: Hooks) -> None:
         """Put these hooks first in their lists."""
         self._hooks = hooks
-        hooks.pre_execution[:0] = [self.start, self.show_warnings]
-        hooks.post_execution[:0] = [
-            self.show_value,
-            self.show_figures,
-            self.show_error,
-            self.flush_streams,
-            self.finish,
-        ]
+        hooks.pre_execution.insert(0, self.start)
+        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
 
     @protected
     def start(self, execution: Execution) -> None:
-        """Say that the cell runs."""
+        """Say that the cell runs, and print what Python warns of in its source."""
         self._began[execution] = perf_counter()
         self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
         self._recorder.flush()
-
-    def show_warnings(self, execution: Execution) -> None:
-        """Print what Python warns of in the source, which is silent where it is only looked at."""
         code = self._program.compiled[execution.cell]
         if code.warns:
-            try:
-                show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
-            except SyntaxError as error:
-                report("", error)
+            self._show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+
+    def _show_warnings(self, source: str, filename: str) -> None:
+        """Print what is silent where the source is only looked at."""
+        try:
+            show_warnings(source, filename)
+        except SyntaxError as error:
+            report("", error)
 
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
@@ -97,7 +92,10 @@ class CellReport:
             capture_figures(execution)
 
     def show_error(self, execution: Execution) -> None:
-        """Append what the cell raised."""
+        """Append what the cell raised, behind what streams that the user has put in place hold back."""
+        for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
+            if type(stream) is not ConsoleStream and stream is not own and stream is not None:
+                _flush(stream)
         error = execution.error
         if execution.status == "interrupted":
             described = errors.interrupted(error, execution.cell)
@@ -115,12 +113,6 @@ class CellReport:
         self._described[execution] = described
         execution.outputs.append(errors.error_item(described))
 
-    def flush_streams(self, execution: Execution) -> None:
-        """Let streams that the user has put in place of the console's write what they hold back."""
-        for stream in (sys.stdout, sys.stderr):
-            if type(stream) is not ConsoleStream and stream is not None and not stream.closed:
-                stream.flush()
-
     @protected
     def finish(self, execution: Execution) -> None:
         """Say how the cell ended."""
@@ -136,3 +128,11 @@ class CellReport:
         self._recorder.emit(finished)
         if self._hooks.post_execution[-1] != self.finish:
             self._recorder.flush()
+
+
+def _flush(stream: Any) -> None:
+    try:
+        if not stream.closed:
+            stream.flush()
+    except Exception as error:
+        report("", error)

@@ -12,10 +12,12 @@ from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPriv
 
 
 class HiddenTask:
-    """A block of code that is part of no task, as far as it can tell."""
+    """A block of code on `loop`, which runs, that is part of no task as far as it can tell."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
 
     def __enter__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task(self._loop)
         if self._task is not None:
             _leave_task(self._loop, self._task)
@@ -23,8 +25,12 @@ class HiddenTask:
     def __exit__(self, *_: object) -> None:
         # A loop that the block has run may have left none behind, or one of its tasks.
         _set_running_loop(self._loop)
-        other = asyncio.current_task(self._loop)
-        if other is not None:
-            _leave_task(self._loop, other)
-        if self._task is not None:
+        if self._task is None:
+            return
+        try:
+            _enter_task(self._loop, self._task)
+        except RuntimeError:
+            other = asyncio.current_task(self._loop)
+            if other is not None:
+                _leave_task(self._loop, other)
             _enter_task(self._loop, self._task)

@@ -15,7 +15,7 @@ from ..attribution.context import Execution
 from ..dataflow.disabled import Disabled
 from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
-from .cell_errors import forget_last
+from . import cell_errors
 from .namespace import Namespace
 from .recorder import Recorder
 from .sources import forget_source, remember_source
@@ -139,5 +139,6 @@ class CellLifecycle:
         execution = self._executions.pop(cell, None)
         if execution is not None:
             execution.retire()
-            forget_last(execution)
+            if cell_errors.last is execution:
+                cell_errors.forget_last()
         self._namespace.unbind(cell, keep)

@@ -48,8 +48,8 @@ class Namespace:
         self.dropped: set[tuple[str, str]] = set()
         # Names that each cell in flight may bind or leave as they are.
         self._unbound: dict[str, list[str]] = {}
-        # Names that may have another version in the module than that of the notebook's end.
-        self._displaced: set[str] = set()
+        #: Names that may have another version in the module than that of the notebook's end.
+        self.displaced: set[str] = set()
         # What each cell that has run may have bound, as its code was then: definitions and private names.
         self._bound: dict[str, frozenset[str]] = {}
         self._private: dict[str, frozenset[str]] = {}
@@ -65,10 +65,10 @@ class Namespace:
         """
         graph = self._program.graph
         analysis = code.analysis
-        if graph.redefine != "live" and (graph.shared or graph.upward or self._displaced):
+        if graph.redefine != "live" and (graph.shared or graph.upward or self.displaced):
             hidden = self._program.sequence.hidden(cell)
             read = set(graph.reads(cell))
-            for name in {*graph.shared, *self._displaced, *hidden}:
+            for name in {*graph.shared, *self.displaced, *hidden}:
                 if only is None or name in only:
                     makers = (
                         () if name in hidden else self._program.sequence.versions(cell, name, name in read)
@@ -84,7 +84,7 @@ class Namespace:
                 self.dropped.add((name, self.owners[name]))
             self.owners[name] = cell
             if name in graph.shared:
-                self._displaced.add(name)
+                self.displaced.add(name)
         if analysis.maybe_defs and not live:
             # Whether the cell binds them is found out by their absence, unless it may read what was there.
             self._unbound[cell] = list(analysis.maybe_defs.difference(graph.reads(cell)))
@@ -111,11 +111,11 @@ class Namespace:
     def rest(self) -> None:
         """Put the versions of the notebook's end in place."""
         graph = self._program.graph
-        while self._displaced:
-            name = self._displaced.pop()
+        while self.displaced:
+            name = self.displaced.pop()
             if graph.redefine != "live":
                 self._load(name, graph.makers(name))
-                self._displaced.discard(name)
+                self.displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
         """Remove what `cell` has bound and is not among `names`."""
@@ -157,7 +157,7 @@ class Namespace:
         wanted = next((cell for cell in reversed([*makers]) if cell == owner or cell in versions), None)
         if wanted == owner:
             return
-        self._displaced.add(name)
+        self.displaced.add(name)
         value = versions.pop(wanted, _MISSING) if wanted is not None else _MISSING
         self._put_aside(name)
         if value is _MISSING:
@@ -197,4 +197,4 @@ class Namespace:
                 if name in self._own:
                     self.globals[name] = self._own[name]
                 if name in self._versions:
-                    self._displaced.add(name)
+                    self.displaced.add(name)

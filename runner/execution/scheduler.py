@@ -54,6 +54,8 @@ class Scheduler:
         self._interrupts = interrupts
         self._context = context
         # Tasks of cells that have begun and not ended.
+        #: What hides the calling task from cells; None before there is a loop.
+        self.hidden: HiddenTask | None = None
         self._tasks: dict[asyncio.Task[Any], Execution] = {}
         # Cells that have started and not ended.
         self._in_flight: set[str] = set()
@@ -86,7 +88,8 @@ class Scheduler:
                     turn = monotonic()
         finally:
             self._drop(order[done:])
-            self._namespace.rest()
+            if self._namespace.displaced:
+                self._namespace.rest()
         place = {cell: index for index, cell in enumerate(order)} if len(self._failed) > 1 else {}
         return sorted(self._failed, key=lambda cell: place.get(cell, 0))
 
@@ -100,7 +103,8 @@ class Scheduler:
         """Run a cell that does not await, unless it is cancelled."""
         if not self._cancelled(cell):
             execution = self._start(cell)
-            with HiddenTask():
+            assert self.hidden is not None
+            with self.hidden:
                 self._context.run(self._executor.run, execution, self._program.compiled[cell])
             self._ended(execution)
 
@@ -207,9 +211,10 @@ class Scheduler:
         """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""
         states = self._notebook.cells
         graph = self._program.graph
-        parents = graph.bound_parents(cell)
-        if not parents:
+        analysis = self._program.compiled[cell].analysis
+        if not (analysis.immediate or analysis.deferred or analysis.rereads or analysis.late_rereads):
             return False
+        parents = graph.bound_parents(cell)
         bad = [each for each in parents if states[each].status in _BAD_ENDS and self._program.works(each)]
         if bad and graph.upward:
             first = self._program.sequence.precedents(cell)

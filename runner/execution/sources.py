@@ -4,16 +4,25 @@ import io
 import linecache
 from contextlib import suppress
 
+#: The sources in the cache, which are looked at for each run.
+_remembered: dict[str, str] = {}
+
 
 def remember_source(filename: str, source: str) -> None:
     """Let Python find `source` under the file name that the code of the cell has."""
-    # Cut as Python cuts it: at the ends of lines alone, not at form feeds and the like.
-    lines = io.StringIO(source, newline=None).readlines()
-    with suppress(Exception):  # user code may have put anything in place of the cache
+    try:
+        if filename in linecache.cache and _remembered.get(filename) is source:
+            return
+        _remembered[filename] = source
+        # Cut as Python cuts it: at the ends of lines alone, not at form feeds and the like.
+        lines = io.StringIO(source, newline=None).readlines()
         linecache.cache[filename] = (len(source), None, lines, filename)
+    except Exception:
+        pass  # user code may have put anything in place of the cache
 
 
 def forget_source(filename: str) -> None:
     """Keep nothing of a cell that is gone."""
+    _remembered.pop(filename, None)
     with suppress(Exception):
         linecache.cache.pop(filename, None)

@@ -242,9 +242,12 @@ class Emitter:
                     continue
                 step.refusal = error
                 return self._sink.encode()
-            if failure is not None:
+            if failure is None:
+                return encoded
+            try:
                 raise failure
-            return encoded
+            finally:
+                failure = None  # its traceback refers to this frame
 
     def _write(self, batch: _Batch) -> None:
         sink, segments, counts = self._sink, batch.segments or (), batch.counts

@@ -37,20 +37,22 @@ def encode_bundle(bundle: dict[str, Any]) -> bytes:
     is nested too deeply is replaced by text that says so.
     """
     try:
-        return _encode_shallow(msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES))
+        plain = msgspec.to_builtins(bundle, str_keys=True, builtin_types=_BYTES)
+        encoded = _encode(plain)
+        # Each level takes a byte at least, so that most bundles need no look at what is in them.
+        return encoded if len(encoded) <= _DEEPEST else _encode_shallow(plain, encoded)
     except Exception:
         pass
     try:
-        return _encode_shallow(as_plain(bundle))
+        plain = as_plain(bundle)
+        return _encode_shallow(plain, _encode(plain))
     except Exception:
         return _encode({safe_str(mime): safe_str(content) for mime, content in bundle.items()})
 
 
-def _encode_shallow(bundle: dict[str, Any]) -> bytes:
-    """Return the msgpack of a bundle of plain data, without what is nested too deeply."""
-    encoded = _encode(bundle)
-    # Each level takes a byte at least, so that most bundles need no look at what is in them.
-    if len(encoded) > _DEEPEST and _is_deep(bundle):
+def _encode_shallow(bundle: dict[str, Any], encoded: bytes) -> bytes:
+    """Return `encoded`, the msgpack of a bundle of plain data, without what is nested too deeply."""
+    if _is_deep(bundle):
         return _encode({mime: _TOO_DEEP if _is_deep([value]) else value for mime, value in bundle.items()})
     return encoded
 

@@ -147,7 +147,7 @@ async def test_a_syntax_warning_is_shown_once_with_cell_and_line_when_its_cell_r
     assert text.count("<cell a>:2: ") == text.count("<cell a>:3: ") == 1
     assert "_x is 1" in text
     # It is shown with each run, as its output goes with the next one.
-    await kernel.run(["a"])
+    await kernel.run({"a": source})
     await printed(kernel, "<cell a>:3: SyntaxWarning", "a")
 
 
