@@ -211,9 +211,7 @@ def test_an_interrupt_that_the_run_finds_when_it_begins_is_not_struck_again_by_i
     assert book.run({"a": "interrupt()"}).status == "ok"
 
 
-def test_an_interrupt_that_is_lost_in_a_finalizer_strikes_later_even_if_signals_merged(
-    book, monkeypatch
-):
+def test_an_interrupt_that_is_lost_in_a_finalizer_strikes_later_even_if_signals_merged(book, monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda failure: book.engine.interrupts.lost())
     word = book.engine.interrupts.word = [0]
     lasting = "class Lasting:\n  def __del__(self):\n    word[0] = given; interrupt()\n    while True: pass\n"
