@@ -22,7 +22,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial, wraps
 from itertools import count
 from operator import methodcaller
@@ -138,7 +137,10 @@ class Children:
             name = frame.f_code.co_filename
             waits = waits or name.endswith(_WAITING)
             pools = pools or name.endswith(_POOLS)
-            if name == __file__:
+            if name == __file__ and frame.f_code.co_name == "__init__":
+                # Its pid is not known before the program has been executed.
+                awaited.update(_children(os.getpid()) - self._running.keys())
+            elif name == __file__:
                 awaited.add(getattr(frame.f_locals.get("self"), "pid", None))
             frame = frame.f_back
         if not waits and not pools:
@@ -146,7 +148,10 @@ class Children:
         processes = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
         workers = {process.pid for process in processes}
         for pid, pipes in list(self._running.items()):
-            if pid in awaited or (pipes.execution is execution and (waits or pid in workers)):
+            if pipes.execution is execution and (waits or pid in workers):
+                awaited.add(pid)
+        for pid in awaited:
+            if pid is not None:
                 _interrupt(pid)
 
     def forget(self) -> None:
@@ -185,12 +190,20 @@ def _interrupt(pid: int) -> None:
         # A process that has left the group gets no signal from a terminal; nor is it certain to be a child.
         if os.getpgid(pid) != os.getpgrp():
             return
-        with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
-            for child in file.read().split():
-                _interrupt(int(child))
+        for child in _children(pid):
+            _interrupt(child)
         os.kill(pid, signal.SIGINT)
     except ProcessLookupError:
         pass
+
+
+def _children(pid: int) -> set[int]:
+    """Return the children that the main thread of a process has started, if the system tells."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return set(map(int, file.read().split()))
+    except OSError:
+        return set()
 
 
 def install_subprocesses(emitter: Emitter, console: Console, most: int) -> Children:

@@ -102,12 +102,13 @@ class Interrupts:
             if run != self.run and (self.run or run <= self.over):
                 return
             self._add(min(new, word >> 16 & 0xFFFF))
-        elif self._owed:
-            self._owed = False
-            return
         elif self._again:
+            # Before what is owed, which may have merged with another and never come.
             self._again = False
             self._strike(frame, repeated=True)
+            return
+        elif self._owed:
+            self._owed = False
             return
         else:
             self._add(1)

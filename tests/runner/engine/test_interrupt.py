@@ -209,3 +209,12 @@ def test_an_interrupt_that_the_run_finds_when_it_begins_is_not_struck_again_by_i
     word[0] = interrupt_word(2, 1, 1)
     assert book.run({"a": "1"}).status == "interrupted"
     assert book.run({"a": "interrupt()"}).status == "ok"
+
+
+def test_an_interrupt_that_is_lost_in_a_finalizer_strikes_later_even_if_signals_merged(book, monkeypatch):
+    monkeypatch.setattr("sys.unraisablehook", lambda failure: book.engine.interrupts.lost())
+    word = book.engine.interrupts.word = [0]
+    lasting = "class Lasting:\n  def __del__(self):\n    word[0] = given; interrupt()\n    while True: pass\n"
+    book.run({"k": KILL + lasting})
+    book.globals.update(word=word, given=interrupt_word(2, 2, 2))
+    assert book.run({"a": "Lasting()\nwhile True: pass"}).status == "interrupted"
