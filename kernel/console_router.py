@@ -103,7 +103,7 @@ class ConsoleRouter:
         """Log text that stands after `items` in its cell."""
         before = items[-1].id + 1 if items else 0
         if console.chunks:
-            # Removed items count too.
+            # Never less than before: the last items may have been removed.
             before = max(before, console.chunks[-1].before)
         known, size = self._sizes.get(cell, (run, 0))
         if known != run:
