@@ -17,8 +17,9 @@ from .store import Store
 
 #: Beyond the cap, one part in this many is trimmed at once, so that trimming is rare.
 _SLACK = 16
-#: The cap also bounds the number of chunks: one for this many characters, and one for each item.
-_CHARS_PER_CHUNK = 256
+#: The cap also bounds the number of chunks: one for this many characters, and one for each item. Short lines
+#: to both streams in turn are a chunk each.
+_CHARS_PER_CHUNK = 32
 #: Most characters in one event.
 _PIECE = 64 * 1024
 
@@ -103,7 +104,7 @@ class ConsoleRouter:
         """Log text that stands after `items` in its cell."""
         before = items[-1].id + 1 if items else 0
         if console.chunks:
-            # Removed items count too.
+            # Never less than before: the last items may have been removed.
             before = max(before, console.chunks[-1].before)
         known, size = self._sizes.get(cell, (run, 0))
         if known != run:

@@ -141,7 +141,7 @@ def test_the_cap_holds_for_each_run_separately():
 
 
 def test_many_small_chunks_are_trimmed_like_many_characters():
-    desk = Desk(cap=256 * 100)
+    desk = Desk(cap=32 * 100)
     desk.start()
     for _ in range(1000):
         desk.text.write("a", 1, "stdout", "o")
@@ -170,7 +170,7 @@ def test_text_stands_after_the_items_that_were_logged_before_it(desk: Desk):
 
 
 def test_each_item_may_have_text_of_its_own_however_many_there_are():
-    desk = Desk(cap=256 * 100)
+    desk = Desk(cap=32 * 100)
     desk.start()
     for id in range(1000):
         desk.store.add(appended(id))

@@ -10,6 +10,8 @@ from cellwire.protocol.notebook import CellState, ConsoleChunk
 
 pytestmark = pytest.mark.anyio
 
+STREAMS = ("stdout", "stderr")
+
 
 def parts(cell: CellState) -> list[str]:
     """Return what the cell shows: text with its stream, and the text of items, in order."""
@@ -65,6 +67,11 @@ for i in range(200):
             expected[-1] += "more\n"
         expected.append("stdout: last\n")
     assert await shown(kernel, source) == expected
+
+
+async def test_short_lines_to_both_streams_in_turn_are_all_kept(kernel: KernelClient):
+    source = "import sys\nfor i in range(20_000):\n    print(i)\n    print(i, file=sys.stderr)"
+    assert await shown(kernel, source) == [f"{stream}: {i}\n" for i in range(20_000) for stream in STREAMS]
 
 
 def ordered(texts: Sequence[str], thread: int) -> list[int]:
