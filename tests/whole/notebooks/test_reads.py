@@ -145,9 +145,8 @@ def test_what_looks_private_names_up_by_text_does_not_find_them_and_public_ones_
         by_text="_limit = 2\nframe.query('a >= @_limit')",
         public="limit = 2\nframe.query('a >= @limit').a.tolist()",
         masked="_limit = 3\nframe[frame.a >= _limit].a.tolist()",
-        sql="_part = polars.DataFrame({'a': [1, 2]})\npolars.sql('select a from _part').collect()",
-        public_sql="part = polars.DataFrame({'a': [1, 2]})\n"
-        "polars.sql('select a from part').collect().height",
+        sql="_part = polars.DataFrame({'a': [1]})\npolars.sql('select a from _part').collect()",
+        public_sql="part = polars.DataFrame({'a': [1]})\npolars.sql('select a from part').collect().height",
         lookup="_n = 7\n'_n' in globals()",
         doctested="import doctest, sys\ndef _helper():\n    return 1\n"
         "def f():\n    '>>> _helper()\\n1'\ndoctest.testmod(sys.modules['__main__']).failed",
@@ -160,4 +159,4 @@ def test_what_looks_private_names_up_by_text_does_not_find_them_and_public_ones_
     assert strict.shows("lookup") == "False"
     assert strict.shows("doctested").endswith("1")
     assert strict.kind("pickled") == "PicklingError"
-    assert (strict.shows("public_class"), strict.shows("public_sql")) == ("True", "2")
+    assert (strict.shows("public_class"), strict.shows("public_sql")) == ("True", "1")
