@@ -93,4 +93,5 @@ async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
         cells = kernel.notebook.cells
         assert (run.failed, run.reason, cells["a"].status) == (["c"], "", "ok")
         assert cells["b"].outputs[0].data["text/plain"] == "42"
+        assert cells["c"].error is not None
         assert (cells["c"].error.kind, cells["c"].status) == ("ZeroDivisionError", "error")

@@ -54,6 +54,8 @@ def test_an_exception_is_kept_for_debuggers_until_its_cell_runs_again(book, watc
     )
     assert book["a"].status == "error"
     assert type(sys.last_value).__name__ == "Fault"
+    assert sys.last_value is not None
+    assert sys.last_traceback is not None
     assert sys.last_traceback is sys.last_value.__traceback__
     # The frames are those of user code, from the first on.
     assert sys.last_traceback.tb_frame.f_code.co_filename == "<cell a>"

@@ -1,6 +1,7 @@
 import asyncio
 import functools
 import threading
+from typing import Any
 
 import pytest
 from cellwire.protocol import events as e
@@ -127,7 +128,8 @@ def test_a_function_or_method_updates_a_state_and_any_other_callable_is_its_valu
         def made(cls, old):
             return old + 2
 
-    get, set_ = state(0)
+    start: Any = 0
+    get, set_ = state(start)
     for update in (lambda old: old + 1, Model().next, Model.made, abs):
         before = get()
         set_(update)

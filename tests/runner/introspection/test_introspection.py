@@ -159,9 +159,11 @@ def test_each_kind_of_request_is_answered() -> None:
 @pytest.mark.usefixtures("with_and_without_jedi")
 def test_names_that_are_no_text_are_passed_over() -> None:
     names: dict[Any, Any] = {5: 1, ("a",): 2, "apple": 3}
-    assert [v.name for v in answers.answer(Variables("q"), names, Notebook()).variables] == ["apple"]
+    variables: Any = answers.answer(Variables("q"), names, Notebook())
+    assert [variable.name for variable in variables.variables] == ["apple"]
     assert texts("app", {"apple": 3}) == ["apple"]
-    assert "apple" in [item.text for item in answers.answer(Complete("q", "ap", 2), names, Notebook()).items]
+    completions: Any = answers.answer(Complete("q", "ap", 2), names, Notebook())
+    assert "apple" in [item.text for item in completions.items]
 
 
 def odd_values(failure: type[BaseException]) -> list[Any]:
@@ -192,7 +194,7 @@ def odd_values(failure: type[BaseException]) -> list[Any]:
         pass
 
     class Complaint(Exception):
-        __str__ = fail
+        __str__: Any = fail
 
     class Complains:
         def __repr__(self) -> str:

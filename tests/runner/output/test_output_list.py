@@ -86,6 +86,7 @@ def test_an_item_can_be_replaced_at_its_index(it: Listed) -> None:
     for index in (5, -5):
         with pytest.raises(IndexError, match="the list has 4"):
             it.list.replace_at_index(index, text("no"))
+    wrong: Any
     for wrong in (1.5, "0", None, [0]):
         with pytest.raises(TypeError):
             it.list.replace_at_index(wrong, text("no"))

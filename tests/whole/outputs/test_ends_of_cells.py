@@ -41,7 +41,9 @@ async def test_values_and_errors_are_shown_although_standard_error_is_broken(
 
 async def test_exit_ends_its_cell_and_leaves_standard_input_open(own_kernel: KernelClient) -> None:
     await own_kernel.run({"a": "exit()"})
-    assert own_kernel.notebook.cells["a"].error.kind == "SystemExit"
+    error = own_kernel.notebook.cells["a"].error
+    assert error is not None
+    assert error.kind == "SystemExit"
     await own_kernel.run(
         {"b": "import sys\nfor line in sys.stdin:\n    print('got', line)\n    break"}, wait=False
     )
@@ -49,7 +51,9 @@ async def test_exit_ends_its_cell_and_leaves_standard_input_open(own_kernel: Ker
     await own_kernel.provide_input(own_kernel.notebook.inputs[0].id, "yes")
     await printed(own_kernel, "got yes\n", "b")
     await own_kernel.run({"c": "sys.stdin.readlines()"})
-    assert own_kernel.notebook.cells["c"].error.kind == "UnsupportedOperation"
+    error = own_kernel.notebook.cells["c"].error
+    assert error is not None
+    assert error.kind == "UnsupportedOperation"
 
 
 KEPT = """
