@@ -6,7 +6,6 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { decode, encode } from "@msgpack/msgpack";
 import { Dealer } from "zeromq";
-
 const newConsole = (dropped = 0) => ({ chunks: [], dropped });
 const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole() });
 const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: newConsole(), error: null, started: 0, duration: 0 });

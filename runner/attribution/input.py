@@ -128,12 +128,8 @@ class StandardInput(io.TextIOBase):
             return ""
 
     def read(self, size: int | None = -1, /) -> str:
-        """Raise, as this input has no end to read up to."""
-        raise io.UnsupportedOperation("standard input has no end here: use input() or sys.stdin.readline()")
-
-    def readlines(self, hint: int = -1, /) -> list[str]:
-        """Raise, as `read` does; to iterate reads line by line, until a frontend's input ends."""
-        return [self.read()]
+        """Return all answers up to the end of input, which a frontend gives; `size` is ignored."""
+        return "".join(self)
 
     def fileno(self) -> int:
         """Return the descriptor that child processes inherit; it is empty."""

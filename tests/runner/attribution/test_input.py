@@ -1,5 +1,4 @@
 import builtins
-import io
 import os
 import signal
 import subprocess
@@ -215,8 +214,14 @@ def test_standard_input_gives_a_line_for_each_answer(installed: Inputs, frontend
     assert next(iter(sys.stdin)) == "three\n"
     thread.join(PATIENCE)
     assert not sys.stdin.isatty()
-    with pytest.raises(io.UnsupportedOperation, match=r"input\(\)"):
-        sys.stdin.read()
+
+
+def test_standard_input_is_read_up_to_the_end_that_a_frontend_gives(
+    installed: Inputs, frontend: Frontend
+) -> None:
+    thread = frontend.answer(installed, "one", "two", None)
+    assert sys.stdin.read() == "one\ntwo\n"
+    thread.join(PATIENCE)
 
 
 def test_the_debugger_asks_for_its_commands(

@@ -286,7 +286,7 @@ def last(*_):
 SET_GOING = {
     "the names of the run before": ("x = Lasting()", "x = 1"),
     "the value of a cell": ("", "Lasting()"),
-    "the frames of an error": ("", "def f():\n    x = Lasting()\n    1 / 0\nf()"),
+    "the frames of the last error": ("def f():\n    x = Lasting()\n    1 / 0\nf()", "1"),
     "a finalizer": ("import weakref\nx = set()\nweakref.finalize(x, last)", "x = 1"),
     "a callback": ("asyncio.get_running_loop().call_soon(last)", "1"),
     "a callback in C": (
