@@ -188,7 +188,8 @@ class Engine:
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
-            await self._run_state_readers()
+            if self._updates or self._scheduler.rebound:
+                await self._run_state_readers()
         except asyncio.CancelledError as error:
             self.interrupts.count = self.interrupts.count or 1
             cancelled = error

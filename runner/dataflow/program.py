@@ -356,6 +356,7 @@ class Program:
         for cycle in cycles_near(inside, children):
             members = frozenset(cycle)
             path: list[str] = []
+            names: list[str] = []
             for cell in cycle:
                 self._cycles[cell] = members
                 if live:
@@ -363,10 +364,11 @@ class Program:
                     continue
                 if cell not in path:
                     path = cycle_through(cell, members, children)
+                    following = [*path[1:], path[0]]
+                    names = list(map(self._shared_name, path, following))
                 start = path.index(cell)
-                path = [*path[start:], *path[:start]]
-                pairs = zip(path, [*path[1:], path[0]], strict=True)
-                errors[cell] = texts.cycle([(here, self._shared_name(here, there)) for here, there in pairs])
+                steps = [*zip(path, names, strict=True)]
+                errors[cell] = texts.cycle([*steps[start:], *steps[:start]])
                 recheck.setdefault(cell)
 
     def _shared_name(self, parent: str, child: str) -> str:

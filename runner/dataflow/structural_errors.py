@@ -53,7 +53,7 @@ def cycle(path: Sequence[tuple[str, str]]) -> CellError:
         "Cycle",
         f"{' '.join(steps)} {path[0][0]!r}",
         hint="break the cycle: merge these cells or rename one of the names "
-        + _list(sorted({name for _, name in path})),
+        + _list(sorted({name for _, name in path[: _MOST + 1]})),
         cells=[cell for cell, _ in path[: 2 * _MOST]],
     )
 

@@ -12,6 +12,7 @@ beyond the post-execution hooks: frames of this module hold them only in the exe
 import asyncio
 import types
 from collections.abc import Coroutine, Generator
+from sys import gettrace, settrace
 from typing import Any, cast
 
 from ..analysis.compiler import CompiledCell
@@ -34,6 +35,7 @@ class Executor:
         interrupts = self._interrupts
         token = current_execution.set(execution)
         call_hooks(self._hooks.pre_execution, execution, interrupts)
+        trace = gettrace()
         try:
             # The gate opens first: an interrupt is either seen here or raised by the signal handler.
             interrupts.subject = execution
@@ -48,6 +50,9 @@ class Executor:
         except BaseException as error:
             interrupts.subject = None
             execution.error = error
+        if gettrace() is not trace:
+            # What a cell traces with is for its own code, and may raise.
+            settrace(trace)
         self._finish(execution)
         current_execution.reset(token)
 
@@ -107,6 +112,7 @@ def _drive(
         interrupts.strikes(execution)
         step, argument = coroutine.throw, KeyboardInterrupt()
     while True:
+        trace = gettrace()
         try:
             interrupts.subject = execution
             waited = step(argument)
@@ -117,6 +123,9 @@ def _drive(
         except BaseException:
             interrupts.subject = None
             raise
+        finally:
+            if gettrace() is not trace:
+                settrace(trace)
         try:
             argument = yield waited
             step = coroutine.send

@@ -62,7 +62,8 @@ class Scheduler:
         self._run = 0
         self._failed: list[str] = []
         self._interrupted: list[str] = []
-        self._rebound: set[str] = set()
+        #: Cells whose names turned out to come from elsewhere in a run, until `take_rebound`.
+        self.rebound: set[str] = set()
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
@@ -264,11 +265,11 @@ class Scheduler:
             self._namespace.claim(cell, defs)
             change = self._program.correct(cell, defs)
             self._failed += self._lifecycle.apply_change(self._run, change)
-            self._rebound.update(change.rebound, change.healed)
+            self.rebound.update(change.rebound, change.healed)
 
     def take_rebound(self) -> set[str]:
-        """Return, and forget, the cells whose names turned out to come from elsewhere in a run."""
-        rebound, self._rebound = self._rebound, set()
+        """Return `rebound` and forget it."""
+        rebound, self.rebound = self.rebound, set()
         return rebound
 
     def _drop(self, cells: Iterable[str]) -> None:

@@ -1,3 +1,4 @@
+import sys
 from typing import Any
 
 from cellwire.protocol import events as e
@@ -107,3 +108,14 @@ def test_a_value_of_none_gives_no_item(book):
     book.run({"a": "None", "b": "3;", "c": "x = 1"})
     assert [book.texts(cell) for cell in "abc"] == [[], [], []]
     assert not book.emitted(e.OutputAppended)
+
+
+def test_what_a_cell_traces_with_ends_with_its_code(book):
+    trace = "import sys as _sys\ndef _trace(*_): raise RuntimeError('traced')\n_sys.settrace(_trace)"
+    finished = book.run({"a": trace, "b": f"import asyncio\n{trace}\nawait asyncio.sleep(0)", "c": "1"})
+    assert "cellwire itself" not in finished.reason
+    assert book["a"].status == "ok"
+    # It is asked about the function that is called, and fails that.
+    assert book["b"].error.kind == "RuntimeError"
+    assert book["c"].status == "ok"
+    assert sys.gettrace() is None
