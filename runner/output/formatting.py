@@ -95,6 +95,11 @@ def unshown(value: object, error: BaseException) -> str:
     return f"<{qualname_of_class(type(value))} object; its repr raised {name_of_class(type(error))}>"
 
 
+def _is_defined(kind: type, name: str) -> bool:
+    """Return whether a class has an attribute, whatever its instances answer when they are asked for one."""
+    return any(name in vars(base) for base in type.mro(kind))
+
+
 def show_itself(value: object) -> bool:
     """Call `_ipython_display_` of a value that has it; return whether the value has shown itself with it.
 
@@ -103,7 +108,7 @@ def show_itself(value: object) -> bool:
     """
     kind = type(value)
     try:
-        if issubclass(kind, type) or _method(value, _CANARY) is not None:
+        if issubclass(kind, type) or not _is_defined(kind, "_ipython_display_"):
             return False
         method = _method(value, "_ipython_display_")
         if method is None or _registered(kind) is not None or formatter_for(value) is not None:

@@ -243,3 +243,11 @@ def test_a_formatter_that_is_a_generator_function_is_reported(capsys: pytest.Cap
     register_formatter(float, wrong)  # type: ignore[arg-type]
     assert format_value(1.0)[0] == {"text/plain": "1.0"}
     assert "AttributeError" in capsys.readouterr().err
+
+
+def test_a_value_that_answers_to_every_name_is_shown_all_the_same() -> None:
+    class Answers:
+        def __getattr__(self, name: str) -> object:
+            return lambda *_: None
+
+    assert not formatting.show_itself(Answers())
