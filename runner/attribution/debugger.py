@@ -46,10 +46,14 @@ def _patch_tracing(module: Any) -> None:
 
 
 def _patch_signals(module: Any) -> None:
-    """Keep debuggers from taking over SIGINT when they continue: the kernel interrupts."""
+    """Keep debuggers from taking over SIGINT when they continue: the kernel interrupts.
+
+    And from asking again when an interrupt comes while they wait for a command: it is for their cell.
+    """
     initialise = module.Pdb.__init__
 
     def __init__(self: Any, *args: Any, nosigint: bool = True, **options: Any) -> None:
         initialise(self, *args, nosigint=nosigint, **options)
 
     module.Pdb.__init__ = __init__
+    module.Pdb._cmdloop = module.Pdb.cmdloop

@@ -35,7 +35,8 @@ class Namespace:
         self._most_versions = most_versions
         self._module = types.ModuleType("__main__")
         self.globals: dict[str, Any] = self._module.__dict__
-        self.globals["__builtins__"] = builtins
+        # A dict, as `exec` would put it there: libraries that look for names by themselves rely on that.
+        self.globals["__builtins__"] = vars(builtins)
         if file:
             self.globals["__file__"] = file
         # What a cell may replace, and what is put back when it goes away.

@@ -46,7 +46,7 @@ statements = st.one_of(
     st.tuples(names, names).map("if {0[0]} == 1: {0[1]} = 7".format),
     names.map("for {} in range(3): pass".format),
     names.map("_t = {}".format),
-    st.sampled_from(["1 / 0", "stop(True)", "a =", "lambda: a"]),
+    st.sampled_from(["1 / 0", "stop(True)", "a =", "lambda: a", "s, _put = state(1)\n_put(2)", "s()"]),
 )
 sources = st.lists(statements, min_size=1, max_size=3).map("\n".join)
 cell_sources = st.tuples(st.integers(0, 5), sources).map(
@@ -79,7 +79,7 @@ def cells_with_names_of_their_own(draw: st.DrawFn) -> dict[str, str]:
 
 #: More of them are drawn by `make soak`.
 EXAMPLES = int(os.environ.get("CELLWIRE_EXAMPLES", 150))
-SETUP = "from asyncio import sleep\nfrom cellwire import stop"
+SETUP = "from asyncio import sleep\nfrom cellwire import state, stop"
 
 
 class Stopped(BaseException):
@@ -282,7 +282,7 @@ class Oracle:
             bad = [p for p in self.static[cell] if p in self.before[cell] and p not in self.cyclic]
             bad = [parent for parent in bad if self.results.get(parent, ("ok", None))[0] in BAD]
             scope.clear()
-            scope.update(__builtins__=builtins, stop=_stop)
+            scope.update(__builtins__=builtins, stop=_stop, state=_state)
             for name in {name for other in self.working for name in self.names[other].defs}:
                 value = self._visible(cell, name, versions)
                 if value is not ABSENT:
@@ -342,6 +342,11 @@ def _stop(condition: object) -> None:
 
 
 drawn_cells = st.runner().flatmap(lambda machine: machine.some_cells)
+
+
+def _state(value: Any) -> tuple[Any, Any]:
+    holder = [value]
+    return lambda: holder[0], lambda new: holder.__setitem__(0, new)
 
 
 class Histories(RuleBasedStateMachine):
