@@ -34,14 +34,15 @@ expressions = st.one_of(
     st.tuples(names, names).map(" + ".join),
     functions.map("{}()".format),
 )
+#: What functions return; they call each other only so deep.
+bodies = st.one_of(names, st.tuples(names, names).map(" + ".join), functions.map("{}(deep + 1)".format))
 statements = st.one_of(
     st.tuples(names, expressions).map(" = ".join),
     st.tuples(names, expressions).map(" = ".join),
     expressions,
     names.map("{0} = {0} + 1".format),
     names.map("del {}".format),
-    st.tuples(functions, expressions).map("def {0[0]}(): return {0[1]}".format),
-    st.tuples(functions, functions).map("def {0[0]}(deep=0): return 1 if deep > 3 else {0[1]}()".format),
+    st.tuples(functions, bodies).map("def {0[0]}(deep=0): return 1 if deep > 3 else {0[1]}".format),
     st.tuples(names, functions).map("{0[0]} = {0[1]}".format),
     st.tuples(names, names).map("if {0[0]} == 1: {0[1]} = 7".format),
     names.map("for {} in range(3): pass".format),
@@ -67,7 +68,7 @@ def cells_with_names_of_their_own(draw: st.DrawFn) -> dict[str, str]:
         lines = st.one_of(
             reads,
             st.tuples(reads, reads).map(lambda two, cell=cell: f"a_{cell} = {two[0]}, {two[1]}"),
-            reads.map(lambda read, cell=cell: f"def f_{cell}(n=0): return {read}"),
+            every.map(lambda other, own=cell: f"def f_{own}(n=0): return a_{other}"),
             every.map(
                 lambda other, cell=cell: f"def f_{cell}(deep=0): return deep > 2 or f_{other}(deep + 1)"
             ),
