@@ -31,6 +31,8 @@ def interruption(at: int, *files: str) -> Iterator[list[bool]]:
                 raise KeyboardInterrupt
         return trace
 
+    # Python 3.12 traces instructions only if a frame had asked for that when tracing began.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         yield raised
