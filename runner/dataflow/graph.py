@@ -247,22 +247,17 @@ class Graph:
 
     def parents(self, cell: str) -> set[str]:
         """Return the cells that `cell` depends on."""
-        found = self.static_parents(cell)
+        found = self.bound_parents(cell)
+        if self.passing:
+            found |= self.passed_parents(cell)
         if self._carried.names:
-            for name in self._carried.bindings(cell):
-                found.update(self.reach(cell, name))
+            found.update(self._carried.bindings(cell).values())
         return found - self.tied.get(cell, frozenset()) if self.tied else found
 
     def bound_parents(self, cell: str) -> set[str]:
         """Return the cells that names which `cell` reads are bound to, as its own source says."""
         names = self._cells[cell]
         return self._nearest(cell, (names.immediate, names.deferred, names.rereads, names.late_rereads))
-
-    def static_parents(self, cell: str) -> set[str]:
-        """Return the cells that make a name which `cell` reads, as its own source says."""
-        names = self._cells[cell]
-        reads = (names.immediate, names.deferred, names.rereads, names.late_rereads)
-        return self._bindings(cell, reads) if self.passing else self._nearest(cell, reads)
 
     def children(self, cell: str) -> set[str]:
         """Return the cells that depend on `cell`."""
@@ -338,13 +333,6 @@ class Graph:
                 maker = self.binding(cell, name)
                 if maker is not None:
                     found.add(maker)
-        return found
-
-    def _bindings(self, cell: str, reads: Iterable[Collection[str]]) -> set[str]:
-        found: set[str] = set()
-        for names in reads:
-            for name in names:
-                found.update(self.reach(cell, name))
         return found
 
     def _bound(self, cell: str) -> Iterator[tuple[str, list[str]]]:

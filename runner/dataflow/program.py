@@ -84,7 +84,6 @@ class Program:
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._definitions: dict[str, dict[str, int]] = {}
-        self._deleters: dict[str, set[str]] = {}
         self._last_definers: dict[str, str] = {}
         # The cells of a cycle, for each cell that is on one.
         self._cycles: dict[str, frozenset[str]] = {}
@@ -102,10 +101,6 @@ class Program:
     def all_definers(self, name: str) -> list[str]:
         """Return the cells whose source defines `name`, those that do not run included, oldest first."""
         return sorted(self._definitions.get(name, ()), key=self._definitions.get(name, {}).__getitem__)
-
-    def deleters(self, name: str) -> set[str]:
-        """Return the cells whose source deletes `name`."""
-        return self._deleters.get(name, set())
 
     def last_definer(self, name: str) -> str | None:
         """Return the last cell that defined `name`, if none does any more; None if none ever did."""
@@ -209,10 +204,6 @@ class Program:
         after = compiled.analysis if compiled else Analysis()
         if compiled:
             self.compiled[cell] = compiled
-        for name in before.deleted:
-            self._deleters[name].discard(cell)
-        for name in after.deleted:
-            self._deleters.setdefault(name, set()).add(cell)
         for name in before.defs - after.defs:
             since = self._definitions[name]
             del since[cell]

@@ -28,7 +28,7 @@ def test_a_function_is_carried_on_by_whatever_depends_on_it(graph_of):
         r="1",
     )
     assert [graph.carried(cell) for cell in "opqr"] == [{"x": "a"}, {"x": "b"}, {"x": "b"}, {}]
-    assert graph.static_parents("q") == {"p"}
+    assert graph.bound_parents("q") == {"p"}
     assert graph.parents("q") == {"p", "b"}
     assert graph.children("b") == {"p", "q"}
 

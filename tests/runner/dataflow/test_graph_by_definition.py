@@ -214,7 +214,7 @@ def check(graph: Graph, sequence: Sequence, known: dict[str, Analysis], redefine
                     expected -= {each for each in expected if name in known[each].defs}
                 assert set(readers) == expected
     for cell in model.cells:
-        assert graph.static_parents(cell) == model.static[cell]
+        assert graph.bound_parents(cell) == model.static[cell]
         assert graph.immediate_parents(cell) == model.hard[cell]
         assert dict.fromkeys(graph.carried(cell)) == dict.fromkeys(model.carried[cell])
         assert graph.deferred_bindings(cell) == model.deferred[cell]
