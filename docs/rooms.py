@@ -33,6 +33,7 @@ ARROWS = {
     "runner.output": "",
     "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
     "frontends.notebook_files": "",
+    "frontends.jupyter": "kernel",
     "kernel": "",
     "protocol.client": "",
     "protocol": "",
