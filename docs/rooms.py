@@ -31,7 +31,7 @@ ARROWS = {
     "runner.attribution": "output",
     "runner.analysis": "",
     "runner.output": "",
-    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
+    "frontends.cli": "frontends.notebook_files frontends.jupyter protocol.client runner.dataflow kernel",
     "frontends.notebook_files": "",
     "frontends.jupyter": "kernel",
     "kernel": "",

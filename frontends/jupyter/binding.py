@@ -1,4 +1,4 @@
-"""Between Jupyter's messages and the kernel: the requests other than execute, and where events go. No sockets.
+"""Between Jupyter's messages and the kernel: requests other than execute, and where events go. No sockets.
 
 Only requests to execute wait for each other. All others are answered at once, also while a cell runs, each
 between a `busy` and an `idle` of its own.
@@ -25,11 +25,16 @@ from .executions import Executions
 from .history import History
 from .inputs import InputRequests
 from .publisher import Publisher
-from .views import Views
+from .views import View, Views
 from .wire import NO_PARENT, VERSION, Message
 
 #: Seconds after an input until history is written.
 _SAVE = 2.0
+
+_STUCK = (
+    "Python takes no interrupt while native code holds the interpreter. Interrupt again to replace the "
+    "process that runs the cells: outputs stay, and cells run again when they are needed.\n"
+)
 
 #: Handles a request; returns whether it is answered.
 _Handler = Callable[[Channel, Message], bool]
@@ -47,6 +52,8 @@ class Binding:
         self._executions = Executions(core, publisher, self._views, history, self._save_soon)
         self._inputs = InputRequests(core, publisher, self._views)
         self._saving = False
+        # The view of a request whose code took no interrupt.
+        self._stuck: View | None = None
         # Whether a runner was ready since one was started here.
         self._was_ready = True
         self._handlers: dict[str, _Handler] = {
@@ -71,8 +78,13 @@ class Binding:
 
     def close(self) -> None:
         """Send and save what is left."""
+        self._executions.conclude()
         self._publisher.finish()
         self._history.close()
+
+    def welcome(self, topic: bytes) -> None:
+        """Greet a client that begins to listen."""
+        self._publisher.welcome(topic)
 
     # From clients
 
@@ -120,7 +132,7 @@ class Binding:
             "codemirror_mode": {"name": "ipython", "version": sys.version_info[0]},
             "nbconvert_exporter": "python",
         }
-        content = {
+        content: dict[str, Any] = {
             "protocol_version": VERSION,
             "implementation": "cellwire",
             "implementation_version": __version__,
@@ -148,7 +160,7 @@ class Binding:
 
     def _comm_open(self, channel: Channel, message: Message) -> bool:
         # There is nothing here that it could talk to.
-        content = {"comm_id": message.content.get("comm_id", ""), "data": {}}
+        content: dict[str, Any] = {"comm_id": message.content.get("comm_id", ""), "data": {}}
         self._publisher.publish("comm_close", content, message.header_bytes)
         return True
 
@@ -208,8 +220,21 @@ class Binding:
         return self._reply(channel, message, {})
 
     def interrupt(self) -> None:
-        """Interrupt what runs."""
-        self._core.interrupt()
+        """Interrupt what runs.
+
+        Native code that holds the interpreter takes no interrupt. Once that shows, the next one replaces the
+        runner: all that Jupyter offers besides is to restart everything.
+        """
+        current = self._views.current
+        stuck = current is not None and self._core.notebook.runner.condition == "unresponsive"
+        if current is None or not stuck:
+            self._core.interrupt()
+        elif self._stuck is current:
+            self._core.replace()
+        else:
+            self._stuck = current
+            self._core.interrupt()
+            self._publisher.write("stderr", _STUCK, current.parent)
 
     def _shutdown(self, channel: Channel, message: Message) -> bool:
         content = {"status": "ok", "restart": bool(message.content.get("restart"))}

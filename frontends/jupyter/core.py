@@ -42,12 +42,16 @@ class Core(Protocol):
         """Interrupt what runs and drop what waits."""
         ...
 
+    def replace(self) -> None:
+        """Replace the runner."""
+        ...
+
     def revive(self) -> None:
         """Start a runner if there is none."""
         ...
 
-    def provide_input(self, id: str, text: str) -> None:
-        """Answer an input request.
+    def provide_input(self, id: str, text: str | None) -> None:
+        """Answer an input request with a text, or with the end of input if None.
 
         Raises: RequestError if no user code waits for it.
         """

@@ -33,9 +33,8 @@ def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = Non
 def of_item(described: Mapping[str, Any], number_of: NumberOf) -> dict[str, Any]:
     """Return what Jupyter has of the error that an output item describes."""
     names = ("kind", "message", "traceback", "hint")
-    lines = described.get("lines")
-    error = CellError(**{name: str(described.get(name, "")) for name in names})
-    return of_cell(error, number_of, lines if isinstance(lines, list) else None)
+    kind, message, traceback, hint = (str(described.get(name, "")) for name in names)
+    return of_cell(CellError(kind, message, traceback, hint), number_of, described.get("lines"))
 
 
 def of_request(error: RequestError) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The execute requests: a queue of which one is with the kernel at a time, and the replies.
 
 A request with a `cellId` runs that cell of the notebook. Any other runs a loose cell, which takes part in
-nothing but the namespace, and is forgotten some requests later: its threads may write until then. Once the run
-has finished, the request's expressions are evaluated by one more run of loose cells, and then it is answered.
-An error aborts what waits behind it.
+nothing but the namespace, and is forgotten some requests later: its threads may write until then. Once the
+run has finished, the request's expressions are evaluated by one more run of loose cells, and then it is
+answered. An error aborts what waits behind it.
 """
 
 import ast
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from ...protocol import events as e
 from ...protocol import messages as m
@@ -29,7 +29,9 @@ from .wire import Message
 PAYLOAD_MIME = "application/vnd.cellwire.payload+json"
 #: Loose cells that may still write.
 _LOOSE = 16
-#: Seconds after an error for which requests that were sent before it may still arrive.
+#: Seconds that the reply to an error waits for requests that follow at once, and after it those for which
+#: others may arrive that were sent before. Clients send all cells of a notebook at once.
+_FOLLOWING = 0.01
 _UNDERWAY = 0.1
 #: The id of a loose cell begins with this, which no notebook's ids do.
 _SIGN = "~"
@@ -57,6 +59,8 @@ class ExecuteRequest:
         #: The number of the run that it waits for.
         self.run = 0
         self.error: CellError | None = None
+        #: What the reply says, once that is known.
+        self.outcome: dict[str, Any] | None = None
         self.payload: list[dict[str, Any]] = []
         self.results: dict[str, Any] = {}
         #: The loose cells of its expressions, each with the name of the expression.
@@ -103,18 +107,18 @@ class Executions:
         current = self._current
         if current is None:
             return False
-        if type(event) is e.RunFinished:
+        if isinstance(event, e.RunFinished):
             if event.run == current.run:
                 self._run_finished(current, event)
             return True
-        cell = getattr(event, "cell", None)
+        cell: str = getattr(event, "cell", "")
         if cell in current.asked:
             return self._take_result(current, event)
-        if cell == current.cell and cell:
-            if type(event) in (e.CellFinished, e.CellSkipped):
+        if cell and cell == current.cell:
+            if isinstance(event, e.CellFinished | e.CellSkipped):
                 current.error = event.error
-            elif type(event) is e.OutputAppended:
-                return self._take_payload(current, event)
+            elif isinstance(event, e.OutputAppended):
+                return self._take_payload(current, cast(Any, event).item)
         return False
 
     # A request, step by step
@@ -206,27 +210,37 @@ class Executions:
 
     def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
         """Answer a request, and go on with the next one."""
-        content = error or {"status": "ok"}
         view = self._views.current
         if error is not None and view is not None and not view.failed:
             # Nothing of the cell could show it.
             self._views.show_error(view, error)
-        content |= {
+        request.outcome = error or {"status": "ok"}
+        if error is not None and request.stop_on_error:
+            self._core.later(_FOLLOWING, self.conclude)
+        else:
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Send the reply to a request that is done, if there is one."""
+        request, view = self._current, self._views.current
+        if request is None or request.outcome is None:
+            return
+        content = {
+            **request.outcome,
             "execution_count": request.count,
             "user_expressions": request.results,
             "payload": request.payload,
         }
-        self._publisher.reply(
-            "shell", request.message, "execute_reply", content, started=request.started
-        )
+        before_reply = time.time()
+        self._publisher.reply("shell", request.message, "execute_reply", content, started=request.started)
         self._publisher.status("idle", request.message.header_bytes)
         self._current = self._views.current = None
         if view is not None:
             view.requested = False
         if request.cell and not request.cell_id:
             self._keep_loose_cell(request)
-        if error is not None and request.stop_on_error:
-            self._aborted = (time.monotonic(), time.time())
+        if request.stop_on_error and content["status"] == "error":
+            self._aborted = (time.monotonic(), before_reply)
             waiting, self._queue = self._queue, deque()
             for other in waiting:
                 self._abort(other)
@@ -238,20 +252,22 @@ class Executions:
 
     def _take_result(self, request: ExecuteRequest, event: Any) -> bool:
         name = request.asked[event.cell]
-        if type(event) is e.OutputAppended:
+        kind = event.__class__
+        if kind is e.OutputAppended:
             data, metadata, own = bundle(event.item)
             if own.get("result"):
                 request.results[name] = _value(data, metadata)
-        elif type(event) in (e.CellFinished, e.CellSkipped) and event.error is not None:
+        elif kind in (e.CellFinished, e.CellSkipped) and event.error is not None:
             request.results[name] = {"status": "error", **self._described(event.error)}
-        elif type(event) is e.ConsoleWritten:
+        elif kind is e.ConsoleWritten:
             self._publisher.write(event.stream, event.text, request.message.header_bytes)
         return True
 
-    def _take_payload(self, request: ExecuteRequest, event: e.OutputAppended[Any]) -> bool:
-        payload = bundle(event.item)[0].get(PAYLOAD_MIME)
-        if not isinstance(payload, dict):
+    def _take_payload(self, request: ExecuteRequest, item: Any) -> bool:
+        data, _, _ = bundle(item)
+        if PAYLOAD_MIME not in data:
             return False
+        payload: dict[str, Any] = data[PAYLOAD_MIME]
         if payload.get("source") == "set_next_input":
             request.payload = [other for other in request.payload if other.get("source") != "set_next_input"]
         request.payload.append(payload)
@@ -260,10 +276,7 @@ class Executions:
     # An error aborts what waits
 
     def _was_sent_before_error(self, message: Message) -> bool:
-        """Whether the client cannot have known of an error when it sent a request that has just come.
-
-        Clients send all cells of a notebook at once, and the first may have failed before the next is here.
-        """
+        """Whether the client cannot have known of an error when it sent a request that comes after it."""
         at, by_clock = self._aborted
         if time.monotonic() - at > _UNDERWAY:
             return False
@@ -301,9 +314,9 @@ class Executions:
 
         It says so of cells that were cut and pasted too, or whose deletion was undone. So their names stay.
         """
-        deleted = request.message.metadata.get("deletedCells")
+        deleted: Any = request.message.metadata.get("deletedCells")
         if isinstance(deleted, list):
-            self._delete([cell for cell in deleted if cell != request.cell_id], keep=True)
+            self._delete([cell for cell in cast(list[Any], deleted) if cell != request.cell_id], keep=True)
 
     def _delete(self, cells: list[Any], *, keep: bool = False) -> None:
         known = [cell for cell in cells if isinstance(cell, str) and cell in self._core.notebook.cells]

@@ -1,7 +1,7 @@
 """Input requests of user code, on Jupyter's stdin channel.
 
-A request goes to the client whose request executed the cell, if that client said that it answers. A client that
-ends its input sends the character of Ctrl-D.
+A request goes to the client whose request executed the cell, if that client said that it answers. A client
+that ends its input sends the character of Ctrl-D.
 """
 
 from ...protocol import events as e
@@ -28,7 +28,11 @@ class InputRequests:
         if view is None and not event.cell:
             view = self._views.current
         if view is None or not view.allow_stdin:
-            self._refuse(event.id)
+            try:
+                self._core.refuse_input(event.id)
+            except RequestError:
+                # Nothing waits for it any more.
+                pass
             return
         content = {"prompt": event.prompt, "password": event.password}
         self._open[event.id] = self._publisher.request(view.identities, content, view.parent)
@@ -47,18 +51,9 @@ class InputRequests:
         ids = [id for id, name in self._open.items() if not asked or name == asked]
         if not ids:
             return
-        value = message.content.get("value")
-        if value == _END:
-            self._refuse(ids[0])
-            return
+        value = str(message.content.get("value", ""))
         try:
-            self._core.provide_input(ids[0], str(value))
+            self._core.provide_input(ids[0], None if value == _END else value)
         except RequestError:
             # Another frontend was first.
-            pass
-
-    def _refuse(self, id: str) -> None:
-        try:
-            self._core.refuse_input(id)
-        except RequestError:
             pass

@@ -167,12 +167,11 @@ class Publisher:
 
     def _hold(self, message: _Held) -> None:
         self._held_chars += len(message.text)
-        last = self._held[-1] if self._held else None
-        if last is not None and message.stream is not None and last.stream == message.stream:
-            if len(last.text) < _LARGEST:
-                last.text += message.text
-                message = last
-        if message is not last:
+        last = self._held[-1] if self._held else message
+        joins = last is not message and message.stream is not None and last.stream == message.stream
+        if joins and len(last.text) < _LARGEST:
+            last.text += message.text
+        else:
             self._held.append(message)
         while self._held_chars > _WAITING:
             self._drop_oldest_text()

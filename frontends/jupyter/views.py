@@ -14,7 +14,7 @@ from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, ConsoleChunk, Item
 from . import errors
 from .publisher import Publisher
-from .wire import NO_PARENT, Message
+from .wire import Message
 
 #: What the metadata of an item has for frontends that tell results from displays.
 _OWN = "cellwire"
@@ -40,14 +40,28 @@ class View:
         self.drawn = True
         #: The error of this run was published.
         self.failed = False
+        #: Text that stands in the cell although its items were cleared, and is not drawn again yet.
+        self.left: list[Any] = []
 
 
-class Redrawn(msgspec.Struct, frozen=True):
-    """All that a cell shows, after something of it was removed; takes the place of the event."""
+class Reduced(msgspec.Struct, frozen=True):
+    """An event that removed something, and what is left of the cell after it: text and items in order.
 
-    cell: str
-    run: int
-    parts: list[Any]
+    Jupyter can remove nothing but everything. What follows an event in the kernel's state is known only when
+    it comes, so these two belong together from then on.
+    """
+
+    event: e.OutputRemoved | e.OutputsCleared | e.ConsoleCleared
+    left: list[Any]
+
+    @property
+    def cell(self) -> str:
+        """The cell."""
+        return self.event.cell
+
+
+#: The events that are taken as `Reduced`.
+REDUCING = (e.OutputRemoved, e.OutputsCleared, e.ConsoleCleared)
 
 
 class Views:
@@ -65,9 +79,8 @@ class Views:
             e.CellSkipped: self._cell_skipped,
             e.OutputAppended: self._output_appended,
             e.OutputReplaced: self._output_replaced,
-            e.OutputsCleared: self._outputs_cleared,
             e.ConsoleWritten: self._console_written,
-            Redrawn: self._redraw,
+            Reduced: self._reduced,
         }
 
     def __contains__(self, cell: str) -> bool:
@@ -92,13 +105,17 @@ class Views:
 
     def take(self, event: Any) -> None:
         """Publish what an event changes of a cell that is drawn."""
-        rule = self._rules.get(type(event))
+        kind = event.__class__
+        rule = self._rules.get(kind)
         if rule is None:
             return
         view = self._views.get(event.cell)
         if view is not None:
+            if view.left and not isinstance(event, Reduced):
+                self._draw(view, event.cell, event.run, view.left)
+                view.left = []
             rule(view, event)
-        elif type(event) is e.ConsoleWritten and not event.cell and self.current is not None:
+        elif kind is e.ConsoleWritten and not event.cell and self.current is not None:
             # Text of no cell would be shown nowhere without a parent.
             self._publisher.write(event.stream, event.text, self.current.parent)
 
@@ -159,21 +176,27 @@ class Views:
     def _output_replaced(self, view: View, event: e.OutputReplaced[Any]) -> None:
         # Clients that execute one request at a time heed nothing but what belongs to it.
         parent = self.current.parent if self.current is not None else view.parent
-        self._publisher.publish(
-            "update_display_data", _display(event.cell, event.run, event.item), parent
-        )
+        self._publisher.publish("update_display_data", _display(event.cell, event.run, event.item), parent)
 
-    def _outputs_cleared(self, view: View, event: e.OutputsCleared) -> None:
-        self._publisher.publish("clear_output", {"wait": event.wait}, view.parent)
-        view.drawn = not event.wait
+    def _reduced(self, view: View, reduced: Reduced) -> None:
+        event, left = reduced.event, reduced.left
+        if isinstance(event, e.OutputsCleared):
+            self._publisher.publish("clear_output", {"wait": event.wait}, view.parent)
+            view.drawn = not event.wait
+            # Most often the text is cleared next.
+            view.left = left
+        elif isinstance(event, e.ConsoleCleared) and view.left:
+            view.left = left
+        elif view.drawn:
+            self._publisher.publish("clear_output", {"wait": bool(left)}, view.parent)
+            self._draw(view, event.cell, event.run, left)
 
-    def _redraw(self, view: View, event: Redrawn) -> None:
-        self._publisher.publish("clear_output", {"wait": bool(event.parts)}, view.parent)
-        for part in event.parts:
+    def _draw(self, view: View, cell: str, run: int, parts: list[Any]) -> None:
+        for part in parts:
             if isinstance(part, ConsoleChunk):
                 self._publisher.write(part.stream, part.text, view.parent)
             else:
-                self._show(view, event.cell, event.run, part)
+                self._show(view, cell, run, part)
 
     def _console_written(self, view: View, event: e.ConsoleWritten) -> None:
         view.drawn = True
@@ -200,8 +223,3 @@ def _display(cell: str, run: int, item: Item) -> dict[str, Any]:
     data, metadata, own = bundle(item)
     name = own.get("display_id") or f"{cell}-{run}-{item.id}"
     return {"data": data, "metadata": metadata, "transient": {"display_id": name}}
-
-
-def parent_of(view: View | None) -> bytes:
-    """Return what to say something of no request under."""
-    return NO_PARENT if view is None else view.parent
