@@ -31,6 +31,6 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _name(text: str) -> str:
-    if not text or set(text.lower()) - set("abcdefghijklmnopqrstuvwxyz0123456789._-"):
+    if set(text.lower()) - set("abcdefghijklmnopqrstuvwxyz0123456789._-"):
         raise argparse.ArgumentTypeError(f"{text!r}: letters of ASCII, digits and . _ - alone")
     return text

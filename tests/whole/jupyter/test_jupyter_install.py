@@ -15,11 +15,12 @@ def test_jupyter_finds_what_is_installed_for_the_user(
 ) -> None:
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     assert main(["jupyter", "install"]) == 0
+    said = capsys.readouterr().out
     specs = KernelSpecManager().get_all_specs()
     assert {"cellwire", "cellwire-lazy"} <= specs.keys()
     for name in ("cellwire", "cellwire-lazy"):
         directory = Path(specs[name]["resource_dir"])
-        assert str(directory) in capsys.readouterr().out + str(directory)
+        assert str(directory) in said
         spec = specs[name]["spec"]
         assert spec["argv"][0] == sys.executable
         assert spec["interrupt_mode"] == "message"
