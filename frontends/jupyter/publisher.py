@@ -45,14 +45,24 @@ class _Held:
 class Publisher:
     """Writes and sends messages; all that a binding sends goes through here."""
 
-    def __init__(self, wire: Wire, send: Send, later: Later, *, paced: bool = False) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        send: Send,
+        later: Later,
+        *,
+        paced: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._wire, self._send, self._later = wire, send, later
+        #: Whether a server stands between the kernel and its clients.
         self._paced = paced
+        self._clock = clock
         # Text that is not sent yet, and where it belongs.
         self._stream: _Stream = (b"", "")
         self._text: list[str] = []
         self._chars = 0
-        self._text_sent = 0.0
+        self._text_sent = -_JOIN
         self._timer = False
         # What was sent within the window, and what waits until less was.
         self._sent: deque[tuple[float, int]] = deque()
@@ -84,7 +94,7 @@ class Publisher:
             self._stream = (parent, name)
         self._text.append(text)
         self._chars += len(text)
-        if self._chars >= _LARGEST or time.monotonic() - self._text_sent >= _JOIN:
+        if self._chars >= _LARGEST or self._clock() - self._text_sent >= _JOIN:
             self.flush()
         elif not self._timer:
             self._timer = True
@@ -95,7 +105,7 @@ class Publisher:
         if self._text:
             parent, name = self._stream
             text, self._text, self._chars = "".join(self._text), [], 0
-            self._text_sent = time.monotonic()
+            self._text_sent = self._clock()
             self._emit(_Held("stream", [], (parent, name), text))
 
     def reply(self, channel: Channel, message: Message, kind: str, content: Any, **metadata: Any) -> None:
@@ -148,7 +158,7 @@ class Publisher:
     def _count(self, message: _Held, frames: list[bytes]) -> None:
         if message.kind not in _FREE:
             size = sum(map(len, frames)) if message.stream else 0
-            self._sent.append((time.monotonic(), size))
+            self._sent.append((self._clock(), size))
             self._sent_bytes += size
         elif message.kind == "status" and b'"idle"' in frames[-1]:
             # The server begins to count again.
@@ -158,7 +168,7 @@ class Publisher:
     def _has_room(self, message: _Held) -> bool:
         if not self._paced or message.kind in _FREE:
             return True
-        past = time.monotonic() - _WINDOW
+        past = self._clock() - _WINDOW
         while self._sent and self._sent[0][0] <= past:
             self._sent_bytes -= self._sent.popleft()[1]
         return len(self._sent) < _MESSAGES and (

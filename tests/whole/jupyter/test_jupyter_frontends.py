@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jupyter_kernel_test
 import nbformat
 import pexpect
 import pytest
-from jupyter_kernel_test import KernelTests
 from support.waiting import PATIENCE
 
 _ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -36,7 +36,7 @@ def shown(cell: Any) -> list[str]:
     return texts
 
 
-class TestKernel(KernelTests):
+class TestKernel(jupyter_kernel_test.KernelTests):
     """The tests that Jupyter has for every kernel."""
 
     kernel_name = "cellwire"
@@ -46,7 +46,7 @@ class TestKernel(KernelTests):
     code_stderr = "import sys; print('test', file=sys.stderr)"
     completion_samples = [{"text": "zi", "matches": {"zip"}}]
     complete_code_samples = ["1", "print('hello, world')", "def f(x):\n    return x*2\n\n"]
-    incomplete_code_samples = ["print('hello", "def f(x):\n    x*2"]
+    incomplete_code_samples = ["print('''hello", "def f(x):\n    x*2"]
     invalid_code_samples = ["import = 7q"]
     code_generate_error = "raise ValueError"
     code_execute_result = [
@@ -73,7 +73,8 @@ def test_nbclient_executes_a_notebook_as_an_ordinary_kernel_does() -> None:
         "x = 1\nprint('text')\nx",
         "from IPython.display import display, update_display\nhandle = display(x, display_id=True)",
         "x += 1\nhandle.update('changed')",
-        "import threading\nthread = threading.Thread(target=print, args=('thread',))\nthread.start()\nthread.join()",
+        "import threading\nthread = threading.Thread(target=print, args=('thread',))\n"
+        "thread.start()\nthread.join()",
         "import subprocess\nsubprocess.run(['echo', 'child']);",
         "await __import__('asyncio').sleep(0)\nx",
     )
@@ -145,7 +146,7 @@ def test_nbconvert_executes_and_converts(tmp_path: Path) -> None:
 def test_jupyter_console_asks_runs_interrupts_and_leaves() -> None:
     console = pexpect.spawn(
         sys.executable,
-        ["-m", "jupyter_console", "--kernel", "cellwire", "--simple-prompt"],
+        ["-m", "jupyter_console", "--kernel", "cellwire", "--simple-prompt", "--no-confirm-exit"],
         timeout=PATIENCE * 2,
         env={**os.environ, **_ENVIRONMENT},
         encoding="utf-8",
@@ -168,7 +169,7 @@ def test_jupyter_console_asks_runs_interrupts_and_leaves() -> None:
         console.sendintr()
         console.expect("KeyboardInterrupt")
         console.expect(r"In \[\d\]:")
-        console.sendline("exit")
+        console.sendeof()
         console.expect(pexpect.EOF)
     finally:
         console.close(force=True)

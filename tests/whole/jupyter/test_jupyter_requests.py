@@ -352,3 +352,8 @@ def test_ten_thousand_lines_come_in_few_messages_and_none_is_lost(kernel: Jupyte
     ran = kernel.run("for i in range(10_000):\n    print(i)")
     assert ran.text().split() == [str(i) for i in range(10_000)]
     assert len(ran.of("stream")) < 1000 * max(1, time.monotonic() - begun)
+
+
+def test_two_thousand_displays_are_all_shown(kernel: Jupyter) -> None:
+    ran = kernel.run("from IPython.display import display\nfor i in range(2000): display(i)")
+    assert ran.shown == [str(i) for i in range(2000)]
