@@ -98,7 +98,7 @@ class _MarkedSink(PipeSink):
         return marker
 
     def encode(self, *events: Any) -> bytes:
-        kind: Any = type(events[0]) if events else bytes
+        kind: type = type(cast(object, events[0])) if events else bytes
         if kind is bytes:
             self._encoded, self._encoded_other = self._seen, self._seen_other
             return b"".join(events)

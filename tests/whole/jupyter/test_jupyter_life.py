@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -35,10 +36,14 @@ def fresh() -> Iterator[Jupyter]:
         yield kernel
 
 
+def process_of(manager: KernelManager) -> "subprocess.Popen[bytes]":
+    """Return the process of a kernel, which a local provisioner has started."""
+    provisioner: Any = manager.provisioner
+    return provisioner.process
+
+
 def pid_of(kernel: Jupyter) -> int:
-    pid = kernel.manager.provisioner.pid
-    assert pid is not None
-    return pid
+    return process_of(kernel.manager).pid
 
 
 def refused_without_keys(address: str) -> bool:
@@ -52,7 +57,7 @@ def refused_without_keys(address: str) -> bool:
     try:
         return bool(monitor.poll(30_000)) and not stranger.poll(0)
     finally:
-        stranger.disable_monitor()
+        monitor.close()
         stranger.close()
         context.term()
 
@@ -153,7 +158,7 @@ def test_shutdown_is_answered_and_published(fresh: Jupyter) -> None:
     shut = fresh.send("control", "shutdown_request", {"restart": False})
     assert fresh.reply(shut, "control") == {"status": "ok", "restart": False}
     fresh.until(shut, lambda message: message["msg_type"] == "shutdown_reply")
-    fresh.manager.provisioner.process.wait()
+    process_of(fresh.manager).wait()
     wait_until_gone(pid)
 
 
@@ -190,8 +195,7 @@ def test_all_channels_are_encrypted_where_the_server_offers_it(policy: str) -> N
         assert kernel.input_request()["prompt"] == "secret? "
         kernel.client.input("x")
         kernel.ran(running)
-        info = kernel.manager.get_connection_info()
-        assert info["curve_publickey"]
+        assert kernel.manager.get_connection_info().get("curve_publickey")
         assert refused_without_keys(kernel.manager._make_url("iopub"))
         kernel.manager.restart_kernel()
         kernel.client.wait_for_ready(timeout=30)
@@ -220,9 +224,7 @@ def test_another_client_takes_over_after_the_first_has_gone(fresh: Jupyter) -> N
 def test_a_manager_notices_that_the_kernel_has_ended() -> None:
     manager = KernelManager(kernel_name="cellwire")
     manager.start_kernel()
-    pid = manager.provisioner.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    os.kill(process_of(manager).pid, signal.SIGKILL)
     until = time.monotonic() + 30
     while manager.is_alive():
         assert time.monotonic() < until
