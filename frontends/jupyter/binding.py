@@ -18,6 +18,7 @@ from ...protocol import messages as m
 from ...protocol.errors import RequestError
 from ...version import __version__
 from . import errors
+from .comms import Comms
 from .completeness import completeness
 from .connection_file import Channel
 from .core import Core
@@ -51,6 +52,7 @@ class Binding:
         self._views = Views(publisher, history.add_output)
         self._executions = Executions(core, publisher, self._views, history, self._save_soon)
         self._inputs = InputRequests(core, publisher, self._views)
+        self._comms = Comms(core, publisher, self._views)
         self._saving = False
         # The view of a request whose code took no interrupt.
         self._stuck: View | None = None
@@ -62,9 +64,9 @@ class Binding:
             "history_request": self._history_request,
             "is_complete_request": self._is_complete,
             "comm_info_request": self._comm_info,
-            "comm_open": self._comm_open,
-            "comm_msg": self._ignore,
-            "comm_close": self._ignore,
+            "comm_open": self._comms.receive,
+            "comm_msg": self._comms.receive,
+            "comm_close": self._comms.receive,
             "complete_request": self._complete,
             "inspect_request": self._inspect,
             "interrupt_request": self._interrupt,
@@ -156,16 +158,7 @@ class Binding:
         return self._reply(channel, message, {"status": status, **indent})
 
     def _comm_info(self, channel: Channel, message: Message) -> bool:
-        return self._reply(channel, message, {"comms": {}})
-
-    def _comm_open(self, channel: Channel, message: Message) -> bool:
-        # There is nothing here that it could talk to.
-        content: dict[str, Any] = {"comm_id": message.content.get("comm_id", ""), "data": {}}
-        self._publisher.publish("comm_close", content, message.header_bytes)
-        return True
-
-    def _ignore(self, channel: Channel, message: Message) -> bool:
-        return True
+        return self._reply(channel, message, {"comms": self._comms.open(message.content.get("target_name"))})
 
     def _usage(self, channel: Channel, message: Message) -> bool:
         memory = resident_memory()
@@ -190,7 +183,7 @@ class Binding:
             self._reply(channel, message, content)
             self._views.idle(message.header_bytes)
 
-        self._introspect(m.Complete("", code, cursor), on_reply)
+        self._ask(m.Complete("", code, cursor), on_reply)
         return False
 
     def _inspect(self, channel: Channel, message: Message) -> bool:
@@ -203,13 +196,13 @@ class Binding:
             self._views.idle(message.header_bytes)
 
         request = m.Inspect("", code, cursor, detail=detail if isinstance(detail, int) else 0)
-        self._introspect(request, on_reply)
+        self._ask(request, on_reply)
         return False
 
-    def _introspect(self, request: m.Introspection, on_reply: Callable[[Any], None]) -> None:
+    def _ask(self, request: m.Introspection, on_reply: Callable[[Any], None]) -> None:
         """Ask the runner; where it cannot be asked, nothing is known."""
         try:
-            self._core.introspect(request, on_reply)
+            self._core.pass_on(request, on_reply)
         except RequestError as error:
             on_reply(error)
 
@@ -262,10 +255,13 @@ class Binding:
             self._inputs.requested(event)
         elif isinstance(event, e.InputClosed):
             self._inputs.closed(event)
+        elif isinstance(event, e.CommSent):
+            self._comms.sent(event)
         elif isinstance(event, e.RunnerStarted):
             self._was_ready = True
         elif isinstance(event, e.RunnerDied):
             self._inputs.forget()
+            self._comms.forget()
             if self._was_ready:
                 # One that never gets ready is started again by the next request, and not for ever.
                 self._was_ready = False

@@ -1,7 +1,7 @@
 """What the binding needs of the kernel: the requests it makes, and the loop's clock.
 
-`door.Door` has it in the kernel's own process. Nothing here waits: a run ends with its `RunFinished`, and an
-introspection with a call.
+`door.Door` has it in the kernel's own process. Nothing here waits: a run ends with its `RunFinished`, and
+what the runner is asked beside runs with a call.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Core(Protocol):
         """
         ...
 
-    def introspect(self, request: m.Introspection, on_reply: Callable[[Any], None]) -> None:
+    def pass_on(self, request: m.Introspection | m.SendComm, on_reply: Callable[[Any], None]) -> None:
         """Pass a request on to the runner; `on_reply` is called among the events, where the reply came.
 
         Raises: RequestError if there is no runner or it has too many requests already.

@@ -157,9 +157,9 @@ class Door:
         """Submit a run."""
         return self._kernel.submit(request, 0)
 
-    def introspect(self, request: m.Introspection, on_reply: Callable[[Any], None]) -> None:
+    def pass_on(self, request: m.Introspection | m.SendComm, on_reply: Callable[[Any], None]) -> None:
         """Ask the runner."""
-        self._kernel.introspect(request, lambda reply: self._events.append(_Reply(on_reply, reply)))
+        self._kernel.pass_on(request, lambda reply: self._events.append(_Reply(on_reply, reply)))
 
     def interrupt(self) -> None:
         """Interrupt what runs."""

@@ -92,7 +92,7 @@ class Jupyter:
     def ran(self, id: str) -> Ran:
         """Return what came of a request, once it is answered and idle."""
         reply = self.reply(id)
-        return Ran(id, reply, self.until(id, _is_idle))
+        return Ran(id, reply, self.until(id, idle))
 
     def reply(self, id: str, channel: str = "shell") -> Message:
         """Return the content of the reply to a request; replies to others are lost."""
@@ -172,5 +172,6 @@ def _parent(message: Message) -> str | None:
     return message["parent_header"].get("msg_id")
 
 
-def _is_idle(message: Message) -> bool:
+def idle(message: Message) -> bool:
+    """Whether a message ends what a request has brought about."""
     return message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"

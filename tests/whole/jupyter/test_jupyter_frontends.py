@@ -11,7 +11,9 @@ import pexpect
 import pytest
 from support.waiting import PATIENCE
 
-_ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+
+def _environment() -> Any:
+    return {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def notebook(*sources: str, tags: dict[int, list[str]] | None = None) -> Any:
@@ -135,7 +137,7 @@ def test_nbconvert_executes_and_converts(tmp_path: Path) -> None:
         f"{sys.executable} {command}",
         withexitstatus=True,
         timeout=PATIENCE * 2,
-        env={**os.environ, **_ENVIRONMENT},
+        env=_environment(),
         encoding="utf-8",
     )
     assert status == 0, text
@@ -148,7 +150,7 @@ def test_jupyter_console_asks_runs_interrupts_and_leaves() -> None:
         sys.executable,
         ["-m", "jupyter_console", "--kernel", "cellwire", "--simple-prompt", "--no-confirm-exit"],
         timeout=PATIENCE * 2,
-        env={**os.environ, **_ENVIRONMENT},
+        env=_environment(),
         encoding="utf-8",
     )
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zmq
 from jupyter_client.manager import KernelManager
-from support.jupyter import Jupyter, attach, start, started
+from support.jupyter import Jupyter, attach, idle, start, started
 from support.processes import children_of, wait_until_gone
 
 _SERVER = """
@@ -111,7 +111,7 @@ def test_after_a_crash_only_what_is_needed_runs(fresh: Jupyter) -> None:
     other = fresh.run("print('two ran')\ntwo = 2", cell="two")
     fresh.run("import os\nos.kill(os.getpid(), 9)", cell="crash")
     assert fresh.run("one + 1", cell="reader").result == "2"
-    again = fresh.until(first.id, lambda message: message["content"].get("execution_state") == "idle")
+    again = fresh.until(first.id, idle)
     assert "one ran\n" in [message["content"].get("text") for message in again]
     assert not [m for m in fresh.news() if m["parent_header"].get("msg_id") == other.id]
 

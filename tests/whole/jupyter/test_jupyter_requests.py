@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jupyter import Jupyter, attach, eventually
+from support.jupyter import Jupyter, attach, eventually, idle
 
 
 def test_an_execution_is_published_in_its_order(kernel: Jupyter) -> None:
@@ -153,7 +153,7 @@ def test_stale_ancestors_run_first_and_are_drawn_in_their_place(kernel: Jupyter)
     kernel.run("above = 10", cell="above")
     ran = kernel.run("print('last', below)", cell="last")
     assert ran.shown == ["last 11\n"]
-    redrawn = kernel.until(below.id, lambda message: message["content"].get("execution_state") == "idle")
+    redrawn = kernel.until(below.id, idle)
     kinds = [message["msg_type"] for message in redrawn]
     assert kinds == ["status", "clear_output", "stream", "status"]
     assert redrawn[2]["content"]["text"] == "below 11\n"
@@ -204,7 +204,7 @@ def test_other_requests_leave_the_kernel_busy_while_a_cell_runs(kernel: Jupyter)
     kernel.input_request()
     info = kernel.send("control", "kernel_info_request")
     kernel.reply(info, "control")
-    kernel.until(info, lambda message: message["content"].get("execution_state") == "idle")
+    kernel.until(info, idle)
     # Once when it began, and once after the other request.
     for _ in range(2):
         [*_, last] = kernel.until(running, lambda m: m["content"].get("execution_state") == "busy")
@@ -264,9 +264,51 @@ def test_an_interrupt_ends_the_wait_for_input(kernel: Jupyter) -> None:
 
 def test_an_unknown_comm_is_closed_and_there_are_none(kernel: Jupyter) -> None:
     opened = kernel.send("shell", "comm_open", {"comm_id": "c1", "target_name": "jupyter.widget", "data": {}})
-    messages = kernel.until(opened, lambda message: message["content"].get("execution_state") == "idle")
-    assert [m["content"]["comm_id"] for m in messages if m["msg_type"] == "comm_close"] == ["c1"]
+    messages = kernel.until(opened, idle)
+    assert [message["msg_type"] for message in messages] == ["status", "status"]
+    assert any(m["content"].get("comm_id") == "c1" for m in kernel.news() if m["msg_type"] == "comm_close")
     assert kernel.ask("comm_info_request") == {"status": "ok", "comms": {}}
+
+
+def test_a_comm_carries_data_and_buffers_both_ways(kernel: Jupyter) -> None:
+    ran = kernel.run(
+        "from comm import create_comm, get_comm_manager\n"
+        "def opened(comm, message):\n"
+        "    @comm.on_msg\n"
+        "    def _(message):\n"
+        "        print('got', message['content']['data'], message['header']['msg_type'])\n"
+        "        comm.send({'twice': message['content']['data']['n'] * 2}, buffers=message['buffers'])\n"
+        "get_comm_manager().register_target('doubling', opened)",
+        cell="target",
+    )
+    opens = kernel.send("shell", "comm_open", {"comm_id": "c2", "target_name": "doubling", "data": {}})
+    kernel.until(opens, idle)
+    assert kernel.ask("comm_info_request", {"target_name": "doubling"})["comms"] == {
+        "c2": {"target_name": "doubling"}
+    }
+    message = kernel.client.session.msg("comm_msg", {"comm_id": "c2", "data": {"n": 21}})
+    kernel.client.session.send(kernel.client.shell_channel.socket, message, buffers=[b"bytes"])
+    sent = kernel.until(ran.id, lambda message: message["msg_type"] == "comm_msg")
+    assert sent[-1]["content"] == {"comm_id": "c2", "data": {"twice": 42}}
+    assert [bytes(buffer) for buffer in sent[-1]["buffers"]] == [b"bytes"]
+    assert sent[0]["content"]["text"] == "got {'n': 21} comm_msg\n"
+    # Idle comes when user code has dealt with it.
+    kernel.until(message["header"]["msg_id"], idle)
+    kernel.until(kernel.send("shell", "comm_close", {"comm_id": "c2", "data": {}}), idle)
+    assert kernel.ask("comm_info_request")["comms"] == {}
+
+
+def test_a_widget_opens_a_comm_under_its_cell_and_follows_its_view(kernel: Jupyter) -> None:
+    ran = kernel.run("import ipywidgets\nslider = ipywidgets.IntSlider(3)\nslider", cell="slider")
+    opened = ran.of("comm_open")
+    assert {content["target_name"] for content in opened} == {"jupyter.widget"}
+    [result] = ran.of("execute_result", "display_data")
+    model = result["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert model in {content["comm_id"] for content in opened}
+    update = {"method": "update", "state": {"value": 17}, "buffer_paths": []}
+    moved = kernel.send("shell", "comm_msg", {"comm_id": model, "data": update})
+    kernel.until(moved, idle)
+    assert kernel.run("slider.value").result == "17"
 
 
 def test_history_remembers_inputs_and_values(kernel: Jupyter) -> None:
