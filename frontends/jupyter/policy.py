@@ -1,9 +1,9 @@
 """Which stale cells run by themselves, in which order, and why the others wait. No messages, no sockets.
 
-A cell follows a change if that made it stale while the runner lives, not if the runner's death or an interrupt
-did: what a user has stopped is not taken up again. It runs when all that it depends on is up to date and has
-ended well. A name is *contested* if several cells define it and another one reads it: its value depends on
-which ran last, as in any ordinary notebook, so no cell that reads or defines it runs by itself.
+A cell follows a change if that made it stale while the runner lives, not if the runner's death or an
+interrupt did: what a user has stopped is not taken up again. It runs when all that it depends on is up to
+date and has ended well. A name is *contested* if several cells define it and another one reads it: its value
+depends on which ran last, as in any ordinary notebook, so no cell that reads or defines it runs by itself.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -87,7 +87,9 @@ class Following:
             if not cell.stale or id not in ours:
                 continue
             if id in self._interrupted:
-                reasons[id] = INTERRUPTED
+                # The error of the cell that was executing says so already.
+                if cell.status != "interrupted":
+                    reasons[id] = INTERRUPTED
             elif id in self._candidates:
                 reason = FROZEN if id in frozen else self._obstacle(notebook, cell, contested, definers, call)
                 if reason:
@@ -115,7 +117,9 @@ class Following:
             return f"{self._left[left[0]]}, which defined {left[0]}, was deleted"
         parents = {definers[name] for name in cell.refs if name in definers} - {cell.id}
         unready = [
-            id for id in notebook.order if id in parents and not _is_well(notebook.cells[id]) and id != cell.id
+            id
+            for id in notebook.order
+            if id in parents and not _is_well(notebook.cells[id]) and id != cell.id
         ]
         return f"waits for {call(unready[0])}" if unready else ""
 

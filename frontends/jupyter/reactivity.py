@@ -27,18 +27,21 @@ class Reactivity:
         self._following = Following()
         # The page that asked last.
         self._session = ""
+        # Whether something has happened since `go_on` looked.
+        self._due = False
         # The number of the run that goes on by itself; 0 if none does.
         self._run = 0
         # What the badge of a cell says, where one is shown.
         self._badges: dict[str, str] = {}
-        # A request whose dependents an earlier page has executed, and how many.
-        self._unseen: tuple[View, int] | None = None
+        # The cells that were executed since notes were shown, and where they are drawn.
+        self._executed: dict[str, View] = {}
 
     def take(self, event: Any) -> None:
         """Take an event of the kernel, before it is drawn."""
         if isinstance(event, Reduced):
             self._badges.pop(event.cell, None)
             return
+        self._due = True
         self._following.take(event, self._core.notebook)
         if isinstance(event, e.CellStarted | e.CellSkipped):
             # What the cell shows is cleared.
@@ -48,16 +51,14 @@ class Reactivity:
 
     def interrupt(self) -> None:
         """Run nothing of what waits."""
+        self._due = True
         self._following.interrupt()
 
     def executed(self, cell: str, view: View) -> None:
         """Note that a client has executed `cell` of its notebook."""
-        notebook = self._core.notebook
         self._session = view.session
-        self._following.execute(cell, notebook)
-        below = (self._views.get(id) for id in descendants(notebook, cell) if notebook.cells[id].stale)
-        unseen = sum(each is not None and each.session != view.session for each in below)
-        self._unseen = (view, unseen) if unseen else None
+        self._executed[cell] = view
+        self._following.execute(cell, self._core.notebook)
 
     def delete(self, cells: list[str]) -> None:
         """Note that cells are deleted next."""
@@ -65,8 +66,9 @@ class Reactivity:
 
     def go_on(self) -> None:
         """Run the next cell, or show why the others wait; called when no client waits for anything."""
-        if self._run:
+        if self._run or not self._due:
             return
+        self._due = False
         notebook = self._core.notebook
         ours = {
             id
@@ -76,10 +78,12 @@ class Reactivity:
         frozen = {id for id in ours if (view := self._views.get(id)) is not None and _FROZEN in view.tags}
         ready, reasons = self._following.waiting(notebook, ours, frozen, self._call)
         if self._lazy:
-            reasons = {id: "run it to bring it up to date" for id in ready} | reasons
+            reasons = dict.fromkeys(ready, "run it to bring it up to date") | reasons
         elif ready:
             try:
-                self._run = self._core.submit(m.RunCells("", [m.Cell(ready[0], notebook.cells[ready[0]].source)]))
+                self._run = self._core.submit(
+                    m.RunCells("", [m.Cell(ready[0], notebook.cells[ready[0]].source)])
+                )
             except RequestError:
                 # The kernel is closing, or there is no runner: a request will start one.
                 pass
@@ -95,8 +99,9 @@ class Reactivity:
     def _show(self, reasons: dict[str, str]) -> None:
         for id in [id for id in self._badges if id not in reasons]:
             del self._badges[id]
-            if (view := self._views.get(id)) is not None and id in self._core.notebook.cells:
-                self._views.redraw(id, view)
+            cell, view = self._core.notebook.cells.get(id), self._views.get(id)
+            if cell is not None and view is not None:
+                self._views.redraw(cell, view)
         for id, reason in reasons.items():
             cell, view = self._core.notebook.cells[id], self._views.get(id)
             # The badge would be all that the saved cell shows.
@@ -105,12 +110,20 @@ class Reactivity:
             kind = "update_display_data" if id in self._badges else "display_data"
             self._badges[id] = reason
             self._publisher.publish(kind, _note(f"stale: {reason}", f"cellwire-stale-{id}"), view.parent)
-        if self._unseen is not None:
-            view, number = self._unseen
-            self._unseen = None
-            cells = "1 cell that depends on this was" if number == 1 else f"{number} cells that depend on this were"
-            text = f"{cells} run before this page was loaded: run them to see them follow"
-            self._publisher.publish("display_data", _note(text, ""), view.parent)
+        executed, self._executed = self._executed, {}
+        for id, view in executed.items():
+            if number := self._unseen(id, view.session):
+                cells = "1 cell that depends" if number == 1 else f"{number} cells that depend"
+                text = f"{cells} on this ran before this page was loaded: run what is to follow once again"
+                self._publisher.publish("display_data", _note(text, ""), view.parent)
+
+    def _unseen(self, cell: str, session: str) -> int:
+        """Return how many stale cells depend on `cell` and were executed by another page than this."""
+        notebook = self._core.notebook
+        if all(view is None or view.session == session for view in map(self._views.get, notebook.order)):
+            return 0
+        below = (self._views.get(id) for id in descendants(notebook, cell) if notebook.cells[id].stale)
+        return sum(view is not None and view.session != session for view in below)
 
 
 def _note(text: str, display_id: str) -> dict[str, Any]:
