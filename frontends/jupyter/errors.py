@@ -21,7 +21,8 @@ _FILE = re.compile(r'File "<cell (.+?)>"')
 def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = None) -> dict[str, Any]:
     """Return what Jupyter has of a cell's error; `lines` replace the traceback."""
     kind, message = error.kind, _numbered(error.message, number_of)
-    if kind == "Interrupted":
+    # A cell whose turn had not come is cancelled, and no other cell is the cause.
+    if kind == "Interrupted" or (kind == "Cancelled" and not error.cells):
         kind, message = "KeyboardInterrupt", ""
     text = error.traceback or (f"{kind}: {message}" if message else kind)
     if error.hint and not lines:

@@ -166,7 +166,7 @@ def test_jupyter_console_asks_runs_interrupts_and_leaves() -> None:
         console.sendline("print('hello', name)")
         console.expect("hello Ada")
         console.expect(r"In \[4\]:")
-        console.sendline("print('in the loop')\rwhile True: pass")
+        console.sendline("print('in the', 'loop')\rwhile True: pass")
         console.expect("in the loop")
         console.sendintr()
         console.expect("KeyboardInterrupt")
