@@ -24,6 +24,7 @@ from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
+from .analysis.language import PYTHON, Language
 from .api.state import state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
@@ -56,6 +57,7 @@ class Engine:
         hooks: Hooks | None = None,
         keep_outputs: bool = True,
         redefine: Redefine = "error",
+        language: Language = PYTHON,
         register_main: bool = False,
         file: str = "",
     ) -> None:
@@ -66,7 +68,7 @@ class Engine:
         #: What happens around runs and cells; the engine's own hooks are put before those given.
         self.hooks = Hooks() if hooks is None else hooks
         limits = limits or Limits()
-        self._program = Program(redefine)
+        self._program = Program(redefine, language)
         self._namespace = Namespace(self._program, register_main, limits.versions, file)
         #: The global names of the cells.
         self.globals = self._namespace.globals

@@ -12,7 +12,7 @@ does not run.
 The cost of a change is the cost of what it affects: no call looks at all cells.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,9 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
+from ..analysis.language import PYTHON, Language
 from . import structural_errors as texts
+from .bindings import Bindings
 from .cell_names import Names
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
@@ -48,31 +50,13 @@ class Change(msgspec.Struct):
     names: set[str] = set()
 
 
-class _Bindings:
-    """Who has some names from where, before a change, to be compared with what is so after it."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._before: dict[tuple[str, str], list[str]] = {}
-
-    def note(self, name: str, readers: Iterable[str]) -> None:
-        """Remember from where `readers` have `name`, unless that is known."""
-        for reader in readers:
-            if (reader, name) not in self._before:
-                self._before[reader, name] = self._graph.reach(reader, name)
-
-    def changed(self) -> Iterator[str]:
-        """Return the readers that have a name from elsewhere than before."""
-        for (reader, name), makers in self._before.items():
-            if reader in self._graph and self._graph.reach(reader, name) != makers:
-                yield reader
-
-
 class Program:
     """The sources of a notebook and what follows from them."""
 
-    def __init__(self, redefine: Redefine = "error") -> None:
+    def __init__(self, redefine: Redefine = "error", language: Language = PYTHON) -> None:
         self.redefine: Redefine = redefine
+        #: What the cells are written in; may be replaced as long as there are none.
+        self.language: Language = language
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
         #: Cells that are structurally wrong.
@@ -110,7 +94,7 @@ class Program:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
         wanted = {cell.id: cell.source for cell in cells}
-        bindings = _Bindings(self.graph)
+        bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
         changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
         if not changed and change.order is None:
@@ -137,30 +121,57 @@ class Program:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
             self.errors.pop(cell, None)
-        self._relink(change.deleted, names, {}, _Bindings(self.graph), change)
+        self._relink(change.deleted, names, {}, Bindings(self.graph), change)
         for cell in change.deleted:
             self.graph.order.remove(cell)
         return change
 
     def correct(self, cell: str, defs: frozenset[str]) -> Change:
-        """Let `cell` define `defs`: what its star imports have bound is known better than from its source."""
+        """Let `cell` define `defs`: what it has bound is known better than from its source."""
         change = Change()
         compiled = self.compiled[cell]
         names = compiled.analysis.defs ^ defs
         if not names:
             return change
         self._changes += 1
+        rereads = compiled.analysis.rereads
+        if compiled.analysis.is_open:
+            rereads = (rereads | compiled.analysis.immediate) & defs
         analysis = msgspec.structs.replace(
             compiled.analysis,
             defs=defs,
+            rereads=rereads,
             refs=compiled.analysis.refs - defs,
             immediate=compiled.analysis.immediate - defs,
             deferred=compiled.analysis.deferred - defs,
             starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
         )
         self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
-        self._relink([cell], set(names), {}, _Bindings(self.graph), change)
+        self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
+        return change
+
+    def recompile(self) -> Change:
+        """Compile all cells again, after a change of the language; those that mean what they meant stay."""
+        change = Change()
+        invalid: dict[str, CellError] = {}
+        changed: list[str] = []
+        names: set[str] = set()
+        self._changes += 1
+        for cell, source in self._sources.items():
+            old, new = self.compiled.get(cell), None
+            try:
+                new = compile_cell(source, cell, language=self.language)
+            except AnalysisError as error:
+                invalid[cell] = texts.invalid_source(error)
+            if (old and new and (old.body, old.value) == (new.body, new.value)) or (not old and not new):
+                continue
+            changed.append(cell)
+            names |= self._take(cell, new)
+        if changed:
+            errors = {cell: error for cell, error in invalid.items() if cell in changed}
+            self._relink(changed, names, errors, Bindings(self.graph), change)
+            change.declared = [self.declaration(cell) for cell in changed]
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
@@ -172,7 +183,7 @@ class Program:
 
     # Sources
 
-    def _place(self, listed: list[str], bindings: _Bindings, change: Change) -> None:
+    def _place(self, listed: list[str], bindings: Bindings, change: Change) -> None:
         """Give new cells their place in the order, and move those that are listed in another one."""
         order = self.graph.order
         if len(listed) == 1 and listed[0] in order:
@@ -191,7 +202,7 @@ class Program:
         self._sources[cell] = source
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
         try:
-            compiled = compile_cell(source, cell)
+            compiled = compile_cell(source, cell, language=self.language)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
@@ -229,7 +240,7 @@ class Program:
         changed: Sequence[str],
         names: set[str],
         invalid: dict[str, CellError],
-        bindings: _Bindings,
+        bindings: Bindings,
         change: Change,
     ) -> None:
         """Bring graph and errors up to date after `changed` cells, which make other `names`, in `change`."""
@@ -297,7 +308,7 @@ class Program:
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
 
-    def _note_cell(self, cell: str, bindings: _Bindings) -> None:
+    def _note_cell(self, cell: str, bindings: Bindings) -> None:
         """Remember from where `cell` has its names, and all readers those that it makes."""
         names = self.graph.names_of(cell)
         for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):

@@ -60,7 +60,7 @@ class CellReport:
         self._recorder.flush()
         code = self._program.compiled[execution.cell]
         if code.warns:
-            self._show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+            self._show_warnings(code.source, code.filename)
 
     def _show_warnings(self, source: str, filename: str) -> None:
         """Print what is silent where the source is only looked at."""
