@@ -74,6 +74,21 @@ class CompiledCell(msgspec.Struct, frozen=True):
     #: Whether Python warns of something in the source.
     warns: bool = False
 
+    def defining(self, defs: frozenset[str]) -> "CompiledCell":
+        """Return the same code for a cell that turned out to define `defs`."""
+        known = self.analysis
+        analysis = msgspec.structs.replace(
+            known,
+            defs=defs,
+            refs=known.refs - defs,
+            immediate=known.immediate - defs,
+            deferred=known.deferred - defs,
+            # What only stars bind is not read before; of other code nothing is known.
+            rereads=(known.rereads | known.immediate) & defs if known.is_open else known.rereads,
+            starred=defs - (known.defs - known.starred),
+        )
+        return msgspec.structs.replace(self, analysis=analysis)
+
     @property
     def body_is_async(self) -> bool:
         """Whether evaluating the body gives a coroutine."""

@@ -25,7 +25,7 @@ from ..analysis.compiler import CompiledCell, compile_cell
 from ..analysis.language import PYTHON, Language
 from . import structural_errors as texts
 from .bindings import Bindings
-from .cell_names import Names
+from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
 from .sequence import Sequence as CellSequence
@@ -39,6 +39,8 @@ class Change(msgspec.Struct):
     #: The whole order, where it is not the old one with the new cells at the end.
     order: list[str] | None = None
     deleted: list[str] = []
+    #: What the deleted cells have defined stays.
+    kept: bool = False
     #: Readers whose names come from another cell than before, or from none.
     rebound: set[str] = set()
     #: Cells whose structural error is new or another one.
@@ -64,7 +66,10 @@ class Program:
         #: Cells that compile and do not conflict with another one.
         self.graph = Graph(redefine)
         self.sequence = CellSequence(self.graph)
+        #: What frontends said of cells for their hooks.
+        self.about: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
+        self._loose: set[str] = set()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._definitions: dict[str, dict[str, int]] = {}
@@ -93,10 +98,18 @@ class Program:
     def declare(self, cells: Sequence[Cell]) -> Change:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
-        wanted = {cell.id: cell.source for cell in cells}
+        wanted = {cell.id: cell for cell in cells}
+        for cell in cells:
+            if cell.about:
+                self.about[cell.id] = cell.about
         bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
+        sources, loose = self._sources, self._loose
+        changed = [
+            id
+            for id, cell in wanted.items()
+            if id not in sources or sources[id] != cell.source or (id in loose) != cell.loose
+        ]
         if not changed and change.order is None:
             return change
         before = {cell: self.compiled.get(cell) for cell in changed}
@@ -104,22 +117,24 @@ class Program:
         self._changes += 1
         names: set[str] = set()
         for cell in changed:
-            names |= self._replace(cell, wanted[cell], invalid)
+            names |= self._replace(wanted[cell], invalid)
         self._relink(changed, names, invalid, bindings, change)
         for cell in changed:
             change.declared.append(self.declaration(cell))
             self._compare_imports(cell, before[cell], change)
         return change
 
-    def delete(self, cells: Iterable[str]) -> Change:
+    def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
         """Remove cells; unknown ones are left out of the change."""
-        change = Change()
+        change = Change(kept=keep)
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
+            self._loose.discard(cell)
+            self.about.pop(cell, None)
             self.errors.pop(cell, None)
         self._relink(change.deleted, names, {}, Bindings(self.graph), change)
         for cell in change.deleted:
@@ -134,19 +149,7 @@ class Program:
         if not names:
             return change
         self._changes += 1
-        rereads = compiled.analysis.rereads
-        if compiled.analysis.is_open:
-            rereads = (rereads | compiled.analysis.immediate) & defs
-        analysis = msgspec.structs.replace(
-            compiled.analysis,
-            defs=defs,
-            rereads=rereads,
-            refs=compiled.analysis.refs - defs,
-            immediate=compiled.analysis.immediate - defs,
-            deferred=compiled.analysis.deferred - defs,
-            starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
-        )
-        self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
+        self._take(cell, compiled.defining(defs))
         self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
         return change
@@ -158,10 +161,10 @@ class Program:
         changed: list[str] = []
         names: set[str] = set()
         self._changes += 1
-        for cell, source in self._sources.items():
+        for cell in self._sources:
             old, new = self.compiled.get(cell), None
             try:
-                new = compile_cell(source, cell, language=self.language)
+                new = self._compile(cell)
             except AnalysisError as error:
                 invalid[cell] = texts.invalid_source(error)
             if (old and new and (old.body, old.value) == (new.body, new.value)) or (not old and not new):
@@ -179,7 +182,17 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs)
+        rereads = compiled.analysis.rereads | compiled.analysis.late_rereads if compiled else ()
+        loose = cell in self._loose
+        return CellDeclared(
+            cell,
+            self._sources[cell],
+            self.revisions[cell],
+            defs,
+            refs,
+            sorted(rereads) if rereads else [],
+            loose,
+        )
 
     # Sources
 
@@ -192,21 +205,37 @@ class Program:
         moving = order.moving(listed)
         for cell in moving:
             if cell in self.graph:
-                self._note_cell(cell, bindings)
+                bindings.note_cell(cell)
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
 
-    def _replace(self, cell: str, source: str, invalid: dict[str, CellError]) -> set[str]:
-        """Compile `cell` again and return the names that it made before or makes, not both."""
-        self._sources[cell] = source
+    def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
+        """Compile a cell again and return the names that it made before or makes, not both."""
+        cell = new.id
+        self._sources[cell] = new.source
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
+        if new.loose:
+            self._loose.add(cell)
+        elif cell in self._loose:
+            self._loose.remove(cell)
         try:
-            compiled = compile_cell(source, cell, language=self.language)
+            compiled = self._compile(cell)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
         return self._take(cell, compiled)
+
+    def _compile(self, cell: str) -> CompiledCell:
+        """Return the code of `cell`.
+
+        Raises: AnalysisError if there is none.
+        """
+        compiled = compile_cell(self._sources[cell], cell, language=self.language)
+        if cell in self._loose:
+            nameless = Analysis(is_async=compiled.analysis.is_async)
+            return msgspec.structs.replace(compiled, analysis=nameless)
+        return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
@@ -225,7 +254,7 @@ class Program:
             # A definition that only changes keeps its age.
             self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
             self._last_definers.pop(name, None)
-        return _made_otherwise(before, after)
+        return made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
@@ -271,7 +300,7 @@ class Program:
             cell: graph.names_of(cell) if cell in graph else nothing for cell in relinked
         }
         for cell in relinked:
-            left = _made(known[cell]) & _made_otherwise(known[cell], entering.get(cell, nothing))
+            left = made(known[cell]) & made_otherwise(known[cell], entering.get(cell, nothing))
             for name in left:
                 bindings.note(name, graph.readers_of(cell, name))
                 bindings.note(name, graph.carriers(name))
@@ -281,7 +310,7 @@ class Program:
                 graph.remove_cell(cell)
                 continue
             graph.set_cell(cell, entering[cell])
-            gained = _made(entering[cell]) & _made_otherwise(known[cell], entering[cell])
+            gained = made(entering[cell]) & made_otherwise(known[cell], entering[cell])
             for name in gained:
                 change.rebound.update(graph.readers_of(cell, name))
                 carriers = graph.carriers(name)
@@ -307,18 +336,6 @@ class Program:
             both = before.keys() | self._hidden.keys()
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
-
-    def _note_cell(self, cell: str, bindings: Bindings) -> None:
-        """Remember from where `cell` has its names, and all readers those that it makes."""
-        names = self.graph.names_of(cell)
-        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
-            for name in reads:
-                bindings.note(name, [cell])
-        for name in self.graph.carried(cell):
-            bindings.note(name, [cell])
-        for name in _made(names):
-            bindings.note(name, self.graph.readers(name))
-            bindings.note(name, self.graph.carriers(name))
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
         """Return the names of `cell` that other cells defined before it or together with it."""
@@ -377,16 +394,5 @@ class Program:
         """Return a name that `child` reads from `parent` while it runs."""
         names = self.graph.names_of(child)
         read = {*names.immediate, *names.rereads}
-        common = _made(self.graph.names_of(parent)) & read
+        common = made(self.graph.names_of(parent)) & read
         return min(name for name in common if parent in self.graph.reach(child, name))
-
-
-def _made(names: Names) -> set[str]:
-    """Return the names that a cell defines or deletes."""
-    return {*names.defs, *names.deleted}
-
-
-def _made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, may define, or deletes."""
-    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
-    return {name for one, other in ways for name in set(one) ^ set(other)}
