@@ -32,7 +32,7 @@ ARROWS = {
     "runner.ipython": "integrations execution api attribution output analysis",
     "runner.analysis": "",
     "runner.output": "",
-    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
+    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow runner.ipython kernel",
     "frontends.notebook_files": "",
     "kernel": "",
     "protocol.client": "",

@@ -78,6 +78,8 @@ class CellReport:
                 if type(value) not in UNASKED and show_itself(value):
                     return
                 data, metadata = format_value(value)
+                if not data:
+                    return
                 metadata = {**metadata, **RESULT} if metadata else RESULT
             except BaseException as error:
                 if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):

@@ -76,10 +76,7 @@ class _Spelling(ast.NodeTransformer):
     def _called(self, node: ast.expr) -> list[ast.stmt] | None:
         """Return what a call of a magic or of the shell runs; None if `node` is no such call."""
         match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Call(func=ast.Name("get_ipython"), args=[]), attr=method),
-                args=args,
-            ):
+            case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython"), []), method), args):
                 given = [part.value for part in args if isinstance(part, ast.Constant)]
                 texts = [text for text in given if isinstance(text, str)]
                 if len(texts) != len(args):
@@ -103,12 +100,11 @@ class _Spelling(ast.NodeTransformer):
         if name in CODE:
             return self._code(name, line, "")
         if name == "aimport":
-            return self._parsed(
-                "\n".join(f"import {part}" for part in re.findall(r"(?<![-\w.])[\w.]+", line))
-            )
+            modules = re.findall(r"(?<![-\w.])[\w.]+", line)
+            return self._nested("\n".join(f"import {module}" for module in modules))
         if name == "store":
             self.is_open |= "-r" in line.split() or "-z" in line.split()
-            return self._parsed("\n".join(_NAME.findall(line.partition(">")[0])) if "-" not in line else "")
+            return self._nested("\n".join(_NAME.findall(line.partition(">")[0])) if "-" not in line else "")
         if name in OPEN:
             self.is_open = True
         return [] if name in TEXT else self._expanded(line)
@@ -118,20 +114,20 @@ class _Spelling(ast.NodeTransformer):
             return self._code(name, line, body)
         if name == "capture":
             target = re.sub(r"--\S+", "", line).strip()
-            bound = self._parsed(f"{target} = None") if _NAME.fullmatch(target) else []
+            bound = self._nested(f"{target} = None") if _NAME.fullmatch(target) else []
             return [*self._nested(body), *bound]
         if name in FOREIGN:
             return [*self._expanded(line), *_assigned(_OUTPUT.findall(line))]
         self.is_open = True
         read = [each for found in _IMPORTED.findall(line) for each in found.split(",")]
         bound = [each for found in _EXPORTED.findall(line) for each in found.split(",")]
-        return [*self._expanded(line), *self._parsed("\n".join(read)), *_assigned(bound)]
+        return [*self._expanded(line), *self._nested("\n".join(read)), *_assigned(bound)]
 
     def _code(self, name: str, line: str, body: str) -> list[ast.stmt]:
         """Return what a magic runs that runs Python."""
         statement, evaluated = _without_options(line, CODE[name])
-        code = [*self._parsed("\n".join(evaluated)), *self._parsed(statement), *self._nested(body)]
-        return _in_function(code) if name in IN_FUNCTION and code else code
+        code = [*self._nested("\n".join(evaluated)), *self._nested(statement), *self._nested(body)]
+        return _kept_inside(code) if name in IN_FUNCTION and code else code
 
     def _nested(self, source: str) -> list[ast.stmt]:
         """Return the code in a magic's text, with the magics in that spelled out."""
@@ -140,8 +136,6 @@ class _Spelling(ast.NodeTransformer):
         except AnalysisError:
             return []
         return self.visit(tree).body
-
-    _parsed = _nested
 
     def _expanded(self, text: str) -> list[ast.stmt]:
         """Return what IPython puts into the text of a command: `{expression}` and `$name`."""
@@ -152,7 +146,7 @@ class _Spelling(ast.NodeTransformer):
                     fields.append(f"{field}:{spec}" if spec else field)
         except ValueError:
             fields = []  # braces that are the command's own
-        return [part for field in [*fields, *_DOLLAR.findall(text)] for part in self._parsed(field)]
+        return [part for field in [*fields, *_DOLLAR.findall(text)] for part in self._nested(field)]
 
 
 def _without_options(line: str, with_value: str) -> tuple[str, list[str]]:
@@ -171,13 +165,12 @@ def _without_options(line: str, with_value: str) -> tuple[str, list[str]]:
 
 
 def _assigned(names: list[str]) -> list[ast.stmt]:
-    return [
-        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in names if name.isidentifier()
-    ]
+    found = [name for name in names if name.isidentifier()]
+    return [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in found]
 
 
-def _in_function(code: list[ast.stmt]) -> list[ast.stmt]:
-    """Return the definition and call of a function that has `code`: reads that happen, and bind nothing."""
-    function: Any = ast.parse("def _(): pass").body[0]
-    function.body = code
-    return [function]
+def _kept_inside(code: list[ast.stmt]) -> list[ast.stmt]:
+    """Return a class with `code`: like a function that is called, it reads at once and binds nothing."""
+    around: Any = ast.parse("class _: pass").body[0]
+    around.body = code
+    return [around]

@@ -31,6 +31,8 @@ _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)")
 #: Names whose functions may bind any name.
 _BINDERS = frozenset({"exec", "globals", "locals", "vars", "get_ipython"})
 _LEAVING = ("exit", "quit")
+#: Names that are there besides Python's own.
+BUILTINS = frozenset({"display", "get_ipython"})
 
 
 class IPythonLanguage(Language):
@@ -45,7 +47,8 @@ class IPythonLanguage(Language):
         make_shell: Callable[[], Any] | None = None,
         is_bound: Callable[[str], bool] = lambda name: False,
     ) -> None:
-        self._make_shell = make_shell
+        #: Returns the shell, which the first call makes.
+        self.make_shell = make_shell
         self._is_bound = is_bound
         #: The shell, once it has been made.
         self.shell: Any = None
@@ -62,24 +65,21 @@ class IPythonLanguage(Language):
         return Parsed(parsed.source, self._transform_tree(parsed.tree))
 
     def find_names(self, parsed: Parsed) -> NameUsage:
-        if "get_ipython" not in parsed.source:
-            found = find_names(parsed.tree, follow_stars=True, shared=True)
-            is_open = found.is_open or bool(_BINDERS & found.refs)
-        else:
+        tree = parsed.tree
+        spelled = None
+        if "get_ipython" in parsed.source:
             # In a tree of its own, as the calls of magics are replaced by what they run.
-            spelled = spell_out(
-                parse(parsed.source, "<cell>"), lambda body: self._parse(body, "<magic>").tree
-            )
-            found = find_names(spelled.tree, follow_stars=True, shared=True)
-            is_open = found.is_open or spelled.is_open or bool(_BINDERS & found.refs)
+            tree = parse(parsed.source, "<cell>")
+            spelled = spell_out(tree, lambda body: self._parse(body, "<magic>").tree)
+            tree = spelled.tree
+        found = find_names(tree, follow_stars=True, shared=True)
+        if spelled is not None:
             # The text of a magic has the names as they are written.
             found.private_uses.clear()
             found.private_uses_in_class.clear()
-        for names in found:
-            if type(names) is set:
-                names.difference_update(
-                    [name for name in names if type(name) is str and _KEPT.fullmatch(name)]
-                )
+        for names in (*found[:9], found.starred):
+            names.difference_update(list(filter(_KEPT.fullmatch, names)))
+        is_open = found.is_open or bool(_BINDERS & found.refs) or (spelled is not None and spelled.is_open)
         return found._replace(is_open=is_open)
 
     def tracks(self, name: str) -> bool:
@@ -107,8 +107,8 @@ class IPythonLanguage(Language):
     def _transform(self, source: str) -> str:
         """Return what IPython makes of `source`."""
         try:
-            if self._make_shell is not None:
-                text: str = self._make_shell().transform_cell(source)
+            if self.make_shell is not None:
+                text: str = self.make_shell().transform_cell(source)
                 return text
             if self._transformer is None:
                 from IPython.core.inputtransformer2 import TransformerManager
@@ -152,15 +152,15 @@ class IPythonLanguage(Language):
 
         Raises: AnalysisError if more of it is IPython's, with what to install.
         """
-        lines = [f"# {line}" if SET_UP.fullmatch(line) else line for line in source.split("\n")]
-        text = "\n".join(lines)
+        text = "\n".join(
+            SET_UP.sub(r"\g<indent>pass  # \g<magic>", line) if SET_UP.fullmatch(line) else line
+            for line in source.split("\n")
+        )
         try:
             return Parsed(text, parse(text, filename))
         except AnalysisError as error:
             if error.hint:
-                error.hint = (
-                    f"install IPython where the notebook runs (`pip install ipython`), or else {error.hint}"
-                )
+                error.hint = f"install IPython (`pip install ipython`), or else: {error.hint}"
                 raise error from None
         raise rejected
 
