@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -324,8 +324,19 @@ class Engine:
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        readers = {*self._updates.drain(), *self._scheduler.take_rebound()}
-        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
+        self.outdate({*self._updates.drain(), *self._scheduler.take_rebound()})
+
+    def outdate(self, cells: Collection[str]) -> None:
+        """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
+
+        To be called while nothing runs.
+        """
+        known = {cell for cell in cells if cell in self.program}
+        compiled = self.program.compiled
+        imported = {cell: compiled[cell].analysis.defs for cell in known if cell in compiled}
+        change = Change(rebound=known, imported=imported)
+        self._lifecycle.mark_stale(self._planner.no_run(0, change).stale)
+        self._recorder.flush()
 
     def _exclusive(self) -> "_Turn":
         """Return the context for one run, or for the runs that states have caused."""

@@ -24,6 +24,7 @@ from ..execution.hooks import protected
 from ..integrations.figures import install_figures
 from ..integrations.ipython_display import install_displays
 from ..output import formatting
+from ..output.reports import is_own
 from .answers import answering
 from .autoreload import Watch
 from .history import History
@@ -51,7 +52,7 @@ class Bridge:
         self.shell: Any = None
         self._transformers: Any = None
         self._making = False
-        self._watch = Watch(self)
+        self._watch = Watch(host.engine)
 
     def install(self) -> None:
         self.engine.program.language = self.language
@@ -75,7 +76,8 @@ class Bridge:
         after = {function.__name__: index for index, function in enumerate(hooks.post_execution)}
         # In the place of cellwire's own figures: the inline backend shows them when it hears of the end.
         hooks.post_execution[after["show_figures"]] = self.remember_value
-        hooks.post_execution[after["finish"] : after["finish"]] = [self.end]
+        hooks.post_execution.insert(after["finish"], self.end)
+        hooks.post_execution.insert(after["show_error"], self.describe_error)
         self.host.answer = answering(self, self.host.answer)
         _load_when_used("IPython")
         # Whoever imports IPython finds the shell in it.
@@ -144,6 +146,23 @@ class Bridge:
         if execution.status == "ok" and execution.value is not NO_VALUE and execution.value is not None:
             self.history.end(execution, execution.value)
 
+    def describe_error(self, execution: Execution) -> None:
+        """Let a frontend of Jupyter show the error as IPython does, see `cell_hooks.show_error`."""
+        error: Any = execution.error
+        if error is None or "jupyter" not in execution.about:
+            return
+        shell = self.make_shell()
+        trace = error.__traceback__
+        while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
+            trace = trace.tb_next
+        if type(error).__name__ == "UsageError":
+            lines = [f"UsageError: {error}"]
+        elif hasattr(error, "_render_traceback_"):
+            lines: list[str] = list(error._render_traceback_())
+        else:
+            lines = shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
+        execution.about = {**execution.about, "lines": lines}
+
     def end(self, execution: Execution) -> None:
         """Trigger the events after a cell, and show what magics have left for the frontend."""
         shell = self.shell
@@ -153,6 +172,9 @@ class Bridge:
         result = self.history.result(execution)
         shell.last_execution_succeeded = execution.error is None
         shell.last_execution_result = result
+        if execution.status == "error" and shell.call_pdb:
+            shell.InteractiveTB.tb = execution.error and execution.error.__traceback__
+            shell.debugger(force=True)
         shell.events.trigger("post_execute")
         if not self.history.is_silent(execution):
             shell.events.trigger("post_run_cell", result)
@@ -165,7 +187,7 @@ class Bridge:
             self._transformers = transformers
             self.language.transforms_all = self.language.transforms_all or self._has_own_transformers()
             self.language.version += 1
-        self._watch.look(shell)
+        self._watch.note(shell)
 
     def _state_of_transformers(self) -> Any:
         """Return what tells whether sources would become another code than before."""
