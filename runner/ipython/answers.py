@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection
+from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection, Variables
 from .line_magics import CODE, FOREIGN, LINE_MAGICS
 
 #: A magic whose name is being typed, or is under the cursor; and the options of one.
 _TYPED = re.compile(r"(?:^|[\s=])(%{1,2})([\w.]*)$")
 _MAGIC = re.compile(r"(%{1,2})(\w+)$")
+
+#: Names that no cell has bound.
+_GIVEN = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
 
 Answer = Callable[..., Any]
 
@@ -27,9 +30,18 @@ def answering(bridge: Any, others: Answer) -> Answer:
             found = _complete(bridge, request)
         elif isinstance(request, Inspect):
             found = _inspect(bridge, request)
+        elif isinstance(request, Variables):
+            names, notebook, *more = context
+            return others(request, _of_cells(names, notebook), notebook, *more)
         return others(request, *context) if found is None else found
 
     return answer
+
+
+def _of_cells(names: dict[Any, Any], notebook: Any) -> dict[Any, Any]:
+    """Return the names without those that are there for every cell."""
+    defined = {name for cell in list(notebook.cells.values()) for name in cell.defs}
+    return {name: value for name, value in names.items() if name not in _GIVEN or name in defined}
 
 
 def _complete(bridge: Any, request: Complete) -> Completions | None:

@@ -115,7 +115,10 @@ class Bridge:
         return show(*values, **options)
 
     def _is_bound(self, name: str) -> bool:
-        return name in self.names or bool(self.engine.program.all_definers(name))
+        value = self.names.get(name, self)
+        if value is self or getattr(type(value), "__name__", "").endswith(("_Leave", "ExitAutocall")):
+            return bool(self.engine.program.all_definers(name))
+        return True
 
     # Around a cell
 

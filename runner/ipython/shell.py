@@ -199,7 +199,10 @@ def make_shell(bridge: Any) -> Any:
     config.IPKernelApp.connection_file = ""
     names = bridge.names
     known = set(names)
-    kept = {name: names[name] for name in ("_", "__", "___", "exit", "quit", "open") if name in names}
+    kept = {name: names[name] for name in ("_", "__", "___", "open") if name in names}
+    for name in ("exit", "quit"):
+        if type(names.get(name)).__module__ != bridge.__module__:
+            kept[name] = names[name]  # a cell has bound it
     shell = ZMQInteractiveShell.instance(config=config, user_module=sys.modules["__main__"])
     InteractiveShellABC.register(ZMQInteractiveShell)
     shell.exiter = ZMQExitAutocall(shell)
@@ -213,7 +216,9 @@ def make_shell(bridge: Any) -> Any:
     for name in ("exit", "quit", "In", "Out", "display", "get_ipython"):
         shell.user_ns_hidden[name] = names.get(name)
     bridge.history.join(shell.history_manager)
-    sys.displayhook = shell.displayhook
+    # As inside of a cell that IPython runs: what runs further code in it leaves these as they are.
+    shell.builtin_trap.__enter__()
+    shell.display_trap.__enter__()
     execution = current_execution.get()
     if execution is not None:
         bridge.shell = shell

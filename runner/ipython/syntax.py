@@ -26,13 +26,14 @@ from .line_magics import LINE_MAGICS, SET_UP
 from .spelling import spell_out
 
 #: Names that IPython keeps for itself.
-_KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|In|Out")
+_KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|In|Out")
 _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)")
 #: Names whose functions may bind any name.
 _BINDERS = frozenset({"exec", "globals", "locals", "vars", "get_ipython"})
 _LEAVING = ("exit", "quit")
-#: Names that are there besides Python's own.
+#: Names that are there besides Python's own, and those that the shell binds when it is made.
 BUILTINS = frozenset({"display", "get_ipython"})
+_BOUND_BY_SHELL = BUILTINS | {"exit", "quit", "open"}
 
 
 class IPythonLanguage(Language):
@@ -83,7 +84,7 @@ class IPythonLanguage(Language):
         return found._replace(is_open=is_open)
 
     def tracks(self, name: str) -> bool:
-        return not _KEPT.fullmatch(name)
+        return name not in _BOUND_BY_SHELL and not _KEPT.fullmatch(name)
 
     def _parse(self, source: str, filename: str) -> Parsed:
         if self.transforms_all:

@@ -60,8 +60,12 @@ def main() -> int:
             total["not run"] += 1
             continue
         there = _in_copy(path, run_in_ipykernel, sources, options.seconds)
+        failed = False
         for index, (mine, its) in enumerate(zip(here, there, strict=True)):
             cause, detail = compare(mine, its)
+            failed = failed or (mine.status == "error" and its.status == "error")
+            if cause == "cancelled" and failed:
+                cause = "below a failure"  # of both
             causes[cause] += 1
             if cause not in HARMLESS:
                 first = sources[index].strip().split("\n", 1)[0][:70]
