@@ -75,8 +75,6 @@ class Door:
         # The kernel's handlers wake the loop.
         signal.signal(signal.SIGINT, self._signalled)
         watch_parent(loop, lambda: shut_down("the Jupyter server ended"))
-        # What depends on a change waits until it is asked for.
-        self.submit(m.SetMode("", "lazy"))
         self._binding.start()
 
     def turn(self) -> float:
@@ -197,7 +195,8 @@ def serve(path: str, process: RunnerProcess, start: Callable[[], RunnerProcess])
         file = read_connection_file(path)
         if not file.encrypted and file.transport == "tcp":
             report("messages are signed and not encrypted: other users of this machine may read outputs")
-        settings = Settings(detached=True, redefine="live")
+        # Jupyter tells no order of cells. What depends on a change waits until it is asked for.
+        settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
         kernel = KernelProcess(settings, process, start, Door(file))
     except (ConnectionFileError, OSError, ValueError) as error:
         report(f"cannot start: {error}")

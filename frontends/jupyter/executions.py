@@ -17,6 +17,7 @@ from typing import Any, cast
 from ...protocol import events as e
 from ...protocol import messages as m
 from ...protocol.errors import RequestError
+from ...protocol.mime_types import PAYLOAD_MIME
 from ...protocol.notebook import CellError
 from . import errors
 from .core import Core
@@ -25,8 +26,6 @@ from .publisher import Publisher
 from .views import View, Views, bundle
 from .wire import Message
 
-#: What a cell asks a client to do, such as to show a page of text.
-PAYLOAD_MIME = "application/vnd.cellwire.payload+json"
 #: Loose cells that may still write.
 _LOOSE = 16
 #: Seconds that the reply to an error waits for requests that follow at once, and after it those for which
