@@ -15,6 +15,7 @@ NumberOf = Callable[[str], int | None]
 
 #: How messages and tracebacks name a cell.
 _CELL = re.compile(r"""cell (['"])(.+?)\1""")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _FILE = re.compile(r'File "<cell (.+?)>"')
 
 
@@ -27,7 +28,10 @@ def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = Non
     text = error.traceback or (f"{kind}: {message}" if message else kind)
     if error.hint and not lines:
         text = f"{text.rstrip()}\n{error.hint}"
-    lines = lines or [_numbered(line, number_of) for line in text.rstrip("\n").split("\n")]
+    if lines:
+        lines = [*lines[:-1], _with_explanation(lines[-1], message)]
+    else:
+        lines = [_numbered(line, number_of) for line in text.rstrip("\n").split("\n")]
     return {"ename": kind, "evalue": message, "traceback": lines}
 
 
@@ -47,6 +51,12 @@ def of_request(error: RequestError) -> dict[str, Any]:
 def named(kind: str, message: str) -> dict[str, Any]:
     """Return what Jupyter has of an error without a traceback."""
     return {"ename": kind, "evalue": message, "traceback": [f"{kind}: {message}"]}
+
+
+def _with_explanation(line: str, message: str) -> str:
+    """Return the last line of a traceback with what `message` says beyond it, such as why a name is missing."""
+    said = _COLOUR.sub("", line).partition(": ")[2]
+    return line + message[len(said) :] if said and message.startswith(said) else line
 
 
 def _numbered(text: str, number_of: NumberOf) -> str:

@@ -210,9 +210,11 @@ class Executions:
     def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
         """Answer a request, and go on with the next one."""
         view = self._views.current
-        if error is not None and view is not None and not view.failed:
-            # Nothing of the cell could show it.
-            self._views.show_error(view, error)
+        if error is not None and view is not None:
+            if view.error is None:
+                # Nothing of the cell could show it.
+                self._views.show_error(view, error)
+            error = {**error, **(view.error or {})}
         request.outcome = error or {"status": "ok"}
         if error is not None and request.stop_on_error:
             self._core.later(_FOLLOWING, self.conclude)
