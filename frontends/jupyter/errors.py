@@ -54,7 +54,7 @@ def named(kind: str, message: str) -> dict[str, Any]:
 
 
 def _with_explanation(line: str, message: str) -> str:
-    """Return the last line of a traceback with what `message` says beyond it, such as why a name is missing."""
+    """Return the last line of a traceback with what `message` says beyond it: why a name is missing."""
     said = _COLOUR.sub("", line).partition(": ")[2]
     return line + message[len(said) :] if said and message.startswith(said) else line
 

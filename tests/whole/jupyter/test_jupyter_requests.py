@@ -49,11 +49,11 @@ def test_an_error_names_the_number_of_its_cell(kernel: Jupyter) -> None:
 
 
 def test_a_missing_name_is_explained_with_the_numbers_of_cells(kernel: Jupyter) -> None:
-    kernel.run("lost = 1", cell="definer")
-    kernel.run("lost + 1", cell="reader")
+    kernel.run("lost_one = 1", cell="definer")
+    kernel.run("lost_one + 1", cell="reader")
     count = kernel.run("found = 1", cell="definer").reply["execution_count"]
-    [error] = kernel.run("lost + 1", cell="reader").of("error")
-    assert error["evalue"] == f"name 'lost' is not defined: cell [{count}] no longer defines it"
+    [error] = kernel.run("lost_one + 1", cell="reader").of("error")
+    assert error["evalue"] == f"name 'lost_one' is not defined: cell [{count}] no longer defines it"
     assert error["traceback"][-1].endswith(f"cell [{count}] no longer defines it")
 
 
@@ -71,7 +71,8 @@ def test_magics_and_commands_run(kernel: Jupyter) -> None:
     assert kernel.run("!echo said").text() == "said\n"
     kernel.run("7 * 6")
     assert kernel.run("_ + 1").result == "43"
-    assert "%timeit" in kernel.ask("complete_request", {"code": "%timei", "cursor_pos": 6})["matches"]
+    reply = kernel.ask("complete_request", {"code": "%timei", "cursor_pos": 6})
+    assert ["%timei"[: reply["cursor_start"]] + match for match in reply["matches"]] == ["%timeit"]
 
 
 def test_a_syntax_error_is_published_as_any_other(kernel: Jupyter) -> None:
