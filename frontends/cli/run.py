@@ -21,7 +21,7 @@ from ...protocol.client.event_stream import EventStream
 from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
 from ...protocol.errors import RequestError
-from ...protocol.notebook import CellError, Redefine
+from ...protocol.notebook import CellError, Dialect, Redefine
 from ..notebook_files.load import NotebookFile
 from .standard_input import StandardInput
 from .transcript import Transcript
@@ -61,6 +61,7 @@ async def run_notebook(
     *,
     python: str,
     redefine: Redefine = "error",
+    dialect: Dialect = "python",
     timeout: float | None = None,
 ) -> RunOutcome:
     """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended."""
@@ -71,7 +72,7 @@ async def run_notebook(
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with (
-            launch_kernel(python, folder, redefine=redefine, argv=argv) as kernel,
+            launch_kernel(python, folder, redefine=redefine, argv=argv, dialect=dialect) as kernel,
             anyio.create_task_group() as tasks,
         ):
             events = kernel.events(BUFFER)

@@ -75,8 +75,6 @@ class Door:
         # The kernel's handlers wake the loop.
         signal.signal(signal.SIGINT, self._signalled)
         watch_parent(loop, lambda: shut_down("the Jupyter server ended"))
-        # What depends on a change waits until it is asked for.
-        self.submit(m.SetMode("", "lazy"))
         self._binding.start()
 
     def turn(self) -> float:
@@ -202,7 +200,8 @@ def serve(
         file = read_connection_file(path)
         if not file.encrypted and file.transport == "tcp":
             report("messages are signed and not encrypted: other users of this machine may read outputs")
-        settings = Settings(detached=True, redefine="live")
+        # Jupyter tells no order of cells. What follows a change is for the binding to decide.
+        settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
         kernel = KernelProcess(settings, process, start, Door(file, lazy=lazy))
     except (ConnectionFileError, OSError, ValueError) as error:
         report(f"cannot start: {error}")

@@ -15,18 +15,23 @@ NumberOf = Callable[[str], int | None]
 
 #: How messages and tracebacks name a cell.
 _CELL = re.compile(r"""cell (['"])(.+?)\1""")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _FILE = re.compile(r'File "<cell (.+?)>"')
 
 
 def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = None) -> dict[str, Any]:
     """Return what Jupyter has of a cell's error; `lines` replace the traceback."""
     kind, message = error.kind, _numbered(error.message, number_of)
-    if kind == "Interrupted":
+    # A cell whose turn had not come is cancelled, and no other cell is the cause.
+    if kind == "Interrupted" or (kind == "Cancelled" and not error.cells):
         kind, message = "KeyboardInterrupt", ""
     text = error.traceback or (f"{kind}: {message}" if message else kind)
     if error.hint and not lines:
         text = f"{text.rstrip()}\n{error.hint}"
-    lines = lines or [_numbered(line, number_of) for line in text.rstrip("\n").split("\n")]
+    if lines:
+        lines = [*lines[:-1], _with_explanation(lines[-1], message)]
+    else:
+        lines = [_numbered(line, number_of) for line in text.rstrip("\n").split("\n")]
     return {"ename": kind, "evalue": message, "traceback": lines}
 
 
@@ -46,6 +51,12 @@ def of_request(error: RequestError) -> dict[str, Any]:
 def named(kind: str, message: str) -> dict[str, Any]:
     """Return what Jupyter has of an error without a traceback."""
     return {"ename": kind, "evalue": message, "traceback": [f"{kind}: {message}"]}
+
+
+def _with_explanation(line: str, message: str) -> str:
+    """Return the last line of a traceback with what `message` says beyond it: why a name is missing."""
+    said = _COLOUR.sub("", line).partition(": ")[2]
+    return line + message[len(said) :] if said and message.startswith(said) else line
 
 
 def _numbered(text: str, number_of: NumberOf) -> str:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from ...protocol import events as e
 from ...protocol import messages as m
 from ...protocol.errors import RequestError
+from ...protocol.mime_types import PAYLOAD_MIME
 from ...protocol.notebook import CellError
 from . import errors
 from .core import Core
@@ -26,8 +27,6 @@ from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message
 
-#: What a cell asks a client to do, such as to show a page of text.
-PAYLOAD_MIME = "application/vnd.cellwire.payload+json"
 #: Loose cells that may still write.
 _LOOSE = 16
 #: Seconds that the reply to an error waits for requests that follow at once, and after it those for which
@@ -216,9 +215,11 @@ class Executions:
     def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
         """Answer a request, and go on with the next one."""
         view = self._views.current
-        if error is not None and view is not None and not view.failed:
-            # Nothing of the cell could show it.
-            self._views.show_error(view, error)
+        if error is not None and view is not None:
+            if view.error is None:
+                # Nothing of the cell could show it.
+                self._views.show_error(view, error)
+            error = {**error, **(view.error or {})}
         request.outcome = error or {"status": "ok"}
         if error is not None and request.stop_on_error:
             self._core.later(_FOLLOWING, self.conclude)

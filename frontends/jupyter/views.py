@@ -38,8 +38,8 @@ class View:
         self.requested = requested
         #: Something was published since the outputs were cleared, or nothing needs to be.
         self.drawn = True
-        #: The error of this run was published.
-        self.failed = False
+        #: The error of this run that was published.
+        self.error: dict[str, Any] | None = None
         #: Text that stands in the cell although its items were cleared, and is not drawn again yet.
         self.left: list[Any] = []
 
@@ -121,9 +121,9 @@ class Views:
 
     def show_error(self, view: View, content: dict[str, Any]) -> None:
         """Publish an error of a cell."""
-        view.failed = view.drawn = True
         names = ("ename", "evalue", "traceback")
-        self._publisher.publish("error", {name: content[name] for name in names}, view.parent)
+        view.drawn, view.error = True, {name: content[name] for name in names}
+        self._publisher.publish("error", view.error, view.parent)
 
     def redraw(self, cell: CellState, view: View) -> None:
         """Publish again what a cell shows, and nothing else."""
@@ -141,14 +141,14 @@ class Views:
     # A run of a cell
 
     def _cell_started(self, view: View, event: Any) -> None:
-        view.failed = False
+        view.error = None
         if not view.requested:
             self._publisher.status("busy", view.parent)
             self._publisher.publish("clear_output", {"wait": True}, view.parent)
             view.drawn = False
 
     def _cell_finished(self, view: View, event: e.CellFinished) -> None:
-        if event.error is not None and not view.failed:
+        if event.error is not None and view.error is None:
             # The runner died and could not show it.
             self.show_error(view, self._described(event.error))
         if not view.requested:

@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 
@@ -36,7 +37,8 @@ class Server:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counted: list[tuple[float, int]] = []
+        self._counted: deque[tuple[float, int]] = deque()
+        self._bytes = 0
         #: Kinds with the text, or the data of the message.
         self.received: list[tuple[str, str]] = []
         self.dropped = 0
@@ -46,12 +48,14 @@ class Server:
         self.received.append((kind, str(content.get("text", content.get("data", "")))))
         if kind == "status" and content["execution_state"] == "idle":
             self._counted.clear()
+            self._bytes = 0
         if kind not in ("status", "comm_open", "execute_input"):
             size = sum(map(len, frames)) if kind == "stream" else 0
-            self._counted = [entry for entry in self._counted if entry[0] > self._clock.now - 3]
+            while self._counted and self._counted[0][0] <= self._clock.now - 3:
+                self._bytes -= self._counted.popleft()[1]
             self._counted.append((self._clock.now, size))
-            too_many = len(self._counted) / 3 > 1000
-            self.dropped += too_many or sum(size for _, size in self._counted) / 3 > 1_000_000
+            self._bytes += size
+            self.dropped += len(self._counted) / 3 > 1000 or self._bytes / 3 > 1_000_000
 
     def text(self) -> str:
         return "".join(text for kind, text in self.received if kind == "stream")

@@ -50,6 +50,7 @@ class TestKernel(jupyter_kernel_test.KernelTests):
     complete_code_samples = ["1", "print('hello, world')", "def f(x):\n    return x*2\n\n"]
     incomplete_code_samples = ["print('''hello", "def f(x):\n    x*2"]
     invalid_code_samples = ["import = 7q"]
+    code_page_something = "zip?"
     code_generate_error = "raise ValueError"
     code_execute_result = [
         {"code": "6*7", "result": "42"},
@@ -166,12 +167,12 @@ def test_jupyter_console_asks_runs_interrupts_and_leaves() -> None:
         console.sendline("print('hello', name)")
         console.expect("hello Ada")
         console.expect(r"In \[4\]:")
-        console.sendline("print('in the loop')\rwhile True: pass")
+        console.sendline("print('in the', 'loop')\rwhile True: pass")
         console.expect("in the loop")
         console.sendintr()
         console.expect("KeyboardInterrupt")
         console.expect(r"In \[\d\]:")
-        console.sendeof()
+        console.sendline("exit")
         console.expect(pexpect.EOF)
     finally:
         console.close(force=True)

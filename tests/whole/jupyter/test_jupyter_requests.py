@@ -1,5 +1,6 @@
 """Requests of Jupyter clients to a real kernel, and what comes of them."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,36 @@ def test_an_error_names_the_number_of_its_cell(kernel: Jupyter) -> None:
     assert ran.reply["ename"] == "ZeroDivisionError"
     [error] = ran.of("error")
     assert error["traceback"] == ran.reply["traceback"]
-    assert any(f"Cell In[{ran.reply['execution_count']}], line 2" in line for line in error["traceback"])
+    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error["traceback"]))
+    assert f"Cell In[{ran.reply['execution_count']}], line 2" in text
     assert "4f0b7a2e-1" not in str(error)
+
+
+def test_a_missing_name_is_explained_with_the_numbers_of_cells(kernel: Jupyter) -> None:
+    kernel.run("lost_one = 1", cell="definer")
+    kernel.run("lost_one + 1", cell="reader")
+    count = kernel.run("found = 1", cell="definer").reply["execution_count"]
+    [error] = kernel.run("lost_one + 1", cell="reader").of("error")
+    assert error["evalue"] == f"name 'lost_one' is not defined: cell [{count}] no longer defines it"
+    assert error["traceback"][-1].endswith(f"cell [{count}] no longer defines it")
+
+
+def test_pages_and_next_inputs_are_payloads_of_the_reply(kernel: Jupyter) -> None:
+    [page] = kernel.run("len?").reply["payload"]
+    assert (page["source"], page["start"]) == ("page", 0)
+    assert "Return the number of items" in page["data"]["text/plain"]
+    ran = kernel.run("for i in range(3): get_ipython().set_next_input(f'next {i}')")
+    assert ran.reply["payload"] == [{"source": "set_next_input", "text": "next 2", "replace": False}]
+    assert ran.kinds == []
+
+
+def test_magics_and_commands_run(kernel: Jupyter) -> None:
+    assert kernel.run("%time 6 * 7").result == "42"
+    assert kernel.run("!echo said").text() == "said\n"
+    kernel.run("7 * 6")
+    assert kernel.run("_ + 1").result == "43"
+    reply = kernel.ask("complete_request", {"code": "%timei", "cursor_pos": 6})
+    assert ["%timei"[: reply["cursor_start"]] + match for match in reply["matches"]] == ["%timeit"]
 
 
 def test_a_syntax_error_is_published_as_any_other(kernel: Jupyter) -> None:
@@ -291,7 +320,8 @@ def test_a_comm_carries_data_and_buffers_both_ways(kernel: Jupyter) -> None:
     sent = kernel.until(ran.id, lambda message: message["msg_type"] == "comm_msg")
     assert sent[-1]["content"] == {"comm_id": "c2", "data": {"twice": 42}}
     assert [bytes(buffer) for buffer in sent[-1]["buffers"]] == [b"bytes"]
-    assert sent[0]["content"]["text"] == "got {'n': 21} comm_msg\n"
+    said = [message["content"]["text"] for message in sent if message["msg_type"] == "stream"]
+    assert "".join(said) == "got {'n': 21} comm_msg\n"
     # Idle comes when user code has dealt with it.
     kernel.until(message["header"]["msg_id"], idle)
     kernel.until(kernel.send("shell", "comm_close", {"comm_id": "c2", "data": {}}), idle)
