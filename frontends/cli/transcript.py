@@ -23,8 +23,8 @@ from ...protocol import events as e
 from ...protocol.mime_types import ERROR_MIME, progress_of
 from ...protocol.notebook import CellError, ConsoleChunk, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply, index_of
+from ..notebook_files.terminal_line import TerminalLine, as_shown
 from .places import Places
-from .terminal_line import TerminalLine, as_shown
 
 #: A complete line of a stream.
 Line: TypeAlias = tuple[Stream, str]
