@@ -94,9 +94,12 @@ def _fail(message: str, status: int) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from .jobs import run_jobs
-    from .run_options import jobs_of
+    from .run_options import help_of_notebooks, jobs_of
     from .views import Presentation
 
+    if options.help_notebook:
+        sys.stdout.write(help_of_notebooks(options))
+        return 0
     jobs = jobs_of(options)
     at_once = min(options.jobs, len(jobs))
 
@@ -105,7 +108,16 @@ def _run(options: argparse.Namespace) -> int:
             job, json=options.json, quiet=options.quiet, named=len(jobs) > 1, whole=at_once > 1
         )
 
+    if options.report:
+        from ..notebook_files.writing import replacing
+
+        with replacing(options.report, give_up=True):
+            pass  # find out before the run whether it can be written
     outcomes = _run_async(lambda: run_jobs(jobs, present, at_once))
+    if options.report:
+        from .report import write_report
+
+        write_report(options.report, zip(jobs, outcomes, strict=True))
     return max(outcome.status for outcome in outcomes)
 
 

@@ -32,6 +32,28 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     )
     keep.add_argument("--inplace", action="store_true", help="save the outputs in the .ipynb itself")
 
+    keep.add_argument("--report", metavar="PATH", help="write what became of each cell as JUnit's XML")
+
+    given = run.add_argument_group("parameters")
+    given.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        type=_parameter,
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value, a Python literal or text, for a name that a cell defines",
+    )
+    given.add_argument(
+        "-f",
+        "--parameters",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="values from a .yaml, .json or .toml file",
+    )
+    given.add_argument("--help-notebook", action="store_true", help="show what can be given, and run nothing")
+
     how = run.add_argument_group("running")
     how.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
     how.add_argument(
@@ -69,16 +91,22 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         raise NotebookFileError(f"--python {python}: there is no such program")
     # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
     python = os.path.abspath(python) if os.sep in python else python
+    given = _given(options)
     jobs: list[Job] = []
     for name in options.notebooks:
-        notebook = load_text(sys.stdin.buffer.read()) if name == "-" else load(name)
+        notebook = _load(name)
         if options.inplace and (name == "-" or notebook.format != "ipynb"):
             raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
+        redefine = options.redefine or notebook.redefine
+        if given:
+            from .parameters import with_parameters
+
+            notebook = with_parameters(notebook, given, redefine)
         jobs.append(
             Job(
                 notebook,
                 python,
-                options.redefine or notebook.redefine,
+                redefine,
                 options.timeout,
                 options.cell_timeout,
                 options.fail_fast,
@@ -88,6 +116,32 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         )
     _require_different_targets(jobs)
     return jobs
+
+
+def help_of_notebooks(options: argparse.Namespace) -> str:
+    """Return what can be given to the notebooks."""
+    from .parameters import described
+
+    return "\n".join(described(_load(name)) for name in options.notebooks)
+
+
+def _load(name: str) -> NotebookFile:
+    return load_text(sys.stdin.buffer.read()) if name == "-" else load(name)
+
+
+def _given(options: argparse.Namespace) -> dict[str, object]:
+    """Return the parameters by name: those of the command line go before those of files."""
+    values: dict[str, object] = {}
+    if options.parameters:
+        from .parameter_files import read_parameters
+
+        for path in options.parameters:
+            values |= read_parameters(path)
+    if options.parameter:
+        from .parameters import Text
+
+        values |= {name: Text(value) for name, value in options.parameter}
+    return values
 
 
 def _targets(notebook: NotebookFile, patterns: Sequence[str], in_place: bool) -> list[str]:
@@ -118,6 +172,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
     return seconds
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, not {text!r}")
+    return name.strip(), value
 
 
 def _jobs(text: str) -> int:

@@ -50,15 +50,15 @@ def save(notebook: NotebookFile, path: str | os.PathLike[str], state: Notebook |
     stem = notebook.name
     match target:
         case "ipynb":
-            _write(name, encoded(document).encode())
+            write_whole(name, encoded(document).encode())
         case "html":
             from .page import page
 
-            _write(name, page(document, stem).encode())
+            write_whole(name, page(document, stem).encode())
         case "md":
             from .markdown import markdown
 
-            _write(name, markdown(document).text.encode())
+            write_whole(name, markdown(document).text.encode())
         case "folder":
             _save_folder(name, stem, document)
 
@@ -72,7 +72,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     if target_of(path) == "folder":
         os.makedirs(name, exist_ok=True)
         name = os.path.join(name, "notebook.md")
-    with _replacing(name, give_up=True):
+    with replacing(name, give_up=True):
         pass
 
 
@@ -88,8 +88,8 @@ def _save_folder(folder: str, stem: str, document: dict[str, object]) -> None:
         before = set(shown.findall(file.read()))
     os.makedirs(os.path.join(folder, files) if made.files else folder, exist_ok=True)
     for name, content in made.files.items():
-        _write(os.path.join(folder, name), content, unless_equal=True)
-    _write(text_file, made.text.encode())
+        write_whole(os.path.join(folder, name), content, unless_equal=True)
+    write_whole(text_file, made.text.encode())
     for name in before - set(made.files):
         with suppress(OSError):
             os.unlink(os.path.join(folder, name))
@@ -97,17 +97,18 @@ def _save_folder(folder: str, stem: str, document: dict[str, object]) -> None:
         os.rmdir(os.path.join(folder, files))
 
 
-def _write(path: str, content: bytes, unless_equal: bool = False) -> None:
+def write_whole(path: str, content: bytes, unless_equal: bool = False) -> None:
+    """Replace the file at `path`, or make it; with `unless_equal` only if that changes anything."""
     if unless_equal:
         with suppress(OSError), open(path, "rb") as file:
             if file.read() == content:
                 return
-    with _replacing(path) as descriptor, open(descriptor, "wb", closefd=False) as file:
+    with replacing(path) as descriptor, open(descriptor, "wb", closefd=False) as file:
         file.write(content)
 
 
 @contextmanager
-def _replacing(path: str, give_up: bool = False) -> Iterator[int]:
+def replacing(path: str, give_up: bool = False) -> Iterator[int]:
     """Yield a descriptor of a new file that takes the place of `path` at the end, unless it is to `give_up`.
 
     It gets the mode of the file that it replaces. A link stays, and what it leads to is replaced.
