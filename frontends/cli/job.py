@@ -1,6 +1,7 @@
 """One notebook to run, how, and where its result is kept; and how a run ended."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -28,6 +29,8 @@ class Job(msgspec.Struct, frozen=True):
     arguments: list[str] = []
     #: Where the notebook is saved with its outputs.
     targets: list[str] = []
+    #: Reads the notebook again, if it is to be followed when its file changes.
+    read_again: Callable[[], NotebookFile] | None = None
 
     @property
     def folder(self) -> str:
@@ -47,6 +50,10 @@ class Job(msgspec.Struct, frozen=True):
         """The cells that are to run."""
         skipped = self.tagged(SKIPPED)
         return [cell for cell in self.notebook.cells if cell.id not in skipped]
+
+    def reloaded(self, notebook: NotebookFile) -> "Job":
+        """Return the job for the notebook that was read again."""
+        return msgspec.structs.replace(self, notebook=notebook)
 
     def tagged(self, tag: str) -> set[str]:
         """Return the ids of the cells with a tag."""
@@ -70,6 +77,10 @@ class RunOutcome(msgspec.Struct, frozen=True):
     signal: int = 0
     #: The notebook as the run left it.
     state: Notebook = msgspec.field(default_factory=Notebook)
+
+    def of_cells(self, failed: dict[str, CellError]) -> "RunOutcome":
+        """Return the outcome with these failures alone."""
+        return msgspec.structs.replace(self, failed=failed)
 
     @property
     def status(self) -> int:

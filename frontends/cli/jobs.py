@@ -33,10 +33,10 @@ async def run_jobs(
         try:
             presentation = present(job)
             try:
-                outcomes[index] = await run_notebook(job, presentation.view, signals, source)
+                outcomes[index] = await run_notebook(job, presentation, signals, source)
             except BaseException as error:
                 if len(jobs) == 1 or not isinstance(reason := first_of(error), CellwireError | OSError):
-                    presentation.view.close()
+                    presentation.close()
                     raise
                 outcomes[index] = RunOutcome(reason=str(reason))
             presentation.end(outcomes[index])

@@ -9,7 +9,6 @@ does not end, the command leaves at once; leaving the kernel's context always en
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -24,6 +23,7 @@ from .keeper import Keeper
 from .standard_input import StandardInput
 from .stop_signals import StopSignals
 from .transcript import Transcript
+from .view import JobView, View
 
 REFRESH_SECONDS = 0.1
 #: Seconds an interrupted run may take to end.
@@ -32,17 +32,8 @@ GRACE_SECONDS = 5.0
 BUFFER = 1_000_000
 
 
-class View(Protocol):
-    """Shows a kernel to a person or a program."""
-
-    def add(self, event: e.Event) -> None: ...
-    def refresh(self) -> None: ...
-    def suspend(self) -> None: ...
-    def close(self) -> None: ...
-
-
 async def run_notebook(
-    job: Job, view: View, signals: StopSignals, source: StandardInput | None = None
+    job: Job, view: JobView, signals: StopSignals, source: StandardInput | None = None
 ) -> RunOutcome:
     """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended.
 
@@ -55,9 +46,9 @@ async def run_notebook(
         try:
             async with attachment.attached(kernel) as tasks:
                 events = kernel.events(BUFFER)
-                tasks.start_soon(attachment.stop_on_signal, kernel, signals, tasks.cancel_scope)
+                tasks.start_soon(attachment.stop_on_signal, kernel, signals, events, tasks.cancel_scope)
                 tasks.start_soon(attachment.stop_on_timeout, kernel, job.timeout, tasks.cancel_scope)
-                tasks.start_soon(attachment.run, kernel, job, events)
+                tasks.start_soon(attachment.run, kernel, job, view, events)
                 await attachment.show(kernel, events, tasks)
         finally:
             keeper.save(kernel.notebook)
@@ -105,8 +96,13 @@ class _Attachment:
             yield tasks
             tasks.cancel_scope.cancel()
 
-    async def run(self, kernel: KernelClient, job: Job, events: EventStream) -> None:
+    async def run(self, kernel: KernelClient, job: Job, view: JobView, events: EventStream) -> None:
         """Run the job, and end `events` behind the last one of it."""
+        if job.read_again is not None:
+            from .watch import Watch
+
+            assert self._keeper is not None
+            await Watch(kernel, job, view, self._keeper, events).run()
         if job.notebook.disabled:
             await kernel.sync(job.cells)
             await kernel.configure(job.notebook.disabled, disabled=True)
@@ -156,6 +152,8 @@ class _Attachment:
                         tasks.start_soon(self._limit, kernel, event, tasks.cancel_scope)
                     case e.CellFinished() | e.CellSkipped() if self._keeper is not None:
                         self._keeper.cell_ended()
+                    case e.RunFinished() if not self._screen.locked():
+                        self._view.refresh()
                     case _:
                         pass
             if self._keeper is not None:
@@ -171,16 +169,25 @@ class _Attachment:
                 self._view.refresh()
 
     async def stop_on_signal(
-        self, kernel: KernelClient, signals: StopSignals, everything: anyio.CancelScope
+        self,
+        kernel: KernelClient,
+        signals: StopSignals,
+        events: EventStream,
+        everything: anyio.CancelScope,
     ) -> None:
         """Interrupt the run on the first signal, leave on the second or when the run does not end."""
         received = await signals.nth(1)
         self.signal = received
         self.reason = f"stopped by {received.name}"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._stop, kernel, everything)
-            await signals.nth(2)
-            everything.cancel()
+            tasks.start_soon(self._leave_on_second, signals, everything)
+            await self._stop(kernel, everything)
+            events.close()
+            tasks.cancel_scope.cancel()
+
+    async def _leave_on_second(self, signals: StopSignals, everything: anyio.CancelScope) -> None:
+        await signals.nth(2)
+        everything.cancel()
 
     async def stop_on_timeout(
         self, kernel: KernelClient, timeout: float | None, everything: anyio.CancelScope
@@ -209,9 +216,11 @@ class _Attachment:
 
     async def _stop(self, kernel: KernelClient, everything: anyio.CancelScope) -> None:
         await kernel.interrupt()
-        await anyio.sleep(GRACE_SECONDS)
-        self.reason += "; it did not end when it was interrupted"
-        everything.cancel()
+        with anyio.move_on_after(GRACE_SECONDS) as patience:
+            await kernel.wait_idle()
+        if patience.cancelled_caught:
+            self.reason += "; it did not end when it was interrupted"
+            everything.cancel()
 
     async def _provide_input(self, kernel: KernelClient, request: e.InputRequested) -> None:
         """Read a line from standard input and pass it on, or that there is none."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ...protocol.errors import NotebookFileError
+from ...protocol.notebook import Redefine
 from ..notebook_files.load import NotebookFile, load, load_text
 from .job import Job
 
@@ -64,6 +65,9 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         "--jobs", type=_jobs, default=1, metavar="N", help="run up to N notebooks at the same time"
     )
     how.add_argument(
+        "--watch", action="store_true", help="run what changes and what depends on it when the file is saved"
+    )
+    how.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
@@ -91,17 +95,20 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         raise NotebookFileError(f"--python {python}: there is no such program")
     # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
     python = os.path.abspath(python) if os.sep in python else python
+    if options.watch and (problem := _why_not_watched(options)):
+        raise NotebookFileError(f"--watch {problem}")
     given = _given(options)
     jobs: list[Job] = []
     for name in options.notebooks:
-        notebook = _load(name)
+
+        def read(name: str = name) -> NotebookFile:
+            notebook = _load(name)
+            return _with_parameters(notebook, given, options.redefine or notebook.redefine)
+
+        notebook = read()
         if options.inplace and (name == "-" or notebook.format != "ipynb"):
             raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
         redefine = options.redefine or notebook.redefine
-        if given:
-            from .parameters import with_parameters
-
-            notebook = with_parameters(notebook, given, redefine)
         jobs.append(
             Job(
                 notebook,
@@ -112,6 +119,7 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
                 options.fail_fast,
                 options.arguments,
                 _targets(notebook, options.output, options.inplace),
+                read if options.watch else None,
             )
         )
     _require_different_targets(jobs)
@@ -127,6 +135,26 @@ def help_of_notebooks(options: argparse.Namespace) -> str:
 
 def _load(name: str) -> NotebookFile:
     return load_text(sys.stdin.buffer.read()) if name == "-" else load(name)
+
+
+def _with_parameters(notebook: NotebookFile, given: dict[str, object], redefine: Redefine) -> NotebookFile:
+    if not given:
+        return notebook
+    from .parameters import with_parameters
+
+    return with_parameters(notebook, given, redefine)
+
+
+def _why_not_watched(options: argparse.Namespace) -> str:
+    """Return what does not go together with `--watch`; empty if nothing."""
+    if len(options.notebooks) > 1:
+        return "takes one notebook"
+    if options.notebooks == ["-"]:
+        return "needs a file, not standard input"
+    for name in ("timeout", "fail_fast", "report"):
+        if getattr(options, name):
+            return f"and --{name.replace('_', '-')} exclude each other: the run has no end"
+    return ""
 
 
 def _given(options: argparse.Namespace) -> dict[str, object]:

@@ -167,6 +167,14 @@ class Transcript:
         """Return what a person calls the cell."""
         return self._titles.get(cell, cell)
 
+    def rename(self, titles: Mapping[str, str]) -> None:
+        """Call cells by these titles from here on."""
+        self._titles = titles
+
+    def notice(self, text: str) -> None:
+        """Show a line that belongs to no cell."""
+        self._display.notice(text)
+
     def add(self, event: e.Event) -> None:
         """Apply one event and show what can be shown after it."""
         if isinstance(event, e.CellStarted | e.CellSkipped | e.CellsDeleted):

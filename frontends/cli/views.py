@@ -9,13 +9,15 @@ import sys
 from typing import TextIO
 
 import msgspec
+from msgspec.structs import replace
 
 from ...protocol.events import Event
+from ..notebook_files.load import NotebookFile
 from .job import Job, RunOutcome
 from .lines import LinesDisplay, details, summary
 from .places import Places
-from .run import View
 from .transcript import Transcript
+from .view import View
 
 
 class JsonLines:
@@ -89,10 +91,42 @@ class Presentation:
         # On a terminal the tracebacks are shown with their cells.
         self._traced = not (isinstance(self.view, Transcript) and self._out.isatty())
 
+    def add(self, event: Event) -> None:
+        self.view.add(event)
+
+    def refresh(self) -> None:
+        self.view.refresh()
+
+    def suspend(self) -> None:
+        self.view.suspend()
+
+    def close(self) -> None:
+        self.view.close()
+
+    def reloaded(self, notebook: NotebookFile) -> None:
+        """Show cells as they are called, and stand, in the file that was read again."""
+        self._job = replace(self._job, notebook=notebook)
+        self._places.update(notebook)
+        if isinstance(self.view, Transcript):
+            self.view.rename(notebook.titles)
+
+    def round_ended(self, outcome: RunOutcome) -> None:
+        """Show what is to be said of a run after which the command goes on."""
+        self.view.suspend()
+        self._report(outcome)
+        self._err.flush()
+
+    def notice(self, text: str) -> None:
+        """Show a line about the notebook, if people look at it."""
+        if isinstance(self.view, Transcript):
+            self.view.notice(text)
+            self.view.refresh()
+
     def end(self, outcome: RunOutcome) -> None:
         """Show the rest of the view, and what is to be said of the outcome."""
         self.view.close()
-        self._report(outcome)
+        if self._job.read_again is None or not outcome.signal:
+            self._report(outcome)
         if self._named and not self._quiet:
             self._out.write("\n")
         if self._whole:
