@@ -65,7 +65,8 @@ class Program:
         self.sequence = CellSequence(self.graph)
         #: What frontends said of cells for their hooks.
         self.about: dict[str, dict[str, Any]] = {}
-        self._sources: dict[str, str] = {}
+        #: The source of each cell.
+        self.sources: dict[str, str] = {}
         self._loose: set[str] = set()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
@@ -78,7 +79,7 @@ class Program:
         self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
-        return cell in self._sources
+        return cell in self.sources
 
     def works(self, cell: str) -> bool:
         """Return whether `cell` is a cell without a structural error."""
@@ -101,7 +102,7 @@ class Program:
                 self.about[cell.id] = cell.about
         bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        sources, loose = self._sources, self._loose
+        sources, loose = self.sources, self._loose
         changed = [
             id
             for id, cell in wanted.items()
@@ -124,12 +125,12 @@ class Program:
     def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
         """Remove cells; unknown ones are left out of the change."""
         change = Change(kept=keep)
-        change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
+        change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self.sources]
         names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
-            del self._sources[cell], self.revisions[cell]
+            del self.sources[cell], self.revisions[cell]
             self._loose.discard(cell)
             self.about.pop(cell, None)
             self.errors.pop(cell, None)
@@ -168,7 +169,7 @@ class Program:
         loose = cell in self._loose
         return CellDeclared(
             cell,
-            self._sources[cell],
+            self.sources[cell],
             self.revisions[cell],
             defs,
             refs,
@@ -195,7 +196,7 @@ class Program:
     def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
         """Compile a cell again and return the names that it made before or makes, not both."""
         cell = new.id
-        self._sources[cell] = new.source
+        self.sources[cell] = new.source
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
         if new.loose:
             self._loose.add(cell)
@@ -355,7 +356,7 @@ class Program:
                 self._cycles.pop(other)
                 graph.tied.pop(other, None)
                 suspects.setdefault(other)
-                if other in self._sources:
+                if other in self.sources:
                     recheck.setdefault(other)
         children = graph.all_children if live else graph.immediate_children
         inside = [cell for cell in suspects if cell in graph]
