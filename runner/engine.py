@@ -139,7 +139,7 @@ class Engine:
     ) -> None:
         """Take over what an earlier runner has left, before the first run: cells, all of them stale.
 
-        Nothing is emitted: the replicas know it.
+        Nothing is emitted before `explain_stale`: the replicas know it.
         """
         self._last_own_run = last_own_run
         errors = self._program.errors
@@ -159,6 +159,11 @@ class Engine:
         self.notebook.mode = mode
         for cell in self._disabled.change(disabled, True):
             self.notebook.cells[cell].disabled = True
+
+    def explain_stale(self) -> None:
+        """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
+        self._lifecycle.update_reasons()
+        self._recorder.flush()
 
     # Interrupts
 

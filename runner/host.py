@@ -111,6 +111,7 @@ class Host:
         os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
+        self._engine.explain_stale()
         self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
         threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
