@@ -13,7 +13,6 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -40,6 +39,7 @@ from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates
 from .output.emitter import Emitter
+from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -199,10 +199,10 @@ class Engine:
             self.interrupts.count = self.interrupts.count or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
-        except Exception:
+        except BaseException as error:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
-            reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
-            sys.stderr.write(reason)
+            reason = "cellwire itself failed, which is a bug:\n" + format_error(error, own=True)
+            write_report(reason)
         interrupted = self.interrupts.end()
         if interrupted:
             self._discard_state_updates()

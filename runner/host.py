@@ -20,6 +20,7 @@ import threading
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +44,7 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
+from .execution.signals import install_signals
 from .integrations.class_sources import install_class_sources
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
@@ -85,6 +87,8 @@ class Host:
             file=configure.argv[0] if configure.argv else "",
         )
         self._engine.interrupts.word = interrupts
+        # Bound once, so that `is` finds it.
+        self._handler = self._handle_sigint
         self._install(configure)
         self._engine.restore(
             configure.cells,
@@ -101,13 +105,11 @@ class Host:
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
         self._introspector = Introspector(self._answer, self._emitter.emit)
-        # Bound once, so that `is` finds it.
-        self._handler = self._handle_sigint
 
     def serve(self) -> None:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
-        signal.signal(signal.SIGINT, self._handler)
+        set_handler(_SIGINT, self._handler)
         os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
         self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
@@ -157,6 +159,7 @@ class Host:
         install_event_loops()
         install_class_sources()
         install_progress()
+        install_signals(self._engine.interrupts, self._handler)
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
@@ -177,7 +180,7 @@ class Host:
             # A handler that a cell sets is for that run; with the default one an interrupt would end the
             # process.
             if getsignal(_SIGINT) is not self._handler:
-                signal.signal(signal.SIGINT, self._handler)
+                set_handler(_SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds
             self._stay_awake()
 
@@ -192,7 +195,7 @@ class Host:
     def _leave_interrupts(self) -> None:
         """In the child of a fork, take SIGINT as any Python program does."""
         if getsignal(_SIGINT) is self._handler:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            set_handler(_SIGINT, signal.default_int_handler)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
@@ -226,7 +229,7 @@ class Host:
                 return
         except BlockingIOError:
             return  # readiness was reported, but there is nothing to read
-        except Exception as error:
+        except (OSError, ProtocolError) as error:
             report("", error)
         _end()
 

@@ -115,6 +115,13 @@ class Interrupts:
             self._add(1)
         self._strike(frame)
 
+    def lets_raise(self, frame: FrameType | None) -> bool:
+        """Return whether what a signal handler raises while `frame` executes is raised into user code."""
+        place = _place(frame)
+        if place == "user code":
+            return self.subject is not None or _step_of_user_code(frame) is not None
+        return place == "finalizer"
+
     def reset(self) -> None:
         """Forget the interrupts of what ran before."""
         self.count = 0
