@@ -58,14 +58,14 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     watcher: KeyPair | None = None
 
 
-def read_connection_file(path: str | os.PathLike[str]) -> Connection:
-    """Return the connection that `path` describes.
+def read_connection_file(path: str | os.PathLike[str], endpoint: str = "") -> Connection:
+    """Return the connection that `path` describes; `endpoint` replaces its own where a tunnel leads to it.
 
     Raises: ConnectionFileError if there is no such file, or it is not a connection file.
     """
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Connection)
+            connection = msgspec.json.decode(file.read(), type=Connection)
     except OSError as error:
         raise ConnectionFileError(
             f"cannot read the connection file {os.fspath(path)}: {error.strerror}. Is the kernel running?"
@@ -74,3 +74,4 @@ def read_connection_file(path: str | os.PathLike[str]) -> Connection:
         raise ConnectionFileError(
             f"{os.fspath(path)} is not a connection file of a cellwire kernel: {error}"
         ) from error
+    return msgspec.structs.replace(connection, endpoint=endpoint) if endpoint else connection

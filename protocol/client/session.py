@@ -38,10 +38,11 @@ from ..messages import (
 )
 from .dealer import Dealer
 from .event_stream import EventStream
+from .patience import Patience
 from .replica import Gap, Replica
 
-#: Seconds that a lost connection may take to come back before the kernel counts as dead.
-GRACE_SECONDS: Final = 1.0
+#: Seconds within which ZeroMQ notices the end of a connection whose process has ended.
+_NOTICE_SECONDS: Final = 0.5
 #: Messages received before other tasks get a turn.
 BURST: Final = 16
 
@@ -65,10 +66,12 @@ class _PendingRequest:
 class Session:
     """One frontend at one kernel. Not thread-safe: all calls come from one event loop."""
 
-    def __init__(self, connection: Connection, keys: KeyPair | None, client: str) -> None:
+    def __init__(
+        self, connection: Connection, keys: KeyPair | None, client: str, patience: float | None = None
+    ) -> None:
         self.connection: Connection = connection
-        #: Whether `process_ended` will be called: then the end of the connection is not the end.
-        self.process_watched: bool = False
+        #: Unlimited if `process_ended` will be called.
+        self.patience: Patience = Patience(connection.endpoint, patience)
         self.replica: Replica = Replica()
         self.welcome: Welcome | None = None
         #: Why the session ended; None while it is open.
@@ -87,7 +90,18 @@ class Session:
         self._receiving: anyio.CancelScope | None = None
         self._dealer = Dealer(connection, keys)
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the kernel."""
+        return self._connected
+
     # What clients call
+
+    def raise_if_ended(self) -> None:
+        """Raise the error that ended the session, if it has ended."""
+        if self.ended is not None:
+            # A new one for each caller: one that several tasks raise would mix their tracebacks.
+            raise type(self.ended)(*self.ended.args) from self.ended
 
     async def request(self, build: Callable[[str], Request], *, until_finished: bool = False) -> Reply:
         """Send the request that `build` makes of a new id, and return the kernel's reply.
@@ -97,7 +111,7 @@ class Session:
         Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
             the session ends.
         """
-        self._raise_if_ended()
+        self.raise_if_ended()
         id = self._new_id()
         pending = _PendingRequest(_encoder.encode(build(id)), until_finished)
         limit = self.replica.limits.request_bytes
@@ -116,7 +130,7 @@ class Session:
                 self._runs.pop(pending.reply.run, None)
         reply = pending.reply
         if reply is None:
-            self._raise_if_ended()
+            self.raise_if_ended()
             raise AssertionError("a request was released with neither a reply nor an error")
         if isinstance(reply, Error):
             raise RequestError(reply.code, reply.message, reply.hint)
@@ -130,7 +144,7 @@ class Session:
     async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
         """Return how `run` ended, once the replica holds its end."""
         while (finished := self.replica.run_outcome(run, accepted_seq)) is None:
-            self._raise_if_ended()
+            self.raise_if_ended()
             changed = self._runs[run] = anyio.Event()
             try:
                 await changed.wait()
@@ -141,7 +155,7 @@ class Session:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when `condition` of the replica holds; it is checked after each message."""
         while not condition():
-            self._raise_if_ended()
+            self.raise_if_ended()
             entry = (condition, anyio.Event())
             self._conditions.append(entry)
             try:
@@ -171,7 +185,7 @@ class Session:
                     self.end(error)
                 tasks.cancel_scope.cancel()
         finally:
-            self.end(KernelDied("this client is closed: its context has been left"))
+            self.end(_closed())
             self._dealer.close()
 
     def end(self, error: CellwireError) -> None:
@@ -179,7 +193,7 @@ class Session:
         if self.ended is not None:
             return
         self.ended = error
-        self._greeted = False
+        self._connected = self._greeted = False
         for pending in self._pending.values():
             pending.answered.set()
         for changed in self._runs.values():
@@ -191,10 +205,15 @@ class Session:
         if self._receiving is not None:
             self._receiving.cancel()
 
+    def close(self) -> None:
+        """End the session because its owner closes it; later calls get that as their error."""
+        self.end(_closed())
+        self.ended = _closed()
+
     async def process_ended(self, how: str) -> None:
         """End the session because the kernel's process ended; `how` is the error's text."""
         # Once ZeroMQ has seen the end of the connection, all that the kernel sent is in our socket.
-        with anyio.move_on_after(GRACE_SECONDS / 2):
+        with anyio.move_on_after(_NOTICE_SECONDS):
             await self.until(lambda: not self._connected)
         self._end_after_the_last_message(how)
 
@@ -282,24 +301,29 @@ class Session:
         while self.ended is None:
             with anyio.CancelScope(deadline=deadline) as waiting:
                 deadline = self._on_connection_event(await self._dealer.next_connection_event(), deadline)
-            if waiting.cancelled_caught:
-                self._end_after_the_last_message(
-                    f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
-                    f"ended, or no longer accepts connections at {self.connection.endpoint}"
-                )
+            if not waiting.cancelled_caught:
+                continue
+            if self.replica.closing is None and not self.patience.is_over():
+                deadline = anyio.current_time() + self.patience.seconds
+                continue
+            self._end_after_the_last_message(
+                f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
+                f"ended, or no longer accepts connections at {self.connection.endpoint}"
+            )
 
     def _on_connection_event(self, event: zmq.Event, deadline: float) -> float:
-        """Handle one event of ZeroMQ's monitor; return the time at which the kernel counts as dead."""
+        """Handle one event of ZeroMQ's monitor; return the time at which the kernel may count as dead."""
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._connected = True
             self._greet()
+            self._check_conditions()
             return math.inf
         if event == zmq.EVENT_DISCONNECTED:
             self._connected = self._greeted = False
             self._check_conditions()
-            if self.replica.closing is not None and not self.process_watched:
+            if self.replica.closing is not None and not self.patience.unlimited:
                 return -math.inf
-            return min(deadline, anyio.current_time() + GRACE_SECONDS)
+            return min(deadline, anyio.current_time() + self.patience.seconds)
         if self.welcome is None:
             self.end(
                 AuthenticationError(
@@ -343,11 +367,6 @@ class Session:
 
     # Errors
 
-    def _raise_if_ended(self) -> None:
-        if self.ended is not None:
-            # A new one for each caller: one that several tasks raise would mix their tracebacks.
-            raise type(self.ended)(*self.ended.args) from self.ended
-
     def _stream_error(self) -> CellwireError | None:
         """Return the error that ends event streams; None if the kernel shut down in order."""
         return None if self.replica.closing is not None else self.ended
@@ -368,3 +387,7 @@ class Session:
         if error.code == "closing":
             return KernelDied(f"the kernel is shutting down: {error.message}")
         return ProtocolError(f"the kernel refuses the session: {error.message} ({error.code}). {error.hint}")
+
+
+def _closed() -> KernelDied:
+    return KernelDied("this client is closed")

@@ -260,6 +260,7 @@ async def test_a_lost_connection_is_made_again_from_the_state_of_the_copy(script
         await client.run({"a": "1"})
         held = client.seq
         kernel.close()
+        await client.wait_connected(False)
         # Signal 1: the request is made without a connection and answered when there is one again.
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.run, {"a": "2"})
