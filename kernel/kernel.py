@@ -77,6 +77,8 @@ class Kernel:
         self._redefine: Redefine = settings.redefine
         self._argv = settings.argv
         self._replacing = False
+        #: Whether user code may ask for input without an attached frontend: a door can answer.
+        self.attended = False
         self._frontends = 0
         self._introspections: dict[str, OnReply] = {}
         self._introspected = 0
@@ -136,6 +138,18 @@ class Kernel:
 
         Raises: RequestError if no user code waits for this input.
         """
+        self._close_input(id)
+        self.runner.send(link.Answer(id, text))
+
+    def refuse_input(self, id: str) -> None:
+        """Have the user code that waits for the input `id` raise: there is none to be had.
+
+        Raises: RequestError if no user code waits for this input.
+        """
+        self._close_input(id)
+        self.runner.send(link.NoFrontend(id))
+
+    def _close_input(self, id: str) -> None:
         if not any(pending.id == id for pending in self.store.notebook.inputs):
             raise RequestError(
                 "unknown_input",
@@ -143,7 +157,6 @@ class Kernel:
                 "another frontend may have answered first, or the cell was interrupted",
             )
         self.store.add(e.InputClosed(id))
-        self.runner.send(link.Answer(id, text))
 
     def introspect(self, request: messages.Introspection, on_reply: OnReply) -> None:
         """Pass a request on to the runner; call `on_reply` once, with an `Error` if the runner ends first.
@@ -198,7 +211,7 @@ class Kernel:
             limits=self.limits,
             mode=notebook.mode,
             last_own_run=self.queue.last_own,
-            cells=[e.CellDeclared(cell.id, cell.source, cell.revision) for cell in cells],
+            cells=[e.CellDeclared(c.id, c.source, c.revision, loose=c.loose) for c in cells],
             disabled=[cell.id for cell in cells if cell.disabled],
             redefine=self._redefine,
             awake_seconds=_RUNNER_AWAKE,
@@ -272,7 +285,8 @@ class Kernel:
             duration = max(0.0, time.time() - cell.started)
             error = CellError(kind, reason)
             self.store.add(e.CellFinished(cell.id, cell.run, status, duration, error))
-        stale = [cell.id for cell in notebook.cells.values() if cell.run and not cell.stale]
+        ran = [cell for cell in notebook.cells.values() if cell.run and not cell.loose]
+        stale = [cell.id for cell in ran if not cell.stale]
         if stale:
             self.store.add(e.CellsMarked(stale))
         current = self.queue.in_progress
@@ -312,7 +326,7 @@ class Kernel:
 
     def _input_requested(self, event: e.InputRequested, encoded: bytes) -> None:
         self.store.add_encoded(event, encoded)
-        if not self._frontends:
+        if not self._frontends and not self.attended:
             self.runner.send(link.NoFrontend(event.id))
 
     def _introspection_replied(self, reply: Any, encoded: bytes) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -37,11 +38,31 @@ _STALLED_SECONDS = 0.2
 _LOOK = 1.0
 
 
+class Door(Protocol):
+    """Another way into the kernel than cellwire's own socket, served by the same loop."""
+
+    def open(self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None]) -> None:
+        """Watch what has to be watched; called once, before the loop runs."""
+        ...
+
+    def turn(self) -> float:
+        """Do the work of one round and return the seconds that the next one may wait."""
+        ...
+
+    def close(self) -> None:
+        """Close everything; called once, when the kernel has ended."""
+        ...
+
+
 class KernelProcess:
     """Everything in one kernel process."""
 
     def __init__(
-        self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
+        self,
+        settings: Settings,
+        process: RunnerProcess,
+        start: Callable[[], RunnerProcess],
+        door: Door | None = None,
     ) -> None:
         raise_limit()
         limits = settings.limits
@@ -75,15 +96,21 @@ class KernelProcess:
         self._loop.watch(self._endpoint.fd, _wake_up)
         if self._endpoint.authenticator is not None:
             self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
+        self._door = door
+        if door is not None:
+            door.open(self._loop, self._kernel, self.shut_down)
 
-    def run(self) -> None:
-        """Announce where frontends reach the kernel, and serve until it is shut down."""
-        _announce(msgspec.json.encode(self._endpoint.connection))
+    def run(self, announce: bool = True) -> None:
+        """Serve until the kernel is shut down; with `announce` say first where frontends reach it."""
+        if announce:
+            _announce(msgspec.json.encode(self._endpoint.connection))
         # Events form no reference cycles, and a collection over a large state would delay pings.
         gc.collect()
         gc.freeze()
         gc.disable()
         self._loop.run(self._turn)
+        if self._door is not None:
+            self._door.close()
         self._endpoint.close()
         self._kernel.runner.wait_for_guardians()
         self._loop.close()
@@ -106,6 +133,8 @@ class KernelProcess:
             more = self._endpoint.authenticator.turn()
         more = self._kernel.runner.turn() or more
         wait = self._frontends.turn(self._requests.receive)
+        if self._door is not None:
+            wait = min(wait, self._door.turn())
         # Only once the events are sent, so that applying them does not delay them.
         self._kernel.store.apply_pending()
         self._kernel.runner.start_probing()

@@ -80,6 +80,7 @@ class Requests:
             m.Hello: self._hello,
             m.Interrupt: self._interrupt,
             m.ProvideInput: self._provide_input,
+            m.RefuseInput: self._refuse_input,
             m.Ping: self._ping,
             m.Statistics: self._statistics,
             m.RestartRunner: self._restart_runner,
@@ -242,6 +243,10 @@ class Requests:
 
     def _provide_input(self, identity: bytes, role: m.Role, request: m.ProvideInput, size: int) -> Any:
         self._kernel.provide_input(request.input, None if request.ended else request.text)
+        return m.Done(request.id)
+
+    def _refuse_input(self, identity: bytes, role: m.Role, request: m.RefuseInput, size: int) -> Any:
+        self._kernel.refuse_input(request.input)
         return m.Done(request.id)
 
     def _introspect(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:

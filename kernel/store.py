@@ -6,6 +6,7 @@ as the bytes they came in: an `OpaqueItem` refers to the memory of its encoded e
 share it, and no mime bundle is decoded or encoded here.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -56,6 +57,8 @@ class Store:
         self._notebook = Notebook()
         # Logged and not yet applied to the notebook.
         self._pending: list[Any] = []
+        #: Called with each event, items still encoded, when it is logged.
+        self.followers: list[Callable[[Any], None]] = []
         #: Whether a frontend may wait for an event added since this was last set to `False`.
         self.urgent = False
 
@@ -80,5 +83,7 @@ class Store:
         """Log and apply an event that came in as `encoded`."""
         self.log.append(encoded)
         self._pending.append(event)
+        for follower in self.followers:
+            follower(event)
         if type(event) not in _PATIENT:
             self.urgent = True

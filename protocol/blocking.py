@@ -62,6 +62,7 @@ class KernelClient(aio.ClientState):
     interrupt: Final = _waiting(aio.KernelClient.interrupt)
     restart_runner: Final = _waiting(aio.KernelClient.restart_runner)
     provide_input: Final = _waiting(aio.KernelClient.provide_input)
+    refuse_input: Final = _waiting(aio.KernelClient.refuse_input)
     complete: Final = _waiting(aio.KernelClient.complete)
     inspect: Final = _waiting(aio.KernelClient.inspect)
     variables: Final = _waiting(aio.KernelClient.variables)

@@ -115,6 +115,10 @@ class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int = 1
     defs: list[str] = []
     refs: list[str] = []
+    #: Names that the cell both defines and reads from above.
+    rereads: list[str] = []
+    #: The cell is no part of the graph.
+    loose: bool = False
 
 
 class GraphChanged(_Event, frozen=True):
@@ -163,6 +167,8 @@ class OutputsCleared(_Event, frozen=True):
 
     cell: str
     run: int
+    #: A display may show what was there until something new comes.
+    wait: bool = False
 
 
 class ConsoleWritten(_Event, frozen=True):

@@ -39,6 +39,11 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     source: str = ""
+    #: What the frontend wants hooks to know of this cell's runs, until it says something else: `{}` changes
+    #: nothing.
+    about: dict[str, Any] = {}
+    #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
+    loose: bool = False
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -85,6 +90,8 @@ class DeleteCells(_Request, frozen=True):
     """Delete cells. Answer: `RunQueued`."""
 
     cells: list[str] = []
+    #: What the cells have defined stays, and belongs to no cell: their readers become stale and do not run.
+    keep: bool = False
 
 
 class ConfigureCells(_Request, frozen=True):
@@ -113,6 +120,12 @@ class ProvideInput(_Request, frozen=True):
     ended: bool = False
 
 
+class RefuseInput(_Request, frozen=True):
+    """Answer user code that waits for text that there is none to be had: it raises. Answer: `Done`."""
+
+    input: str = ""
+
+
 class Complete(_Request, frozen=True):
     """Ask for completions of `code` at `cursor` (code points). Answer: `Completions`."""
 
@@ -127,6 +140,8 @@ class Inspect(_Request, frozen=True):
     code: str = ""
     cursor: int = 0
     cell: str = ""
+    #: From 1 the source of what the name stands for belongs to the answer.
+    detail: int = 0
 
 
 class Variables(_Request, frozen=True):
@@ -163,6 +178,7 @@ Request: TypeAlias = (
     | Introspection
     | Interrupt
     | ProvideInput
+    | RefuseInput
     | Acknowledge
     | Ping
     | Statistics

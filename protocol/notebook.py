@@ -101,6 +101,10 @@ class CellState(msgspec.Struct):
     stale_reason: StaleReason = ""
     #: What `stale_reason` is about: the disabled cell, or the names.
     stale_because: list[str] = []
+    #: Names that the cell both defines and reads from above, sorted.
+    rereads: list[str] = []
+    #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
+    loose: bool = False
 
     def in_order(self) -> Iterator["ConsoleChunk | Item"]:
         """Yield the console's chunks and the output items in the order in which they were written."""

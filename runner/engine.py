@@ -112,9 +112,11 @@ class Engine:
         """Take over the sources of `cells` and their order, running nothing."""
         return await self.execute(self._number(run), messages.SyncCells("", self._listed(cells)))
 
-    async def delete(self, cells: Iterable[str], *, run: int | None = None) -> RunFinished:
-        """Delete cells; ids that are not known are ignored."""
-        return await self.execute(self._number(run), messages.DeleteCells("", list(cells)))
+    async def delete(
+        self, cells: Iterable[str], *, keep: bool = False, run: int | None = None
+    ) -> RunFinished:
+        """Delete cells, or with `keep` all but what they have defined; ids that are not known are ignored."""
+        return await self.execute(self._number(run), messages.DeleteCells("", list(cells), keep))
 
     async def configure(self, cells: Iterable[str], *, disabled: bool, run: int | None = None) -> RunFinished:
         """Disable or enable cells."""
@@ -143,17 +145,21 @@ class Engine:
         """
         self._last_own_run = last_own_run
         errors = self._program.errors
-        declared = self._program.declare([Cell(cell.id, cell.source) for cell in cells]).declared
+        declared = self._program.declare(
+            [Cell(cell.id, cell.source, loose=cell.loose) for cell in cells]
+        ).declared
         self._program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
             self.notebook.cells[new.id] = CellState(
                 new.id,
                 new.source,
                 old.revision,
-                stale=True,
+                stale=not new.loose,
                 error=errors.get(new.id),
                 defs=new.defs,
                 refs=new.refs,
+                rereads=new.rereads,
+                loose=new.loose,
             )
         self.notebook.order = list(self._program.graph.order)
         self.notebook.mode = mode
@@ -236,6 +242,10 @@ class Engine:
                 return planner.run(run, requested, change), failed
             case messages.SyncCells(cells=cells):
                 change = program.declare(cells)
+                failed = lifecycle.apply_change(run, change)
+                return planner.no_run(run, change), failed
+            case messages.DeleteCells(cells=ids, keep=True):
+                change = program.delete(ids, keep=True)
                 failed = lifecycle.apply_change(run, change)
                 return planner.no_run(run, change), failed
             case messages.DeleteCells(cells=ids):

@@ -38,10 +38,10 @@ export function reduce(notebook, event) {
     case "CellsConfigured": return named(event.cells, (c) => (c.disabled = event.disabled ?? false));
     case "CellsDeleted": return void (event.cells.forEach((id) => notebook.cells.delete(id)), (notebook.order = notebook.order.filter((id) => notebook.cells.has(id))));
     case "GraphChanged":
-      for (const { id, source = "", revision = 1, defs = [], refs = [] } of event.cells ?? []) {
+      for (const { id, source = "", revision = 1, defs = [], refs = [], rereads = [], loose = false } of event.cells ?? []) {
         if (!notebook.cells.has(id)) notebook.order.push(id);
         const old = notebook.cells.get(id) ?? reset({ id, status: "idle", ...staleness(false), disabled: false }, 0);
-        notebook.cells.set(id, Object.assign(old, { source, revision, defs, refs }));
+        notebook.cells.set(id, Object.assign(old, { source, revision, defs, refs, rereads, loose }));
       }
       return void (event.order && (notebook.order = event.order));
     case "ModeChanged": return void (notebook.mode = event.mode);

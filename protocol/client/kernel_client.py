@@ -111,10 +111,13 @@ class KernelClient(ClientState):
         submitted = _as_cells(cells)
         return await self._run_to_the_end(lambda id: m.SyncCells(id, submitted))
 
-    async def delete(self, ids: Iterable[str]) -> RunFinished:
-        """Delete cells and the names that they define."""
+    async def delete(self, ids: Iterable[str], *, keep: bool = False) -> RunFinished:
+        """Delete cells and the names that they define.
+
+        With `keep` the names stay and belong to no cell; cells that read them become stale and do not run.
+        """
         given = _ids(ids)
-        return await self._run_to_the_end(lambda id: m.DeleteCells(id, given))
+        return await self._run_to_the_end(lambda id: m.DeleteCells(id, given, keep))
 
     async def configure(self, ids: str | Iterable[str], *, disabled: bool) -> RunFinished:
         """Disable or enable one cell or several."""
@@ -147,15 +150,27 @@ class KernelClient(ClientState):
         """
         await self._request(lambda request: m.ProvideInput(request, id, text or "", text is None), m.Done)
 
+    async def refuse_input(self, id: str) -> None:
+        """Have the code that waits for the input `id`, one of `notebook.inputs`, raise: there is none.
+
+        Raises: RequestError with code `unknown_input` if nothing waits for it any more.
+        """
+        await self._request(lambda request: m.RefuseInput(request, id), m.Done)
+
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return completions at `cursor` (the end of `code` if None), as if typed in `cell`."""
         place = len(code) if cursor is None else cursor
         return await self._request(lambda id: m.Complete(id, code, place, cell or ""), Completions)
 
-    async def inspect(self, code: str, cursor: int | None = None, cell: str | None = None) -> Inspection:
-        """Return a description of the name at `cursor` (the end of `code` if None)."""
+    async def inspect(
+        self, code: str, cursor: int | None = None, cell: str | None = None, *, detail: int = 0
+    ) -> Inspection:
+        """Return a description of the name at `cursor` (the end of `code` if None).
+
+        From `detail` 1 it has the source of what the name stands for, where there is one.
+        """
         place = len(code) if cursor is None else cursor
-        return await self._request(lambda id: m.Inspect(id, code, place, cell or ""), Inspection)
+        return await self._request(lambda id: m.Inspect(id, code, place, cell or "", detail), Inspection)
 
     async def variables(self) -> list[Variable]:
         """Return the notebook's variables, sorted by name."""

@@ -97,12 +97,12 @@ class Output:
             begin_new_item()
             execution.outputs.replace_at_index(index, data, metadata)
 
-    def clear(self) -> None:
-        """Remove every item, at once."""
+    def clear(self, wait: bool = False) -> None:
+        """Remove every item; with `wait`, displays may show them until something new comes."""
         execution = current_execution.get()
         if execution is not None:
             begin_new_item()
-            execution.outputs.clear()
+            execution.outputs.clear(wait)
 
     def clear_console(self) -> None:
         """Remove the cell's text on standard output and standard error."""

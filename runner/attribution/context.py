@@ -9,7 +9,7 @@ the threads, tasks and processes that it started: they refer to it.
 
 from contextvars import ContextVar
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from ...protocol.notebook import Status
 from ..output.output_list import OutputList
@@ -24,12 +24,15 @@ class Absent(Enum):
 #: The value of a cell that does not end in an expression, or whose expression has not been evaluated.
 NO_VALUE: Final = Absent.NO_VALUE
 
+_NOTHING: Final[dict[str, Any]] = {}
+
 
 class Execution:
     """One run of one cell."""
 
     __slots__ = (
         "__weakref__",
+        "about",
         "cell",
         "error",
         "outputs",
@@ -44,6 +47,8 @@ class Execution:
         self.cell: str = cell
         self.run: int = run
         self.outputs: OutputList = outputs
+        #: What the frontend said of the cell when it submitted it, see `messages.Cell.about`.
+        self.about: dict[str, Any] = _NOTHING
         #: The last expression's value while post-execution hooks run.
         self.value: object = NO_VALUE
         #: What the cell raised, while post-execution hooks run.

@@ -70,7 +70,7 @@ class Inputs:
             if request.ended:
                 raise EOFError("EOF when reading a line")
             if request.text is None:
-                raise InputUnavailable("input() needs an attached frontend, and there is none")
+                raise InputUnavailable("input() needs an attached frontend that can ask for it")
             return request.text
         finally:
             self._open.pop(name, None)

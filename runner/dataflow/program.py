@@ -12,7 +12,7 @@ does not run.
 The cost of a change is the cost of what it affects: no call looks at all cells.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
 from . import structural_errors as texts
+from .bindings import Bindings
 from .cell_names import Names
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
@@ -37,6 +38,8 @@ class Change(msgspec.Struct):
     #: The whole order, where it is not the old one with the new cells at the end.
     order: list[str] | None = None
     deleted: list[str] = []
+    #: What the deleted cells have defined stays.
+    kept: bool = False
     #: Readers whose names come from another cell than before, or from none.
     rebound: set[str] = set()
     #: Cells whose structural error is new or another one.
@@ -46,26 +49,6 @@ class Change(msgspec.Struct):
     imported: dict[str, frozenset[str]] = {}
     #: Names that another cell makes than before, or that another cell reads.
     names: set[str] = set()
-
-
-class _Bindings:
-    """Who has some names from where, before a change, to be compared with what is so after it."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._before: dict[tuple[str, str], list[str]] = {}
-
-    def note(self, name: str, readers: Iterable[str]) -> None:
-        """Remember from where `readers` have `name`, unless that is known."""
-        for reader in readers:
-            if (reader, name) not in self._before:
-                self._before[reader, name] = self._graph.reach(reader, name)
-
-    def changed(self) -> Iterator[str]:
-        """Return the readers that have a name from elsewhere than before."""
-        for (reader, name), makers in self._before.items():
-            if reader in self._graph and self._graph.reach(reader, name) != makers:
-                yield reader
 
 
 class Program:
@@ -80,7 +63,10 @@ class Program:
         #: Cells that compile and do not conflict with another one.
         self.graph = Graph(redefine)
         self.sequence = CellSequence(self.graph)
+        #: What frontends said of cells for their hooks.
+        self.about: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
+        self._loose: set[str] = set()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._definitions: dict[str, dict[str, int]] = {}
@@ -109,10 +95,18 @@ class Program:
     def declare(self, cells: Sequence[Cell]) -> Change:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
-        wanted = {cell.id: cell.source for cell in cells}
-        bindings = _Bindings(self.graph)
+        wanted = {cell.id: cell for cell in cells}
+        for cell in cells:
+            if cell.about:
+                self.about[cell.id] = cell.about
+        bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
+        sources, loose = self._sources, self._loose
+        changed = [
+            id
+            for id, cell in wanted.items()
+            if id not in sources or sources[id] != cell.source or (id in loose) != cell.loose
+        ]
         if not changed and change.order is None:
             return change
         before = {cell: self.compiled.get(cell) for cell in changed}
@@ -120,24 +114,26 @@ class Program:
         self._changes += 1
         names: set[str] = set()
         for cell in changed:
-            names |= self._replace(cell, wanted[cell], invalid)
+            names |= self._replace(wanted[cell], invalid)
         self._relink(changed, names, invalid, bindings, change)
         for cell in changed:
             change.declared.append(self.declaration(cell))
             self._compare_imports(cell, before[cell], change)
         return change
 
-    def delete(self, cells: Iterable[str]) -> Change:
+    def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
         """Remove cells; unknown ones are left out of the change."""
-        change = Change()
+        change = Change(kept=keep)
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
+            self._loose.discard(cell)
+            self.about.pop(cell, None)
             self.errors.pop(cell, None)
-        self._relink(change.deleted, names, {}, _Bindings(self.graph), change)
+        self._relink(change.deleted, names, {}, Bindings(self.graph), change)
         for cell in change.deleted:
             self.graph.order.remove(cell)
         return change
@@ -159,7 +155,7 @@ class Program:
             starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
         )
         self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
-        self._relink([cell], set(names), {}, _Bindings(self.graph), change)
+        self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
         return change
 
@@ -168,11 +164,21 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs)
+        rereads = compiled.analysis.rereads | compiled.analysis.late_rereads if compiled else ()
+        loose = cell in self._loose
+        return CellDeclared(
+            cell,
+            self._sources[cell],
+            self.revisions[cell],
+            defs,
+            refs,
+            sorted(rereads) if rereads else [],
+            loose,
+        )
 
     # Sources
 
-    def _place(self, listed: list[str], bindings: _Bindings, change: Change) -> None:
+    def _place(self, listed: list[str], bindings: Bindings, change: Change) -> None:
         """Give new cells their place in the order, and move those that are listed in another one."""
         order = self.graph.order
         if len(listed) == 1 and listed[0] in order:
@@ -186,12 +192,21 @@ class Program:
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
 
-    def _replace(self, cell: str, source: str, invalid: dict[str, CellError]) -> set[str]:
-        """Compile `cell` again and return the names that it made before or makes, not both."""
-        self._sources[cell] = source
+    def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
+        """Compile a cell again and return the names that it made before or makes, not both."""
+        cell = new.id
+        self._sources[cell] = new.source
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
+        if new.loose:
+            self._loose.add(cell)
+        elif cell in self._loose:
+            self._loose.remove(cell)
         try:
-            compiled = compile_cell(source, cell)
+            compiled = compile_cell(new.source, cell)
+            if new.loose:
+                compiled = msgspec.structs.replace(
+                    compiled, analysis=Analysis(is_async=compiled.analysis.is_async)
+                )
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
@@ -229,7 +244,7 @@ class Program:
         changed: Sequence[str],
         names: set[str],
         invalid: dict[str, CellError],
-        bindings: _Bindings,
+        bindings: Bindings,
         change: Change,
     ) -> None:
         """Bring graph and errors up to date after `changed` cells, which make other `names`, in `change`."""
@@ -297,7 +312,7 @@ class Program:
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
 
-    def _note_cell(self, cell: str, bindings: _Bindings) -> None:
+    def _note_cell(self, cell: str, bindings: Bindings) -> None:
         """Remember from where `cell` has its names, and all readers those that it makes."""
         names = self.graph.names_of(cell)
         for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):

@@ -16,6 +16,7 @@ from ..attribution.context import NO_VALUE, Execution
 from ..attribution.streams import ConsoleStream
 from ..dataflow.program import Program
 from ..output.formatting import UNASKED, format_value, show_itself, unshown
+from ..output.output_list import RESULT
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
 from .hooks import Hooks, protected
@@ -77,6 +78,7 @@ class CellReport:
                 if type(value) not in UNASKED and show_itself(value):
                     return
                 data, metadata = format_value(value)
+                metadata = {**metadata, **RESULT} if metadata else RESULT
             except BaseException as error:
                 if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
                     raise

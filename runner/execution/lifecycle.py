@@ -59,6 +59,8 @@ class CellLifecycle:
         remember_source(code.filename, self._notebook.cells[cell].source)
         outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
         execution = Execution(cell, run, outputs)
+        if cell in self._program.about:
+            execution.about = self._program.about[cell]
         self._executions[cell] = execution
         return execution
 
@@ -99,6 +101,8 @@ class CellLifecycle:
         """
         if change.deleted or change.declared or change.order is not None:
             for cell in change.deleted:
+                if change.kept:
+                    self._namespace.disown(cell)
                 self._forget(cell)
                 self._updates.forget(cell)
                 forget_source(cell_filename(cell))

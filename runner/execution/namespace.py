@@ -132,6 +132,17 @@ class Namespace:
             for name in self._private.pop(cell):
                 self.globals.pop(name, None)
 
+    def disown(self, cell: str) -> None:
+        """Let what `cell` has bound stay, and belong to no cell."""
+        for name in self._bound.pop(cell, ()):
+            if self.owners.get(name) == cell:
+                del self.owners[name]
+            if name in self._versions:
+                self._versions[name].pop(cell, None)
+            self.dropped.discard((name, cell))
+        for name in self._private.pop(cell, ()):
+            self.globals.pop(name, None)
+
     def prune(self, names: Iterable[str]) -> None:
         """Drop the versions of `names` that no cell can need any more."""
         for name in self._versions.keys() & set(names):

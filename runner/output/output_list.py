@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
 from operator import index as as_index
-from typing import Any, SupportsIndex
+from typing import Any, Final, SupportsIndex
 
 import msgspec
 
@@ -24,6 +24,9 @@ from .emitter import Emitter
 from .encoding import encode_bundle
 
 _NOTHING = msgspec.Raw(b"\x80")
+#: The metadata of the value of a cell, which tells it from what the cell has displayed.
+RESULT: Final[dict[str, Any]] = {"cellwire": {"result": True}}
+_RESULT = msgspec.Raw(encode_bundle(RESULT))
 
 #: A mime bundle and its metadata, encoded.
 _Content = tuple[msgspec.Raw, msgspec.Raw]
@@ -85,9 +88,9 @@ class OutputList:
         self._change(partial(self._replace_at_index, number, new, found, self._content(data, metadata)))
         return ItemHandle(self, new if found.id < 0 else found)
 
-    def clear(self) -> None:
-        """Remove every item."""
-        self._change(self._clear)
+    def clear(self, wait: bool = False) -> None:
+        """Remove every item; with `wait`, displays may show them until something new comes."""
+        self._change(partial(self._clear, wait))
 
     def retire(self) -> None:
         """Ignore every later change."""
@@ -100,7 +103,10 @@ class OutputList:
     def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
         """Return an item's bundle and metadata, encoded; a notice instead if they are too large."""
         content = msgspec.Raw(encode_bundle(data))
-        details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
+        if metadata is RESULT:
+            details = _RESULT
+        else:
+            details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
         size = len(content) + len(details)
         if size > self._limits.item_bytes:
             return _notice(
@@ -161,11 +167,11 @@ class OutputList:
         self._order.pop(ref.id, None)
         return OutputRemoved(self.cell, self.run, ref.id)
 
-    def _clear(self) -> OutputsCleared | None:
+    def _clear(self, wait: bool) -> OutputsCleared | None:
         if self._retired:
             return None
         self._order = {}
-        return OutputsCleared(self.cell, self.run)
+        return OutputsCleared(self.cell, self.run, wait)
 
 
 class ItemHandle:

@@ -170,7 +170,8 @@ class Story:
             frontend.request(self.take(introspection))
         self.make_outputs()
         frontend.run_cells(a="x = 1 / 0")
-        self.ask_for_input()
+        self.ask_for_input("i5")
+        self.ask_for_input("i2")
         frontend.request(self.take("i1"))
         self.run("r5")
         frontend.run_cells(d="x + 1")
@@ -204,12 +205,12 @@ class Story:
         )
         self.frontend.run_cells(o=source)
 
-    def ask_for_input(self) -> None:
+    def ask_for_input(self, answer: str) -> None:
         before = len(self.frontend.events)
         cell = {"id": "q", "source": "input('Go on? ')"}
-        self.frontend.request({"type": "RunCells", "id": "asking", "cells": [cell]})
+        self.frontend.request({"type": "RunCells", "id": f"asking for {answer}", "cells": [cell]})
         asked = self.frontend.event("InputRequested", before)["id"]
-        self.frontend.request({**self.take("i2"), "input": asked})
+        self.frontend.request({**self.take(answer), "input": asked})
         self.frontend.event("RunFinished", before)
 
 

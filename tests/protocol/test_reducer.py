@@ -494,6 +494,7 @@ _fields = {
     "status": _statuses,
     "stream": _streams,
     "text": _texts,
+    "wait": st.booleans(),
     "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
     "GraphChanged.cells": st.lists(_declarations, max_size=3),
     "OutputRemoved.item": st.integers(0, 5),

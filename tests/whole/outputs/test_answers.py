@@ -109,6 +109,38 @@ async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: Ke
     assert plain(kernel) == ["43"]
 
 
+async def test_a_frontend_that_cannot_ask_refuses_and_the_code_raises(
+    kernel: KernelClient, other: KernelClient
+):
+    await kernel.run({"a": "input('? ')"}, wait=False)
+    asked = await input_request(other)
+    await other.refuse_input(asked.id)
+    with anyio.fail_after(PATIENCE):
+        await kernel.wait_idle()
+    error = kernel.notebook.cells["a"].error
+    assert error is not None
+    assert (error.kind, error.message) == (
+        "InputUnavailable",
+        "input() needs an attached frontend that can ask for it",
+    )
+    with pytest.raises(RequestError):
+        await kernel.refuse_input(asked.id)
+
+
+async def test_an_inspection_in_detail_has_the_source(kernel: KernelClient):
+    await kernel.run({"a": "def double(x):\n    return 2 * x"})
+    assert "return 2 * x" not in (await kernel.inspect("double")).data["text/plain"]
+    assert "return 2 * x" in (await kernel.inspect("double", detail=1)).data["text/plain"]
+
+
+async def test_names_that_a_deleted_cell_keeps_are_there(kernel: KernelClient):
+    await kernel.run({"a": "x = 1", "b": "x"})
+    await kernel.delete(["a"], keep=True)
+    assert kernel.notebook.cells["b"].stale
+    await kernel.run({"b": "x + 1"})
+    assert plain(kernel, "b") == ["2"]
+
+
 async def test_an_interrupt_withdraws_the_input_request(kernel: KernelClient, other: KernelClient):
     await kernel.run({"a": "input('? ')"}, wait=False)
     asked = await input_request(other)
