@@ -19,7 +19,7 @@ from .notebook import Redefine
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a kernel is started with."""
 
-    #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: loopback with CURVE.
+    #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: `address`, with CURVE.
     transport: Literal["ipc", "tcp"] = "ipc"
     #: Where to write the connection file; empty for a file in the kernel's own directory.
     connection_file: str = ""
@@ -33,6 +33,11 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     launcher: int = 0
     #: What `sys.argv` is in the notebook, whose `__file__` is the first of it; empty for neither.
     argv: list[str] = []
+    #: What people call the kernel, and the file of its notebook: for lists of kernels, may be empty.
+    name: str = ""
+    notebook: str = ""
+    #: Where tcp listens: an address of this machine that frontends can reach, with `:port` for a fixed port.
+    address: str = "127.0.0.1"
 
 
 class KeyPair(msgspec.Struct, frozen=True):
@@ -56,16 +61,19 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     client: KeyPair | None = None
     #: A pair that may watch and change nothing; absent on ipc.
     watcher: KeyPair | None = None
+    #: As in the settings.
+    name: str = ""
+    notebook: str = ""
 
 
-def read_connection_file(path: str | os.PathLike[str], endpoint: str = "") -> Connection:
-    """Return the connection that `path` describes; `endpoint` replaces its own where a tunnel leads to it.
+def read_connection_file(path: str | os.PathLike[str]) -> Connection:
+    """Return the connection that `path` describes.
 
     Raises: ConnectionFileError if there is no such file, or it is not a connection file.
     """
     try:
         with open(path, "rb") as file:
-            connection = msgspec.json.decode(file.read(), type=Connection)
+            return msgspec.json.decode(file.read(), type=Connection)
     except OSError as error:
         raise ConnectionFileError(
             f"cannot read the connection file {os.fspath(path)}: {error.strerror}. Is the kernel running?"
@@ -74,4 +82,3 @@ def read_connection_file(path: str | os.PathLike[str], endpoint: str = "") -> Co
         raise ConnectionFileError(
             f"{os.fspath(path)} is not a connection file of a cellwire kernel: {error}"
         ) from error
-    return msgspec.structs.replace(connection, endpoint=endpoint) if endpoint else connection

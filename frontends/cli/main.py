@@ -1,4 +1,4 @@
-"""The `cellwire` command: run, attach, graph, kernel.
+"""The `cellwire` command: run, ps, attach, stop, graph, kernel.
 
 Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
 line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
@@ -32,7 +32,12 @@ BROKEN_PIPE = 128 + 13
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if "--keep" in given:
+        from .kernels import spell_out_keep
+
+        given = spell_out_keep(given)
+    options = _parser().parse_args(given)
     try:
         status: int = options.command(options)
         sys.stdout.flush()
@@ -68,10 +73,26 @@ def _parser() -> argparse.ArgumentParser:
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
+    run.add_argument(
+        "--keep", metavar="NAME", help="leave the kernel running under a name, by default the notebook's"
+    )
+
+    ps = commands.add_parser("ps", help="list the running kernels")
+    ps.set_defaults(command=_ps)
+    ps.add_argument("--json", action="store_true", help="print one kernel a line")
+
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach, quiet=False)
-    attach.add_argument("connection_file", metavar="CONNECTION_FILE")
+    attach.add_argument("kernel", metavar="KERNEL", help="a name or process id of `ps`, or a connection file")
+    attach.add_argument("--watch", action="store_true", help="use the key that may change nothing (tcp)")
+    attach.add_argument(
+        "--endpoint", default="", metavar="E", help="where a tunnel to it begins, as tcp://127.0.0.1:5555"
+    )
     attach.add_argument("--json", action="store_true", help="print one event a line")
+
+    stop = commands.add_parser("stop", help="shut kernels down")
+    stop.set_defaults(command=_stop)
+    stop.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
@@ -130,12 +151,17 @@ def _run(options: argparse.Namespace) -> int:
     view = _view(options, notebook.titles, places)
     redefine: Redefine = options.redefine or notebook.redefine
     outcome: RunOutcome | None = None
+    name: str | None = None
+    if options.keep is not None:
+        from .kernels import name_to_keep
+
+        name = name_to_keep(options.keep, notebook.path)
 
     async def show() -> None:
         nonlocal outcome
         try:
             outcome = await run_notebook(
-                notebook, view, python=python, redefine=redefine, timeout=options.timeout
+                notebook, view, python=python, redefine=redefine, timeout=options.timeout, keep=name
             )
         finally:
             view.close()
@@ -150,19 +176,37 @@ def _run(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         traced=not (isinstance(view, Transcript) and sys.stdout.isatty()),
     )
+    if name is not None and not options.quiet:
+        from .kernels import remark
+
+        sys.stderr.write(f"cellwire: {remark(name)}\n")
     if outcome.signal:
         return 128 + outcome.signal
     return 1 if outcome.failed or outcome.reason else 0
 
 
+def _ps(options: argparse.Namespace) -> int:
+    from .kernels import ps
+
+    return ps(options)
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from .kernels import stop
+
+    return stop(options)
+
+
 def _attach(options: argparse.Namespace) -> int:
+    from .kernels import find
     from .run import follow
 
+    connection = find(options.kernel)
     view = _view(options, {}, Places())
 
     async def show() -> None:
         try:
-            await follow(options.connection_file, view)
+            await follow(connection, view, watch=options.watch, endpoint=options.endpoint)
         finally:
             view.close()
 

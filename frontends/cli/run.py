@@ -9,7 +9,9 @@ does not end, the command leaves at once; leaving the kernel's context always en
 import math
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Protocol
 
 import anyio
@@ -20,7 +22,8 @@ from ...protocol import events as e
 from ...protocol.client.event_stream import EventStream
 from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
-from ...protocol.errors import RequestError
+from ...protocol.connection import Connection
+from ...protocol.errors import KernelDied, RequestError
 from ...protocol.notebook import CellError, Redefine
 from ..notebook_files.load import NotebookFile
 from .standard_input import StandardInput
@@ -62,8 +65,12 @@ async def run_notebook(
     python: str,
     redefine: Redefine = "error",
     timeout: float | None = None,
+    keep: str | None = None,
 ) -> RunOutcome:
-    """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended."""
+    """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended.
+
+    The kernel goes on afterwards if it is to be kept, under the name `keep`.
+    """
     path = os.path.abspath(notebook.path)
     folder = os.path.dirname(path)
     # An `.ipynb` is no script: nothing that asks for the source in `__file__` finds Python there.
@@ -71,7 +78,15 @@ async def run_notebook(
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with (
-            launch_kernel(python, folder, redefine=redefine, argv=argv) as kernel,
+            launch_kernel(
+                python,
+                folder,
+                redefine=redefine,
+                argv=argv,
+                detached=keep is not None,
+                name=keep or "",
+                notebook=path,
+            ) as kernel,
             anyio.create_task_group() as tasks,
         ):
             events = kernel.events(BUFFER)
@@ -94,18 +109,35 @@ async def run_notebook(
         return RunOutcome(failed, disabled, attachment.reason, attachment.signal)
 
 
-async def follow(connection_file: str, view: View) -> None:
-    """Show what happens in a running kernel until it closes, or until Ctrl-C."""
+async def follow(connection: Connection, view: View, *, watch: bool = False, endpoint: str = "") -> None:
+    """Show what happens in a running kernel until it closes, or until Ctrl-C.
+
+    On ipc there is no key that may only watch, and nothing here changes anything either.
+    """
+    watch = watch and bool(connection.server_key)
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async with connect(connection_file) as kernel, anyio.create_task_group() as tasks:
+        async with (
+            connect(connection, watch=watch, endpoint=endpoint) as kernel,
+            anyio.create_task_group() as tasks,
+        ):
             events = kernel.events(BUFFER)
             if isinstance(view, Transcript):
                 view.start_from(kernel.notebook)
             tasks.start_soon(attachment.leave_on_signal, signals, tasks.cancel_scope)
             tasks.start_soon(attachment.refresh)
+            tasks.start_soon(_report_connection, kernel)
             await attachment.show(kernel, events)
             tasks.cancel_scope.cancel()
+
+
+async def _report_connection(kernel: KernelClient) -> None:
+    """Say when the connection is lost and when it is back."""
+    with suppress(KernelDied):
+        while True:
+            await kernel.wait_connected(not kernel.connected)
+            what = "connected again" if kernel.connected else "the connection is lost; waiting for the kernel"
+            sys.stderr.write(f"cellwire: {what}\n")
 
 
 class _Attachment:

@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Final, Literal, ParamSpec
 
 import anyio
+import msgspec
 
 from ..connection import Connection, KeyPair, Settings, read_connection_file
 from ..errors import AuthenticationError, KernelDied
@@ -25,6 +26,7 @@ from . import kernel_process
 from .kernel_client import KernelClient
 from .kernel_process import LaunchedProcess
 from .owner import Owner
+from .patience import accepts
 from .session import Session
 
 P = ParamSpec("P")
@@ -41,6 +43,9 @@ async def start_kernel(
     limits: Limits = Limits(),  # noqa: B008 - immutable
     redefine: Redefine = "error",
     argv: Sequence[str] = (),
+    name: str = "",
+    notebook: str | os.PathLike[str] = "",
+    address: str = "127.0.0.1",
     timeout: float = 60.0,
 ) -> KernelClient:
     """Start a kernel with the interpreter `python` and return its first frontend; `aclose` ends both.
@@ -50,7 +55,9 @@ async def start_kernel(
 
     `env` is the whole environment of the kernel, or None for the caller's. A `detached` kernel
     outlives the client and the launcher; `connect` with its `connection_file` reaches it. `argv` is
-    `sys.argv` in the notebook, and its first entry `__file__`.
+    `sys.argv` in the notebook, and its first entry `__file__`. `name` and `notebook` are for lists of
+    kernels, as `cellwire ps` shows one. `address` is where tcp listens, an address of this machine that
+    frontends can reach, with `:port` for a fixed port.
 
     `redefine` says what it means that several cells define a name. `"error"`: one of them is in error.
     `"allow"`: the notebook reads from top to bottom, each cell has the value of the nearest definition
@@ -61,12 +68,15 @@ async def start_kernel(
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
-    settings = Settings(transport, file, detached, limits, redefine, os.getpid(), list(argv))
+    path = os.path.abspath(notebook) if notebook else ""
+    settings = Settings(
+        transport, file, detached, limits, redefine, os.getpid(), list(argv), name, path, address
+    )
     return await _owned(_launched(python, cwd, env, settings, timeout))
 
 
 async def attach(
-    connection_file: str | os.PathLike[str],
+    connection_file: str | os.PathLike[str] | Connection,
     *,
     watch: bool = False,
     timeout: float = 10.0,
@@ -75,8 +85,9 @@ async def attach(
 ) -> KernelClient:
     """Return a frontend of the kernel that wrote `connection_file`; `aclose` detaches it, the kernel goes on.
 
-    The copy of the notebook is complete. With `watch`, the kernel lets this frontend see everything and
-    change nothing (tcp only: on ipc there is one kind of frontend).
+    Instead of a path it may be what the file has, a `Connection`. The copy of the notebook is complete.
+    With `watch`, the kernel lets this frontend see everything and change nothing (tcp only: on ipc there is
+    one kind of frontend).
 
     A lost connection may take `patience` seconds to come back before the kernel counts as dead. By default
     that is as long as it takes on tcp, where a network or a tunnel may be away for a while, and on ipc as
@@ -87,7 +98,12 @@ async def attach(
     Raises: ConnectionFileError if it is not a connection file; AuthenticationError if it has no key
         for this, or the kernel refuses the key; KernelDied if no kernel answers within `timeout` seconds.
     """
-    connection = read_connection_file(connection_file, endpoint)
+    if isinstance(connection_file, Connection):
+        connection = connection_file
+    else:
+        connection = read_connection_file(connection_file)
+    if endpoint:
+        connection = msgspec.structs.replace(connection, endpoint=endpoint)
     keys = connection.watcher if watch else connection.client
     if keys is None and connection.server_key:
         raise AuthenticationError(
@@ -96,6 +112,12 @@ async def attach(
         )
     if keys is None and watch:
         raise ValueError("on ipc every frontend may control the kernel; connect without watch, or use tcp")
+    scheme, _, path = connection.endpoint.partition("://")
+    if scheme == "ipc" and not accepts(path):
+        raise KernelDied(
+            f"no kernel answers at {connection.endpoint}: its process {connection.pid} has ended, or runs on "
+            "another machine, whose kernels are reached on tcp alone"
+        )
     return await _owned(_session(connection, keys, timeout, patience))
 
 

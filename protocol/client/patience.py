@@ -32,10 +32,11 @@ class Patience:
 
     def is_over(self) -> bool:
         """Whether the kernel counts as dead after that time."""
-        return not self.unlimited and (self._given is not None or not _accepts(self._path))
+        return not self.unlimited and (self._given is not None or not accepts(self._path))
 
 
-def _accepts(path: str) -> bool:
+def accepts(path: str) -> bool:
+    """Whether a process accepts connections at the socket `path`."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:

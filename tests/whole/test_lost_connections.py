@@ -64,13 +64,13 @@ async def test_on_ipc_a_client_waits_as_long_as_something_accepts_connections(
 ):
     monkeypatch.setattr(patience, "GRACE_SECONDS", 0.05)
     looked = anyio.Event()
-    accepts = patience._accepts
+    accepts = patience.accepts
 
     def look(path: str) -> bool:
         looked.set()
         return accepts(path)
 
-    monkeypatch.setattr(patience, "_accepts", look)
+    monkeypatch.setattr(patience, "accepts", look)
     with anyio.fail_after(PATIENCE):
         async with launch_kernel() as kernel:
             way = Relay(kernel.connection, tmp_path)

@@ -503,8 +503,8 @@ async def test_an_exception_of_the_body_is_not_wrapped(scripted):
 async def test_a_missing_kernel_is_a_clear_error(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode(Connection(f"ipc://{tmp_path}/none", "e", 1, "9.9", str(file))))
-    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied, match="no kernel answered"):
-        async with connect(file, timeout=0.1):
+    with anyio.fail_after(PATIENCE), pytest.raises(KernelDied, match="no kernel answers"):
+        async with connect(file):
             pytest.fail("the context was entered")
 
 
