@@ -11,7 +11,6 @@ waiter gets; after that, only a new client can connect again.
 
 import math
 import os
-import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -37,8 +36,9 @@ from ..messages import (
     Welcome,
 )
 from .dealer import Dealer
-from .event_stream import EventStream
+from .event_stream import EventStream, EventStreams
 from .patience import Patience
+from .pending_request import PendingRequest
 from .replica import Gap, Replica
 
 #: Seconds within which ZeroMQ notices the end of a connection whose process has ended.
@@ -47,20 +47,6 @@ _NOTICE_SECONDS: Final = 0.5
 BURST: Final = 16
 
 _encoder = msgspec.msgpack.Encoder()
-
-
-class _PendingRequest:
-    """A request without an answer yet: its bytes, to send it again, and the place for its reply."""
-
-    __slots__ = ("answered", "frame", "reply", "until_finished")
-
-    def __init__(self, frame: bytes, until_finished: bool) -> None:
-        self.frame = frame
-        #: Set when the caller can go on.
-        self.answered = anyio.Event()
-        self.reply: Reply | None = None
-        #: The caller waits for the end of the run that the reply names.
-        self.until_finished = until_finished
 
 
 class Session:
@@ -82,11 +68,12 @@ class Session:
         self._hello = ""
         self._greeted = False
         self._connected = False
-        self._pending: dict[str, _PendingRequest] = {}
+        # Whether something was received that `_hurry` has not looked at.
+        self._received = False
+        self._pending: dict[str, PendingRequest] = {}
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
-        # Streams whose reader is gone are dropped when the next one is created.
-        self._streams: list[weakref.ref[EventStream]] = []
+        self._streams = EventStreams()
         self._receiving: anyio.CancelScope | None = None
         self._dealer = Dealer(connection, keys)
 
@@ -113,7 +100,7 @@ class Session:
         """
         self.raise_if_ended()
         id = self._new_id()
-        pending = _PendingRequest(_encoder.encode(build(id)), until_finished)
+        pending = PendingRequest(_encoder.encode(build(id)), until_finished)
         limit = self.replica.limits.request_bytes
         if len(pending.frame) > limit:
             raise RequestError(
@@ -168,7 +155,7 @@ class Session:
         stream = EventStream(bound)
         if self.ended is not None:
             stream.end(self._stream_error())
-        self._streams = [weakref.ref(other) for other in (*self._read_streams(), stream)]
+        self._streams.add(stream)
         return stream
 
     async def work(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -200,8 +187,7 @@ class Session:
             changed.set()
         for _, changed in self._conditions:
             changed.set()
-        for stream in self._read_streams():
-            stream.end(self._stream_error())
+        self._streams.end(self._stream_error())
         if self._receiving is not None:
             self._receiving.cancel()
 
@@ -222,10 +208,35 @@ class Session:
     def _receive_burst(self) -> bool:
         """Receive up to a burst of messages; return whether there may be more."""
         for _ in range(BURST):
-            if self.ended is not None or not self._dealer.readable:
+            if self.ended is not None:
+                return False
+            if not self._dealer.readable:
+                self._hurry()
                 return False
             self._on_message(*self._dealer.receive())
+            self._received = True
         return True
+
+    def _hurry(self) -> None:
+        """On tcp, send something after what was received if more is to come.
+
+        A tunnel joins small writes (Nagle's algorithm): it keeps the next one until the last is confirmed,
+        which the system of this side puts off for some 40 ms unless something goes the other way.
+        """
+        if self._received and self._greeted and self.connection.server_key:
+            self._received = False
+            replica = self.replica
+            over = (
+                replica.caught_up
+                and replica.notebook.idle
+                and all(run.is_set() for run in self._runs.values())
+            )
+            if not over:
+                self._acknowledge(at_once=True)
+
+    def _acknowledge(self, *, at_once: bool = False) -> None:
+        if (received := self.replica.acknowledgement(at_once=at_once)) is not None:
+            self._dealer.send(_encoder.encode(Acknowledge(received)))
 
     def _on_message(self, message: FromKernel, further: list[Event], size: int) -> None:
         if not isinstance(message, (Batch, Snapshot)):
@@ -239,12 +250,11 @@ class Session:
             if self._greeted:
                 self._greet()
             return
-        if self._greeted and (received := self.replica.acknowledgement()) is not None:
-            self._dealer.send(_encoder.encode(Acknowledge(received)))
+        if self._greeted:
+            self._acknowledge()
         if self._runs:
             self._release_runs(message, events)
-        for stream in self._read_streams():
-            stream.put(events)
+        self._streams.put(events)
         self._check_conditions()
 
     def _on_reply(self, reply: Reply) -> None:
@@ -275,9 +285,6 @@ class Session:
 
     def _is_over(self, queued: RunQueued) -> bool:
         return self.replica.run_outcome(queued.run, queued.seq) is not None
-
-    def _read_streams(self) -> list[EventStream]:
-        return [stream for known in self._streams if (stream := known()) is not None]
 
     def _release_runs(self, message: Batch | Snapshot, events: list[Event]) -> None:
         if isinstance(message, Snapshot):

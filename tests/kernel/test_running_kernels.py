@@ -67,6 +67,7 @@ def test_a_killed_kernel_is_not_found(launch: Callable[..., Any], place: Path):
     kernel = launch()
     children = children_of(kernel.connection.pid)
     kernel.process.kill()
+    kernel.process.wait()
     assert ours(place) == []
     wait_until_gone(*children)
     assert ours(place) == []
