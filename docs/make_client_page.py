@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from cellwire import protocol
+from cellwire.frontends import notebook_files
 from cellwire.protocol import blocking, errors, events, messages, notebook
 from cellwire.protocol.limits import Limits
 
@@ -65,6 +66,11 @@ def reference() -> Iterator[str]:
     yield from paragraphs(blocking)
     yield from entry(blocking.KernelClient.events, "for event in kernel.", ":")
     yield from entry(blocking.KernelClient.close, "kernel.")
+    yield "### Notebook files\n"
+    yield "`cellwire.frontends.notebook_files`\n"
+    for name in notebook_files.__all__:
+        member = getattr(notebook_files, name)
+        yield from listed([member]) if isinstance(member, type) else entry(member)
     yield "### Events\n"
     yield f"`cellwire.protocol.events`: {first_sentence(events)}\n"
     yield from listed(get_origin(member) or member for member in get_args(events.Event))

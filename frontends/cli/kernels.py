@@ -10,10 +10,10 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from ...kernel.running_kernels import running_kernels
 from ...protocol.connection import Connection, read_connection_file
 from ...protocol.errors import CellwireError
 
@@ -47,7 +47,33 @@ def spell_out_keep(arguments: Sequence[str]) -> list[str]:
     return spelled
 
 
-def name_to_keep(name: str, notebook: str) -> str:
+def add_kernel_options(run: argparse.ArgumentParser) -> None:
+    """Add the options of a command that starts a kernel."""
+    run.add_argument(
+        "--keep", metavar="NAME", help="leave the kernel running under a name, by default the notebook's"
+    )
+    run.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        help="be reached on tcp, at an address of this machine such as 127.0.0.1 or 192.0.2.7:5555",
+    )
+    run.add_argument("--connection-file", default="", metavar="FILE", help="where to write the connection")
+
+
+def kernel_options(options: argparse.Namespace, notebook: str) -> dict[str, Any]:
+    """Return what these options mean for `launch_kernel`.
+
+    Raises: CellwireError if the name of a kernel to be kept cannot be used.
+    """
+    started: dict[str, Any] = {"notebook": notebook, "connection_file": options.connection_file}
+    if options.keep is not None:
+        started |= {"detached": True, "name": _name_to_keep(options.keep, notebook)}
+    if options.listen:
+        started |= {"transport": "tcp", "address": options.listen}
+    return started
+
+
+def _name_to_keep(name: str, notebook: str) -> str:
     """Return the name of a kernel to be kept: the one that was given, or the notebook's.
 
     Raises: CellwireError if a kernel with that name runs.
@@ -57,7 +83,7 @@ def name_to_keep(name: str, notebook: str) -> str:
         raise CellwireError(
             f"{name!r} would be the path of a connection file: give a name without / and .json"
         )
-    for connection in running_kernels():
+    for connection in _running():
         if connection.name == name:
             raise CellwireError(
                 f"a kernel named {name!r} runs already (process {connection.pid}): end it with "
@@ -79,7 +105,7 @@ def find(which: str) -> Connection:
     """
     if _is_path(which):
         return read_connection_file(which)
-    running = running_kernels()
+    running = _running()
     found = [one for one in running if which in (one.name, str(one.pid))]
     if len(found) == 1:
         return found[0]
@@ -95,13 +121,20 @@ def find(which: str) -> Connection:
     )
 
 
+def _running() -> list[Connection]:
+    # This loads zmq, which `graph` does without.
+    from ...kernel.running_kernels import running_kernels
+
+    return running_kernels()
+
+
 def _is_path(which: str) -> bool:
     return os.sep in which or which.endswith(".json")
 
 
 def ps(options: argparse.Namespace) -> int:
     """List the running kernels."""
-    listed = [_Listed(one.name, one.pid, one.notebook, one.file) for one in running_kernels()]
+    listed = [_Listed(one.name, one.pid, one.notebook, one.file) for one in _running()]
     if options.json:
         sys.stdout.writelines(msgspec.json.encode(one).decode() + "\n" for one in listed)
         return 0
@@ -132,5 +165,5 @@ async def _stop(connection: Connection) -> None:
         await kernel.shutdown()
     # The last that a kernel does is to remove its files.
     with anyio.move_on_after(_GONE_SECONDS):
-        while any(one.epoch == connection.epoch for one in running_kernels()):
+        while any(one.epoch == connection.epoch for one in _running()):
             await anyio.sleep(0.01)

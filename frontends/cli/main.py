@@ -19,6 +19,7 @@ from ...protocol.events import Event
 from ...protocol.notebook import Redefine
 from ...version import __version__
 from ..notebook_files.load import NotebookFile, load
+from .kernels import add_kernel_options, find, kernel_options, ps, remark, spell_out_keep, stop
 from .lines import LinesDisplay, details, summary
 from .places import Places
 from .transcript import Transcript
@@ -33,11 +34,7 @@ BROKEN_PIPE = 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if "--keep" in given:
-        from .kernels import spell_out_keep
-
-        given = spell_out_keep(given)
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(spell_out_keep(given))
     try:
         status: int = options.command(options)
         sys.stdout.flush()
@@ -73,13 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
-    run.add_argument(
-        "--keep", metavar="NAME", help="leave the kernel running under a name, by default the notebook's"
-    )
+    add_kernel_options(run)
 
-    ps = commands.add_parser("ps", help="list the running kernels")
-    ps.set_defaults(command=_ps)
-    ps.add_argument("--json", action="store_true", help="print one kernel a line")
+    listing = commands.add_parser("ps", help="list the running kernels")
+    listing.set_defaults(command=ps)
+    listing.add_argument("--json", action="store_true", help="print one kernel a line")
 
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach, quiet=False)
@@ -90,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     attach.add_argument("--json", action="store_true", help="print one event a line")
 
-    stop = commands.add_parser("stop", help="shut kernels down")
-    stop.set_defaults(command=_stop)
-    stop.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
+    stopping = commands.add_parser("stop", help="shut kernels down")
+    stopping.set_defaults(command=stop)
+    stopping.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
@@ -151,17 +146,13 @@ def _run(options: argparse.Namespace) -> int:
     view = _view(options, notebook.titles, places)
     redefine: Redefine = options.redefine or notebook.redefine
     outcome: RunOutcome | None = None
-    name: str | None = None
-    if options.keep is not None:
-        from .kernels import name_to_keep
-
-        name = name_to_keep(options.keep, notebook.path)
+    started = kernel_options(options, notebook.path)
 
     async def show() -> None:
         nonlocal outcome
         try:
             outcome = await run_notebook(
-                notebook, view, python=python, redefine=redefine, timeout=options.timeout, keep=name
+                notebook, view, python=python, redefine=redefine, timeout=options.timeout, started=started
             )
         finally:
             view.close()
@@ -176,29 +167,14 @@ def _run(options: argparse.Namespace) -> int:
         quiet=options.quiet,
         traced=not (isinstance(view, Transcript) and sys.stdout.isatty()),
     )
-    if name is not None and not options.quiet:
-        from .kernels import remark
-
-        sys.stderr.write(f"cellwire: {remark(name)}\n")
+    if "name" in started and not options.quiet:
+        sys.stderr.write(f"cellwire: {remark(started['name'])}\n")
     if outcome.signal:
         return 128 + outcome.signal
     return 1 if outcome.failed or outcome.reason else 0
 
 
-def _ps(options: argparse.Namespace) -> int:
-    from .kernels import ps
-
-    return ps(options)
-
-
-def _stop(options: argparse.Namespace) -> int:
-    from .kernels import stop
-
-    return stop(options)
-
-
 def _attach(options: argparse.Namespace) -> int:
-    from .kernels import find
     from .run import follow
 
     connection = find(options.kernel)

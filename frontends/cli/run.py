@@ -10,9 +10,9 @@ import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
@@ -65,11 +65,11 @@ async def run_notebook(
     python: str,
     redefine: Redefine = "error",
     timeout: float | None = None,
-    keep: str | None = None,
+    started: Mapping[str, Any] = {},
 ) -> RunOutcome:
     """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended.
 
-    The kernel goes on afterwards if it is to be kept, under the name `keep`.
+    `started` are further arguments of `launch_kernel`.
     """
     path = os.path.abspath(notebook.path)
     folder = os.path.dirname(path)
@@ -78,15 +78,7 @@ async def run_notebook(
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with (
-            launch_kernel(
-                python,
-                folder,
-                redefine=redefine,
-                argv=argv,
-                detached=keep is not None,
-                name=keep or "",
-                notebook=path,
-            ) as kernel,
+            launch_kernel(python, folder, redefine=redefine, argv=argv, **started) as kernel,
             anyio.create_task_group() as tasks,
         ):
             events = kernel.events(BUFFER)
