@@ -21,6 +21,7 @@ PLACES = {
     "protocol.client": (0, 4, "the frontend's end of the wire"),
     "kernel": (1, 3, "sockets, log, the runner's life"),
     "runner.introspection": (2, 3, "what is known of a name"),
+    "runner.ipython": (2, 1.5, "the language of IPython"),
     "runner.dataflow": (2, 4.5, "which cell depends on which"),
     "runner.analysis": (2, 6, "which names a source uses"),
     "runner.host": (3, 0, "the process and its links"),

@@ -126,12 +126,17 @@ sys.stdout.write(", ".join(name for name in sys.modules if name.startswith(("zmq
 
 
 def test_the_runner_has_all_that_it_needs_before_the_files_of_users_are_on_the_path() -> None:
-    """What it loads later on could be a file of the user's that has the name of a library."""
+    """What it loads later on could be a file of the user's that has the name of a library.
+
+    IPython is a library of the user's, and so is what needs it.
+    """
+    own = [name for name in RUNNER_MODULES if not name.endswith((".ipython.shell", ".ipython.kernel_magics"))]
     code = f"""
 import importlib, sys
 import cellwire.runner.host
+import cellwire.runner.ipython.bridge
 before = set(sys.modules)
-for name in {RUNNER_MODULES!r}:
+for name in {own!r}:
     importlib.import_module(name)
 sys.stdout.write(", ".join(name for name in set(sys.modules) - before if not name.startswith("cellwire")))
 """

@@ -16,7 +16,7 @@ import msgspec
 
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...protocol.events import Event
-from ...protocol.notebook import Redefine
+from ...protocol.notebook import Dialect, Redefine
 from ...version import __version__
 from ..notebook_files.load import NotebookFile, load
 from .kernels import add_kernel_options, find, kernel_options, ps, remark, spell_out_keep, stop
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     output = run.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one event a line")
     output.add_argument("--quiet", action="store_true", help="print only failures")
-    _add_redefine(run)
+    _add_rules(run)
     run.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
     graph.add_argument("notebook", metavar="NOTEBOOK")
-    _add_redefine(graph)
+    _add_rules(graph)
     format = graph.add_mutually_exclusive_group()
     format.add_argument("--dot", action="store_const", dest="format", const="dot", help="for Graphviz")
     format.add_argument("--json", action="store_const", dest="format", const="json", help="for programs")
@@ -103,11 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_redefine(command: argparse.ArgumentParser) -> None:
+def _add_rules(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--redefine",
         choices=("error", "allow"),
         help="whether several cells may define a name; default: allow, for marimo notebooks error",
+    )
+    command.add_argument(
+        "--dialect",
+        choices=("python", "ipython"),
+        help="ipython: cells may have magics, `!` and `?`; default: ipython, for marimo notebooks python",
     )
 
 
@@ -145,6 +150,7 @@ def _run(options: argparse.Namespace) -> int:
     places = Places(notebook)
     view = _view(options, notebook.titles, places)
     redefine: Redefine = options.redefine or notebook.redefine
+    dialect: Dialect = options.dialect or notebook.dialect
     outcome: RunOutcome | None = None
     started = kernel_options(options, notebook.path)
 
@@ -152,7 +158,13 @@ def _run(options: argparse.Namespace) -> int:
         nonlocal outcome
         try:
             outcome = await run_notebook(
-                notebook, view, python=python, redefine=redefine, timeout=options.timeout, started=started
+                notebook,
+                view,
+                python=python,
+                redefine=redefine,
+                dialect=dialect,
+                timeout=options.timeout,
+                started=started,
             )
         finally:
             view.close()
@@ -195,7 +207,9 @@ def _graph(options: argparse.Namespace) -> int:
 
     notebook = load(options.notebook)
     _show_remark(notebook)
-    graph = analyze_notebook(notebook, options.redefine or notebook.redefine)
+    graph = analyze_notebook(
+        notebook, options.redefine or notebook.redefine, options.dialect or notebook.dialect
+    )
     sys.stdout.write(render(graph, options.format))
     return 1 if graph.errors else 0
 

@@ -24,7 +24,7 @@ from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
 from ...protocol.connection import Connection
 from ...protocol.errors import KernelDied, RequestError
-from ...protocol.notebook import CellError, Redefine
+from ...protocol.notebook import CellError, Dialect, Redefine
 from ..notebook_files.load import NotebookFile
 from .standard_input import StandardInput
 from .transcript import Transcript
@@ -64,6 +64,7 @@ async def run_notebook(
     *,
     python: str,
     redefine: Redefine = "error",
+    dialect: Dialect = "python",
     timeout: float | None = None,
     started: Mapping[str, Any] = {},
 ) -> RunOutcome:
@@ -78,7 +79,7 @@ async def run_notebook(
     attachment = _Attachment(view)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with (
-            launch_kernel(python, folder, redefine=redefine, argv=argv, **started) as kernel,
+            launch_kernel(python, folder, redefine=redefine, argv=argv, dialect=dialect, **started) as kernel,
             anyio.create_task_group() as tasks,
         ):
             events = kernel.events(BUFFER)

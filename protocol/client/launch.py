@@ -21,7 +21,7 @@ from ..connection import Connection, KeyPair, Settings, read_connection_file
 from ..errors import AuthenticationError, KernelDied
 from ..limits import Limits
 from ..messages import Shutdown
-from ..notebook import Redefine
+from ..notebook import Dialect, Mode, Redefine
 from . import kernel_process
 from .kernel_client import KernelClient
 from .kernel_process import LaunchedProcess
@@ -43,6 +43,9 @@ async def start_kernel(
     limits: Limits = Limits(),  # noqa: B008 - immutable
     redefine: Redefine = "error",
     argv: Sequence[str] = (),
+    dialect: Dialect = "python",
+    mode: Mode = "autorun",
+    extensions: Sequence[str] = (),
     name: str = "",
     notebook: str | os.PathLike[str] = "",
     address: str = "127.0.0.1",
@@ -64,13 +67,30 @@ async def start_kernel(
     above it. `"live"`: the name has the value that was set last, and its readers become stale; for
     frontends that do not know the order of cells.
 
+    `dialect` says what cells are written in. `"ipython"`: Python, with magics, shell lines and `?` where
+    IPython is installed for the kernel, and underscore names that all cells share. `mode` is that of
+    `set_mode` from the start. `extensions` are functions, as `module:function`, that each runner calls with
+    its `Host` before the first cell.
+
     Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
     path = os.path.abspath(notebook) if notebook else ""
     settings = Settings(
-        transport, file, detached, limits, redefine, os.getpid(), list(argv), name, path, address
+        transport=transport,
+        connection_file=file,
+        detached=detached,
+        limits=limits,
+        redefine=redefine,
+        launcher=os.getpid(),
+        argv=list(argv),
+        dialect=dialect,
+        mode=mode,
+        extensions=list(extensions),
+        name=name,
+        notebook=path,
+        address=address,
     )
     return await _owned(_launched(python, cwd, env, settings, timeout))
 

@@ -22,9 +22,10 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
+from ..analysis.language import PYTHON, Language
 from . import structural_errors as texts
 from .bindings import Bindings
-from .cell_names import Names
+from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
 from .sequence import Sequence as CellSequence
@@ -54,8 +55,10 @@ class Change(msgspec.Struct):
 class Program:
     """The sources of a notebook and what follows from them."""
 
-    def __init__(self, redefine: Redefine = "error") -> None:
+    def __init__(self, redefine: Redefine = "error", language: Language = PYTHON) -> None:
         self.redefine: Redefine = redefine
+        #: What the cells are written in; may be replaced as long as there are none.
+        self.language: Language = language
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
         #: Cells that are structurally wrong.
@@ -139,24 +142,39 @@ class Program:
         return change
 
     def correct(self, cell: str, defs: frozenset[str]) -> Change:
-        """Let `cell` define `defs`: what its star imports have bound is known better than from its source."""
+        """Let `cell` define `defs`: what it has bound is known better than from its source."""
         change = Change()
         compiled = self.compiled[cell]
         names = compiled.analysis.defs ^ defs
         if not names:
             return change
         self._changes += 1
-        analysis = msgspec.structs.replace(
-            compiled.analysis,
-            defs=defs,
-            refs=compiled.analysis.refs - defs,
-            immediate=compiled.analysis.immediate - defs,
-            deferred=compiled.analysis.deferred - defs,
-            starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
-        )
-        self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
+        self._take(cell, compiled.defining(defs))
         self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
+        return change
+
+    def recompile(self) -> Change:
+        """Compile all cells again, after a change of the language; those that mean what they meant stay."""
+        change = Change()
+        invalid: dict[str, CellError] = {}
+        changed: list[str] = []
+        names: set[str] = set()
+        self._changes += 1
+        for cell in self._sources:
+            old, new = self.compiled.get(cell), None
+            try:
+                new = self._compile(cell)
+            except AnalysisError as error:
+                invalid[cell] = texts.invalid_source(error)
+            if (old and new and (old.body, old.value) == (new.body, new.value)) or (not old and not new):
+                continue
+            changed.append(cell)
+            names |= self._take(cell, new)
+        if changed:
+            errors = {cell: error for cell, error in invalid.items() if cell in changed}
+            self._relink(changed, names, errors, Bindings(self.graph), change)
+            change.declared = [self.declaration(cell) for cell in changed]
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
@@ -187,7 +205,7 @@ class Program:
         moving = order.moving(listed)
         for cell in moving:
             if cell in self.graph:
-                self._note_cell(cell, bindings)
+                bindings.note_cell(cell)
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
@@ -202,15 +220,22 @@ class Program:
         elif cell in self._loose:
             self._loose.remove(cell)
         try:
-            compiled = compile_cell(new.source, cell)
-            if new.loose:
-                compiled = msgspec.structs.replace(
-                    compiled, analysis=Analysis(is_async=compiled.analysis.is_async)
-                )
+            compiled = self._compile(cell)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
         return self._take(cell, compiled)
+
+    def _compile(self, cell: str) -> CompiledCell:
+        """Return the code of `cell`.
+
+        Raises: AnalysisError if there is none.
+        """
+        compiled = compile_cell(self._sources[cell], cell, language=self.language)
+        if cell in self._loose:
+            nameless = Analysis(is_async=compiled.analysis.is_async)
+            return msgspec.structs.replace(compiled, analysis=nameless)
+        return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
@@ -229,7 +254,7 @@ class Program:
             # A definition that only changes keeps its age.
             self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
             self._last_definers.pop(name, None)
-        return _made_otherwise(before, after)
+        return made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
@@ -275,7 +300,7 @@ class Program:
             cell: graph.names_of(cell) if cell in graph else nothing for cell in relinked
         }
         for cell in relinked:
-            left = _made(known[cell]) & _made_otherwise(known[cell], entering.get(cell, nothing))
+            left = made(known[cell]) & made_otherwise(known[cell], entering.get(cell, nothing))
             for name in left:
                 bindings.note(name, graph.readers_of(cell, name))
                 bindings.note(name, graph.carriers(name))
@@ -285,7 +310,7 @@ class Program:
                 graph.remove_cell(cell)
                 continue
             graph.set_cell(cell, entering[cell])
-            gained = _made(entering[cell]) & _made_otherwise(known[cell], entering[cell])
+            gained = made(entering[cell]) & made_otherwise(known[cell], entering[cell])
             for name in gained:
                 change.rebound.update(graph.readers_of(cell, name))
                 carriers = graph.carriers(name)
@@ -311,18 +336,6 @@ class Program:
             both = before.keys() | self._hidden.keys()
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
-
-    def _note_cell(self, cell: str, bindings: Bindings) -> None:
-        """Remember from where `cell` has its names, and all readers those that it makes."""
-        names = self.graph.names_of(cell)
-        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
-            for name in reads:
-                bindings.note(name, [cell])
-        for name in self.graph.carried(cell):
-            bindings.note(name, [cell])
-        for name in _made(names):
-            bindings.note(name, self.graph.readers(name))
-            bindings.note(name, self.graph.carriers(name))
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
         """Return the names of `cell` that other cells defined before it or together with it."""
@@ -381,16 +394,5 @@ class Program:
         """Return a name that `child` reads from `parent` while it runs."""
         names = self.graph.names_of(child)
         read = {*names.immediate, *names.rereads}
-        common = _made(self.graph.names_of(parent)) & read
+        common = made(self.graph.names_of(parent)) & read
         return min(name for name in common if parent in self.graph.reach(child, name))
-
-
-def _made(names: Names) -> set[str]:
-    """Return the names that a cell defines or deletes."""
-    return {*names.defs, *names.deleted}
-
-
-def _made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, may define, or deletes."""
-    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
-    return {name for one, other in ways for name in set(one) ^ set(other)}
