@@ -163,7 +163,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cellwire"}
     files = {name.removeprefix("cellwire/") for name in names if name.startswith("cellwire/")}
-    assert files == {*SOURCES, "py.typed"}
+    assert files == {*SOURCES, "docs/schema.json", "py.typed"}
 
 
 def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

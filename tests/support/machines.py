@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,7 +19,7 @@ _SSHD = next((path for path in ("/usr/sbin/sshd", "/usr/bin/sshd") if os.path.ex
 ADDRESSES = {"box": "192.0.2.7", "laptop": "192.0.2.8"}
 
 
-def missing(what: str, install: str) -> None:
+def missing(what: str, install: str) -> NoReturn:
     """End the test because the system lacks something: as a failure in CI, or as skipped elsewhere."""
     text = f"{what}; on Debian: apt-get install {install}"
     if IN_CI and sys.platform == "linux":
