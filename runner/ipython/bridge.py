@@ -28,7 +28,7 @@ from ..output.reports import is_own
 from .answers import answering
 from .autoreload import Watch
 from .history import History
-from .syntax import IPythonLanguage, is_installed
+from .syntax import LEAVING, IPythonLanguage, is_installed
 
 _PLAIN: tuple[type, ...] = (int, float, bool, str)
 #: Entries of a list that is shown without IPython, and characters of a line of its pretty printer.
@@ -64,7 +64,7 @@ class Bridge:
         builtins.get_ipython = self.make_shell  # pyright: ignore[reportAttributeAccessIssue]
         builtins.display = self.display  # pyright: ignore[reportAttributeAccessIssue]
         self.history.install()
-        for name in ("exit", "quit"):
+        for name in LEAVING:
             self.names[name] = _Leave(self, name)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         os.environ.setdefault("CLICOLOR", "1")
@@ -115,10 +115,9 @@ class Bridge:
         return show(*values, **options)
 
     def _is_bound(self, name: str) -> bool:
-        value = self.names.get(name, self)
-        if value is self or getattr(type(value), "__name__", "").endswith(("_Leave", "ExitAutocall")):
-            return bool(self.engine.program.all_definers(name))
-        return True
+        if self.engine.program.all_definers(name):
+            return True
+        return name in self.names and name not in LEAVING
 
     # Around a cell
 

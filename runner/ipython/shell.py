@@ -219,6 +219,8 @@ def make_shell(bridge: Any) -> Any:
     # As inside of a cell that IPython runs: what runs further code in it leaves these as they are.
     shell.builtin_trap.__enter__()
     shell.display_trap.__enter__()
+    # What a kernel of IPython's loads too.
+    shell.extension_manager.load_extension("storemagic")
     execution = current_execution.get()
     if execution is not None:
         bridge.shell = shell

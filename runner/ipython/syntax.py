@@ -30,10 +30,11 @@ _KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|In|Out")
 _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)")
 #: Names whose functions may bind any name.
 _BINDERS = frozenset({"exec", "globals", "locals", "vars", "get_ipython"})
-_LEAVING = ("exit", "quit")
+#: Names that a cell may consist of, as if it called them.
+LEAVING = ("exit", "quit")
 #: Names that are there besides Python's own, and those that the shell binds when it is made.
 BUILTINS = frozenset({"display", "get_ipython"})
-_BOUND_BY_SHELL = BUILTINS | {"exit", "quit", "open"}
+_BOUND_BY_SHELL = BUILTINS.union(LEAVING, ["open"])
 
 
 class IPythonLanguage(Language):
@@ -133,7 +134,7 @@ class IPythonLanguage(Language):
         if word is None:
             return False
         name = word[1]
-        if name in _LEAVING:
+        if name in LEAVING:
             return source.strip() == name and not self._is_bound(name) and is_installed()
         if hasattr(builtins, name) or self._is_bound(name):
             return False

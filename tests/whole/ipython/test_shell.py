@@ -168,7 +168,7 @@ def test_magics_of_the_user_work(book):
 def test_an_unknown_magic_says_so(book):
     book.run(a="%nonsense 1")
     assert book.kind("a") == "UsageError"
-    assert "`%nonsense` not found" in book.error("a").message
+    assert book.error("a").traceback == "UsageError: Line magic function `%nonsense` not found.\n"
 
 
 def test_events_are_triggered_around_each_cell(book):
