@@ -124,7 +124,8 @@ class IPythonFrontend(Frontend):
 
     @property
     def pid(self) -> int:
-        return self._manager.provisioner.pid
+        provisioner: Any = self._manager.provisioner
+        return provisioner.pid
 
     async def watch(self, cell: str) -> None:
         self._watching = True

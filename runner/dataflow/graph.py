@@ -5,9 +5,10 @@ Edges follow from that when they are asked for, so there is no second truth to k
 cost of a change is the number of names in the cell that changed. `steps` counts the cells looked at.
 
 A read is bound to the nearest maker above its cell. If there is none, and the name is no builtin, it is
-bound to the nearest definer below. A cell that may read its own name before defining it (a reread) is
-bound to the nearest maker above only. Dependence follows all bindings. The order of cells follows those
-of immediate reads, and those of deferred reads where they contradict nothing (see `sequence.py`).
+bound to the nearest definer below, unless the read is weak. A cell that may read its own name before defining
+it (a reread) is bound to the nearest maker above only. Dependence follows all bindings. The order of cells
+follows those of immediate reads, and those of deferred reads where they contradict nothing (see
+`sequence.py`).
 
 With `redefine="live"` the order of cells means nothing: a name with one definer is read from there, a
 name with several is bound to none of them.
@@ -194,7 +195,7 @@ class Graph:
         if index:
             return makers[index - 1]
         names = self._cells[reader]
-        if name in _BUILTINS or name in names.defs:
+        if name in _BUILTINS or name in names.defs or name in names.weak:
             return None
         return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
 
@@ -237,7 +238,8 @@ class Graph:
             start = self._above(readers, cell)
         elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
             # The first definer: readers above all makers are bound to it, and so is a first one that deletes.
-            bound += readers[: self._above(readers, makers[0])]
+            above = readers[: self._above(readers, makers[0])]
+            bound += [reader for reader in above if name not in self._cells[reader].weak]
             bound.append(makers[0])
         bound += readers[start:end]
         self.steps += len(bound)

@@ -193,8 +193,8 @@ class KernelFacade:
 def make_shell(bridge: Any) -> Any:
     """Return the shell of this process, with the names of the cells."""
     config = Config()
-    # It would be a database that all sessions share.
-    config.HistoryManager.enabled = False
+    # Not the database that all sessions of IPython share.
+    config.HistoryManager.hist_file = ":memory:"
     # tqdm takes a kernel without this for a terminal.
     config.IPKernelApp.connection_file = ""
     names = bridge.names
@@ -220,7 +220,8 @@ def make_shell(bridge: Any) -> Any:
     shell.builtin_trap.__enter__()
     shell.display_trap.__enter__()
     # What a kernel of IPython's loads too.
-    shell.extension_manager.load_extension("storemagic")
+    extensions: Any = shell.extension_manager
+    extensions.load_extension("storemagic")
     execution = current_execution.get()
     if execution is not None:
         bridge.shell = shell

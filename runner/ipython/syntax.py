@@ -82,7 +82,7 @@ class IPythonLanguage(Language):
         for names in (*found[:9], found.starred):
             names.difference_update(list(filter(_KEPT.fullmatch, names)))
         is_open = found.is_open or bool(_BINDERS & found.refs) or (spelled is not None and spelled.is_open)
-        return found._replace(is_open=is_open)
+        return found._replace(is_open=is_open, weak=spelled.weak if spelled is not None else frozenset())
 
     def tracks(self, name: str) -> bool:
         return name not in _BOUND_BY_SHELL and not _KEPT.fullmatch(name)

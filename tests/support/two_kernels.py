@@ -13,7 +13,7 @@ from cellwire.protocol.events import InputRequested
 from cellwire.protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from nbclient import NotebookClient
 
-_LONG_TIME = r"[\d.,]+ ?(?:e-\d+ )?(?:ns|[µμu]s|ms|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
+_LONG_TIME = r"[\d.,]+ ?(?:e[-+]\d+ )?(?:ns|[µμu]s|ms|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
 _CLOCK = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d\d:\d\d:\d\d(?:\.\d+)?"
 _FILE = r"<cell [^>]*>|/tmp/ipykernel_\d+/\d+\.py|<ipython-input-[^>]*>|Cell In\[\d+\]"
 _UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
@@ -23,6 +23,7 @@ _VARYING = [
     for cause, pattern, instead in (
         ("control", r"\x1b\[[0-9;?]*[a-zA-Z]", ""),
         ("control", r"\r\n", "\n"),
+        ("control", r"\\r\\n", r"\\n"),
         ("address", r"0x[0-9a-fA-F]+|(?<=\bid=)\d+", "ADDRESS"),
         ("file name", _FILE, "CELL"),
         ("time", _LONG_TIME, "TIME"),
@@ -84,7 +85,9 @@ def run_in_cellwire(sources: list[str], folder: Path, seconds: float = 60) -> li
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONHASHSEED": "0"}
+    """Return what both run in: one order of sets, this Python's programs, no package from a network."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": programs, "PYTHONHASHSEED": "0", "PIP_NO_INDEX": "1"}
 
 
 def _ran(cell: Any) -> Ran:
@@ -100,7 +103,8 @@ def _ran(cell: Any) -> Ran:
             kind = "result" if part.metadata.get("cellwire", {}).get("result") else "display"
             outputs.append((kind, dict(part.data)))
     error = cell.error
-    return Ran(cell.status, outputs, f"{error.kind}: {error.message}" if error else "")
+    failed = any(kind == "error" for kind, _ in outputs)
+    return Ran("error" if failed else cell.status, outputs, f"{error.kind}: {error.message}" if error else "")
 
 
 def run_in_ipykernel(sources: list[str], folder: Path, seconds: float = 60) -> list[Ran]:

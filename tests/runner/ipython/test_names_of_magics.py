@@ -1,7 +1,9 @@
 """What the analysis sees of each magic, shell line and question mark."""
 
 import pytest
+from cellwire.protocol.messages import Cell
 from cellwire.runner.analysis.compiler import compile_cell
+from cellwire.runner.dataflow.program import Program
 from cellwire.runner.ipython.syntax import IPythonLanguage
 
 LANGUAGE = IPythonLanguage()
@@ -121,6 +123,16 @@ def test_a_read_of_a_magic_happens_while_the_cell_runs():
     assert analysis("def f():\n    !ls {d}").deferred == {"d"}
 
 
+def test_what_only_the_text_of_a_command_reads_is_bound_to_no_cell_below():
+    assert analysis("!echo {a} $b").weak == {"a", "b"}
+    assert analysis("x = a\n!echo {a} {c}").weak == {"c"}
+    program = Program("allow", LANGUAGE)
+    cells = {"above": "a = 1", "command": "%%script bash -c 'echo $a $line'\n", "below": "line = 1"}
+    program.declare([Cell(id, source) for id, source in cells.items()])
+    assert program.graph.parents("command") == {"above"}
+    assert program.graph.children("below") == set()
+
+
 def test_names_with_an_underscore_are_shared():
     found = analysis("_x = 1\nfrom m import _y\ndef _f(): return _z")
     assert (found.defs, found.refs, found.privates) == ({"_x", "_y", "_f"}, {"_z"}, set())
@@ -134,6 +146,7 @@ def test_names_that_ipython_keeps_connect_no_cells(name):
 
 def test_the_name_of_a_handler_is_seen_by_a_magic_in_it():
     compiled = compile_cell("try: f()\nexcept Exception as e:\n    !echo {e}", "cell", language=LANGUAGE)
+    assert compiled.body
     assert "e" in compiled.body.co_names
     assert not compiled.analysis.defs
 
