@@ -52,6 +52,8 @@ class Graph:
         self._readers: dict[str, list[str]] = {}
         self._rereaders: dict[str, list[str]] = {}
         self._function_readers: dict[str, list[str]] = {}
+        # Names of weak reads.
+        self._weak: set[str] = set()
         self._carried = CarriedReads(self)
 
     def __contains__(self, cell: str) -> bool:
@@ -104,6 +106,8 @@ class Graph:
                 else:
                     cells.append(cell)
         self._note(self._cells[cell])
+        if self._cells[cell].weak:
+            self._weak.update(self._cells[cell].weak)
 
     def _leave(self, cell: str) -> None:
         for index, used in self._indexes(self._cells[cell]):
@@ -238,11 +242,14 @@ class Graph:
             start = self._above(readers, cell)
         elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
             # The first definer: readers above all makers are bound to it, and so is a first one that deletes.
-            above = readers[: self._above(readers, makers[0])]
-            bound += [reader for reader in above if name not in self._cells[reader].weak]
+            bound += readers[: self._above(readers, makers[0])]
             bound.append(makers[0])
         bound += readers[start:end]
         self.steps += len(bound)
+        if name in self._weak:
+            bound = [
+                each for each in bound if name not in self._cells[each].weak or self._above(makers, each)
+            ]
         return [reader for reader in dict.fromkeys(bound) if reader != cell]
 
     # Edges

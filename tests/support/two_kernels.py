@@ -13,7 +13,9 @@ from cellwire.protocol.events import InputRequested
 from cellwire.protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from nbclient import NotebookClient
 
-_LONG_TIME = r"[\d.,]+ ?(?:e[-+]\d+ )?(?:ns|[µμu]s|ms|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
+_LONG_TIME = (
+    r"[\d.,]+ ?(?:e[-+]\d+ )?(?:ns|[µμu]s|ms|milliseconds|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
+)
 _CLOCK = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d\d:\d\d:\d\d(?:\.\d+)?"
 _FILE = r"<cell [^>]*>|/tmp/ipykernel_\d+/\d+\.py|<ipython-input-[^>]*>|Cell In\[\d+\]"
 _UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
@@ -137,6 +139,9 @@ def run_in_ipykernel(sources: list[str], folder: Path, seconds: float = 60) -> l
             else:
                 kind = "result" if output.output_type == "execute_result" else "display"
                 outputs.append((kind, {mime: _content(mime, value) for mime, value in output.data.items()}))
+        if cell.execution_count is None:
+            found.append(Ran("not run", []))
+            continue
         usage = any(kind == "stderr" and text.startswith("UsageError") for kind, text in outputs)
         found.append(Ran("error" if error or usage else "ok", outputs, error))
     return found
@@ -164,6 +169,8 @@ def compare(here: Ran, there: Ran) -> tuple[str, str]:
     `same`, or `fails only here`, `fails only there`, or what all the differences are about: `address`, `time`
     and the like, or `values` where that is not known.
     """
+    if there.status == "not run":
+        return "not run there", ""
     if here.status == "ok" and there.status != "ok":
         return "fails only there", there.error
     if here.status != "ok" and there.status == "ok":
