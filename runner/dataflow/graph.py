@@ -247,9 +247,9 @@ class Graph:
         bound += readers[start:end]
         self.steps += len(bound)
         if name in self._weak:
-            bound = [
-                each for each in bound if name not in self._cells[each].weak or self._above(makers, each)
-            ]
+            weak = [each for each in bound if name in self._cells[each].weak]
+            unbound = {each for each in weak if not self._above(makers, each)}
+            bound = [each for each in bound if each not in unbound]
         return [reader for reader in dict.fromkeys(bound) if reader != cell]
 
     # Edges

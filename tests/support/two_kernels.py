@@ -13,9 +13,8 @@ from cellwire.protocol.events import InputRequested
 from cellwire.protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from nbclient import NotebookClient
 
-_LONG_TIME = (
-    r"[\d.,]+ ?(?:e[-+]\d+ )?(?:ns|[µμu]s|ms|milliseconds|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
-)
+_UNIT = "(?:ns|[µμu]s|ms|milliseconds|s|min|h)"
+_LONG_TIME = rf"[\d.,]+ ?(?:e[-+]\d+ )?{_UNIT}\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
 _CLOCK = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d\d:\d\d:\d\d(?:\.\d+)?"
 _FILE = r"<cell [^>]*>|/tmp/ipykernel_\d+/\d+\.py|<ipython-input-[^>]*>|Cell In\[\d+\]"
 _UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
