@@ -31,6 +31,7 @@ from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
+from .execution.corrections import Corrections
 from .execution.executor import Executor
 from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
@@ -84,11 +85,13 @@ class Engine:
         self._lifecycle = CellLifecycle(
             self._recorder, self.program, self._namespace, self._disabled, self._updates, limits
         )
+        self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
             self.program,
             self._namespace,
+            self._corrections,
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
@@ -195,7 +198,7 @@ class Engine:
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
-            if self._updates or self._scheduler.rebound:
+            if self._updates or self._corrections.rebound:
                 await self._run_state_readers()
         except asyncio.CancelledError as error:
             self.interrupts.count = self.interrupts.count or 1
@@ -317,14 +320,14 @@ class Engine:
         if self.interrupts.count:
             return {}
         readers = self._updates.drain() if self._updates else {}
-        for cell in self._scheduler.take_rebound():
+        for cell in self._corrections.take():
             if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
                 readers.setdefault(cell, set())
         return readers
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        self.outdate({*self._updates.drain(), *self._scheduler.take_rebound()})
+        self.outdate({*self._updates.drain(), *self._corrections.take()})
 
     def outdate(self, cells: Collection[str]) -> None:
         """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
