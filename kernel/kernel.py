@@ -26,8 +26,8 @@ from .run_queue import RunQueue
 from .store import Store
 from .supervisor import Supervisor
 
-#: Introspection requests that may wait for the runner.
-_INTROSPECTIONS = 256
+#: Requests beside runs that may wait for the runner.
+_PASSED_ON = 256
 #: Waiting runs may take as many bytes as this many of the largest requests.
 _REQUESTS = 4
 #: Characters of an unknown id that an error repeats.
@@ -48,7 +48,7 @@ _AWAKE, _RUNNER_AWAKE = (0.0003, 0.0005) if _cores() > 1 else (0.0, 0.0)
 
 RESTARTED = "the runner was replaced on request"
 
-#: Takes the reply to an introspection; its id is the number that the kernel gave the request.
+#: Takes the reply to a request that was passed on; its id is the number that the kernel gave the request.
 OnReply = Callable[[Any], None]
 
 
@@ -81,8 +81,8 @@ class Kernel:
         #: Whether user code may ask for input without an attached frontend: a door can answer.
         self.attended = False
         self._frontends = 0
-        self._introspections: dict[str, OnReply] = {}
-        self._introspected = 0
+        self._replies: dict[str, OnReply] = {}
+        self._passed_on = 0
         self._rules: dict[type, Callable[[Any, bytes], None]] = {
             e.CellStarted: self._cell_started,
             e.CellFinished: self._in_its_place,
@@ -90,14 +90,16 @@ class Kernel:
             e.OutputReplaced: self._in_its_place,
             e.OutputRemoved: self._in_its_place,
             e.OutputsCleared: self._in_its_place,
+            e.CommSent: self._in_its_place,
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
-            messages.Completions: self._introspection_replied,
-            messages.Inspection: self._introspection_replied,
-            messages.VariableList: self._introspection_replied,
-            messages.Error: self._introspection_replied,
+            messages.Completions: self._runner_replied,
+            messages.Inspection: self._runner_replied,
+            messages.VariableList: self._runner_replied,
+            messages.Done: self._runner_replied,
+            messages.Error: self._runner_replied,
         }
 
     # What frontends request
@@ -159,17 +161,17 @@ class Kernel:
             )
         self.store.add(e.InputClosed(id))
 
-    def introspect(self, request: messages.Introspection, on_reply: OnReply) -> None:
-        """Pass a request on to the runner; call `on_reply` once, with an `Error` if the runner ends first.
+    def pass_on(self, request: messages.Introspection | messages.SendComm, on_reply: OnReply) -> None:
+        """Pass a request on to the runner, beside its runs; call `on_reply` once, with an `Error` if it ends.
 
         Raises: RequestError if there is no runner or it has too many requests already.
         """
         self._require_runner()
-        if len(self._introspections) >= _INTROSPECTIONS or self.runner.backlog > self.limits.request_bytes:
+        if len(self._replies) >= _PASSED_ON or self.runner.backlog > self.limits.request_bytes:
             raise RequestError("busy", "too many requests wait for the runner", "try again later")
-        self._introspected += 1
-        number = str(self._introspected)
-        self._introspections[number] = on_reply
+        self._passed_on += 1
+        number = str(self._passed_on)
+        self._replies[number] = on_reply
         self.runner.send(msgspec.structs.replace(request, id=number))
 
     def on_frontend_count(self, frontends: int) -> None:
@@ -224,9 +226,9 @@ class Kernel:
 
     def runner_ended(self, reason: str) -> None:
         """Finish everything that the runner left unfinished."""
-        for on_reply in list(self._introspections.values()):
+        for on_reply in list(self._replies.values()):
             on_reply(messages.Error("", "runner_unavailable", "the runner ended", "send RestartRunner"))
-        self._introspections.clear()
+        self._replies.clear()
         if self.closing:
             reason = f"the kernel is shutting down: {self.closing}"
             self._abandon("interrupted", "Interrupted", reason)
@@ -250,7 +252,7 @@ class Kernel:
 
     def busy(self) -> bool:
         """Whether the runner has something to do."""
-        return bool(self.store.notebook.runs or self._introspections)
+        return bool(self.store.notebook.runs or self._replies)
 
     # Steps
 
@@ -332,7 +334,7 @@ class Kernel:
         if not self._frontends and not self.attended:
             self.runner.send(link.NoFrontend(event.id))
 
-    def _introspection_replied(self, reply: Any, encoded: bytes) -> None:
-        on_reply = self._introspections.pop(reply.id, None)
+    def _runner_replied(self, reply: Any, encoded: bytes) -> None:
+        on_reply = self._replies.pop(reply.id, None)
         if on_reply is not None:
             on_reply(reply)

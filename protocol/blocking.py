@@ -57,6 +57,7 @@ class KernelClient(aio.ClientState):
     restart_runner: Final = _waiting(aio.KernelClient.restart_runner)
     provide_input: Final = _waiting(aio.KernelClient.provide_input)
     refuse_input: Final = _waiting(aio.KernelClient.refuse_input)
+    send_comm: Final = _waiting(aio.KernelClient.send_comm)
     complete: Final = _waiting(aio.KernelClient.complete)
     inspect: Final = _waiting(aio.KernelClient.inspect)
     variables: Final = _waiting(aio.KernelClient.variables)

@@ -17,7 +17,7 @@ import msgspec
 from .errors import ProtocolError
 from .events import CellDeclared
 from .limits import Limits
-from .messages import Complete, Inspect, Run, Variables
+from .messages import Complete, Inspect, Run, SendComm, Variables
 from .notebook import Dialect, Mode, Redefine, Stream
 
 #: No frame is longer; a peer that announces a longer one is broken.
@@ -96,7 +96,9 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control: TypeAlias = Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
+Control: TypeAlias = (
+    Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables | SendComm
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from .events import Event
 from .limits import Limits
-from .notebook import Mode
+from .notebook import CommAction, Mode
 
 #: Version of the wire protocol; a change that an old peer cannot read raises it.
 PROTOCOL: Final = 1
@@ -126,6 +126,18 @@ class RefuseInput(_Request, frozen=True):
     input: str = ""
 
 
+class SendComm(_Request, frozen=True):
+    """Open or close a comm, or send a message over it. Answer: `Done`, when user code has dealt with it."""
+
+    comm: str = ""
+    action: CommAction = "msg"
+    #: What a comm is for that this opens; empty otherwise.
+    target: str = ""
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    buffers: list[bytes] = []
+
+
 class Complete(_Request, frozen=True):
     """Ask for completions of `code` at `cursor` (code points). Answer: `Completions`."""
 
@@ -179,6 +191,7 @@ Request: TypeAlias = (
     | Interrupt
     | ProvideInput
     | RefuseInput
+    | SendComm
     | Acknowledge
     | Ping
     | Statistics

@@ -21,6 +21,7 @@ Dialect: TypeAlias = Literal["python", "ipython"]
 #: Why a stale cell does not run: it only has to run again, a cell that it depends on is disabled, or several
 #: cells define a name that it reads.
 StaleReason: TypeAlias = Literal["", "disabled", "contested"]
+CommAction: TypeAlias = Literal["open", "msg", "close"]
 Status: TypeAlias = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
 RunnerCondition: TypeAlias = Literal["starting", "ready", "unresponsive", "dead"]
 
@@ -137,6 +138,16 @@ class PendingInput(msgspec.Struct, frozen=True):
     password: bool = False
 
 
+class CommState(msgspec.Struct, frozen=True):
+    """A comm: a two-way channel between an object of user code, such as a widget, and frontends."""
+
+    id: str
+    #: What it is for, such as `jupyter.widget`.
+    target: str
+    #: The cell whose code opened it; empty for none, or if a frontend did.
+    cell: str
+
+
 class RunnerState(msgspec.Struct):
     """The process that runs the cells."""
 
@@ -161,6 +172,8 @@ class Notebook(msgspec.Struct):
     runner: RunnerState = msgspec.field(default_factory=RunnerState)
     #: Text that belongs to no cell, such as that of detached threads.
     console: Console = msgspec.field(default_factory=Console)
+    #: The open comms, oldest first.
+    comms: list[CommState] = []
 
     @property
     def idle(self) -> bool:

@@ -25,7 +25,7 @@ from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
 from .analysis.language import PYTHON, Language
-from .api.state import state_listener
+from .api.state import object_change, state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
@@ -169,6 +169,13 @@ class Engine:
         self.notebook.mode = mode
         for cell in self._disabled.change(disabled, True):
             self.notebook.cells[cell].disabled = True
+
+    def changed(self, value: object, attributes: Iterable[str]) -> None:
+        """Have the cells follow that read one of these `attributes` of `value` by a global name.
+
+        They run after the current run, as the readers of a state do. From any thread.
+        """
+        self._updates.add(object_change(value, attributes))
 
     # Interrupts
 

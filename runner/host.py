@@ -10,6 +10,7 @@ process group ends too.
 """
 
 import asyncio
+import contextvars
 import faulthandler
 import mmap
 import os
@@ -34,7 +35,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Inspect, Introspection, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, SendComm, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -45,10 +46,12 @@ from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
 from .integrations.class_sources import install_class_sources
+from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
 from .integrations.progress_of_libraries import install_progress
+from .integrations.widgets import install_widgets
 from .introspection.introspector import LOOK_INTERVAL, Introspector
 from .output.emitter import Emitter, LinkSink
 from .output.reports import report
@@ -167,6 +170,8 @@ class Host:
         install_event_loops()
         install_class_sources()
         install_progress()
+        install_widgets(self.engine.changed)
+        self._comms = Comms(self.emitter.emit)
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self.engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self.engine.hooks.post_execution.insert(0, self._children.exit_forked)
@@ -290,8 +295,16 @@ class Host:
                 self.emitter.emit(link.Alive(number))
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
+            case SendComm() as message:
+                self._loop.call_soon_threadsafe(self._deliver, message, context=contextvars.Context())
             case Complete() | Inspect() | Variables() as request:
                 self._introspector.ask(request)
+
+    def _deliver(self, message: SendComm) -> None:
+        """Start a task that lets user code deal with `message`: a task can be interrupted."""
+        asyncio.Task(
+            self._comms.deal_with(message), loop=self._loop, context=self._comms.context_for(message)
+        )
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
         """Return the answer to a request about names; in the introspector's thread."""

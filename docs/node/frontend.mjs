@@ -7,10 +7,9 @@ import { createInterface } from "node:readline";
 import { decode, encode } from "@msgpack/msgpack";
 import { Dealer } from "zeromq";
 const newConsole = (dropped = 0) => ({ chunks: [], dropped });
-const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole() });
+const newNotebook = () => ({ cells: new Map(), order: [], mode: "autorun", runs: [], inputs: [], runner: {}, console: newConsole(), comms: [] });
 const reset = (cell, run) => Object.assign(cell, { run, outputs: [], console: newConsole(), error: null, started: 0, duration: 0 });
 const staleness = (stale, stale_reason = "", stale_because = []) => ({ stale, stale_reason, stale_because });
-
 export const text = (console, stream) => console.chunks.filter((c) => !stream || c.stream === stream).map((c) => c.text).join("");
 // The chunks of a cell's console and its items as they were written: a chunk stands just before an item's id.
 export const inOrder = ({ console, outputs }) => [...console.chunks, ...outputs].sort((a, b) => (a.id ?? a.before - 0.5) - (b.id ?? b.before - 0.5));
@@ -61,12 +60,13 @@ export function reduce(notebook, event) {
       return;
     case "InputRequested": return void notebook.inputs.push(event);
     case "InputClosed": return void (notebook.inputs = notebook.inputs.filter((i) => i.id !== event.id));
+    case "CommSent": return void (notebook.comms = [...notebook.comms.filter((c) => event.action !== "close" || c.id !== event.comm), ...(event.action === "open" ? [{ id: event.comm, target: event.target ?? "", cell: event.cell ?? "" }] : [])]);
     case "RunnerStarted": return void (notebook.runner = { condition: "ready", generation: event.generation, pid: event.pid, reason: "" });
     case "RunnerChanged": return void (notebook.runner.condition = event.condition);
-    case "RunnerDied": return void (Object.assign(notebook.runner, { condition: "dead", reason: event.reason }), (notebook.inputs = []));
+    case "RunnerDied": return void (Object.assign(notebook.runner, { condition: "dead", reason: event.reason }), Object.assign(notebook, { inputs: [], comms: [] }));
     case "NotebookRestored": {
-      const { mode = "autorun", runs = [], inputs = [], condition = "starting", generation = 0, pid = 0, reason = "", console_dropped = 0 } = event;
-      return void Object.assign(notebook, { mode, runs, inputs, runner: { condition, generation, pid, reason }, console: newConsole(console_dropped) });
+      const { mode = "autorun", runs = [], inputs = [], condition = "starting", generation = 0, pid = 0, reason = "", console_dropped = 0, comms = [] } = event;
+      return void Object.assign(notebook, { mode, runs, inputs, runner: { condition, generation, pid, reason }, console: newConsole(console_dropped), comms });
     }
     case "CellRestored":
       notebook.cells.set(event.cell.id, { ...event.cell, outputs: [], console: newConsole(event.console_dropped ?? 0) });

@@ -1,4 +1,4 @@
-"""The `cellwire` command: run, attach, graph, kernel.
+"""The `cellwire` command: run, attach, graph, kernel, jupyter.
 
 Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
 line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
@@ -19,6 +19,7 @@ from ...protocol.events import Event
 from ...protocol.notebook import Dialect, Redefine
 from ...version import __version__
 from ..notebook_files.load import NotebookFile, load
+from .jupyter import add_commands
 from .lines import LinesDisplay, details, summary
 from .places import Places
 from .transcript import Transcript
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 
     kernel = commands.add_parser("kernel", help="be a kernel, with settings from standard input")
     kernel.set_defaults(command=_kernel)
+
+    add_commands(commands.add_parser("jupyter", help="let Jupyter's frontends offer the kernel"))
     return parser
 
 

@@ -6,7 +6,7 @@ of tasks of one event loop may call methods at once, and each call can be cancel
 kernel carries on with what it has accepted, and nothing is left behind here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
@@ -15,7 +15,7 @@ from ..connection import Connection
 from ..errors import KernelDied, ProtocolError
 from ..events import RunFinished
 from ..messages import Cell, Completions, Inspection, KernelStatistics, Role, RunQueued, Variable
-from ..notebook import Mode, Notebook
+from ..notebook import CommAction, Mode, Notebook
 from .event_stream import EventStream
 from .session import Session
 
@@ -147,6 +147,23 @@ class KernelClient(ClientState):
         Raises: RequestError with code `unknown_input` if nothing waits for it any more.
         """
         await self._request(lambda request: m.RefuseInput(request, id), m.Done)
+
+    async def send_comm(
+        self,
+        comm: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        action: CommAction = "msg",
+        target: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+    ) -> None:
+        """Send `data` over a comm of `notebook.comms`, open one for `target`, or close it.
+
+        Returns when user code has dealt with it. What user code sends comes as `CommSent` events.
+        """
+        content = dict(data or {}), dict(metadata or {}), list(buffers)
+        await self._request(lambda id: m.SendComm(id, comm, action, target, *content), m.Done)
 
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return completions at `cursor` (the end of `code` if None), as if typed in `cell`."""

@@ -8,10 +8,10 @@ Without an engine (a plain `python notebook.py`) a state is just a value.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from ..attribution.context import current_execution
 
@@ -24,13 +24,22 @@ _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 class StateChange(NamedTuple):
     """A state was set to another value."""
 
-    getter: "Getter[Any]"
+    #: Its getter; or an object that is no state and has changed.
+    getter: object
     #: The cell that set it and does not run again because of that; empty if there is none.
     setter: str
+    #: What has changed of an object that is no state: cells that read one of these attributes follow.
+    attributes: frozenset[str] = frozenset()
 
 
 #: Called with each change of a state that was made in this context.
 state_listener: ContextVar[Callable[[StateChange], None] | None] = ContextVar("state_listener", default=None)
+
+
+def object_change(value: object, attributes: Iterable[str]) -> StateChange:
+    """Return the change of `attributes` of `value`, made by the calling code."""
+    execution = current_execution.get()
+    return StateChange(value, execution.cell if execution else "", frozenset(attributes))
 
 
 class Getter(Generic[T]):

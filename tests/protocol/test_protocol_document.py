@@ -125,6 +125,18 @@ class Frontend:
         return self.until(lambda: next((e for e in self.events[after:] if e["type"] == kind), None))
 
 
+#: A comm as a widget opens it.
+COMM = """\
+import comm
+channel = comm.create_comm(
+    comm_id="c0ffee",
+    target_name="jupyter.widget",
+    data={"state": {"value": 3}},
+    metadata={"version": "2.1.0"},
+)
+"""
+
+
 class Story:
     """One kernel that receives every request of the document; its answers are compared afterwards."""
 
@@ -173,6 +185,8 @@ class Story:
         self.ask_for_input("i5")
         self.ask_for_input("i2")
         frontend.request(self.take("i1"))
+        frontend.run_cells(w=COMM)
+        frontend.request(self.take("i6"))
         self.run("r5")
         frontend.run_cells(d="x + 1")
         for change in ("r6", "r4"):

@@ -469,13 +469,17 @@ _statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
 _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
 #: What to draw for a field, by its name, or by its event and name where that says more.
 _fields = {
+    "action": st.sampled_from(["open", "msg", "close"]),
     "at": st.just(5.0),
+    "buffers": st.just([b"bytes"]),
     "because": _lists,
     "before": st.integers(0, 3),
     "cell": _ids,
     "cells": _lists,
     "chars": st.integers(0, 2 * CHUNK_CHARS),
+    "comm": _ids,
     "condition": st.sampled_from(["ready", "unresponsive"]),
+    "data": st.just({}),
     "disabled": st.booleans(),
     "duration": st.just(0.5),
     "error": _errors,
@@ -483,6 +487,7 @@ _fields = {
     "generation": _runs,
     "id": _ids,
     "item": _items,
+    "metadata": st.just({}),
     "mode": st.sampled_from(["autorun", "lazy"]),
     "order": st.none() | _lists,
     "password": st.booleans(),
@@ -493,6 +498,7 @@ _fields = {
     "stale": st.booleans(),
     "status": _statuses,
     "stream": _streams,
+    "target": _texts,
     "text": _texts,
     "wait": st.booleans(),
     "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),

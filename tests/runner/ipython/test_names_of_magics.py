@@ -146,7 +146,7 @@ def test_names_that_ipython_keeps_connect_no_cells(name):
 
 def test_the_name_of_a_handler_is_seen_by_a_magic_in_it():
     compiled = compile_cell("try: f()\nexcept Exception as e:\n    !echo {e}", "cell", language=LANGUAGE)
-    assert compiled.body
+    assert compiled.body is not None
     assert "e" in compiled.body.co_names
     assert not compiled.analysis.defs
 
