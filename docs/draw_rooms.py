@@ -27,7 +27,6 @@ PLACES = {
     "runner.analysis": (2, 6, "which names a source uses"),
     "runner.host": (3, 0, "the process and its links"),
     "runner.engine": (3, 1, "a request, step by step"),
-    "runner.ipython": (2, 1.5, "cells written for IPython"),
     "runner.execution": (3, 2, "how a cell runs and ends"),
     "runner.integrations": (3, 3, "what libraries need"),
     "runner.api": (3, 4, "what a notebook calls"),

@@ -337,15 +337,10 @@ class Engine:
         self.outdate({*self._updates.drain(), *self._corrections.take()})
 
     def outdate(self, cells: Collection[str]) -> None:
-        """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
-
-        To be called while nothing runs.
-        """
-        known = {cell for cell in cells if cell in self.program}
-        compiled = self.program.compiled
-        imported = {cell: compiled[cell].analysis.defs for cell in known if cell in compiled}
-        change = Change(rebound=known, imported=imported)
-        self._lifecycle.mark_stale(self._planner.no_run(0, change).stale)
+        """Mark cells stale, and what depends on them, while nothing runs: something outside has changed."""
+        known = {cell for cell in cells if cell in self.program.compiled}
+        imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
+        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
         self._recorder.flush()
 
     def _exclusive(self) -> "_Turn":

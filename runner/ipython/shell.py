@@ -199,7 +199,7 @@ def make_shell(bridge: Any) -> Any:
     config.IPKernelApp.connection_file = ""
     names = bridge.names
     known = set(names)
-    kept = {name: names[name] for name in ("_", "__", "___", "open") if name in names}
+    kept = {name: names[name] for name in ("_", "__", "___") if name in names}
     for name in ("exit", "quit"):
         if type(names.get(name)).__module__ != bridge.__module__:
             kept[name] = names[name]  # a cell has bound it
@@ -207,7 +207,6 @@ def make_shell(bridge: Any) -> Any:
     InteractiveShellABC.register(ZMQInteractiveShell)
     shell.exiter = ZMQExitAutocall(shell)
     shell.kernel = KernelFacade(shell)
-    names.pop("open", None)  # IPython's warns of closing standard streams, which is no matter here
     names.update(kept)
     for name in known - kept.keys():
         # Cells have bound these before: they are not the shell's, and `%who` lists them.
