@@ -174,6 +174,8 @@ class Scheduler:
 
         They are its parents, and cells that need another version of a name.
         """
+        if not self._program.language.overlaps:
+            return {cell: set(cells[max(place - 1, 0) : place]) for place, cell in enumerate(cells)}
         graph = self._program.graph
         versions = graph.redefine != "live" and (graph.shared or graph.upward)
         before: dict[str, set[str]] = {}

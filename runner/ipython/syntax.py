@@ -44,6 +44,9 @@ class IPythonLanguage(Language):
     whether a name stands for something in the notebook.
     """
 
+    #: IPython's shell and its magics know of one cell at a time.
+    overlaps = False
+
     def __init__(
         self,
         make_shell: Callable[[], Any] | None = None,
@@ -82,7 +85,9 @@ class IPythonLanguage(Language):
         for names in (*found[:9], found.starred):
             names.difference_update(list(filter(_KEPT.fullmatch, names)))
         is_open = found.is_open or bool(_BINDERS & found.refs) or (spelled is not None and spelled.is_open)
-        return found._replace(is_open=is_open, weak=spelled.weak if spelled is not None else frozenset())
+        # What is there without any cell is not taken from one below, as with Python's own builtins.
+        weak = _BOUND_BY_SHELL & found.refs
+        return found._replace(is_open=is_open, weak=weak if spelled is None else weak | spelled.weak)
 
     def tracks(self, name: str) -> bool:
         return name not in _BOUND_BY_SHELL and not _KEPT.fullmatch(name)

@@ -191,9 +191,17 @@ def compare(here: Ran, there: Ran) -> tuple[str, str]:
             return causes[-1], ""
     if sorted(map(repr, one)) == sorted(map(repr, other)):
         return "order of outputs", f"{one}\n{other}"[:400]
+    if _by_stream(one) == _by_stream(other):
+        return "order of streams", ""
     if _words(one) == _words(other):
         return "white space", ""
     return "values", _first_difference(one, other)
+
+
+def _by_stream(flat: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the text of each stream as a whole, whatever the other one has written in between."""
+    text = {stream: "".join(part for kind, part in flat if kind == stream) for stream in ("stdout", "stderr")}
+    return [*text.items(), *((kind, content) for kind, content in flat if kind not in text)]
 
 
 def _words(flat: list[tuple[str, Any]]) -> list[str]:

@@ -133,6 +133,14 @@ def test_what_only_the_text_of_a_command_reads_is_bound_to_no_cell_below():
     assert program.graph.children("below") == set()
 
 
+def test_a_name_that_ipython_provides_is_not_taken_from_a_cell_below():
+    program = Program("allow", LANGUAGE)
+    cells = {"shows": "display(1)", "imports": "from IPython.display import display", "again": "display(2)"}
+    program.declare([Cell(id, source) for id, source in cells.items()])
+    assert program.graph.parents("shows") == set()
+    assert program.graph.parents("again") == {"imports"}
+
+
 def test_names_with_an_underscore_are_shared():
     found = analysis("_x = 1\nfrom m import _y\ndef _f(): return _z")
     assert (found.defs, found.refs, found.privates) == ({"_x", "_y", "_f"}, {"_z"}, set())
