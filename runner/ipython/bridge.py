@@ -27,6 +27,7 @@ from ..output import formatting
 from ..output.reports import is_own
 from .answers import answering
 from .autoreload import Watch
+from .debugger import install_ipython_debugger
 from .history import History
 from .syntax import LEAVING, IPythonLanguage, is_installed
 
@@ -79,6 +80,7 @@ class Bridge:
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
         self.host.answer = answering(self, self.host.answer)
+        install_ipython_debugger()
         _load_when_used("IPython")
         # Whoever imports IPython finds the shell in it.
         after_import("IPython.core.interactiveshell", lambda module: self.make_shell())

@@ -19,6 +19,7 @@ from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
+from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
 from traitlets import Type
 from traitlets.config import Config
@@ -108,15 +109,19 @@ class ZMQInteractiveShell(InteractiveShell):
         if value is not None:
             self.displayhook(value)
 
+    def run_cell(self, *args: Any, **options: Any) -> Any:
+        """Run code inside of a cell, as `%%capture` does; an interrupt is for the cell."""
+        result = super().run_cell(*args, **options)
+        if isinstance(result.error_in_exec, KeyboardInterrupt):
+            raise result.error_in_exec
+        return result
+
     # Commands
 
     def system(self, cmd: str) -> None:
         """Run a command; what it writes is its cell's, live."""
         command = self.var_expand(cmd, depth=1)
-        shell = os.environ.get("SHELL", "")
-        options: dict[str, Any] = {"shell": True, "stderr": subprocess.STDOUT}
-        if os.path.isfile(shell) and os.access(shell, os.X_OK):
-            options["executable"] = shell
+        options = _options()
         if type(sys.stdout) is ConsoleStream and redirection("stdout") is None:
             code = subprocess.call(command, **options)
         else:
@@ -126,6 +131,14 @@ class ZMQInteractiveShell(InteractiveShell):
             raise subprocess.CalledProcessError(code, cmd)
 
     system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Run a command and return its text, as a list of lines if it is to be split."""
+        done = subprocess.run(self.var_expand(cmd, depth=depth + 1), stdout=subprocess.PIPE, **_options())
+        if self.system_raise_on_error and done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, cmd)
+        text = done.stdout.decode(errors="replace")
+        return SList(text.splitlines()) if split else LSString(text)
 
     # What is left for the frontend
 
@@ -146,6 +159,8 @@ class ZMQInteractiveShell(InteractiveShell):
         self._leave({"source": "ask_exit", "keepkernel": bool(self.keepkernel_on_exit)})
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if issubclass(etype, KeyboardInterrupt):
+            return  # the cell shows it, see `run_cell`
         text = "\n".join(stb)
         error = {"kind": etype.__name__, "message": str(evalue), "traceback": text, "lines": list(stb)}
         output.append_bundle({"text/plain": text, ERROR_MIME: as_plain(error)}, {})
@@ -226,6 +241,15 @@ def make_shell(bridge: Any) -> Any:
         bridge.shell = shell
         bridge.note_cell(execution)
     return shell
+
+
+def _options() -> dict[str, Any]:
+    """Return how commands are run: by the user's shell, with both streams as one."""
+    shell = os.environ.get("SHELL", "")
+    options: dict[str, Any] = {"shell": True, "stderr": subprocess.STDOUT}
+    if os.path.isfile(shell) and os.access(shell, os.X_OK):
+        options["executable"] = shell
+    return options
 
 
 def _call_into(stream: Any, command: str, options: dict[str, Any]) -> int:
