@@ -30,6 +30,7 @@ from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
+from .execution.corrections import Corrections
 from .execution.executor import Executor
 from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
@@ -84,11 +85,13 @@ class Engine:
         self._lifecycle = CellLifecycle(
             self._recorder, self.program, self._namespace, self._disabled, self._updates, limits
         )
+        self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
             self.program,
             self._namespace,
+            self._corrections,
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
@@ -207,7 +210,7 @@ class Engine:
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
-            if self._updates or self._scheduler.rebound:
+            if self._updates or self._corrections.rebound:
                 await self._run_state_readers()
         except asyncio.CancelledError as error:
             self.interrupts.count = self.interrupts.count or 1
@@ -329,25 +332,20 @@ class Engine:
         if self.interrupts.count:
             return {}
         readers = self._updates.drain() if self._updates else {}
-        for cell in self._scheduler.take_rebound():
+        for cell in self._corrections.take():
             if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
                 readers.setdefault(cell, set())
         return readers
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        self.outdate({*self._updates.drain(), *self._scheduler.take_rebound()})
+        self.outdate({*self._updates.drain(), *self._corrections.take()})
 
     def outdate(self, cells: Collection[str]) -> None:
-        """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
-
-        To be called while nothing runs.
-        """
-        known = {cell for cell in cells if cell in self.program}
-        compiled = self.program.compiled
-        imported = {cell: compiled[cell].analysis.defs for cell in known if cell in compiled}
-        change = Change(rebound=known, imported=imported)
-        self._lifecycle.mark_stale(self._planner.no_run(0, change).stale)
+        """Mark cells stale, and what depends on them, while nothing runs: something outside has changed."""
+        known = {cell for cell in cells if cell in self.program.compiled}
+        imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
+        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
         self._recorder.flush()
 
     def _number(self, run: int | None) -> int:
