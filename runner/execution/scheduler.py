@@ -98,6 +98,7 @@ class Scheduler:
         """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
+                self._interrupts.before_striking(execution, task)
                 task.cancel()
 
     def _run_sync(self, cell: str) -> None:
@@ -258,7 +259,7 @@ class Scheduler:
                 return
             try:
                 found.update(name for name in names_of_module(module) if not is_private(name))
-            except Exception:
+            except BaseException:
                 return  # a module with an `__all__` or attributes of its own kind
         defs = frozenset(found)
         if defs != analysis.defs:
