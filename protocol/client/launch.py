@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import traceback
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import IO, Final, Literal
 
 import anyio
@@ -86,7 +87,8 @@ async def launch_kernel(
                 tasks.start_soon(_watch, process, session, stderr)
                 ready = True
                 try:
-                    yield KernelClient(session)
+                    with _ending_forks():
+                        yield KernelClient(session)
                 finally:
                     if not detached:
                         session.post(Shutdown)
@@ -126,7 +128,31 @@ async def connect(
     if keys is None and watch:
         raise ValueError("on ipc every frontend may control the kernel; connect without watch, or use tcp")
     async with _attached(connection, keys, timeout) as (session, _):
-        yield KernelClient(session)
+        with _ending_forks():
+            yield KernelClient(session)
+
+
+@contextmanager
+def _ending_forks() -> Iterator[None]:
+    """End a child of this process that leaves the block: with the traceback, if it is by an exception.
+
+    Nothing of the session works there, the loop shares its descriptors with the parent's, and the kernel is
+    the parent's to end.
+    """
+    process = os.getpid()
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if os.getpid() != process:
+            if error is not None:
+                traceback.print_exception(error)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0 if error is None else 1)
 
 
 @asynccontextmanager

@@ -40,6 +40,9 @@ from .dealer import Dealer
 from .event_stream import EventStream
 from .replica import Gap, Replica
 
+#: What is said of a client in the child of a fork, where ZeroMQ's threads and those of clients are gone.
+FORKED: Final = "a client works in the process that made it; connect again in a forked child"
+
 #: Seconds that a lost connection may take to come back before the kernel counts as dead.
 GRACE_SECONDS: Final = 1.0
 #: Messages received before other tasks get a turn.
@@ -85,6 +88,7 @@ class Session:
         # Streams whose reader is gone are dropped when the next one is created.
         self._streams: list[weakref.ref[EventStream]] = []
         self._receiving: anyio.CancelScope | None = None
+        self._process = os.getpid()
         self._dealer = Dealer(connection, keys)
 
     # What clients call
@@ -344,6 +348,8 @@ class Session:
     # Errors
 
     def _raise_if_ended(self) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError(FORKED)
         if self.ended is not None:
             # A new one for each caller: one that several tasks raise would mix their tracebacks.
             raise type(self.ended)(*self.ended.args) from self.ended
