@@ -93,8 +93,8 @@ class Binding:
     def receive(self, channel: Channel, message: Message) -> None:
         """Take one message of a client."""
         kind = message.type
-        if kind == "execute_request" and channel == "shell":
-            self._executions.receive(message)
+        if kind == "execute_request":
+            self._executions.receive(channel, message)
         elif kind == "input_reply":
             self._inputs.receive(message)
         else:
