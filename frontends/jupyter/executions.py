@@ -78,9 +78,11 @@ class Executions:
         views: Views,
         history: History,
         on_idle: Callable[[], None],
+        before_cell: Callable[[str, str, Callable[[], None]], None],
     ) -> None:
         self._core, self._publisher, self._views, self._history = core, publisher, views, history
         self._on_idle = on_idle
+        self._before_cell = before_cell
         self._queue: deque[ExecuteRequest] = deque()
         self._current: ExecuteRequest | None = None
         self._count = 0
@@ -159,7 +161,8 @@ class Executions:
                 "store": request.stored,
             }
         }
-        self._run(request, [m.Cell(request.cell, request.code, about, loose=not request.cell_id)])
+        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id)]
+        self._before_cell(request.cell, request.code, lambda: self._run(request, cells))
 
     def _run(self, request: ExecuteRequest, cells: list[m.Cell]) -> None:
         run = m.RunCells("", cells)

@@ -16,8 +16,8 @@ from cellwire.frontends.jupyter.kernelspecs import install
 VERSION = "7.4.0"
 #: What its tests need, and ours would be disturbed by; and what its source is unpacked with.
 PLUGINS = ("flaky", "pytest-asyncio<1", "hatchling")
-FILES = ("test_message_spec.py", "test_kernel.py", "test_async.py")
-#: Expects that kernel_info waits for a cell, and it is answered at once. Its cell would run into the next test.
+FILES = ("test_message_spec.py", "test_kernel.py", "test_async.py", "test_debugger.py")
+#: Expects that kernel_info waits for a cell, and it is answered at once. Its cell would disturb the next one.
 NOT_RUN = "tests/test_message_spec.py::test_non_execute_stop_on_error"
 _THREADS = "expects a thread's text under the cell that runs; it is under the one that started the thread"
 _LABELS = "expects the labels of IPython's inspection where IPython is not loaded"
