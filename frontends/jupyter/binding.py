@@ -240,11 +240,10 @@ class Binding:
         Native code that holds the interpreter takes no interrupt. Once that shows, the next one replaces the
         runner: all that Jupyter offers besides is to restart everything.
         """
-        self._debugger.resume()
         current = self._views.current
         stuck = current is not None and self._core.notebook.runner.condition == "unresponsive"
         if current is None or not stuck:
-            self._core.interrupt()
+            self._debugger.interrupt(self._core.interrupt)
         elif self._stuck is current:
             self._core.replace()
         else:

@@ -39,7 +39,7 @@ class DebugAdapter:
         loop.watch(self._fd, self._read)
 
     def request(self, command: str, arguments: Any, on_reply: OnReply) -> None:
-        """Send a request; `on_reply` takes the reply, unless the connection ends before."""
+        """Send a request; `on_reply` takes the reply, or a failure if the connection ends before."""
         number = next(self._numbers)
         self._waiting[number] = on_reply
         body = msgspec.json.encode(
@@ -54,6 +54,9 @@ class DebugAdapter:
             self._loop.unwatch(self._fd)
             self._socket.close()
             self._fd = -1
+        waiting, self._waiting = self._waiting, {}
+        for on_reply in waiting.values():
+            on_reply({"success": False, "message": "the debugger has ended"})
 
     def _write(self) -> None:
         try:

@@ -17,44 +17,17 @@ from ...protocol.errors import RequestError
 from .cell_files import CellFiles
 from .core import Core
 from .dap import DebugAdapter
-from .views import bundle
+from .own_code import LISTEN, MODULES, OwnCode
 
-_LISTENING = """\
-import asyncio, sys, threading
-import debugpy
-for thread in threading.enumerate():
-    if thread.name.startswith("cellwire"):
-        thread.pydev_do_not_trace = thread.is_pydev_daemon_thread = True
-result = debugpy.listen(("127.0.0.1", 0))
-asyncio.get_running_loop().call_soon(lambda: sys.modules["pydevd"].get_global_debugger().enable_tracing())
-"""
-_MODULES = """\
-import json, sys
-found = [(name, getattr(getattr(module, "__spec__", None), "origin", None))
-         for name, module in list(sys.modules.items())]
-print(json.dumps([(name, origin) for name, origin in found if str(origin).endswith(".py")]))
-result = None
-"""
-
-
-def _apart(source: str) -> str:
-    """Return an expression that executes `source` without the user's names, and has its `result`."""
-    return f"(lambda names: (exec({source!r}, names), names['result'])[1])({{}})"
-
-
-#: What a cell traces with ends with its code, so tracing begins between two steps of the cell.
-_LISTEN = f"await __import__('asyncio').sleep(0, {_apart(_LISTENING)})"
-#: The loose cells of this file.
-_CELL = "~debugger-"
 #: The lines of a cell that are mapped, at most.
 _LINES = 1_000_000
+#: Seconds that a thread takes from saying that it goes on to going on.
+_LEAVING = 0.02
 #: Names that a reader of variables does not look for.
 _HIDDEN = frozenset({"In", "Out", "exit", "quit", "get_ipython", "debugpy", "display"})
 
 Reply = dict[str, Any]
 OnReply = Callable[[Reply], None]
-#: Called with the text or the value of a loose cell, or None if it failed.
-OnResult = Callable[[dict[str, Any] | None, str], None]
 
 
 class Debugger:
@@ -70,12 +43,12 @@ class Debugger:
         self._port = 0
         self._breakpoints: dict[str, list[Any]] = {}
         self._stopped: set[int] = set()
+        # What to do when user code goes on, and whether its breakpoints were taken away for that.
+        self._on_continued: Callable[[], None] | None = None
+        self._paused = False
         # Cells by the path that stands for them.
         self._mapped: dict[str, str] = {}
-        # Loose cells that run, their number, and what takes what comes of them.
-        self._cells = 0
-        self._running: dict[str, OnResult] = {}
-        self._shown: dict[str, tuple[dict[str, Any], str]] = {}
+        self._code = OwnCode(core)
         self._handlers: dict[str, Callable[[dict[str, Any], OnReply], None]] = {
             "initialize": self._initialize,
             "attach": self._attach,
@@ -129,40 +102,32 @@ class Debugger:
         self._mapped[path] = cell
         self._map(path, cell, lambda reply: run())
 
-    def resume(self) -> None:
-        """Let user code go on from a breakpoint, to be interrupted."""
-        if self._adapter is not None and self._stopped:
-            for thread in self._stopped:
-                self._adapter.request("continue", {"threadId": thread}, _ignore)
+    def interrupt(self, interrupt: Callable[[], None]) -> None:
+        """Call `interrupt` once user code does not stand at a breakpoint.
+
+        An exception in the middle of debugpy's waiting would leave it waiting for ever.
+        """
+        if self._adapter is None or not self._stopped:
+            interrupt()
+            return
+        self._on_continued = interrupt
+        for path in self._breakpoints:
+            self._send_breakpoints(path, [])
+        self._adapter.request("continue", {"threadId": min(self._stopped)}, _ignore)
+
+    def _send_breakpoints(self, path: str, points: list[Any]) -> None:
+        self._forward("setBreakpoints", {"source": {"path": path}, "breakpoints": points}, _ignore)
 
     def take(self, event: Any) -> bool:
         """Take an event of the kernel; return whether it is of a cell of the debugger's own."""
         if isinstance(event, e.RunnerDied):
             self._end()
             self._port = 0
-            for on_result in list(self._running.values()):
-                on_result(None, "")
-            self._running.clear()
-            return False
-        cell = str(getattr(event, "cell", ""))
-        if not cell.startswith(_CELL):
-            return False
-        data, text = self._shown.get(cell, ({}, ""))
-        kind = event.__class__
-        if kind is e.OutputAppended:
-            self._shown[cell] = (bundle(event.item)[0], text)
-        elif kind is e.ConsoleWritten:
-            self._shown[cell] = (data, text + event.text)
-        elif kind in (e.CellFinished, e.CellSkipped):
-            self._shown.pop(cell, None)
-            on_result = self._running.pop(cell, None)
-            if on_result is not None:
-                on_result(data if event.status == "ok" else None, text)
-            try:
-                self._core.submit(m.DeleteCells("", [cell]))
-            except RequestError:
-                pass
-        return True
+        elif isinstance(event, e.RunFinished) and self._paused:
+            self._paused = False
+            for path, points in self._breakpoints.items():
+                self._send_breakpoints(path, points)
+        return self._code.take(event)
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -191,7 +156,7 @@ class Debugger:
         if self._port:
             connect()
         else:
-            self._run(_LISTEN, listening)
+            self._code.run(LISTEN, listening)
 
     def _attach(self, arguments: dict[str, Any], answer: OnReply) -> None:
         wanted = {
@@ -223,6 +188,7 @@ class Debugger:
             self._publish({"type": "event", "event": "terminated", "seq": 0, "body": {}})
         self._breakpoints.clear()
         self._stopped.clear()
+        self._on_continued, self._paused = None, False
         self._mapped.clear()
 
     # What clients ask about cells
@@ -317,7 +283,7 @@ class Debugger:
             wanted = {"expression": expression, "frameId": arguments["frameId"], "context": "clipboard"}
             self._forward("evaluate", wanted, evaluated)
         else:
-            self._run(name, shown)
+            self._code.run(name, shown)
 
     def _copy_to_globals(self, arguments: dict[str, Any], answer: OnReply) -> None:
         source, target = str(arguments["srcVariableName"]), str(arguments["dstVariableName"])
@@ -339,7 +305,7 @@ class Debugger:
             last = first + int(arguments.get("moduleCount", len(modules)))
             answer({"body": {"modules": modules[first:last], "totalModules": len(modules)}})
 
-        self._run(_apart(_MODULES), listed)
+        self._code.run(MODULES, listed)
 
     # The adapter
 
@@ -371,6 +337,9 @@ class Debugger:
             if body.get("allThreadsContinued", True):
                 self._stopped.clear()
             self._stopped.discard(int(body.get("threadId", 0)))
+            if self._on_continued is not None:
+                self._core.later(_LEAVING, self._on_continued)
+                self._on_continued, self._paused = None, True
         self._publish(event)
 
     def _map(self, path: str, cell: str, on_reply: OnReply) -> None:
@@ -379,18 +348,6 @@ class Debugger:
         lines = {"line": 1, "endLine": _LINES, "runtimeSource": code, "runtimeLine": 1}
         arguments = {"source": {"path": path}, "pydevdSourceMaps": [lines] if cell else []}
         self._forward("setPydevdSourceMap", arguments, on_reply)
-
-    def _run(self, source: str, on_result: OnResult) -> None:
-        """Run a loose cell."""
-        self._cells += 1
-        cell = f"{_CELL}{self._cells}"
-        self._running[cell] = on_result
-        about = {"jupyter": {"silent": True, "store": False}}
-        try:
-            self._core.submit(m.RunCells("", [m.Cell(cell, source, about, loose=True)]))
-        except RequestError:
-            del self._running[cell]
-            on_result(None, "")
 
 
 def _failure(message: str) -> Reply:

@@ -100,13 +100,15 @@ def test_the_kernel_answers_at_a_breakpoint(debugger: Debugger) -> None:
 
 
 def test_an_interrupt_at_a_breakpoint_ends_the_cell(debugger: Debugger) -> None:
+    source = "import time\nfor i in range(1000):\n    i\n    time.sleep(1)"
     debugger.begin()
-    debugger.break_at(CODE, 2)
-    running = debugger.kernel.execute(CODE)
-    debugger.stopped(running)
-    debugger.kernel.ask("interrupt_request", channel="control")
-    assert debugger.kernel.ran(running).reply["ename"] == "KeyboardInterrupt"
-    assert debugger.kernel.run("1 + 1").result == "2"
+    debugger.break_at(source, 3)
+    for _ in range(2):
+        running = debugger.kernel.execute(source)
+        debugger.stopped(running)
+        debugger.kernel.ask("interrupt_request", channel="control")
+        assert debugger.kernel.ran(running).reply["ename"] == "KeyboardInterrupt"
+        assert debugger.kernel.run("1 + 1").result == "2"
 
 
 def test_the_debugger_may_leave_and_come_again(debugger: Debugger) -> None:
