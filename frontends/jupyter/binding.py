@@ -29,6 +29,7 @@ from .executions import Executions
 from .history import History
 from .inputs import InputRequests
 from .publisher import Publisher
+from .reactivity import Reactivity
 from .views import View, Views
 from .wire import NO_PARENT, VERSION, Message
 
@@ -50,14 +51,27 @@ class Binding:
     """Carries out what the clients of one kernel ask for."""
 
     def __init__(
-        self, core: Core, publisher: Publisher, history: History, ports: Mapping[Channel, int]
+        self,
+        core: Core,
+        publisher: Publisher,
+        history: History,
+        ports: Mapping[Channel, int],
+        *,
+        lazy: bool = False,
     ) -> None:
         self._core, self._publisher, self._history = core, publisher, history
         self._ports = ports
         self._views = Views(publisher, history.add_output)
         self._debugger = Debugger(core, self._publish_debug_event, str(PACKAGE))
+        self._reactivity = Reactivity(core, publisher, self._views, lazy=lazy)
         self._executions = Executions(
-            core, publisher, self._views, history, self._save_soon, self._debugger.before_cell
+            core,
+            publisher,
+            self._views,
+            history,
+            self._reactivity,
+            self._save_soon,
+            self._debugger.before_cell,
         )
         self._inputs = InputRequests(core, publisher, self._views)
         self._comms = Comms(core, publisher, self._views)
@@ -240,6 +254,7 @@ class Binding:
         Native code that holds the interpreter takes no interrupt. Once that shows, the next one replaces the
         runner: all that Jupyter offers besides is to restart everything.
         """
+        self._reactivity.interrupt()
         current = self._views.current
         stuck = current is not None and self._core.notebook.runner.condition == "unresponsive"
         if current is None or not stuck:
@@ -269,9 +284,17 @@ class Binding:
 
     # From the kernel
 
+    def rest(self) -> None:
+        """Do what is left to do while nothing comes from either side."""
+        if not self._executions.busy:
+            self._reactivity.go_on()
+
     def take(self, event: Any) -> None:
         """Take one event of the kernel."""
-        if self._debugger.take(event) or self._executions.take(event):
+        if self._debugger.take(event):
+            return
+        self._reactivity.take(event)
+        if self._executions.take(event):
             return
         if isinstance(event, e.InputRequested):
             self._inputs.requested(event)

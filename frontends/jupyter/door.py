@@ -52,9 +52,9 @@ class _Reply(msgspec.Struct, frozen=True):
 class Door:
     """What the kernel's loop calls for Jupyter; the `Core` of the binding."""
 
-    def __init__(self, file: ConnectionFile) -> None:
+    def __init__(self, file: ConnectionFile, *, lazy: bool = False) -> None:
         """Raise OSError if an address cannot be bound, or ValueError for an unknown hash function."""
-        self._file = file
+        self._file, self._lazy = file, lazy
         self._wire = Wire(file.key.encode(), file.digest)
         self._channels = _bound(file)
         self._events: deque[Any] = deque()
@@ -68,7 +68,7 @@ class Door:
         self._shut_down = shut_down
         paced = _BEHIND_SERVER in os.environ
         publisher = Publisher(self._wire, self._channels.send, loop.later, paced=paced)
-        self._binding = Binding(self, publisher, History(), self._file.ports)
+        self._binding = Binding(self, publisher, History(), self._file.ports, lazy=self._lazy)
         kernel.attended = True
         kernel.store.followers.append(self._follow)
         for descriptor in self._channels.descriptors:
@@ -92,7 +92,10 @@ class Door:
             else:
                 self._receive(channel, frames)
                 self._take_events()
-        return 0.0 if self._events or self._channels.readable else float("inf")
+        if self._events or self._channels.readable:
+            return 0.0
+        self._binding.rest()
+        return 0.0 if self._events else float("inf")
 
     def close(self) -> None:
         """Send what is left and close the sockets."""
@@ -196,15 +199,17 @@ class Door:
         return self._loop.later(seconds, callback)
 
 
-def serve(path: str, process: RunnerProcess, start: Callable[[], RunnerProcess]) -> int:
+def serve(
+    path: str, process: RunnerProcess, start: Callable[[], RunnerProcess], *, lazy: bool = False
+) -> int:
     """Be the kernel that a connection file of Jupyter describes; return the exit status."""
     try:
         file = read_connection_file(path)
         if not file.encrypted and file.transport == "tcp":
             report("messages are signed and not encrypted: other users of this machine may read outputs")
-        # Jupyter tells no order of cells. What depends on a change waits until it is asked for.
+        # Jupyter tells no order of cells. What follows a change is for the binding to decide.
         settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
-        kernel = KernelProcess(settings, process, start, Door(file))
+        kernel = KernelProcess(settings, process, start, Door(file, lazy=lazy))
     except (ConnectionFileError, OSError, ValueError) as error:
         report(f"cannot start: {error}")
         process.kill()

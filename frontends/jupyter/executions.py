@@ -24,6 +24,7 @@ from .connection_file import Channel
 from .core import Core
 from .history import History
 from .publisher import Publisher
+from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message, now
 
@@ -77,10 +78,12 @@ class Executions:
         publisher: Publisher,
         views: Views,
         history: History,
+        reactivity: Reactivity,
         on_idle: Callable[[], None],
         before_cell: Callable[[str, str, Callable[[], None]], None],
     ) -> None:
         self._core, self._publisher, self._views, self._history = core, publisher, views, history
+        self._reactivity = reactivity
         self._on_idle = on_idle
         self._before_cell = before_cell
         self._queue: deque[ExecuteRequest] = deque()
@@ -151,6 +154,8 @@ class Executions:
             self._evaluate(request)
             return
         self._views.put(request.cell, view)
+        if request.cell_id:
+            self._reactivity.executed(request.cell_id, view)
         about = {
             "jupyter": {
                 "header": message.header,
@@ -323,7 +328,9 @@ class Executions:
         """
         deleted: Any = request.message.metadata.get("deletedCells")
         if isinstance(deleted, list):
-            self._delete([cell for cell in cast(list[Any], deleted) if cell != request.cell_id], keep=True)
+            cells = [cell for cell in cast(list[Any], deleted) if cell != request.cell_id]
+            self._reactivity.delete(cells)
+            self._delete(cells, keep=True)
 
     def _delete(self, cells: list[Any], *, keep: bool = False) -> None:
         known = [cell for cell in cells if isinstance(cell, str) and cell in self._core.notebook.cells]

@@ -11,7 +11,7 @@ import msgspec
 
 from ...protocol import events as e
 from ...protocol.mime_types import ERROR_MIME
-from ...protocol.notebook import CellError, ConsoleChunk, Item
+from ...protocol.notebook import CellError, CellState, ConsoleChunk, Item
 from . import errors
 from .publisher import Publisher
 from .wire import Message
@@ -124,6 +124,12 @@ class Views:
         names = ("ename", "evalue", "traceback")
         view.drawn, view.error = True, {name: content[name] for name in names}
         self._publisher.publish("error", view.error, view.parent)
+
+    def redraw(self, cell: CellState, view: View) -> None:
+        """Publish again what a cell shows, and nothing else."""
+        left = list(cell.in_order())
+        self._publisher.publish("clear_output", {"wait": bool(left)}, view.parent)
+        self._draw(view, cell.id, cell.run, left)
 
     def idle(self, parent: bytes) -> None:
         """Say that what was asked for is done, and that the request in progress is not."""
