@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ...protocol.events import Event
 from ..notebook_files.load import NotebookFile
+from .interpreters import hint_for
 from .job import Job, RunOutcome
 from .lines import LinesDisplay, details, summary
 from .places import Places
@@ -149,6 +150,8 @@ class Presentation:
             error = self._places.in_file(cell, error)
             text = f"\n{what}:\n{details(error)}\n" if self._traced else f"{what}: {summary(error)}\n"
             self._err.write(text)
+            if hint := hint_for(self._job, error):
+                self._err.write(f"{hint}\n")
         for cell, cause in outcome.disabled.items() if not self._quiet else ():
             self._err.write(f"{prefix}cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
         if outcome.reason:
