@@ -22,17 +22,21 @@ SOURCES = {
 #: docs/architecture.md says what the rooms are.
 ARROWS = {
     "runner.host": "engine execution introspection integrations api attribution output",
-    "runner.engine": "execution dataflow api output",
+    "runner.engine": "execution dataflow analysis api output",
     "runner.execution": "integrations api dataflow analysis attribution output",
     "runner.integrations": "api attribution output",
     "runner.api": "attribution output",
     "runner.dataflow": "analysis",
     "runner.introspection": "analysis",
     "runner.attribution": "output",
+    "runner.ipython": "integrations execution api attribution output analysis",
     "runner.analysis": "",
     "runner.output": "",
-    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
+    "frontends.cli": (
+        "frontends.notebook_files frontends.jupyter protocol.client runner.dataflow runner.ipython kernel"
+    ),
     "frontends.notebook_files": "",
+    "frontends.jupyter": "kernel",
     "kernel": "",
     "protocol.client": "",
     "protocol": "",

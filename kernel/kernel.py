@@ -17,7 +17,7 @@ from ..protocol import events as e
 from ..protocol import link, messages
 from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
-from ..protocol.notebook import CellError, Redefine, Status
+from ..protocol.notebook import CellError, Status
 from .console_router import ConsoleRouter
 from .descriptors import room_for_pipes
 from .loop import Loop
@@ -66,6 +66,8 @@ class Kernel:
         self._loop = loop
         self.store = Store(epoch, limits.ring_bytes)
         self.limits = limits
+        if settings.mode != self.store.notebook.mode:
+            self.store.add(e.ModeChanged(settings.mode))
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
         self._console = ConsoleRouter(self.store, self.queue, limits)
         #: The runner process and its connections.
@@ -74,8 +76,7 @@ class Kernel:
         self.closing = ""
         #: Called when the runner of a closing kernel ends.
         self.on_runner_ended: Callable[[], None] | None = None
-        self._redefine: Redefine = settings.redefine
-        self._argv = settings.argv
+        self._settings = settings
         self._replacing = False
         #: Whether user code may ask for input without an attached frontend: a door can answer.
         self.attended = False
@@ -215,10 +216,12 @@ class Kernel:
             last_own_run=self.queue.last_own,
             cells=[e.CellDeclared(c.id, c.source, c.revision, loose=c.loose) for c in cells],
             disabled=[cell.id for cell in cells if cell.disabled],
-            redefine=self._redefine,
+            redefine=self._settings.redefine,
             awake_seconds=_RUNNER_AWAKE,
-            argv=self._argv,
+            argv=self._settings.argv,
             child_pipes=room_for_pipes(),
+            dialect=self._settings.dialect,
+            extensions=self._settings.extensions,
         )
 
     def runner_ended(self, reason: str) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from .errors import ConnectionFileError
 from .limits import Limits
-from .notebook import Redefine
+from .notebook import Dialect, Mode, Redefine
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,6 +33,12 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     launcher: int = 0
     #: What `sys.argv` is in the notebook, whose `__file__` is the first of it; empty for neither.
     argv: list[str] = []
+    #: What cells are written in: see `launch_kernel`.
+    dialect: Dialect = "python"
+    #: Whether dependents run by themselves from the start.
+    mode: Mode = "autorun"
+    #: Functions, as `module:function`, that each runner calls with its host before the first cell.
+    extensions: list[str] = []
 
 
 class KeyPair(msgspec.Struct, frozen=True):

@@ -14,6 +14,9 @@ import msgspec
 ERROR_MIME: Final = "application/vnd.cellwire.error+json"
 #: The item of a progress bar or a spinner.
 PROGRESS_MIME: Final = "application/vnd.cellwire.progress+json"
+#: What a magic leaves for the frontend: a page to show, a text for the next cell, a wish to end the kernel.
+#: The item holds the payload of Jupyter's protocol.
+PAYLOAD_MIME: Final = "application/vnd.cellwire.payload+json"
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -15,6 +15,9 @@ Mode: TypeAlias = Literal["autorun", "lazy"]
 #: Whether several cells may define one name: `error` for no; with `allow` each cell reads the nearest
 #: definition above it; with `live` the name has the value that was set last.
 Redefine: TypeAlias = Literal["error", "allow", "live"]
+#: What cells are written in: `ipython` is Python with magics, shell lines and `?`, whose underscore names are
+#: shared by all cells.
+Dialect: TypeAlias = Literal["python", "ipython"]
 #: Why a stale cell does not run: it only has to run again, a cell that it depends on is disabled, or several
 #: cells define a name that it reads.
 StaleReason: TypeAlias = Literal["", "disabled", "contested"]

@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -24,6 +24,7 @@ from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
+from .analysis.language import PYTHON, Language
 from .api.state import object_change, state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
@@ -56,6 +57,7 @@ class Engine:
         hooks: Hooks | None = None,
         keep_outputs: bool = True,
         redefine: Redefine = "error",
+        language: Language = PYTHON,
         register_main: bool = False,
         file: str = "",
     ) -> None:
@@ -66,27 +68,26 @@ class Engine:
         #: What happens around runs and cells; the engine's own hooks are put before those given.
         self.hooks = Hooks() if hooks is None else hooks
         limits = limits or Limits()
-        self._program = Program(redefine)
-        self._namespace = Namespace(self._program, register_main, limits.versions, file)
+        #: The sources of the notebook as one program.
+        self.program: Program = Program(redefine, language)
+        self._namespace = Namespace(self.program, register_main, limits.versions, file)
         #: The global names of the cells.
         self.globals = self._namespace.globals
-        self._disabled = Disabled(self._program)
-        self._planner = Planner(
-            self._program, self.notebook, self._disabled.inactive, self._namespace.dropped
-        )
-        self._updates = PendingUpdates(self._program, self._namespace, self._on_state_set)
+        self._disabled = Disabled(self.program)
+        self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
+        self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set)
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
-        explain = partial(cell_errors.explanation, self.globals, self._program, self.notebook)
-        CellReport(self._recorder, self._program, explain, self.interrupts).install(self.hooks)
+        explain = partial(cell_errors.explanation, self.globals, self.program, self.notebook)
+        CellReport(self._recorder, self.program, explain, self.interrupts).install(self.hooks)
         self._lifecycle = CellLifecycle(
-            self._recorder, self._program, self._namespace, self._disabled, self._updates, limits
+            self._recorder, self.program, self._namespace, self._disabled, self._updates, limits
         )
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
-            self._program,
+            self.program,
             self._namespace,
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
@@ -144,11 +145,11 @@ class Engine:
         Nothing is emitted: the replicas know it.
         """
         self._last_own_run = last_own_run
-        errors = self._program.errors
-        declared = self._program.declare(
+        errors = self.program.errors
+        declared = self.program.declare(
             [Cell(cell.id, cell.source, loose=cell.loose) for cell in cells]
         ).declared
-        self._program.revisions.update({cell.id: cell.revision for cell in cells})
+        self.program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
             self.notebook.cells[new.id] = CellState(
                 new.id,
@@ -161,7 +162,7 @@ class Engine:
                 rereads=new.rereads,
                 loose=new.loose,
             )
-        self.notebook.order = list(self._program.graph.order)
+        self.notebook.order = list(self.program.graph.order)
         self.notebook.mode = mode
         for cell in self._disabled.change(disabled, True):
             self.notebook.cells[cell].disabled = True
@@ -240,7 +241,7 @@ class Engine:
 
     def _prepare(self, run: int, request: messages.Run) -> tuple[Plan, list[str]]:
         """Make the changes that `request` asks for; return what is to be run, and the cells with an error."""
-        planner, program, lifecycle = self._planner, self._program, self._lifecycle
+        planner, program, lifecycle = self._planner, self.program, self._lifecycle
         match request:
             case messages.RunCells(cells=cells):
                 requested = list(dict.fromkeys(cell.id for cell in cells))
@@ -330,8 +331,19 @@ class Engine:
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        readers = {*self._updates.drain(), *self._scheduler.take_rebound()}
-        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
+        self.outdate({*self._updates.drain(), *self._scheduler.take_rebound()})
+
+    def outdate(self, cells: Collection[str]) -> None:
+        """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
+
+        To be called while nothing runs.
+        """
+        known = {cell for cell in cells if cell in self.program}
+        compiled = self.program.compiled
+        imported = {cell: compiled[cell].analysis.defs for cell in known if cell in compiled}
+        change = Change(rebound=known, imported=imported)
+        self._lifecycle.mark_stale(self._planner.no_run(0, change).stale)
+        self._recorder.flush()
 
     def _exclusive(self) -> "_Turn":
         """Return the context for one run, or for the runs that states have caused."""

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from ...protocol.messages import Cell
-from ...protocol.notebook import CellError, Notebook, Redefine
+from ...protocol.notebook import CellError, Dialect, Notebook, Redefine
 from ..notebook_files.load import SKIPPED, NotebookFile
 
 #: The tag of a cell that is to fail.
@@ -20,6 +21,7 @@ class Job(msgspec.Struct, frozen=True):
     #: The interpreter that runs it.
     python: str
     redefine: Redefine = "error"
+    dialect: Dialect = "python"
     #: Seconds after which the run is interrupted, and seconds that one cell may take; None for any number.
     timeout: float | None = None
     cell_timeout: float | None = None
@@ -49,7 +51,9 @@ class Job(msgspec.Struct, frozen=True):
     def cells(self) -> list[Cell]:
         """The cells that are to run."""
         skipped = self.tagged(SKIPPED)
-        return [cell for cell in self.notebook.cells if cell.id not in skipped]
+        # What is kept has errors as IPython shows them.
+        about: dict[str, Any] = {"jupyter": {}} if self.targets and self.dialect == "ipython" else {}
+        return [Cell(cell.id, cell.source, about) for cell in self.notebook.cells if cell.id not in skipped]
 
     def reloaded(self, notebook: NotebookFile) -> "Job":
         """Return the job for the notebook that was read again."""

@@ -1,4 +1,4 @@
-"""The `cellwire` command: run, attach, graph, kernel.
+"""The `cellwire` command: run, attach, graph, kernel, jupyter.
 
 Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
 line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...version import __version__
 from ..notebook_files.load import load
+from .jupyter import add_commands
 from .run_options import add_run_options, split_at_dashes
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
     run.set_defaults(command=_run)
     add_run_options(run)
-    _add_redefine(run)
+    _add_rules(run)
 
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach)
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
     graph.add_argument("notebook", metavar="NOTEBOOK")
-    _add_redefine(graph)
+    _add_rules(graph)
     format = graph.add_mutually_exclusive_group()
     format.add_argument("--dot", action="store_const", dest="format", const="dot", help="for Graphviz")
     format.add_argument("--json", action="store_const", dest="format", const="json", help="for programs")
@@ -74,14 +75,21 @@ def _parser() -> argparse.ArgumentParser:
 
     kernel = commands.add_parser("kernel", help="be a kernel, with settings from standard input")
     kernel.set_defaults(command=_kernel)
+
+    add_commands(commands.add_parser("jupyter", help="let Jupyter's frontends offer the kernel"))
     return parser
 
 
-def _add_redefine(command: argparse.ArgumentParser) -> None:
+def _add_rules(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--redefine",
         choices=("error", "allow"),
         help="whether several cells may define a name; default: allow, for marimo notebooks error",
+    )
+    command.add_argument(
+        "--dialect",
+        choices=("python", "ipython"),
+        help="ipython: cells may have magics, `!` and `?`; default: ipython, for marimo notebooks python",
     )
 
 
@@ -150,7 +158,9 @@ def _graph(options: argparse.Namespace) -> int:
     notebook = load(options.notebook)
     if notebook.remark:
         sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
-    graph = analyze_notebook(notebook, options.redefine or notebook.redefine)
+    graph = analyze_notebook(
+        notebook, options.redefine or notebook.redefine, options.dialect or notebook.dialect
+    )
     sys.stdout.write(render(graph, options.format))
     return 1 if graph.errors else 0
 

@@ -42,7 +42,9 @@ async def run_notebook(
     keeper = Keeper(job.notebook, job.targets)
     keeper.require_writable()
     attachment = _Attachment(view, source or StandardInput(), keeper, job.cell_timeout)
-    async with launch_kernel(job.python, job.folder, redefine=job.redefine, argv=job.argv) as kernel:
+    async with launch_kernel(
+        job.python, job.folder, redefine=job.redefine, dialect=job.dialect, argv=job.argv
+    ) as kernel:
         try:
             async with attachment.attached(kernel) as tasks:
                 events = kernel.events(BUFFER)

@@ -113,19 +113,20 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
             return _with_parameters(notebook, given, options.redefine or notebook.redefine)
 
         notebook = read()
+        if options.inplace and (name == "-" or notebook.format != "ipynb"):
+            raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
         if options.sandbox:
             from .sandbox import requirements_of, sandbox
 
             environment = sandbox(requirements_of(notebook), quiet=options.quiet)
             python = until_the_end.enter_context(environment)
-        if options.inplace and (name == "-" or notebook.format != "ipynb"):
-            raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
         redefine = options.redefine or notebook.redefine
         jobs.append(
             Job(
                 notebook,
                 python,
                 redefine,
+                options.dialect or notebook.dialect,
                 options.timeout,
                 options.cell_timeout,
                 options.fail_fast,

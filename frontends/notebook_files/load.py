@@ -20,7 +20,7 @@ import msgspec
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
-from ...protocol.notebook import Redefine
+from ...protocol.notebook import Dialect, Redefine
 from .raw_cell import Kind, RawCell, trimmed
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
@@ -78,6 +78,11 @@ class NotebookFile(msgspec.Struct, frozen=True):
     def redefine(self) -> Redefine:
         """Whether several of its cells may define a name, as the tools allow that write such files."""
         return "error" if self.format == "marimo" else "allow"
+
+    @property
+    def dialect(self) -> Dialect:
+        """What its cells are written in, as the tools understand it that write such files."""
+        return "python" if self.format == "marimo" else "ipython"
 
     @property
     def name(self) -> str:

@@ -27,7 +27,7 @@ from ..connection import Connection, KeyPair, Settings, read_connection_file
 from ..errors import AuthenticationError, KernelDied
 from ..limits import Limits
 from ..messages import Shutdown
-from ..notebook import Redefine
+from ..notebook import Dialect, Mode, Redefine
 from .kernel_client import KernelClient
 from .session import Session
 
@@ -49,6 +49,9 @@ async def launch_kernel(
     limits: Limits = Limits(),  # noqa: B008 - immutable
     redefine: Redefine = "error",
     argv: Sequence[str] = (),
+    dialect: Dialect = "python",
+    mode: Mode = "autorun",
+    extensions: Sequence[str] = (),
     timeout: float = 60.0,
 ) -> AsyncIterator[KernelClient]:
     """Start a kernel with the interpreter `python` and be its frontend until the context is left.
@@ -62,11 +65,18 @@ async def launch_kernel(
     above it. `"live"`: the name has the value that was set last, and its readers become stale; for
     frontends that do not know the order of cells.
 
+    `dialect` says what cells are written in. `"ipython"`: Python, with magics, shell lines and `?` where
+    IPython is installed for the kernel, and underscore names that all cells share. `mode` is that of
+    `set_mode` from the start. `extensions` are functions, as `module:function`, that each runner calls with
+    its `Host` before the first cell.
+
     Raises: KernelDied if the kernel is not ready within `timeout` seconds, with what it wrote to its
         standard error; OSError if `python` cannot be started in `cwd`.
     """
     file = os.path.abspath(connection_file) if connection_file else ""
-    settings = Settings(transport, file, detached, limits, redefine, os.getpid(), list(argv))
+    settings = Settings(
+        transport, file, detached, limits, redefine, os.getpid(), list(argv), dialect, mode, list(extensions)
+    )
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [os.fspath(python), "-P", "-m", "cellwire.kernel"],

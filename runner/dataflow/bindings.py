@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from .cell_names import made
 from .graph import Graph
 
 
@@ -17,6 +18,18 @@ class Bindings:
         for reader in readers:
             if (reader, name) not in self._before:
                 self._before[reader, name] = self._graph.reach(reader, name)
+
+    def note_cell(self, cell: str) -> None:
+        """Remember from where `cell` has its names, and all readers those that it makes."""
+        names = self._graph.names_of(cell)
+        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
+            for name in reads:
+                self.note(name, [cell])
+        for name in self._graph.carried(cell):
+            self.note(name, [cell])
+        for name in made(names):
+            self.note(name, self._graph.readers(name))
+            self.note(name, self._graph.carriers(name))
 
     def changed(self) -> Iterator[str]:
         """Return the readers that have a name from elsewhere than before."""

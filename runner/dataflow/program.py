@@ -22,9 +22,10 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
+from ..analysis.language import PYTHON, Language
 from . import structural_errors as texts
 from .bindings import Bindings
-from .cell_names import Names
+from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
 from .sequence import Sequence as CellSequence
@@ -54,8 +55,10 @@ class Change(msgspec.Struct):
 class Program:
     """The sources of a notebook and what follows from them."""
 
-    def __init__(self, redefine: Redefine = "error") -> None:
+    def __init__(self, redefine: Redefine = "error", language: Language = PYTHON) -> None:
         self.redefine: Redefine = redefine
+        #: What the cells are written in; may be replaced as long as there are none.
+        self.language: Language = language
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
         #: Cells that are structurally wrong.
@@ -65,8 +68,7 @@ class Program:
         self.sequence = CellSequence(self.graph)
         #: What frontends said of cells for their hooks.
         self.about: dict[str, dict[str, Any]] = {}
-        #: The source of each cell.
-        self.sources: dict[str, str] = {}
+        self._sources: dict[str, str] = {}
         self._loose: set[str] = set()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
@@ -79,7 +81,7 @@ class Program:
         self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
-        return cell in self.sources
+        return cell in self._sources
 
     def works(self, cell: str) -> bool:
         """Return whether `cell` is a cell without a structural error."""
@@ -102,7 +104,7 @@ class Program:
                 self.about[cell.id] = cell.about
         bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        sources, loose = self.sources, self._loose
+        sources, loose = self._sources, self._loose
         changed = [
             id
             for id, cell in wanted.items()
@@ -125,12 +127,12 @@ class Program:
     def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
         """Remove cells; unknown ones are left out of the change."""
         change = Change(kept=keep)
-        change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self.sources]
+        change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
-            del self.sources[cell], self.revisions[cell]
+            del self._sources[cell], self.revisions[cell]
             self._loose.discard(cell)
             self.about.pop(cell, None)
             self.errors.pop(cell, None)
@@ -140,24 +142,39 @@ class Program:
         return change
 
     def correct(self, cell: str, defs: frozenset[str]) -> Change:
-        """Let `cell` define `defs`: what its star imports have bound is known better than from its source."""
+        """Let `cell` define `defs`: what it has bound is known better than from its source."""
         change = Change()
         compiled = self.compiled[cell]
         names = compiled.analysis.defs ^ defs
         if not names:
             return change
         self._changes += 1
-        analysis = msgspec.structs.replace(
-            compiled.analysis,
-            defs=defs,
-            refs=compiled.analysis.refs - defs,
-            immediate=compiled.analysis.immediate - defs,
-            deferred=compiled.analysis.deferred - defs,
-            starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
-        )
-        self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
+        self._take(cell, compiled.defining(defs))
         self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
+        return change
+
+    def recompile(self) -> Change:
+        """Compile all cells again, after a change of the language; those that mean what they meant stay."""
+        change = Change()
+        invalid: dict[str, CellError] = {}
+        changed: list[str] = []
+        names: set[str] = set()
+        self._changes += 1
+        for cell in self._sources:
+            old, new = self.compiled.get(cell), None
+            try:
+                new = self._compile(cell)
+            except AnalysisError as error:
+                invalid[cell] = texts.invalid_source(error)
+            if (old and new and (old.body, old.value) == (new.body, new.value)) or (not old and not new):
+                continue
+            changed.append(cell)
+            names |= self._take(cell, new)
+        if changed:
+            errors = {cell: error for cell, error in invalid.items() if cell in changed}
+            self._relink(changed, names, errors, Bindings(self.graph), change)
+            change.declared = [self.declaration(cell) for cell in changed]
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
@@ -169,7 +186,7 @@ class Program:
         loose = cell in self._loose
         return CellDeclared(
             cell,
-            self.sources[cell],
+            self._sources[cell],
             self.revisions[cell],
             defs,
             refs,
@@ -188,7 +205,7 @@ class Program:
         moving = order.moving(listed)
         for cell in moving:
             if cell in self.graph:
-                self._note_cell(cell, bindings)
+                bindings.note_cell(cell)
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
@@ -196,22 +213,29 @@ class Program:
     def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
         """Compile a cell again and return the names that it made before or makes, not both."""
         cell = new.id
-        self.sources[cell] = new.source
+        self._sources[cell] = new.source
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
         if new.loose:
             self._loose.add(cell)
         elif cell in self._loose:
             self._loose.remove(cell)
         try:
-            compiled = compile_cell(new.source, cell)
-            if new.loose:
-                compiled = msgspec.structs.replace(
-                    compiled, analysis=Analysis(is_async=compiled.analysis.is_async)
-                )
+            compiled = self._compile(cell)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
         return self._take(cell, compiled)
+
+    def _compile(self, cell: str) -> CompiledCell:
+        """Return the code of `cell`.
+
+        Raises: AnalysisError if there is none.
+        """
+        compiled = compile_cell(self._sources[cell], cell, language=self.language)
+        if cell in self._loose:
+            nameless = Analysis(is_async=compiled.analysis.is_async)
+            return msgspec.structs.replace(compiled, analysis=nameless)
+        return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
@@ -230,7 +254,7 @@ class Program:
             # A definition that only changes keeps its age.
             self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
             self._last_definers.pop(name, None)
-        return _made_otherwise(before, after)
+        return made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
@@ -276,7 +300,7 @@ class Program:
             cell: graph.names_of(cell) if cell in graph else nothing for cell in relinked
         }
         for cell in relinked:
-            left = _made(known[cell]) & _made_otherwise(known[cell], entering.get(cell, nothing))
+            left = made(known[cell]) & made_otherwise(known[cell], entering.get(cell, nothing))
             for name in left:
                 bindings.note(name, graph.readers_of(cell, name))
                 bindings.note(name, graph.carriers(name))
@@ -286,7 +310,7 @@ class Program:
                 graph.remove_cell(cell)
                 continue
             graph.set_cell(cell, entering[cell])
-            gained = _made(entering[cell]) & _made_otherwise(known[cell], entering[cell])
+            gained = made(entering[cell]) & made_otherwise(known[cell], entering[cell])
             for name in gained:
                 change.rebound.update(graph.readers_of(cell, name))
                 carriers = graph.carriers(name)
@@ -312,18 +336,6 @@ class Program:
             both = before.keys() | self._hidden.keys()
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
-
-    def _note_cell(self, cell: str, bindings: Bindings) -> None:
-        """Remember from where `cell` has its names, and all readers those that it makes."""
-        names = self.graph.names_of(cell)
-        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
-            for name in reads:
-                bindings.note(name, [cell])
-        for name in self.graph.carried(cell):
-            bindings.note(name, [cell])
-        for name in _made(names):
-            bindings.note(name, self.graph.readers(name))
-            bindings.note(name, self.graph.carriers(name))
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
         """Return the names of `cell` that other cells defined before it or together with it."""
@@ -356,7 +368,7 @@ class Program:
                 self._cycles.pop(other)
                 graph.tied.pop(other, None)
                 suspects.setdefault(other)
-                if other in self.sources:
+                if other in self._sources:
                     recheck.setdefault(other)
         children = graph.all_children if live else graph.immediate_children
         inside = [cell for cell in suspects if cell in graph]
@@ -382,16 +394,5 @@ class Program:
         """Return a name that `child` reads from `parent` while it runs."""
         names = self.graph.names_of(child)
         read = {*names.immediate, *names.rereads}
-        common = _made(self.graph.names_of(parent)) & read
+        common = made(self.graph.names_of(parent)) & read
         return min(name for name in common if parent in self.graph.reach(child, name))
-
-
-def _made(names: Names) -> set[str]:
-    """Return the names that a cell defines or deletes."""
-    return {*names.defs, *names.deleted}
-
-
-def _made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, may define, or deletes."""
-    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
-    return {name for one, other in ways for name in set(one) ^ set(other)}

@@ -9,6 +9,7 @@ from time import perf_counter, time
 from typing import Any
 
 from ...protocol.events import CellFinished, CellStarted
+from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError
 from ..analysis.compiler import show_warnings
 from ..api.output import OutputHandle
@@ -61,7 +62,7 @@ class CellReport:
         self._recorder.flush()
         code = self._program.compiled[execution.cell]
         if code.warns:
-            self._show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+            self._show_warnings(code.source, code.filename)
 
     def _show_warnings(self, source: str, filename: str) -> None:
         """Print what is silent where the source is only looked at."""
@@ -78,6 +79,8 @@ class CellReport:
                 if type(value) not in UNASKED and show_itself(value):
                     return
                 data, metadata = format_value(value)
+                if not data:
+                    return
                 metadata = {**metadata, **RESULT} if metadata else RESULT
             except BaseException as error:
                 if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
@@ -94,7 +97,10 @@ class CellReport:
             capture_figures(execution)
 
     def show_error(self, execution: Execution) -> None:
-        """Append what the cell raised, behind what streams that the user has put in place hold back."""
+        """Append what the cell raised, behind what streams that the user has put in place hold back.
+
+        A hook before this one may have put `lines` into `execution.about`: the traceback in another form.
+        """
         for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
             if type(stream) is not ConsoleStream and stream is not own and stream is not None:
                 _flush(stream)
@@ -113,7 +119,10 @@ class CellReport:
         if error is not None:
             errors.keep_last(error, execution)
         self._described[execution] = described
-        execution.outputs.append(errors.error_item(described))
+        item = errors.error_item(described)
+        if "lines" in execution.about:
+            item[ERROR_MIME]["lines"] = execution.about["lines"]
+        execution.outputs.append(item)
 
     @protected
     def finish(self, execution: Execution) -> None:

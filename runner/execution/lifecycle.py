@@ -56,7 +56,7 @@ class CellLifecycle:
         self._forget(cell, keep)
         self._namespace.enter(cell, code, only)
         self._updates.cell_started(cell)
-        remember_source(code.filename, self._notebook.cells[cell].source)
+        remember_source(code.filename, code.source)
         outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
         execution = Execution(cell, run, outputs)
         if cell in self._program.about:

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-from ..analysis.names import is_private
 from ..analysis.star_imports import names_of_module
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
-from ..dataflow.program import Program
+from ..dataflow.program import Change, Program
 from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
 from .executor import Executor
@@ -64,6 +63,7 @@ class Scheduler:
         self._interrupted: list[str] = []
         #: Cells whose names turned out to come from elsewhere in a run, until `take_rebound`.
         self.rebound: set[str] = set()
+        self._language_version = 0
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
@@ -77,6 +77,9 @@ class Scheduler:
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
+                if order[done] not in self._program.compiled:
+                    done += 1  # rejected since the run began, as the language has changed
+                    continue
                 if self._program.compiled[order[done]].analysis.is_async:
                     rest = order[done:]
                     done = len(order)
@@ -137,6 +140,8 @@ class Scheduler:
                     progress.clear()
                     self._recorder.flush()
                     await progress.wait()
+                elif cell not in self._program.compiled:
+                    ready.done(cell)
                 elif not self._program.compiled[cell].analysis.is_async:
                     self._run_sync(cell)
                     ready.done(cell)
@@ -235,10 +240,14 @@ class Scheduler:
             self._interrupted.append(execution.cell)
         elif execution.status == "error":
             self._failed.append(execution.cell)
+        analysis = self._program.compiled[execution.cell].analysis
+        if analysis.is_open or (analysis.stars and execution.status == "ok"):
+            self._correct_names(execution)
         if execution.status != "ok":
             self._outdate_readers_of_imports(execution.cell)
-        elif self._program.compiled[execution.cell].analysis.stars:
-            self._correct_stars(execution.cell)
+        if self._program.language.version != self._language_version:
+            self._language_version = self._program.language.version
+            self._take_over(self._program.recompile())
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
         """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""
@@ -249,23 +258,33 @@ class Scheduler:
                 if self._notebook.cells[child].status not in ("queued", "running")
             )
 
-    def _correct_stars(self, cell: str) -> None:
-        """Let `cell` define what its star imports have bound, where its source said something else."""
+    def _correct_names(self, execution: Execution) -> None:
+        """Let a cell define what it has bound, where its source said something else or not enough."""
+        cell, language = execution.cell, self._program.language
         analysis = self._program.compiled[cell].analysis
         found = set(analysis.defs - analysis.starred)
+        before = self._namespace.observed(cell) if analysis.is_open else {}
+        found.update(filter(language.tracks, before))
         for module in map(sys.modules.get, analysis.stars):
-            if module is None:
-                return
             try:
-                found.update(name for name in names_of_module(module) if not is_private(name))
+                if module is not None:
+                    found.update(filter(language.tracks, names_of_module(module)))
+                elif not analysis.is_open:
+                    return
             except Exception:
                 return  # a module with an `__all__` or attributes of its own kind
         defs = frozenset(found)
         if defs != analysis.defs:
-            self._namespace.claim(cell, defs)
-            change = self._program.correct(cell, defs)
-            self._failed += self._lifecycle.apply_change(self._run, change)
-            self.rebound.update(change.rebound, change.healed)
+            self._namespace.claim(cell, defs, before)
+            self._take_over(self._program.correct(cell, defs))
+
+    def _take_over(self, change: Change) -> None:
+        """Bring everything up to date after `change`, which a cell has caused; its readers run later."""
+        states = self._notebook.cells
+        self._failed += self._lifecycle.apply_change(self._run, change)
+        # What has its turn yet to come finds everything as it is by then.
+        rebound = [cell for cell in change.rebound if states[cell].status != "queued"]
+        self.rebound.update(rebound, change.healed)
 
     def take_rebound(self) -> set[str]:
         """Return `rebound` and forget it."""

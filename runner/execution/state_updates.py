@@ -76,7 +76,7 @@ class PendingUpdates:
 
     def _reads(self, cell: str, name: str, attributes: Iterable[str]) -> bool:
         """Return whether the code of `cell` reads one of `attributes` of the global `name`."""
-        read = attribute_reads(self._program.sources[cell])
+        read = attribute_reads(self._program.compiled[cell].source)
         return any((name, attribute) in read for attribute in attributes)
 
     def _awake(self) -> None:
