@@ -1,9 +1,10 @@
 """Where frontends reach a kernel: the bound socket, the directory, the connection file.
 
 `ipc`: a socket in a new directory of mode 0700, and a filter on the user id where ZeroMQ has one.
-`tcp`: a port of the loopback interface, chosen by the system, with CURVE and an allow-list. The
+`tcp`: a port of the loopback interface or of another address, with CURVE and an allow-list. The
 connection file has its mode from the moment it exists, and its whole content from the moment it has
-its name. `close` removes what was made. Places where other users could replace these files are refused.
+its name; it is in the kernel's own directory, and also where the settings want it. `close` removes what was
+made. Places where other users could replace these files are refused.
 """
 
 import os
@@ -69,20 +70,26 @@ class Endpoint:
 
     def _open(self, settings: Settings, epoch: str, version: str) -> None:
         self._configure(settings)
-        connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
-        directory, name, file = self._directory, CONNECTION, os.path.join(self.directory, CONNECTION)
+        connection = self._bind_tcp(settings.address) if settings.transport == "tcp" else self._bind_ipc()
+        file = os.path.abspath(settings.connection_file or os.path.join(self.directory, CONNECTION))
+        #: What a frontend needs to attach.
+        self.connection = msgspec.structs.replace(
+            connection,
+            epoch=epoch,
+            pid=os.getpid(),
+            version=version,
+            file=file,
+            name=settings.name,
+            notebook=settings.notebook,
+        )
+        content = msgspec.json.encode(self.connection)
         if settings.connection_file:
-            file = os.path.abspath(settings.connection_file)
             parent, name = os.path.split(file)
             # A group may share its directory: the user has named this place.
             if reason := why_unsafe(parent, stat.S_IWOTH):
                 raise PermissionError(f"no place for the connection file {file}: {reason}")
-            directory = self._files.open(parent)
-        #: What a frontend needs to attach.
-        self.connection = msgspec.structs.replace(
-            connection, epoch=epoch, pid=os.getpid(), version=version, file=file
-        )
-        self._files.write(directory, name, msgspec.json.encode(self.connection))
+            self._files.write(self._files.open(parent), name, content)
+        self._files.write(self._directory, CONNECTION, content)
 
     def _configure(self, settings: Settings) -> None:
         socket = self.socket
@@ -112,7 +119,7 @@ class Endpoint:
             listener.detach()
         return Connection(endpoint, "", 0, "", "")
 
-    def _bind_tcp(self) -> Connection:
+    def _bind_tcp(self, address: str) -> Connection:
         server, client, watcher = new_key_pair(), new_key_pair(), new_key_pair()
         roles: dict[str, Role] = {client.public: "control", watcher.public: "watch"}
         # The handler must exist before the first connection.
@@ -123,9 +130,27 @@ class Endpoint:
         self.socket.zap_enforce_domain = True
         self.socket.heartbeat_ivl = _HEARTBEAT_MS
         self.socket.heartbeat_timeout = _SILENCE_MS
-        self.socket.bind("tcp://127.0.0.1:*")
+        host, _, port = address.rpartition(":") if address[-1:] != "]" else (address, "", "")
+        if not host:
+            host, port = address, "*"
+        self.socket.ipv6 = host.startswith("[")
+        try:
+            if host in ("0.0.0.0", "[::]", "*"):
+                raise ValueError("it is the address of no machine")
+            self.socket.bind(f"tcp://{host}:{port or '*'}")
+        except (zmq.ZMQError, ValueError) as error:
+            hint = (
+                "give an address of this machine that frontends can reach, as in 192.0.2.7 or 192.0.2.7:5555"
+            )
+            raise OSError(f"cannot listen at {address!r}: {str(error).lower()}; {hint}") from error
         endpoint = cast(bytes, self.socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         return Connection(endpoint, "", 0, "", "", server_key=server.public, client=client, watcher=watcher)
+
+
+def places() -> list[str]:
+    """Return the directories in which kernels may make their own, best first."""
+    found = (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp")
+    return [place for place in found if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)]
 
 
 def _place() -> str:
@@ -134,9 +159,7 @@ def _place() -> str:
     Raises: OSError if there is none, with the reason for each.
     """
     refused: list[str] = []
-    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
-        if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
-            continue
+    for place in places():
         longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", SOCKET)))
         reason = f"the path {place} is too long" if longest > _LONGEST_PATH else why_unsafe(place)
         if not reason:

@@ -13,7 +13,6 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -31,6 +30,7 @@ from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
+from .execution.corrections import Corrections
 from .execution.executor import Executor
 from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
@@ -41,6 +41,7 @@ from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates
 from .output.emitter import Emitter
+from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -84,11 +85,13 @@ class Engine:
         self._lifecycle = CellLifecycle(
             self._recorder, self.program, self._namespace, self._disabled, self._updates, limits
         )
+        self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
             self.program,
             self._namespace,
+            self._corrections,
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
@@ -129,7 +132,7 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with self._exclusive():
+        async with _Turn(self):
             return await self._run_request(run, request)
 
     def restore(
@@ -142,7 +145,7 @@ class Engine:
     ) -> None:
         """Take over what an earlier runner has left, before the first run: cells, all of them stale.
 
-        Nothing is emitted: the replicas know it.
+        Nothing is emitted before `explain_stale`: the replicas know it.
         """
         self._last_own_run = last_own_run
         errors = self.program.errors
@@ -174,6 +177,11 @@ class Engine:
         """
         self._updates.add(object_change(value, attributes))
 
+    def explain_stale(self) -> None:
+        """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
+        self._lifecycle.update_reasons()
+        self._recorder.flush()
+
     # Interrupts
 
     def interrupt(self, frame: FrameType | None = None) -> None:
@@ -202,16 +210,16 @@ class Engine:
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
-            if self._updates or self._scheduler.rebound:
+            if self._updates or self._corrections.rebound:
                 await self._run_state_readers()
         except asyncio.CancelledError as error:
             self.interrupts.count = self.interrupts.count or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
-        except Exception:
+        except BaseException as error:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
-            reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
-            sys.stderr.write(reason)
+            reason = "cellwire itself failed, which is a bug:\n" + format_error(error, own=True)
+            write_report(reason)
         interrupted = self.interrupts.end()
         if interrupted:
             self._discard_state_updates()
@@ -291,7 +299,7 @@ class Engine:
             self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
 
     async def _run_state_readers_when_idle(self) -> None:
-        async with self._exclusive():
+        async with _Turn(self):
             try:
                 await self._run_state_readers()
             finally:
@@ -324,30 +332,21 @@ class Engine:
         if self.interrupts.count:
             return {}
         readers = self._updates.drain() if self._updates else {}
-        for cell in self._scheduler.take_rebound():
+        for cell in self._corrections.take():
             if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
                 readers.setdefault(cell, set())
         return readers
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        self.outdate({*self._updates.drain(), *self._scheduler.take_rebound()})
+        self.outdate({*self._updates.drain(), *self._corrections.take()})
 
     def outdate(self, cells: Collection[str]) -> None:
-        """Mark cells stale, and those that depend on them, for a reason that lies outside the notebook.
-
-        To be called while nothing runs.
-        """
-        known = {cell for cell in cells if cell in self.program}
-        compiled = self.program.compiled
-        imported = {cell: compiled[cell].analysis.defs for cell in known if cell in compiled}
-        change = Change(rebound=known, imported=imported)
-        self._lifecycle.mark_stale(self._planner.no_run(0, change).stale)
+        """Mark cells stale, and what depends on them, while nothing runs: something outside has changed."""
+        known = {cell for cell in cells if cell in self.program.compiled}
+        imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
+        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
         self._recorder.flush()
-
-    def _exclusive(self) -> "_Turn":
-        """Return the context for one run, or for the runs that states have caused."""
-        return _Turn(self)
 
     def _number(self, run: int | None) -> int:
         if run is None:

@@ -11,6 +11,7 @@ from ...protocol.errors import NotebookFileError
 from ...protocol.notebook import Redefine
 from ..notebook_files.load import NotebookFile, load, load_text
 from .job import Job
+from .kernels import kernel_options
 
 
 def add_run_options(run: argparse.ArgumentParser) -> None:
@@ -102,6 +103,8 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
         raise NotebookFileError(f"--python {python}: there is no such program")
     # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
     python = os.path.abspath(python) if os.sep in python else python
+    if len(options.notebooks) > 1 and (options.keep or options.connection_file or options.listen):
+        raise NotebookFileError("--keep NAME, --connection-file and --listen are for one notebook")
     if options.watch and (problem := _why_not_watched(options)):
         raise NotebookFileError(f"--watch {problem}")
     given = _given(options)
@@ -132,6 +135,7 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
                 options.fail_fast,
                 options.arguments,
                 _targets(notebook, options.output, options.inplace),
+                kernel_options(options, notebook.path),
                 read if options.watch else None,
             )
         )

@@ -88,6 +88,8 @@ class Analysis(msgspec.Struct, frozen=True):
     stars: tuple[str, ...] = ()
     #: It may bind names that its source does not show, so what it has bound is known once it has run.
     is_open: bool = False
+    #: Names in `immediate` that it reads if there is a definition above, and otherwise does without.
+    weak: frozenset[str] = frozenset()
 
 
 def analyze(source: str) -> Analysis:
@@ -173,6 +175,7 @@ def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis
         frozenset(found.starred),
         tuple([star.module or "" for star in found.stars]),
         found.is_open,
+        frozenset(found.weak),
     )
 
 

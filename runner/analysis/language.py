@@ -25,6 +25,8 @@ class Language:
 
     #: Grows when sources that were compiled before may now mean something else.
     version: int = 0
+    #: Whether cells that await may run beside others, which see the same process as they do.
+    overlaps: bool = True
 
     def parse(self, source: str, filename: str) -> Parsed:
         """Return `source` as Python.

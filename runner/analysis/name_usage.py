@@ -42,6 +42,8 @@ class NameUsage(NamedTuple):
     starred: set[str]
     #: It may bind names that are not in the source.
     is_open: bool = False
+    #: Names in `refs` that it does without if no cell above defines them.
+    weak: frozenset[str] = frozenset()
 
 
 def find_usage(tree: ast.Module, follow_stars: bool = False, shared: bool = False) -> NameUsage:

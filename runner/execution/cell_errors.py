@@ -25,6 +25,8 @@ from ..output.reports import is_own, name_of_class, without_own_frames
 
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
+#: Where the exceptions are from that say how a magic is not used: where they were raised tells nothing.
+_MISUSE = "IPython.core.error"
 #: How many names are compared for a suggestion, and how many letters may differ in all.
 _MOST_CANDIDATES = 750
 _MOST_EDITS = 2
@@ -49,6 +51,8 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
         # Without the suggestion that newer Pythons make, which knows nothing of private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
         text = unmangle("".join(report.format()))
+        if type(error).__module__ == _MISUSE:
+            text = f"{kind}: {message}\n"
     except BaseException as failure:
         text += f"\n(its traceback could not be shown: {name_of_class(type(failure))})\n"
     if explanation:

@@ -8,17 +8,16 @@ whichever run that was; an interrupt drops all cells that have not had their tur
 
 import asyncio
 import contextvars
-import sys
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-from ..analysis.star_imports import names_of_module
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
-from ..dataflow.program import Change, Program
+from ..dataflow.program import Program
 from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
+from .corrections import Corrections
 from .executor import Executor
 from .hidden_task import HiddenTask
 from .interrupts import Interrupts
@@ -40,6 +39,7 @@ class Scheduler:
         lifecycle: CellLifecycle,
         program: Program,
         namespace: Namespace,
+        corrections: Corrections,
         executor: Executor,
         interrupts: Interrupts,
         context: contextvars.Context,
@@ -49,6 +49,7 @@ class Scheduler:
         self._lifecycle = lifecycle
         self._program = program
         self._namespace = namespace
+        self._corrections = corrections
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
@@ -61,9 +62,6 @@ class Scheduler:
         self._run = 0
         self._failed: list[str] = []
         self._interrupted: list[str] = []
-        #: Cells whose names turned out to come from elsewhere in a run, until `take_rebound`.
-        self.rebound: set[str] = set()
-        self._language_version = 0
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
@@ -176,6 +174,8 @@ class Scheduler:
 
         They are its parents, and cells that need another version of a name.
         """
+        if not self._program.language.overlaps:
+            return {cell: set(cells[max(place - 1, 0) : place]) for place, cell in enumerate(cells)}
         graph = self._program.graph
         versions = graph.redefine != "live" and (graph.shared or graph.upward)
         before: dict[str, set[str]] = {}
@@ -240,14 +240,9 @@ class Scheduler:
             self._interrupted.append(execution.cell)
         elif execution.status == "error":
             self._failed.append(execution.cell)
-        analysis = self._program.compiled[execution.cell].analysis
-        if analysis.is_open or (analysis.stars and execution.status == "ok"):
-            self._correct_names(execution)
         if execution.status != "ok":
             self._outdate_readers_of_imports(execution.cell)
-        if self._program.language.version != self._language_version:
-            self._language_version = self._program.language.version
-            self._take_over(self._program.recompile())
+        self._failed += self._corrections.after(execution)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
         """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""
@@ -257,39 +252,6 @@ class Scheduler:
                 for child in self._program.graph.children(cell)
                 if self._notebook.cells[child].status not in ("queued", "running")
             )
-
-    def _correct_names(self, execution: Execution) -> None:
-        """Let a cell define what it has bound, where its source said something else or not enough."""
-        cell, language = execution.cell, self._program.language
-        analysis = self._program.compiled[cell].analysis
-        found = set(analysis.defs - analysis.starred)
-        before = self._namespace.observed(cell) if analysis.is_open else {}
-        found.update(filter(language.tracks, before))
-        for module in map(sys.modules.get, analysis.stars):
-            try:
-                if module is not None:
-                    found.update(filter(language.tracks, names_of_module(module)))
-                elif not analysis.is_open:
-                    return
-            except Exception:
-                return  # a module with an `__all__` or attributes of its own kind
-        defs = frozenset(found)
-        if defs != analysis.defs:
-            self._namespace.claim(cell, defs, before)
-            self._take_over(self._program.correct(cell, defs))
-
-    def _take_over(self, change: Change) -> None:
-        """Bring everything up to date after `change`, which a cell has caused; its readers run later."""
-        states = self._notebook.cells
-        self._failed += self._lifecycle.apply_change(self._run, change)
-        # What has its turn yet to come finds everything as it is by then.
-        rebound = [cell for cell in change.rebound if states[cell].status != "queued"]
-        self.rebound.update(rebound, change.healed)
-
-    def take_rebound(self) -> set[str]:
-        """Return `rebound` and forget it."""
-        rebound, self.rebound = self.rebound, set()
-        return rebound
 
     def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells whose turn will not come; they and the interrupted ones are stale."""

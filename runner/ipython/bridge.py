@@ -24,11 +24,12 @@ from ..execution.hooks import protected
 from ..integrations.figures import install_figures
 from ..integrations.ipython_display import install_displays
 from ..output import formatting
-from ..output.reports import is_own, name_of_class
+from ..output.reports import is_own
 from .answers import answering
 from .autoreload import Watch
+from .debugger import install_ipython_debugger
 from .history import History
-from .syntax import IPythonLanguage, is_installed
+from .syntax import LEAVING, IPythonLanguage, is_installed
 
 _PLAIN: tuple[type, ...] = (int, float, bool, str)
 #: Entries of a list that is shown without IPython, and characters of a line of its pretty printer.
@@ -64,7 +65,7 @@ class Bridge:
         builtins.get_ipython = self.make_shell  # pyright: ignore[reportAttributeAccessIssue]
         builtins.display = self.display  # pyright: ignore[reportAttributeAccessIssue]
         self.history.install()
-        for name in ("exit", "quit"):
+        for name in LEAVING:
             self.names[name] = _Leave(self, name)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         os.environ.setdefault("CLICOLOR", "1")
@@ -79,6 +80,7 @@ class Bridge:
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
         self.host.answer = answering(self, self.host.answer)
+        install_ipython_debugger()
         _load_when_used("IPython")
         # Whoever imports IPython finds the shell in it.
         after_import("IPython.core.interactiveshell", lambda module: self.make_shell())
@@ -115,12 +117,9 @@ class Bridge:
         return show(*values, **options)
 
     def _is_bound(self, name: str) -> bool:
-        value = self.names.get(name, self)
-        if value is self or name_of_class(cast("type[Any]", type(value))).endswith(
-            ("_Leave", "ExitAutocall")
-        ):
-            return bool(self.engine.program.all_definers(name))
-        return True
+        if self.engine.program.all_definers(name):
+            return True
+        return name in self.names and name not in LEAVING
 
     # Around a cell
 

@@ -21,6 +21,8 @@ class History:
         self.inputs: list[str] = [""]
         self.raw: list[str] = [""]
         self.outputs: dict[int, Any] = {}
+        # The shell's own, once there is one.
+        self._manager: Any = None
         # What this has put under the names that a cell may take.
         self._given: dict[str, Any] = {}
         self._sources: dict[Execution, tuple[str, str]] = {}
@@ -36,6 +38,10 @@ class History:
         for mine, its in ((self.inputs, manager.input_hist_parsed), (self.raw, manager.input_hist_raw)):
             its[:] = mine
         manager.output_hist.update(self.outputs)
+        self._manager = manager
+        manager.db_input_cache += [
+            (number, *texts) for number, texts in enumerate(zip(self.inputs, self.raw, strict=True)) if number
+        ]
         self.inputs, self.raw, self.outputs = (
             manager.input_hist_parsed,
             manager.input_hist_raw,
@@ -53,6 +59,9 @@ class History:
         for inputs, text in ((self.inputs, source), (self.raw, raw)):
             inputs += [""] * (self.count + 1 - len(inputs))
             inputs[self.count] = text.rstrip("\n")
+        if self._manager is not None:
+            # Of what this holds the shell makes its database, where `%history` looks.
+            self._manager.db_input_cache.append((self.count, source.rstrip("\n"), raw.rstrip("\n")))
         before = self.raw[self.count - 1 : self.count]
         self._give("_iii", self._given["_ii"])
         self._give("_ii", self._given["_i"])

@@ -11,6 +11,7 @@ from typing import Any
 from IPython.core import page
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magics.code import CodeMagics, MacroToEdit
 from IPython.display import Javascript, display
 from IPython.utils import openpy
 
@@ -18,6 +19,20 @@ from IPython.utils import openpy
 @magics_class
 class KernelMagics(Magics):
     """What a frontend of a kernel does in another way than a terminal."""
+
+    @line_magic
+    def edit(self, line: str, last_call: Any = None) -> None:
+        """Ask the frontend to open an editor; see IPython's own `%edit` for what may be given."""
+        shell: Any = self.shell
+        options, target = self.parse_options(line, "prn:")
+        try:
+            found = CodeMagics._find_edit_target(shell, target, options, last_call or ["", ""])
+        except MacroToEdit as error:
+            raise UsageError("A macro cannot be edited here.") from error
+        if found[0] is not None:
+            name = str(Path(found[0]).resolve())
+            payload = {"source": "edit_magic", "filename": name, "line_number": found[1]}
+            shell.payload_manager.write_payload(payload)
 
     @line_magic
     def less(self, line: str) -> None:

@@ -19,6 +19,7 @@ from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
+from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
 from traitlets import Type
 from traitlets.config import Config
@@ -108,15 +109,19 @@ class ZMQInteractiveShell(InteractiveShell):
         if value is not None:
             self.displayhook(value)
 
+    def run_cell(self, *args: Any, **options: Any) -> Any:
+        """Run code inside of a cell, as `%%capture` does; an interrupt is for the cell."""
+        result = super().run_cell(*args, **options)
+        if isinstance(result.error_in_exec, KeyboardInterrupt):
+            raise result.error_in_exec
+        return result
+
     # Commands
 
     def system(self, cmd: str) -> None:
         """Run a command; what it writes is its cell's, live."""
         command = self.var_expand(cmd, depth=1)
-        shell = os.environ.get("SHELL", "")
-        options: dict[str, Any] = {"shell": True, "stderr": subprocess.STDOUT}
-        if os.path.isfile(shell) and os.access(shell, os.X_OK):
-            options["executable"] = shell
+        options = _options()
         if type(sys.stdout) is ConsoleStream and redirection("stdout") is None:
             code = subprocess.call(command, **options)
         else:
@@ -126,6 +131,14 @@ class ZMQInteractiveShell(InteractiveShell):
             raise subprocess.CalledProcessError(code, cmd)
 
     system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Run a command and return its text, as a list of lines if it is to be split."""
+        done = subprocess.run(self.var_expand(cmd, depth=depth + 1), stdout=subprocess.PIPE, **_options())
+        if self.system_raise_on_error and done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, cmd)
+        text = done.stdout.decode(errors="replace")
+        return SList(text.splitlines()) if split else LSString(text)
 
     # What is left for the frontend
 
@@ -146,6 +159,8 @@ class ZMQInteractiveShell(InteractiveShell):
         self._leave({"source": "ask_exit", "keepkernel": bool(self.keepkernel_on_exit)})
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if issubclass(etype, KeyboardInterrupt):
+            return  # the cell shows it, see `run_cell`
         text = "\n".join(stb)
         error = {"kind": etype.__name__, "message": str(evalue), "traceback": text, "lines": list(stb)}
         output.append_bundle({"text/plain": text, ERROR_MIME: as_plain(error)}, {})
@@ -193,13 +208,13 @@ class KernelFacade:
 def make_shell(bridge: Any) -> Any:
     """Return the shell of this process, with the names of the cells."""
     config = Config()
-    # It would be a database that all sessions share.
-    config.HistoryManager.enabled = False
+    # Not the database that all sessions of IPython share.
+    config.HistoryManager.hist_file = ":memory:"
     # tqdm takes a kernel without this for a terminal.
     config.IPKernelApp.connection_file = ""
     names = bridge.names
     known = set(names)
-    kept = {name: names[name] for name in ("_", "__", "___", "open") if name in names}
+    kept = {name: names[name] for name in ("_", "__", "___") if name in names}
     for name in ("exit", "quit"):
         if type(names.get(name)).__module__ != bridge.__module__:
             kept[name] = names[name]  # a cell has bound it
@@ -207,7 +222,6 @@ def make_shell(bridge: Any) -> Any:
     InteractiveShellABC.register(ZMQInteractiveShell)
     shell.exiter = ZMQExitAutocall(shell)
     shell.kernel = KernelFacade(shell)
-    names.pop("open", None)  # IPython's warns of closing standard streams, which is no matter here
     names.update(kept)
     for name in known - kept.keys():
         # Cells have bound these before: they are not the shell's, and `%who` lists them.
@@ -219,11 +233,23 @@ def make_shell(bridge: Any) -> Any:
     # As inside of a cell that IPython runs: what runs further code in it leaves these as they are.
     shell.builtin_trap.__enter__()
     shell.display_trap.__enter__()
+    # What a kernel of IPython's loads too.
+    extensions: Any = shell.extension_manager
+    extensions.load_extension("storemagic")
     execution = current_execution.get()
     if execution is not None:
         bridge.shell = shell
         bridge.note_cell(execution)
     return shell
+
+
+def _options() -> dict[str, Any]:
+    """Return how commands are run: by the user's shell, with both streams as one."""
+    shell = os.environ.get("SHELL", "")
+    options: dict[str, Any] = {"shell": True, "stderr": subprocess.STDOUT}
+    if os.path.isfile(shell) and os.access(shell, os.X_OK):
+        options["executable"] = shell
+    return options
 
 
 def _call_into(stream: Any, command: str, options: dict[str, Any]) -> int:

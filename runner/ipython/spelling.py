@@ -31,19 +31,29 @@ class Spelled(NamedTuple):
     tree: ast.Module
     #: One of them may bind names that are not in the tree.
     is_open: bool
+    #: Names that only the text of commands reads, which stays as it is where they stand for nothing.
+    weak: frozenset[str]
 
 
 def spell_out(tree: ast.Module, parse: Parse) -> Spelled:
     """Replace the calls of magics in `tree` by what they run; `parse` is for the code in their text."""
     walk = _Spelling(parse)
     tree = cast("ast.Module", walk.visit(tree))
-    return Spelled(ast.fix_missing_locations(tree), walk.is_open)
+    read = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node not in walk.expanded
+    }
+    weak = frozenset(node.id for node in walk.expanded if node.id not in read)
+    return Spelled(ast.fix_missing_locations(tree), walk.is_open, weak)
 
 
 class _Spelling(ast.NodeTransformer):
     def __init__(self, parse: Parse) -> None:
         self._source_tree = parse
         self.is_open = False
+        #: The reads in the text of commands.
+        self.expanded: set[ast.Name] = set()
 
     def visit_Expr(self, node: ast.Expr) -> Any:
         code = self._called(node.value)
@@ -146,7 +156,10 @@ class _Spelling(ast.NodeTransformer):
                     fields.append(f"{field}:{spec}" if spec else field)
         except ValueError:
             fields = []  # braces that are the command's own
-        return [part for field in [*fields, *_DOLLAR.findall(text)] for part in self._nested(field)]
+        code = [part for field in [*fields, *_DOLLAR.findall(text)] for part in self._nested(field)]
+        nodes = [node for part in code for node in ast.walk(part)]
+        self.expanded.update(node for node in nodes if isinstance(node, ast.Name))
+        return code
 
 
 def _without_options(line: str, with_value: str) -> tuple[str, list[str]]:

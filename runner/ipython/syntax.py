@@ -30,10 +30,11 @@ _KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|In|Out")
 _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)")
 #: Names whose functions may bind any name.
 _BINDERS = frozenset({"exec", "globals", "locals", "vars", "get_ipython"})
-_LEAVING = ("exit", "quit")
+#: Names that a cell may consist of, as if it called them.
+LEAVING = ("exit", "quit")
 #: Names that are there besides Python's own, and those that the shell binds when it is made.
 BUILTINS = frozenset({"display", "get_ipython"})
-_BOUND_BY_SHELL = BUILTINS | {"exit", "quit", "open"}
+_BOUND_BY_SHELL = BUILTINS.union(LEAVING, ["open"])
 
 
 class IPythonLanguage(Language):
@@ -42,6 +43,9 @@ class IPythonLanguage(Language):
     `make_shell` returns the shell of this process; without one the transformer alone is used. `is_bound` says
     whether a name stands for something in the notebook.
     """
+
+    #: IPython's shell and its magics know of one cell at a time.
+    overlaps = False
 
     def __init__(
         self,
@@ -81,7 +85,9 @@ class IPythonLanguage(Language):
         for names in (*found[:9], found.starred):
             names.difference_update(list(filter(_KEPT.fullmatch, names)))
         is_open = found.is_open or bool(_BINDERS & found.refs) or (spelled is not None and spelled.is_open)
-        return found._replace(is_open=is_open)
+        # What is there without any cell is not taken from one below, as with Python's own builtins.
+        weak = _BOUND_BY_SHELL & found.refs
+        return found._replace(is_open=is_open, weak=weak if spelled is None else weak | spelled.weak)
 
     def tracks(self, name: str) -> bool:
         return name not in _BOUND_BY_SHELL and not _KEPT.fullmatch(name)
@@ -133,7 +139,7 @@ class IPythonLanguage(Language):
         if word is None:
             return False
         name = word[1]
-        if name in _LEAVING:
+        if name in LEAVING:
             return source.strip() == name and not self._is_bound(name) and is_installed()
         if hasattr(builtins, name) or self._is_bound(name):
             return False

@@ -31,6 +31,7 @@ HARMLESS = {
     "process",
     "folder",
     "white space",
+    "order of streams",
 }
 LARGEST_FOLDER = 64 << 20
 

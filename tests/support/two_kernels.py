@@ -13,7 +13,8 @@ from cellwire.protocol.events import InputRequested
 from cellwire.protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from nbclient import NotebookClient
 
-_LONG_TIME = r"[\d.,]+ ?(?:e-\d+ )?(?:ns|[µμu]s|ms|s|min|h)\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
+_UNIT = "(?:ns|[µμu]s|ms|milliseconds|s|min|h)"
+_LONG_TIME = rf"[\d.,]+ ?(?:e[-+]\d+ )?{_UNIT}\b(?: ± [\d.]+ ?\w+)?|\bin \d+\.\d+ seconds"
 _CLOCK = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d\d:\d\d:\d\d(?:\.\d+)?"
 _FILE = r"<cell [^>]*>|/tmp/ipykernel_\d+/\d+\.py|<ipython-input-[^>]*>|Cell In\[\d+\]"
 _UUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
@@ -23,6 +24,7 @@ _VARYING = [
     for cause, pattern, instead in (
         ("control", r"\x1b\[[0-9;?]*[a-zA-Z]", ""),
         ("control", r"\r\n", "\n"),
+        ("control", r"\\r\\n", r"\\n"),
         ("address", r"0x[0-9a-fA-F]+|(?<=\bid=)\d+", "ADDRESS"),
         ("file name", _FILE, "CELL"),
         ("time", _LONG_TIME, "TIME"),
@@ -84,7 +86,9 @@ def run_in_cellwire(sources: list[str], folder: Path, seconds: float = 60) -> li
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONHASHSEED": "0"}
+    """Return what both run in: one order of sets, this Python's programs, no package from a network."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": programs, "PYTHONHASHSEED": "0", "PIP_NO_INDEX": "1"}
 
 
 def _ran(cell: Any) -> Ran:
@@ -100,7 +104,8 @@ def _ran(cell: Any) -> Ran:
             kind = "result" if part.metadata.get("cellwire", {}).get("result") else "display"
             outputs.append((kind, dict(part.data)))
     error = cell.error
-    return Ran(cell.status, outputs, f"{error.kind}: {error.message}" if error else "")
+    failed = any(kind == "error" for kind, _ in outputs)
+    return Ran("error" if failed else cell.status, outputs, f"{error.kind}: {error.message}" if error else "")
 
 
 def run_in_ipykernel(sources: list[str], folder: Path, seconds: float = 60) -> list[Ran]:
@@ -133,6 +138,9 @@ def run_in_ipykernel(sources: list[str], folder: Path, seconds: float = 60) -> l
             else:
                 kind = "result" if output.output_type == "execute_result" else "display"
                 outputs.append((kind, {mime: _content(mime, value) for mime, value in output.data.items()}))
+        if cell.execution_count is None:
+            found.append(Ran("not run", []))
+            continue
         usage = any(kind == "stderr" and text.startswith("UsageError") for kind, text in outputs)
         found.append(Ran("error" if error or usage else "ok", outputs, error))
     return found
@@ -160,6 +168,8 @@ def compare(here: Ran, there: Ran) -> tuple[str, str]:
     `same`, or `fails only here`, `fails only there`, or what all the differences are about: `address`, `time`
     and the like, or `values` where that is not known.
     """
+    if there.status == "not run":
+        return "not run there", ""
     if here.status == "ok" and there.status != "ok":
         return "fails only there", there.error
     if here.status != "ok" and there.status == "ok":
@@ -181,9 +191,17 @@ def compare(here: Ran, there: Ran) -> tuple[str, str]:
             return causes[-1], ""
     if sorted(map(repr, one)) == sorted(map(repr, other)):
         return "order of outputs", f"{one}\n{other}"[:400]
+    if _by_stream(one) == _by_stream(other):
+        return "order of streams", ""
     if _words(one) == _words(other):
         return "white space", ""
     return "values", _first_difference(one, other)
+
+
+def _by_stream(flat: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the text of each stream as a whole, whatever the other one has written in between."""
+    text = {stream: "".join(part for kind, part in flat if kind == stream) for stream in ("stdout", "stderr")}
+    return [*text.items(), *((kind, content) for kind, content in flat if kind not in text)]
 
 
 def _words(flat: list[tuple[str, Any]]) -> list[str]:

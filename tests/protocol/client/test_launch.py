@@ -12,7 +12,7 @@ import msgspec
 import psutil
 import pytest
 import zmq
-from cellwire.protocol.client import launch
+from cellwire.protocol.client import kernel_process
 from cellwire.protocol.client.launch import connect, launch_kernel
 from cellwire.protocol.connection import KeyPair
 from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied
@@ -212,7 +212,7 @@ async def _drain(events: Any) -> None:
 
 async def test_a_kernel_that_does_not_end_when_asked_is_killed(impostor, monkeypatch):
     # The kernel is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
-    monkeypatch.setattr(launch, "END_SECONDS", 0.1)
+    monkeypatch.setattr(kernel_process, "END_SECONDS", 0.1)
     with anyio.fail_after(PATIENCE):
         async with launch_kernel(limits=Limits(drain_seconds=0.1)) as kernel:
             pid = kernel.connection.pid

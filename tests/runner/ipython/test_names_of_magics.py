@@ -1,7 +1,9 @@
 """What the analysis sees of each magic, shell line and question mark."""
 
 import pytest
+from cellwire.protocol.messages import Cell
 from cellwire.runner.analysis.compiler import compile_cell
+from cellwire.runner.dataflow.program import Program
 from cellwire.runner.ipython.syntax import IPythonLanguage
 
 LANGUAGE = IPythonLanguage()
@@ -119,6 +121,24 @@ def test_a_read_of_a_magic_happens_while_the_cell_runs():
     assert analysis("%timeit f(y)").immediate == {"f", "y"}
     assert analysis("!ls {d}").immediate == {"d"}
     assert analysis("def f():\n    !ls {d}").deferred == {"d"}
+
+
+def test_what_only_the_text_of_a_command_reads_is_bound_to_no_cell_below():
+    assert analysis("!echo {a} $b").weak == {"a", "b"}
+    assert analysis("x = a\n!echo {a} {c}").weak == {"c"}
+    program = Program("allow", LANGUAGE)
+    cells = {"above": "a = 1", "command": "%%script bash -c 'echo $a $line'\n", "below": "line = 1"}
+    program.declare([Cell(id, source) for id, source in cells.items()])
+    assert program.graph.parents("command") == {"above"}
+    assert program.graph.children("below") == set()
+
+
+def test_a_name_that_ipython_provides_is_not_taken_from_a_cell_below():
+    program = Program("allow", LANGUAGE)
+    cells = {"shows": "display(1)", "imports": "from IPython.display import display", "again": "display(2)"}
+    program.declare([Cell(id, source) for id, source in cells.items()])
+    assert program.graph.parents("shows") == set()
+    assert program.graph.parents("again") == {"imports"}
 
 
 def test_names_with_an_underscore_are_shared():
