@@ -53,7 +53,9 @@ class Job(msgspec.Struct, frozen=True):
     def cells(self) -> list[Cell]:
         """The cells that are to run."""
         skipped = self.tagged(SKIPPED)
-        return [cell for cell in self.notebook.cells if cell.id not in skipped]
+        # What is kept has errors as IPython shows them.
+        about: dict[str, Any] = {"jupyter": {}} if self.targets and self.dialect == "ipython" else {}
+        return [Cell(cell.id, cell.source, about) for cell in self.notebook.cells if cell.id not in skipped]
 
     def reloaded(self, notebook: NotebookFile) -> "Job":
         """Return the job for the notebook that was read again."""

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from ...protocol.errors import CellwireError, NotebookFileError
@@ -116,14 +117,19 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .jobs import run_jobs
     from .run_options import help_of_notebooks, jobs_of
-    from .views import Presentation
 
     if options.help_notebook:
         sys.stdout.write(help_of_notebooks(options))
         return 0
-    jobs = jobs_of(options)
+    with ExitStack() as until_the_end:
+        return _run_jobs(options, jobs_of(options, until_the_end))
+
+
+def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
+    from .jobs import run_jobs
+    from .views import Presentation
+
     at_once = min(options.jobs, len(jobs))
 
     def present(job: "Job") -> Presentation:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.notebook import Redefine
@@ -68,7 +69,13 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--watch", action="store_true", help="run what changes and what depends on it when the file is saved"
     )
-    how.add_argument(
+    which = how.add_mutually_exclusive_group()
+    which.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="an environment for the notebook's # /// script block, by uv",
+    )
+    which.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
@@ -86,8 +93,8 @@ def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return given[:place], given[place + 1 :]
 
 
-def jobs_of(options: argparse.Namespace) -> list[Job]:
-    """Return what is to run.
+def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
+    """Return what is to run; what is made for it is removed by `until_the_end`.
 
     Raises: NotebookFileError if a notebook cannot be read, or an option makes no sense for it.
     """
@@ -111,6 +118,11 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         notebook = read()
         if options.inplace and (name == "-" or notebook.format != "ipynb"):
             raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
+        if options.sandbox:
+            from .sandbox import requirements_of, sandbox
+
+            environment = sandbox(requirements_of(notebook), quiet=options.quiet)
+            python = until_the_end.enter_context(environment)
         redefine = options.redefine or notebook.redefine
         jobs.append(
             Job(
