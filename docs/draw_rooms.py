@@ -19,6 +19,7 @@ PLACES = {
     "frontends.cli": (0, 0, "what the command shows"),
     "frontends.notebook_files": (0, 2, "which cells a file holds"),
     "protocol.client": (0, 4, "the frontend's end of the wire"),
+    "frontends.jupyter": (1, 1.2, "the kernel as Jupyter sees it"),
     "kernel": (1, 3, "sockets, log, the runner's life"),
     "runner.introspection": (2, 3, "what is known of a name"),
     "runner.ipython": (2, 1.5, "the language of IPython"),

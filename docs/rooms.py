@@ -32,8 +32,11 @@ ARROWS = {
     "runner.ipython": "integrations execution api attribution output analysis",
     "runner.analysis": "",
     "runner.output": "",
-    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow runner.ipython kernel",
+    "frontends.cli": (
+        "frontends.notebook_files frontends.jupyter protocol.client runner.dataflow runner.ipython kernel"
+    ),
     "frontends.notebook_files": "",
+    "frontends.jupyter": "kernel",
     "kernel": "",
     "protocol.client": "",
     "protocol": "",

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..protocol.connection import Settings
+from ..protocol.connection import Connection, Settings
 from ..protocol.events import KernelClosing
 from ..version import __version__
 from .descriptors import raise_limit
@@ -41,8 +41,13 @@ _LOOK = 1.0
 class Door(Protocol):
     """Another way into the kernel than cellwire's own socket, served by the same loop."""
 
-    def open(self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None]) -> None:
-        """Watch what has to be watched; called once, before the loop runs."""
+    def open(
+        self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None], connection: Connection
+    ) -> None:
+        """Watch what has to be watched; called once, before the loop runs.
+
+        `connection` says how the kernel is reached on its own socket.
+        """
         ...
 
     def turn(self) -> float:
@@ -98,7 +103,7 @@ class KernelProcess:
             self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
         self._door = door
         if door is not None:
-            door.open(self._loop, self._kernel, self.shut_down)
+            door.open(self._loop, self._kernel, self.shut_down, self._endpoint.connection)
 
     def run(self, announce: bool = True) -> None:
         """Serve until the kernel is shut down; with `announce` say first where frontends reach it."""

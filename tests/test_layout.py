@@ -161,9 +161,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cellwire"}
+    roots = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert {root for root in roots if not root.endswith(".data")} == {"cellwire"}
     files = {name.removeprefix("cellwire/") for name in names if name.startswith("cellwire/")}
-    assert files == {*SOURCES, "docs/schema.json", "py.typed"}
+    specs = {str(file.relative_to(ROOT)) for file in (ROOT / "frontends/jupyter/kernels").glob("*/*")}
+    assert files == {*SOURCES, "docs/schema.json", "py.typed", *specs}
+    # The same again, for where Jupyter looks in an environment.
+    data = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
+    kernels = {name.removeprefix("frontends/jupyter/") for name in specs}
+    assert data == {f"share/jupyter/{name}" for name in kernels}
 
 
 def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ...protocol.notebook import CellError, Item
 from .transcript import Block, Line
 
 #: The `repr` of an object that has none of its own: it says less than the object's HTML.
-_ANONYMOUS = re.compile(r"<[\w.<>]+ object(?: at 0x[0-9a-fA-F]+)?>")
+_ANONYMOUS = re.compile(r"<[\w.<>]+(?: object(?: at 0x[0-9a-fA-F]+)?| at 0x[0-9a-fA-F]+)>")
 
 
 class LinesDisplay:

@@ -35,6 +35,10 @@ from .streams import DESCRIPTORS, ConsoleStream
 _Text = tuple[Execution | None, bytes]
 
 
+class _Placed(bytes):
+    """A marker that has a place among items as text has."""
+
+
 class Console:
     """The two pipes of this process, beside its `link` to the kernel."""
 
@@ -61,8 +65,8 @@ class Console:
 
     def clear(self, execution: Execution | None) -> None:
         """Remove what `execution` wrote to either stream."""
-        for stream in DESCRIPTORS:
-            self.mark(stream, "clear", execution)
+        for emitter in self._emitters.values():
+            emitter.emit(_Placed(_marker(self._nonce, "clear", execution)))
 
 
 def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
@@ -94,13 +98,17 @@ class _MarkedSink(PipeSink):
         return marker
 
     def encode(self, *events: Any) -> bytes:
-        if not events or type(events[0]) is bytes:
+        kind: type = type(cast(object, events[0])) if events else bytes
+        if kind is bytes:
             self._encoded, self._encoded_other = self._seen, self._seen_other
             return b"".join(events)
-        execution, data = cast(_Text, events[0])
-        if execution is not self.owner:
-            before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
-            data = before + data + after
+        if kind is _Placed:
+            data: bytes = events[0]
+        else:
+            execution, data = cast(_Text, events[0])
+            if execution is not self.owner:
+                before = _marker(self._nonce, "cell", execution)
+                data = before + data + _marker(self._nonce, "cell", self.owner)
         self._encoded = self._link.written + self.other.written
         return data if self._encoded == self._seen else self._place() + data
 
@@ -126,7 +134,7 @@ class _UnmarkedSink(PipeSink):
     """Writes text without markers."""
 
     def encode(self, *events: Any) -> bytes:
-        return b"".join([cast(_Text, event)[1] for event in events if type(event) is not bytes])
+        return b"".join([cast(_Text, event)[1] for event in events if type(event) is tuple])
 
 
 _console: Console | None = None
