@@ -31,10 +31,10 @@ class Job(msgspec.Struct, frozen=True):
     arguments: list[str] = []
     #: Where the notebook is saved with its outputs.
     targets: list[str] = []
-    #: Further arguments of `launch_kernel`.
-    started: dict[str, Any] = {}
     #: Reads the notebook again, if it is to be followed when its file changes.
     read_again: Callable[[], NotebookFile] | None = None
+    #: Further arguments of `launch_kernel`.
+    started: dict[str, Any] = {}
 
     @property
     def folder(self) -> str:

@@ -11,7 +11,7 @@ from ...protocol.errors import NotebookFileError
 from ...protocol.notebook import Redefine
 from ..notebook_files.load import NotebookFile, load, load_text
 from .job import Job
-from .kernels import kernel_options
+from .kernels import add_kernel_options, kernel_options
 
 
 def add_run_options(run: argparse.ArgumentParser) -> None:
@@ -79,6 +79,8 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
+    add_kernel_options(run.add_argument_group("the kernel"))
+
     shown = run.add_argument_group("showing").add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one event a line")
     shown.add_argument("--quiet", action="store_true", help="print only failures")
@@ -103,10 +105,10 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
         raise NotebookFileError(f"--python {python}: there is no such program")
     # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
     python = os.path.abspath(python) if os.sep in python else python
-    if len(options.notebooks) > 1 and (options.keep or options.connection_file or options.listen):
-        raise NotebookFileError("--keep NAME, --connection-file and --listen are for one notebook")
     if options.watch and (problem := _why_not_watched(options)):
         raise NotebookFileError(f"--watch {problem}")
+    if len(options.notebooks) > 1 and (options.keep or options.connection_file):
+        raise NotebookFileError("--keep NAME and --connection-file take one notebook")
     given = _given(options)
     jobs: list[Job] = []
     for name in options.notebooks:
@@ -135,8 +137,8 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
                 options.fail_fast,
                 options.arguments,
                 _targets(notebook, options.output, options.inplace),
-                kernel_options(options, notebook.path),
                 read if options.watch else None,
+                kernel_options(options, notebook),
             )
         )
     _require_different_targets(jobs)
