@@ -51,6 +51,8 @@ class Console:
 
     def enter(self, execution: Execution | None) -> None:
         """Attribute what C code writes from here on to `execution`."""
+        if execution is not None:
+            execution = execution.visible
         marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
             emitter.emit_step(partial(self._sinks[stream].enter, execution, marker))
@@ -67,6 +69,8 @@ class Console:
 
 def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
     """Return an encoded marker about `execution`."""
+    if execution is not None:
+        execution = execution.visible
     cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
     return encode_marker(nonce, Marker(kind, cell, run, pipe))
 
