@@ -14,6 +14,9 @@ from ...protocol.notebook import Stream
 from ..attribution.context import Embedding, Execution, current_execution
 from ..attribution.redirection import ItemsTarget, Redirection, begin_new_item, redirections
 
+#: How many texts are kept of one cell, however short: each takes a third of a kilobyte.
+_MOST = 50_000
+
 
 class _Text:
     """A text of a cell, which stands before its items from the id `before` on."""
@@ -40,6 +43,8 @@ class InnerConsole:
         self._next_item = next_item
         self._texts: dict[str, deque[_Text]] = {}
         self._sizes: dict[str, int] = {}
+        # The cells of which not all is kept.
+        self._cut: set[str] = set()
         #: The cells whose text is shown as it comes; that of others is shown with their items.
         self.live: set[str] = set()
         #: The streams as the embedding cell has them, and what it has redirected them to.
@@ -54,6 +59,7 @@ class InnerConsole:
         """Forget what `cell` has printed: it begins again."""
         self._texts[cell] = deque()
         self._sizes[cell] = 0
+        self._cut.discard(cell)
         self.live.add(cell)
 
     def forget(self, cell: str) -> None:
@@ -61,10 +67,12 @@ class InnerConsole:
         self.live.discard(cell)
         self._texts.pop(cell, None)
         self._sizes.pop(cell, None)
+        self._cut.discard(cell)
 
     def texts(self, cell: str) -> list[_Text]:
         """Return what `cell` has printed, in order."""
-        return list(self._texts.get(cell, ()))
+        cut = [_Text("stdout", "[earlier text is not kept]\n", 0)] if cell in self._cut else []
+        return [*cut, *self._texts.get(cell, ())]
 
     def write(self, stream: Stream, text: str) -> None:
         """Keep and pass on what the calling code writes."""
@@ -78,7 +86,8 @@ class InnerConsole:
         entry = _Text(stream, text, self._next_item(execution.cell))
         texts.append(entry)
         self._sizes[execution.cell] = size = self._sizes.get(execution.cell, 0) + len(text)
-        while size > self._limit and len(texts) > 1:
+        while (size > self._limit or len(texts) > _MOST) and len(texts) > 1:
+            self._cut.add(execution.cell)
             size -= len(texts.popleft().text)
             self._sizes[execution.cell] = size
         if execution.cell in self.live:

@@ -13,9 +13,10 @@ import os
 import signal
 import sys
 import threading
+import types
 from asyncio.events import _set_running_loop
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -45,13 +46,11 @@ def embed(path: "str | os.PathLike[str]", /, **definitions: object) -> Part:
     """
     part = _part_of(path, sys._getframe(1).f_globals)
     with _embedded(part):
-        if not _in_loop():
-            asyncio.run(part.update(definitions))
-            with _interruptible(part.engine):
-                _finish(part, asyncio.run(part.run()))
+        if _in_loop():
+            _finish(part, _run(part, definitions))
         else:
-            drive(part.update(definitions))
-            _finish(part, _run(part))
+            with _interruptible(part.engine):
+                _finish(part, asyncio.run(part.embed(definitions)))
     return part
 
 
@@ -59,8 +58,7 @@ async def embed_async(path: "str | os.PathLike[str]", /, **definitions: object) 
     """Do what `embed` does in a cell that awaits: other cells go on meanwhile, and so may those in there."""
     part = _part_of(path, sys._getframe(1).f_globals)
     with _embedded(part):
-        await part.update(definitions)
-        _finish(part, await part.run())
+        _finish(part, await _guarded(part, part.embed(definitions)))
     return part
 
 
@@ -179,36 +177,59 @@ def _in_loop() -> bool:
     return True
 
 
-def _run(part: Part) -> bool:
-    """Run the part in a cell that does not await, and return whether that was interrupted."""
+def _run(part: Part, definitions: Mapping[str, object]) -> bool:
+    """Embed the part in a cell that does not await, and return whether that was interrupted."""
+    _drive(_guarded(part, part.update(definitions)))
+    if not part.awaits:
+        return _drive(_guarded(part, part.run()))
     loop = asyncio.get_running_loop()
-    interrupts = part.engine.interrupts
-    interrupts.blocks = True
+    if asyncio.current_task(loop) is not None:
+        raise RuntimeError("cells of the notebook await: write `await cw.embed_async(...)`")
+    _set_running_loop(None)
     try:
-        if not part.awaits:
-            return drive(part.run())
-        if asyncio.current_task(loop) is not None:
-            raise RuntimeError("cells of the notebook await: write `await cw.embed_async(...)`")
-        _set_running_loop(None)
-        try:
-            return asyncio.run(part.run())
-        finally:
-            _set_running_loop(loop)
+        return asyncio.run(_guarded(part, part.run()))
     finally:
-        interrupts.blocks = False
+        _set_running_loop(loop)
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Take all steps of a coroutine that waits for nothing, on the running loop, and return its value.
+async def _guarded(part: Part, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await `coroutine`, of the part's engine, which no interrupt tears apart."""
+    return await _guard(part, coroutine)
+
+
+@types.coroutine
+def _guard(part: Part, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Take each step of `coroutine` as one of the part's engine."""
+    interrupts = part.engine.interrupts
+    step: Callable[[Any], Any] = coroutine.send
+    argument: Any = None
+    while True:
+        try:
+            interrupts.blocks = True
+            waited = step(argument)
+        except StopIteration as end:
+            return end.value
+        finally:
+            interrupts.blocks = False
+        try:
+            argument = yield waited
+            step = coroutine.send
+        except BaseException as error:
+            argument = error
+            step = coroutine.throw
+
+
+def _drive(steps: Coroutine[Any, Any, T]) -> T:
+    """Take all steps of what waits for nothing, on the running loop, and return its value.
 
     Raises: RuntimeError if it waits for something after all.
     """
     try:
-        while coroutine.send(None) is None:
+        while steps.send(None) is None:
             pass  # it only lets others go first
     except StopIteration as end:
         return end.value
-    coroutine.close()
+    steps.close()
     raise RuntimeError("the notebook is being run by another task")
 
 

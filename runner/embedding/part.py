@@ -53,7 +53,7 @@ class Part:
         self._limits = limits
         self._printed = OutputList(emitter, "", 0, limits)
         self._relay = Relay(emitter, self._listen)
-        self.console: InnerConsole = InnerConsole(self._embedding, limits.console_chars, self._next_item)
+        self.console: InnerConsole = InnerConsole(self._embedding, limits.console_chars, self._relay.next_id)
         self._view = View(self._printed)
         # The cells of the run in progress that have not ended.
         self._planned: set[str] = set()
@@ -148,6 +148,11 @@ class Part:
         self.console.live.clear()
         self._view = View(self._printed if execution is None else execution.outputs)
         self._showing = False
+
+    async def embed(self, definitions: Mapping[str, object]) -> bool:
+        """Do `update`, and then `run`."""
+        await self.update(definitions)
+        return await self.run()
 
     async def update(self, definitions: Mapping[str, object]) -> None:
         """Bring the notebook up to date with its file and `definitions`; runs nothing and awaits nothing.
@@ -273,10 +278,6 @@ class Part:
                 self.console.show(text)
             self._relay.show_between(self._view, cell, call, shown, None)
         self._relay.show(self._view, waiting)
-
-    def _next_item(self, cell: str) -> int:
-        items = self._relay.items(cell)
-        return items[-1].id + 1 if items else 0
 
     # States
 

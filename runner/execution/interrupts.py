@@ -77,7 +77,7 @@ class Interrupts:
         #: Those of the notebooks that cells have embedded, and those of the notebook that embeds this one.
         self.inner: list[Interrupts] = []
         self.outer: Interrupts | None = None
-        #: Whether the cell that embeds this notebook waits for it, without awaiting it.
+        #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
     def begin(self, run: int) -> None:
@@ -122,8 +122,8 @@ class Interrupts:
         self._executing()._strike(frame)
 
     def reset(self) -> None:
-        """Forget the interrupts of what ran before."""
-        self.count = 0
+        """Forget the interrupts of what ran before; those of the notebook around are for this one too."""
+        self.count = 0 if self.outer is None else self.outer.count
         self._struck.clear()
 
     def strikes(self, subject: object) -> bool:

@@ -41,14 +41,17 @@ ListEvent = OutputAppended[EncodedItem] | OutputReplaced[EncodedItem] | OutputRe
 class _KeptList:
     """What the list of a cell holds since the cell has started."""
 
-    __slots__ = ("items", "run")
+    __slots__ = ("items", "next", "run")
 
     def __init__(self, run: int) -> None:
         self.run = run
+        #: Greater than the id of every item so far.
+        self.next = 0
         self.items: dict[int, EncodedItem] = {}
 
     def change(self, event: ListEvent) -> None:
         if isinstance(event, OutputAppended):
+            self.next = event.item.id + 1
             self.items[event.item.id] = event.item
         elif isinstance(event, OutputReplaced):
             if event.item.id in self.items:
@@ -238,6 +241,11 @@ class Relay:
         """Return what the list of `cell` holds."""
         kept = self._lists.get(cell)
         return [] if kept is None else list(kept.items.copy().values())
+
+    def next_id(self, cell: str) -> int:
+        """Return the id that the next item of `cell` will have."""
+        kept = self._lists.get(cell)
+        return 0 if kept is None else kept.next
 
     # Steps
 
