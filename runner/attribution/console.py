@@ -154,5 +154,8 @@ def install_console(nonce: bytes, link: Emitter) -> Console:
 
 def clear_console() -> None:
     """Remove what the calling cell wrote to either stream; does nothing without a console."""
-    if _console is not None:
-        _console.clear(current_execution.get())
+    execution = current_execution.get()
+    if execution is not None and execution.embedding is not None:
+        execution.embedding.clear_text(execution.cell)
+    elif _console is not None:
+        _console.clear(execution)

@@ -8,6 +8,7 @@ the threads, tasks and processes that it started: they refer to it. What belongs
 notebook leaves this process as that of the cell which shows the notebook (`visible`).
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from typing import Final
@@ -34,6 +35,8 @@ class Embedding:
         self.file: str = file
         #: The run of the cell that shows it; None in a process without a kernel.
         self.execution: Execution | None = None
+        #: Removes what a cell of the notebook has printed.
+        self.clear_text: Callable[[str], object] = lambda cell: None
 
 
 class Execution:

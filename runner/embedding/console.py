@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...protocol.notebook import Stream
+from ..attribution.console import clear_console
 from ..attribution.context import Embedding, Execution, current_execution
 from ..attribution.redirection import ItemsTarget, Redirection, begin_new_item, redirections
 
@@ -39,6 +40,7 @@ class InnerConsole:
 
     def __init__(self, embedding: Embedding, limit: int, next_item: Callable[[str], int]) -> None:
         self._embedding = embedding
+        embedding.clear_text = self._clear
         self._limit = limit
         self._next_item = next_item
         self._texts: dict[str, deque[_Text]] = {}
@@ -93,6 +95,22 @@ class InnerConsole:
         if execution.cell in self.live:
             self.show(entry)
 
+    def begin_new_item(self) -> None:
+        """Have text that the embedding cell has redirected into items go on in a new one."""
+        if self.around:
+            with self.outside():
+                begin_new_item()
+
+    def _clear(self, cell: str) -> None:
+        """Remove what `cell` has printed: there is no other way than to print anew what is left."""
+        self._texts[cell] = deque()
+        with self.outside():
+            clear_console()
+        for texts in list(self._texts.values()):
+            for entry in list(texts):
+                entry.shown = {}
+                self.show(entry)
+
     def show(self, entry: _Text) -> None:
         """Pass on a text unless the embedding cell has it."""
         mine = object()
@@ -141,8 +159,7 @@ class InnerStream(ItemsTarget):
             self._console.streams[self._stream].flush()
 
     def begin_new_item(self) -> None:
-        with self._console.outside():
-            begin_new_item()
+        self._console.begin_new_item()
 
 
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")

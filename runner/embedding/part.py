@@ -19,12 +19,12 @@ from ...protocol import events
 from ...protocol.limits import Limits
 from ..api.output import output
 from ..api.state import Getter, StateChange, equal
-from ..attribution.context import Embedding, Execution, current_execution
+from ..attribution.context import NO_VALUE, Embedding, Execution, current_execution
 from ..engine import Engine
 from ..execution.cell_errors import why_missing
 from ..execution.cell_hooks import CellReport
 from ..execution.embedded import Embedded
-from ..execution.hooks import Hooks
+from ..execution.hooks import Hooks, protected
 from ..output.emitter import CallbackSink, Emitter
 from ..output.output_list import OutputList
 from ..output.relay import Relay, View
@@ -212,6 +212,8 @@ class Part:
     def _make_engine(self) -> Engine:
         self.console.redirect()
         current_part.set(self)
+        # The context lasts as long as the engine.
+        current_execution.set(None)
         around = self._around
         engine = Engine(
             self._relay,
@@ -231,6 +233,7 @@ class Part:
             outer.inner.append(inner)
             _inherit(around.hooks.pre_execution, engine.hooks.pre_execution)
             _inherit(around.hooks.post_execution, engine.hooks.post_execution)
+        engine.hooks.post_execution.insert(0, self._before_value)
         return engine
 
     # What its engine says
@@ -268,16 +271,30 @@ class Part:
             if not texts:
                 waiting.append(cell)
                 continue
-            self._relay.show(self._view, waiting)
+            self._show(waiting)
             waiting = []
             call, shown = object(), 0
             for text in texts:
                 if text.before > shown:
+                    self.console.begin_new_item()
                     self._relay.show_between(self._view, cell, call, shown, text.before)
                     shown = text.before
                 self.console.show(text)
+            if self._relay.next_id(cell) > shown:
+                self.console.begin_new_item()
             self._relay.show_between(self._view, cell, call, shown, None)
-        self._relay.show(self._view, waiting)
+        self._show(waiting)
+
+    def _show(self, cells: list[str]) -> None:
+        if any(self._relay.next_id(cell) for cell in cells):
+            self.console.begin_new_item()
+        self._relay.show(self._view, cells)
+
+    @protected
+    def _before_value(self, execution: Execution) -> None:
+        """Have text that is redirected around stand before the value of a cell."""
+        if execution.value is not NO_VALUE and execution.value is not None:
+            self.console.begin_new_item()
 
     # States
 

@@ -4,14 +4,17 @@ And what it costs to embed it again, counted in calls.
 """
 
 import asyncio
+import gc
 import random
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cellwire.protocol.mime_types import ERROR_MIME
 from cellwire.protocol.notebook import CellState
+from cellwire.runner.attribution.context import Execution
 from cellwire.runner.engine import Engine
 
 NAMES = "abc"
@@ -112,3 +115,25 @@ def test_embedding_again_costs_little_for_each_cell_and_runs_none(tmp_path: Path
     few, many = (asyncio.run(calls(size)) for size in sizes)
     assert few < 2_500
     assert (many - few) / (sizes[1] - sizes[0]) < 60
+
+
+def test_a_part_is_freed_with_the_cell_that_embeds_it(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text("# %%\nclass Big: pass\nbig = Big()\nprint('text')\nbig")
+
+    async def main() -> None:
+        engine = Engine(lambda event: None)
+        await engine.run({"e": f"import cellwire as cw\ncw.embed({str(tmp_path / 'inner.py')!r})"})
+        part = weakref.ref(part_of(engine))
+        big = weakref.ref(part_of(engine).globals["big"])
+        for _ in range(3):
+            await engine.run(["e"])
+        gc.collect()
+        executions = [o for o in gc.get_objects() if isinstance(o, Execution) and o.cell == "e"]
+        assert len(executions) <= 2
+        del executions
+        await engine.delete(["e"])
+        gc.collect()
+        assert (part(), big()) == (None, None)
+        assert engine.interrupts.inner == []
+
+    asyncio.run(main())

@@ -170,3 +170,73 @@ async def test_what_replaces_the_items_of_a_cell_takes_their_place(outer: Outer)
     assert outer.texts() == ["'a'", "'b'", "'c'", "'last'", "'d'"]
     await outer.embed()
     assert outer.texts() == ["'a'", "'b'", "'c'", "'d'", "'last'"]
+
+
+async def test_text_that_is_redirected_around_stands_between_the_items(outer: Outer) -> None:
+    outer.write(one="print('one')\n1", two="print('two')\ncw.output.append(2)\nprint('more')\n3")
+    cell = f"with cw.redirect_stdout():\n    print('own')\n    cw.embed({outer.path()})\n    print('own')"
+    await outer.run(e=cell)
+    shown = ["own\none\n", "1", "two\n", "2", "more\n", "3", "own\n"]
+    assert outer.texts() == shown
+    await outer.run(e=f"{cell}\nNone")
+    assert outer.texts() == shown
+
+
+async def test_clearing_the_console_removes_the_text_of_the_inner_cell(outer: Outer) -> None:
+    outer.write(
+        one="print('one')",
+        two="for n in range(3):\n    cw.output.clear_console()\n    print('step', n)",
+        three="print('three')",
+    )
+    await outer.embed()
+    assert outer.shown() == "one\nstep 2\nthree\n"
+    await outer.embed()
+    assert outer.shown() == "one\nstep 2\nthree\n"
+
+
+async def test_a_fork_and_detached_threads_are_as_in_any_cell(outer: Outer) -> None:
+    outer.write(
+        fork="import os\npid = os.fork()\nif pid == 0:\n    print('child')\nelse:\n    os.waitpid(pid, 0)",
+        after="print('parent', pid > 0)\nNone",
+        thread="thread = threading.Thread(target=print, args=['away'])",
+        start="with cw.detached():\n    thread.start()\nthread.join()",
+    )
+    await outer.embed()
+    assert outer["e"].console.text() == "child\nparent True\n"
+    assert outer.client.notebook.console.text() == "away\n"
+
+
+async def test_cells_know_where_they_are(outer: Outer) -> None:
+    outer.write(where="cw.cell_id(), cw.running_in_kernel()")
+    await outer.embed()
+    assert outer.texts() == ["('inner.py:where', True)"]
+
+
+async def test_threads_that_go_on_while_it_is_embedded_again_lose_and_repeat_nothing(outer: Outer) -> None:
+    outer.write(
+        work="""
+ended = threading.Semaphore(0)
+def work(name):
+    for n in range(300):
+        print(f'{name}{n}')
+        cw.output.append(f'{name}{n}')
+    ended.release()
+""",
+        first="for name in 'ab': threading.Thread(target=work, args=name).start()",
+        second="threading.Thread(target=work, args='c').start()",
+        last="'last'",
+    )
+    await outer.embed()
+    for n in range(10):
+        await outer.run(e=f"part = cw.embed({outer.path()})  # {n}")
+    await outer.run(wait="for _ in range(3): part['ended'].acquire()")
+    await outer.client.delete(["wait"])
+    for _ in range(2):
+        state = outer["e"]
+        assert outer.texts().count("'last'") == 1
+        for name in "abc":
+            expected = [f"{name}{n}" for n in range(300)]
+            items = [text.strip("'") for text in outer.texts()]
+            assert [text for text in items if text[:1] == name] == expected
+            assert [line for line in state.console.text().split() if line[:1] == name] == expected
+        await outer.embed()
