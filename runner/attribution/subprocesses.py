@@ -90,6 +90,8 @@ class Children:
     def open(self, *streams: Stream) -> ChildPipes:
         """Return the pipes of a child that starts next; none for a descriptor that it should inherit."""
         execution = execution_for_children()
+        if execution is not None:
+            execution = execution.visible
         pipes = ChildPipes(execution)
         if not self.active or not self._has_room(len(streams), execution):
             return pipes
