@@ -13,6 +13,7 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
+from asyncio import Lock, get_running_loop  # as they are before user code can replace them
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -95,7 +96,7 @@ class Engine:
         self._last_run = 0
         self._last_own_run = 0
         # Held while `interrupts.running`: by one run, or by what states have caused.
-        self._turn = asyncio.Lock()
+        self._turn = Lock()
         self._own_task: asyncio.Task[None] | None = None
 
     # Requests
@@ -275,7 +276,7 @@ class Engine:
     def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._updates and not self.interrupts.running:
-            self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
+            self._own_task = get_running_loop().create_task(self._run_state_readers_when_idle())
 
     async def _run_state_readers_when_idle(self) -> None:
         async with self._exclusive():
@@ -353,11 +354,11 @@ class _Turn:
 
     async def __aenter__(self) -> None:
         engine = self._engine
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         if engine._updates.loop is not loop:
             # A lock belongs to the loop on which tasks have waited for it.
             engine._updates.loop = loop
-            engine._turn = asyncio.Lock()
+            engine._turn = Lock()
             engine._scheduler.hidden = HiddenTask(loop)
         await engine._turn.acquire()
         # In this sequence: a signal counts as soon as something runs, and is not forgotten.
