@@ -1,6 +1,6 @@
 """Whose turn it is to run: one run at a time, and the interrupts are for that."""
 
-import asyncio
+from asyncio import Lock, get_running_loop  # as they are before user code can replace them
 
 from .hidden_task import HiddenTask
 from .interrupts import Interrupts
@@ -23,14 +23,14 @@ class Turn:
         self._updates = updates
         self._interrupts = interrupts
         # Held while `interrupts.running`.
-        self._lock = asyncio.Lock()
+        self._lock = Lock()
 
     async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         if self._updates.loop is not loop:
             # A lock belongs to the loop on which tasks have waited for it.
             self._updates.loop = loop
-            self._lock = asyncio.Lock()
+            self._lock = Lock()
             self._scheduler.hidden = HiddenTask(loop)
         await self._lock.acquire()
         # In this sequence: a signal counts as soon as something runs, and is not forgotten.

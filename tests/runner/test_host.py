@@ -78,6 +78,9 @@ REPLACED = [
     "import linecache\nlinecache.cache = None",
     "import threading\nthreading.Thread.start = threading.Thread.__init__ = None",
     "import sys\nsys.stderr = sys.__stderr__ = None",
+    "import warnings\nwarnings.filters = warnings.warn = None",
+    "import asyncio\nasyncio.Task = asyncio.TaskGroup = asyncio.Event = asyncio.Lock = asyncio.sleep = None\n"
+    "asyncio.current_task = asyncio.get_running_loop = asyncio.all_tasks = asyncio.wait = None",
     "import traceback\ntraceback.print_exc = traceback.format_exc = traceback.TracebackException = None",
 ]
 
@@ -87,7 +90,7 @@ async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
     async with launch_kernel() as kernel:
         with anyio.fail_after(PATIENCE):
             await kernel.run({"a": source})
-            run = await kernel.run({"b": "6 * 7", "c": "x = 1\n1 / 0"})
+            run = await kernel.run({"b": "6 * 7", "c": "x = 1\n1 / 0", "d": "async def f(): pass\nawait f()"})
             assert [variable.name for variable in await kernel.variables()][-1:] == ["x"]
             assert (await kernel.complete("pri")).items
         cells = kernel.notebook.cells
