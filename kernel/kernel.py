@@ -95,6 +95,7 @@ class Kernel:
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
+            e.InputClosed: self._input_closed,
             messages.Completions: self._runner_replied,
             messages.Inspection: self._runner_replied,
             messages.VariableList: self._runner_replied,
@@ -153,7 +154,7 @@ class Kernel:
         self.runner.send(link.NoFrontend(id))
 
     def _close_input(self, id: str) -> None:
-        if not any(pending.id == id for pending in self.store.notebook.inputs):
+        if not self._is_open(id):
             raise RequestError(
                 "unknown_input",
                 f"no cell waits for input {id[:_SHOWN]!r}",
@@ -230,19 +231,23 @@ class Kernel:
             on_reply(messages.Error("", "runner_unavailable", "the runner ended", "send RestartRunner"))
         self._replies.clear()
         if self.closing:
-            reason = f"the kernel is shutting down: {self.closing}"
-            self._abandon("interrupted", "Interrupted", reason)
-        else:
-            # Only the death itself carries the trace.
-            sentence = reason.partition("\n")[0]
-            self._abandon("error", "RunnerDied", sentence)
-            if not self._replacing:
-                self._drop_waiting(f"{sentence}, before this run began")
-        self.store.add(e.RunnerDied(reason))
-        if self.closing:
+            self._abandon("interrupted", "Interrupted", f"the kernel is shutting down: {self.closing}")
+            for pending in list(self.store.notebook.inputs):
+                self.store.add(e.InputClosed(pending.id))
             if self.on_runner_ended is not None:
                 self.on_runner_ended()
-        elif self._replacing:
+            return
+        # Only the death itself carries the trace.
+        sentence = reason.partition("\n")[0]
+        self._abandon("error", "RunnerDied", sentence)
+        ran = [cell for cell in self.store.notebook.cells.values() if cell.run and not cell.loose]
+        stale = [cell.id for cell in ran if not cell.stale]
+        if stale:
+            self.store.add(e.CellsMarked(stale))
+        if not self._replacing:
+            self._drop_waiting(f"{sentence}, before this run began")
+        self.store.add(e.RunnerDied(reason))
+        if self._replacing:
             self._replacing = False
             self._start()
 
@@ -283,17 +288,13 @@ class Kernel:
             self.store.add(e.RunFinished(number, "dropped", reason=reason))
 
     def _abandon(self, status: Status, kind: str, reason: str) -> None:
-        """Finish the cells and runs of a runner that ended; every cell that ever ran is stale."""
+        """Finish the cells and runs of a runner that ended."""
         notebook = self.store.notebook
         running = [cell for cell in notebook.cells.values() if cell.status == "running"]
         for cell in running:
             duration = max(0.0, time.time() - cell.started)
             error = CellError(kind, reason)
             self.store.add(e.CellFinished(cell.id, cell.run, status, duration, error))
-        ran = [cell for cell in notebook.cells.values() if cell.run and not cell.loose]
-        stale = [cell.id for cell in ran if not cell.stale]
-        if stale:
-            self.store.add(e.CellsMarked(stale))
         current = self.queue.in_progress
         for run in [run.run for run in notebook.runs]:
             # The runner's own runs, and the one that was sent to it.
@@ -330,9 +331,18 @@ class Kernel:
         self._next_run()
 
     def _input_requested(self, event: e.InputRequested, encoded: bytes) -> None:
+        # What is asked may refer to what is printed.
+        self.runner.read_pipes(children=True)
         self.store.add_encoded(event, encoded)
         if not self._frontends and not self.attended:
             self.runner.send(link.NoFrontend(event.id))
+
+    def _input_closed(self, event: e.InputClosed, encoded: bytes) -> None:
+        if self._is_open(event.id):
+            self.store.add_encoded(event, encoded)
+
+    def _is_open(self, input: str) -> bool:
+        return any(pending.id == input for pending in self.store.notebook.inputs)
 
     def _runner_replied(self, reply: Any, encoded: bytes) -> None:
         on_reply = self._replies.pop(reply.id, None)

@@ -13,7 +13,6 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -42,6 +41,7 @@ from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates
 from .output.emitter import Emitter
+from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -132,7 +132,7 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with self._exclusive():
+        async with _Turn(self):
             return await self._run_request(run, request)
 
     def restore(
@@ -145,7 +145,7 @@ class Engine:
     ) -> None:
         """Take over what an earlier runner has left, before the first run: cells, all of them stale.
 
-        Nothing is emitted: the replicas know it.
+        Nothing is emitted before `explain_stale`: the replicas know it.
         """
         self._last_own_run = last_own_run
         errors = self.program.errors
@@ -176,6 +176,11 @@ class Engine:
         They run after the current run, as the readers of a state do. From any thread.
         """
         self._updates.add(object_change(value, attributes))
+
+    def explain_stale(self) -> None:
+        """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
+        self._lifecycle.update_reasons()
+        self._recorder.flush()
 
     # Interrupts
 
@@ -211,10 +216,10 @@ class Engine:
             self.interrupts.count = self.interrupts.count or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
-        except Exception:
+        except BaseException as error:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
-            reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
-            sys.stderr.write(reason)
+            reason = "cellwire itself failed, which is a bug:\n" + format_error(error, own=True)
+            write_report(reason)
         interrupted = self.interrupts.end()
         if interrupted:
             self._discard_state_updates()
@@ -294,7 +299,7 @@ class Engine:
             self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
 
     async def _run_state_readers_when_idle(self) -> None:
-        async with self._exclusive():
+        async with _Turn(self):
             try:
                 await self._run_state_readers()
             finally:
@@ -342,10 +347,6 @@ class Engine:
         imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
         self._recorder.flush()
-
-    def _exclusive(self) -> "_Turn":
-        """Return the context for one run, or for the runs that states have caused."""
-        return _Turn(self)
 
     def _number(self, run: int | None) -> int:
         if run is None:

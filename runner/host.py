@@ -21,6 +21,7 @@ import threading
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +46,7 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import protected
+from .execution.signals import install_signals
 from .integrations.class_sources import install_class_sources
 from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
@@ -98,6 +100,8 @@ class Host:
         self.engine.interrupts.word = interrupts
         #: Answers a request about names; an extension may put a function around it.
         self.answer: Answer = _answer
+        # Bound once, so that `is` finds it.
+        self._handler = self._handle_sigint
         self._install(configure)
         self.engine.restore(
             configure.cells,
@@ -114,16 +118,15 @@ class Host:
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
         self._introspector = Introspector(self._answer, self.emitter.emit)
-        # Bound once, so that `is` finds it.
-        self._handler = self._handle_sigint
 
     def serve(self) -> None:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
-        signal.signal(signal.SIGINT, self._handler)
+        set_handler(_SIGINT, self._handler)
         os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
         self.emitter.emit(RunnerStarted(self._generation, os.getpid()))
+        self.engine.explain_stale()
         self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
         threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
@@ -172,6 +175,7 @@ class Host:
         install_progress()
         install_widgets(self.engine.changed)
         self._comms = Comms(self.emitter.emit)
+        install_signals(self.engine.interrupts, self._handler)
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
         self.engine.hooks.pre_execution.append(protected(partial(console.enter)))
         self.engine.hooks.post_execution.insert(0, self._children.exit_forked)
@@ -196,7 +200,7 @@ class Host:
             # A handler that a cell sets is for that run; with the default one an interrupt would end the
             # process.
             if getsignal(_SIGINT) is not self._handler:
-                signal.signal(signal.SIGINT, self._handler)
+                set_handler(_SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds
             self._stay_awake()
 
@@ -211,7 +215,7 @@ class Host:
     def _leave_interrupts(self) -> None:
         """In the child of a fork, take SIGINT as any Python program does."""
         if getsignal(_SIGINT) is self._handler:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            set_handler(_SIGINT, signal.default_int_handler)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
@@ -245,7 +249,7 @@ class Host:
                 return
         except BlockingIOError:
             return  # readiness was reported, but there is nothing to read
-        except Exception as error:
+        except (OSError, ProtocolError) as error:
             report("", error)
         _end()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from frontend import Frontend
 from memory import memory_of
+from saved_notebooks import run_and_keep, save_to_result
 
 Figures = dict[str, Any]
 clock = time.perf_counter
@@ -301,6 +302,16 @@ async def measure_with(kind: type[Frontend], workload: str, **parameters: Any) -
     return await WORKLOADS[workload](kind, **parameters)
 
 
+async def job(kind: type[Frontend], cells: int, python: str) -> Figures:
+    """Run a notebook by the commands of the peer, with the interpreter `python`, and save it."""
+    return await run_and_keep(kind.saving, cells, python)
+
+
+async def watch(kind: type[Frontend], cells: int, times: int) -> Figures:
+    """Save a file that the command of the peer follows."""
+    return await save_to_result(kind.watching, cells, times)
+
+
 WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
     function.__name__: function
     for function in (
@@ -309,6 +320,7 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         child_output,
         control,
         figures,
+        job,
         late_join,
         launch,
         leaf,
@@ -317,6 +329,7 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         redefined_leaf,
         rereads,
         round_trip,
+        watch,
         wide,
     )
 }

@@ -10,22 +10,18 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, TypeVar
 
 from ...protocol.errors import CellwireError, NotebookFileError
-from ...protocol.events import Event
-from ...protocol.notebook import Dialect, Redefine
 from ...version import __version__
-from ..notebook_files.load import NotebookFile, load
+from ..notebook_files.load import load
 from .jupyter import add_commands
-from .lines import LinesDisplay, details, summary
-from .places import Places
-from .transcript import Transcript
+from .run_options import add_run_options, split_at_dashes
 
 if TYPE_CHECKING:
-    from .run import RunOutcome, View
+    from .job import Job
+
+ResultT = TypeVar("ResultT")
 
 #: Exit status after SIGPIPE, as a shell reports it.
 BROKEN_PIPE = 128 + 13
@@ -33,7 +29,9 @@ BROKEN_PIPE = 128 + 13
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    given, behind = split_at_dashes(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(given)
+    options.arguments = behind
     try:
         status: int = options.command(options)
         sys.stdout.flush()
@@ -57,20 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
     run.set_defaults(command=_run)
-    run.add_argument(
-        "notebook", metavar="NOTEBOOK", help=".ipynb, marimo .py, or a script: percent, light, Databricks"
-    )
-    run.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
-    output = run.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print one event a line")
-    output.add_argument("--quiet", action="store_true", help="print only failures")
+    add_run_options(run)
     _add_rules(run)
-    run.add_argument(
-        "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
-    )
 
     attach = commands.add_parser("attach", help="follow a running kernel")
-    attach.set_defaults(command=_attach, quiet=False)
+    attach.set_defaults(command=_attach)
     attach.add_argument("connection_file", metavar="CONNECTION_FILE")
     attach.add_argument("--json", action="store_true", help="print one event a line")
 
@@ -103,16 +92,6 @@ def _add_rules(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
-    return seconds
-
-
 def _fail(message: str, status: int) -> int:
     sys.stderr.write(f"cellwire: {message}\n")
     return status
@@ -122,57 +101,40 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import shutil
+    from .jobs import run_jobs
+    from .run_options import help_of_notebooks, jobs_of
+    from .views import Presentation
 
-    from .run import run_notebook
+    if options.help_notebook:
+        sys.stdout.write(help_of_notebooks(options))
+        return 0
+    jobs = jobs_of(options)
+    at_once = min(options.jobs, len(jobs))
 
-    notebook = load(options.notebook)
-    python: str = options.python
-    if shutil.which(python) is None:
-        return _fail(f"--python {python}: there is no such program", 2)
-    # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
-    python = os.path.abspath(python) if os.sep in python else python
-    if not options.quiet:
-        _show_remark(notebook)
-    places = Places(notebook)
-    view = _view(options, notebook.titles, places)
-    redefine: Redefine = options.redefine or notebook.redefine
-    dialect: Dialect = options.dialect or notebook.dialect
-    outcome: RunOutcome | None = None
+    def present(job: "Job") -> Presentation:
+        return Presentation(
+            job, json=options.json, quiet=options.quiet, named=len(jobs) > 1, whole=at_once > 1
+        )
 
-    async def show() -> None:
-        nonlocal outcome
-        try:
-            outcome = await run_notebook(
-                notebook,
-                view,
-                python=python,
-                redefine=redefine,
-                dialect=dialect,
-                timeout=options.timeout,
-            )
-        finally:
-            view.close()
+    if options.report:
+        from ..notebook_files.writing import replacing
 
-    _run_async(show)
-    assert outcome is not None
-    # On a terminal the tracebacks were shown with their cells.
-    _report(
-        notebook,
-        places,
-        outcome,
-        quiet=options.quiet,
-        traced=not (isinstance(view, Transcript) and sys.stdout.isatty()),
-    )
-    if outcome.signal:
-        return 128 + outcome.signal
-    return 1 if outcome.failed or outcome.reason else 0
+        with replacing(options.report, give_up=True):
+            pass  # find out before the run whether it can be written
+    outcomes = _run_async(lambda: run_jobs(jobs, present, at_once))
+    if options.report:
+        from .report import write_report
+
+        write_report(options.report, zip(jobs, outcomes, strict=True))
+    return max(outcome.status for outcome in outcomes)
 
 
 def _attach(options: argparse.Namespace) -> int:
+    from .places import Places
     from .run import follow
+    from .views import JsonLines, people_view
 
-    view = _view(options, {}, Places())
+    view = JsonLines(sys.stdout) if options.json else people_view({}, Places(), sys.stdout, sys.stderr)
 
     async def show() -> None:
         try:
@@ -188,7 +150,8 @@ def _graph(options: argparse.Namespace) -> int:
     from .graph import analyze_notebook, render
 
     notebook = load(options.notebook)
-    _show_remark(notebook)
+    if notebook.remark:
+        sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
     graph = analyze_notebook(
         notebook, options.redefine or notebook.redefine, options.dialect or notebook.dialect
     )
@@ -202,86 +165,13 @@ def _kernel(options: argparse.Namespace) -> int:
     return kernel()
 
 
-def _show_remark(notebook: NotebookFile) -> None:
-    if notebook.remark:
-        sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
-
-
-def _report(notebook: NotebookFile, places: Places, outcome: "RunOutcome", quiet: bool, traced: bool) -> None:
-    """Write to standard error which cells failed or wait for a disabled one, and why the run did not end."""
-
-    def name(cell: str) -> str:
-        return repr(notebook.titles.get(cell, cell))
-
-    for cell, error in outcome.failed.items():
-        place = places.of(cell, error.line)
-        what = f"cell {name(cell)} failed" + (f" at {place}" if place else "")
-        error = places.in_file(cell, error)
-        sys.stderr.write(f"\n{what}:\n{details(error)}\n" if traced else f"{what}: {summary(error)}\n")
-    for cell, cause in outcome.disabled.items() if not quiet else ():
-        sys.stderr.write(f"cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
-    if outcome.reason:
-        sys.stderr.write(f"cellwire: {outcome.reason}\n")
-
-
-def _run_async(main: Callable[[], Awaitable[None]]) -> None:
+def _run_async(main: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Run `main`; if concurrent tasks fail together, raise the first exception alone."""
     import anyio
 
+    from .jobs import first_of
+
     try:
-        anyio.run(main)
+        return anyio.run(main)
     except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return _first(inner[0]) if inner else error
-
-
-# Views
-
-
-class _JsonLines:
-    """Every event as one line of JSON; bytes are base64."""
-
-    def __init__(self) -> None:
-        self._encoder = msgspec.json.Encoder()
-
-    def add(self, event: Event) -> None:
-        sys.stdout.write(self._encoder.encode(event).decode() + "\n")
-
-    def refresh(self) -> None:
-        sys.stdout.flush()
-
-    def suspend(self) -> None:
-        sys.stdout.flush()
-
-    def close(self) -> None:
-        sys.stdout.flush()
-
-
-class _Silence:
-    """Nothing."""
-
-    def add(self, event: Event) -> None: ...
-    def refresh(self) -> None: ...
-    def suspend(self) -> None: ...
-    def close(self) -> None: ...
-
-
-def _view(options: argparse.Namespace, titles: dict[str, str], places: Places) -> "View":
-    if options.json:
-        return _JsonLines()
-    if options.quiet:
-        return _Silence()
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        try:
-            from rich.console import Console
-
-            from .terminal import TerminalDisplay
-        except ImportError:
-            pass  # without the extra `cli` a terminal gets plain lines
-        else:
-            return Transcript(TerminalDisplay(Console(highlight=False)), titles, places)
-    return Transcript(LinesDisplay(sys.stdout, sys.stderr), titles, places)
+        raise first_of(group) from None

@@ -1,11 +1,14 @@
 """A cell as a file format has it: what every reader of a format returns."""
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["code", "markdown", "raw"]
 
 
 class RawCell(NamedTuple):
     """A cell before `load` gives it its id."""
 
+    #: Code as written, Markdown as such and not as comments.
     source: str
     title: str = ""
     #: A valid id that the file gives; empty for none.
@@ -13,6 +16,14 @@ class RawCell(NamedTuple):
     disabled: bool = False
     #: The number in the file of the line on which the source begins; 0 where the file has no such lines.
     line: int = 0
+    kind: Kind = "code"
+    #: In the words of Jupyter's format, as are the next ones.
+    metadata: dict[str, Any] = {}
+    attachments: dict[str, Any] | None = None
+    outputs: list[dict[str, Any]] = []
+    execution_count: int | None = None
+    #: The text that the code shows if it does nothing else; a saved notebook has it in place of the code.
+    markdown: str = ""
 
 
 def trimmed(lines: list[str]) -> str:

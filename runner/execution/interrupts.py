@@ -21,12 +21,13 @@ All of this is on the main thread, between two bytecodes; the order of statement
 import _thread
 import asyncio
 import os
-import signal
-import threading
-import time
 import weakref
 from asyncio import base_events, events
 from collections.abc import Callable, Sequence
+from os import urandom
+from signal import SIGINT, pthread_kill
+from threading import main_thread
+from time import sleep
 from types import FrameType, FunctionType
 from typing import Literal, cast
 
@@ -114,6 +115,13 @@ class Interrupts:
             self._add(1)
         self._strike(frame)
 
+    def lets_raise(self, frame: FrameType | None) -> bool:
+        """Return whether what a signal handler raises while `frame` executes is raised into user code."""
+        place = _place(frame)
+        if place == "user code":
+            return self.subject is not None or _step_of_user_code(frame) is not None
+        return place == "finalizer"
+
     def reset(self) -> None:
         """Forget the interrupts of what ran before."""
         self.count = 0
@@ -136,10 +144,10 @@ class Interrupts:
 
         def signal_again() -> None:
             # Not always the same: what is in step with it would escape for ever.
-            time.sleep(_MOMENT * (1 + os.urandom(1)[0] / 64))
+            sleep(_MOMENT * (1 + urandom(1)[0] / 64))
             if self.count or self._step is not None:
                 self._again = True
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                pthread_kill(main_thread().ident or 0, SIGINT)
 
         # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
         _thread.start_new_thread(signal_again, ())

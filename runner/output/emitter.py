@@ -17,11 +17,11 @@ Three things may happen between any two bytecodes, and none of them blocks, lose
 
 import errno
 import os
-import time
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice, repeat
+from time import sleep
 from typing import Any
 from weakref import WeakSet
 
@@ -184,7 +184,7 @@ class Emitter:
         """Hand `step` to the thread that is emitting at this moment, and return when it is sent."""
         self._deferred.append(step)
         for _ in range(_POLLS):
-            time.sleep(_PAUSE)
+            sleep(_PAUSE)
             if step.sent or self._batch is None:
                 break
         if not step.sent:

@@ -1,7 +1,7 @@
 """What a terminal leaves of a line that overwrites itself."""
 
 import pytest
-from cellwire.frontends.cli.terminal_line import TerminalLine, as_shown
+from cellwire.frontends.notebook_files.terminal_line import TerminalLine, as_shown
 from hypothesis import given
 from hypothesis import strategies as st
 
