@@ -2,7 +2,7 @@
 # brought up to date when pyproject.toml changes and left alone otherwise.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check smoke bench soak compat picture clean
+.PHONY: help run test check smoke bench soak compat compat-wire picture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench                the measurements of benchmarks/'
 	@echo 'make soak                 the tests that take minutes'
 	@echo 'make compat NOTEBOOKS=dir the notebooks of a folder, in cellwire and in ipykernel'
+	@echo 'make compat-wire          the tests of ipykernel that go over the wire'
 	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 
@@ -49,6 +50,9 @@ soak: $(VENV)/dev.stamp
 
 compat: $(VENV)/dev.stamp
 	$(BIN)/python tests/compat/compare.py '$(NOTEBOOKS)' $(ARGS)
+
+compat-wire: $(VENV)/dev.stamp
+	$(BIN)/python tests/compat/wire.py
 
 picture: $(VENV)/run.stamp
 	$(BIN)/python docs/draw_rooms.py

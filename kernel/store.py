@@ -28,12 +28,16 @@ class OpaqueItem(msgspec.Struct, frozen=True, gc=False):
 #: What a runner may emit. From a runner, the kernel's own events and those of snapshots are malformed.
 RunnerEvent = e.RunnerEvent[OpaqueItem]
 
-#: Events that may be sent a moment later: no frontend waits for them, and others of their kind follow.
+#: Events that may be sent a moment later: no frontend waits for them, and others follow, at last the end of
+#: the run.
 _PATIENT = frozenset(
     {
         e.RunAccepted,
         e.RunPlanned,
+        e.GraphChanged,
+        e.CellsMarked,
         e.CellStarted,
+        e.CellSkipped,
         e.CellFinished,
         e.OutputAppended,
         e.OutputReplaced,

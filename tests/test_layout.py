@@ -165,7 +165,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {root for root in roots if not root.endswith(".data")} == {"cellwire"}
     files = {name.removeprefix("cellwire/") for name in names if name.startswith("cellwire/")}
     specs = {str(file.relative_to(ROOT)) for file in (ROOT / "frontends/jupyter/kernels").glob("*/*")}
-    assert files == {*SOURCES, "py.typed", *specs}
+    assert files == {*SOURCES, "docs/schema.json", "py.typed", *specs}
     # The same again, for where Jupyter looks in an environment.
     data = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
     kernels = {name.removeprefix("frontends/jupyter/") for name in specs}

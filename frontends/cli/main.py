@@ -1,4 +1,4 @@
-"""The `cellwire` command: run, attach, graph, kernel, jupyter.
+"""The `cellwire` command: run, ps, attach, stop, graph, kernel, jupyter.
 
 Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
 line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
@@ -10,12 +10,14 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...version import __version__
 from ..notebook_files.load import load
 from .jupyter import add_commands
+from .kernels import find, ps, remark, spell_out_keep, stop
 from .run_options import add_run_options, split_at_dashes
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ BROKEN_PIPE = 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
     given, behind = split_at_dashes(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(spell_out_keep(given))
     options.arguments = behind
     try:
         status: int = options.command(options)
@@ -58,10 +60,22 @@ def _parser() -> argparse.ArgumentParser:
     add_run_options(run)
     _add_rules(run)
 
+    listing = commands.add_parser("ps", help="list the running kernels")
+    listing.set_defaults(command=ps)
+    listing.add_argument("--json", action="store_true", help="print one kernel a line")
+
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach)
-    attach.add_argument("connection_file", metavar="CONNECTION_FILE")
+    attach.add_argument("kernel", metavar="KERNEL", help="a name or process id of `ps`, or a connection file")
+    attach.add_argument("--watch", action="store_true", help="use the key that may change nothing (tcp)")
+    attach.add_argument(
+        "--endpoint", default="", metavar="E", help="where a tunnel to it begins, as tcp://127.0.0.1:5555"
+    )
     attach.add_argument("--json", action="store_true", help="print one event a line")
+
+    stopping = commands.add_parser("stop", help="shut kernels down")
+    stopping.set_defaults(command=stop)
+    stopping.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
@@ -101,14 +115,19 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .jobs import run_jobs
     from .run_options import help_of_notebooks, jobs_of
-    from .views import Presentation
 
     if options.help_notebook:
         sys.stdout.write(help_of_notebooks(options))
         return 0
-    jobs = jobs_of(options)
+    with ExitStack() as until_the_end:
+        return _run_jobs(options, jobs_of(options, until_the_end))
+
+
+def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
+    from .jobs import run_jobs
+    from .views import Presentation
+
     at_once = min(options.jobs, len(jobs))
 
     def present(job: "Job") -> Presentation:
@@ -126,6 +145,9 @@ def _run(options: argparse.Namespace) -> int:
         from .report import write_report
 
         write_report(options.report, zip(jobs, outcomes, strict=True))
+    for job in jobs if not options.quiet else ():
+        if name := job.started.get("name"):
+            sys.stderr.write(f"cellwire: {remark(name)}\n")
     return max(outcome.status for outcome in outcomes)
 
 
@@ -134,11 +156,12 @@ def _attach(options: argparse.Namespace) -> int:
     from .run import follow
     from .views import JsonLines, people_view
 
+    connection = find(options.kernel)
     view = JsonLines(sys.stdout) if options.json else people_view({}, Places(), sys.stdout, sys.stderr)
 
     async def show() -> None:
         try:
-            await follow(options.connection_file, view)
+            await follow(connection, view, watch=options.watch, endpoint=options.endpoint)
         finally:
             view.close()
 

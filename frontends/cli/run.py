@@ -7,8 +7,9 @@ does not end, the command leaves at once; leaving the kernel's context always en
 """
 
 import math
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.abc
@@ -17,7 +18,8 @@ from ...protocol import events as e
 from ...protocol.client.event_stream import EventStream
 from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
-from ...protocol.errors import RequestError
+from ...protocol.connection import Connection
+from ...protocol.errors import KernelDied, RequestError
 from .job import Job, RunOutcome, outcome_of
 from .keeper import Keeper
 from .standard_input import StandardInput
@@ -43,7 +45,7 @@ async def run_notebook(
     keeper.require_writable()
     attachment = _Attachment(view, source or StandardInput(), keeper, job.cell_timeout)
     async with launch_kernel(
-        job.python, job.folder, redefine=job.redefine, dialect=job.dialect, argv=job.argv
+        job.python, job.folder, redefine=job.redefine, dialect=job.dialect, argv=job.argv, **job.started
     ) as kernel:
         try:
             async with attachment.attached(kernel) as tasks:
@@ -57,16 +59,34 @@ async def run_notebook(
         return outcome_of(job, kernel.notebook, attachment.reason or keeper.failure, attachment.signal)
 
 
-async def follow(connection_file: str, view: View) -> None:
-    """Show what happens in a running kernel until it closes, or until Ctrl-C."""
+async def follow(connection: Connection, view: View, *, watch: bool = False, endpoint: str = "") -> None:
+    """Show what happens in a running kernel until it closes, or until Ctrl-C.
+
+    On ipc there is no key that may only watch, and nothing here changes anything either.
+    """
+    watch = watch and bool(connection.server_key)
     attachment = _Attachment(view, StandardInput())
     signals = StopSignals()
-    async with signals.listening(), connect(connection_file) as kernel, attachment.attached(kernel) as tasks:
+    async with (
+        signals.listening(),
+        connect(connection, watch=watch, endpoint=endpoint) as kernel,
+        attachment.attached(kernel) as tasks,
+    ):
         events = kernel.events(BUFFER)
         if isinstance(view, Transcript):
             view.start_from(kernel.notebook)
         tasks.start_soon(attachment.leave_on_signal, signals, tasks.cancel_scope)
+        tasks.start_soon(_report_connection, kernel)
         await attachment.show(kernel, events)
+
+
+async def _report_connection(kernel: KernelClient) -> None:
+    """Say when the connection is lost and when it is back."""
+    with suppress(KernelDied):
+        while True:
+            await kernel.wait_connected(not kernel.connected)
+            what = "connected again" if kernel.connected else "the connection is lost; waiting for the kernel"
+            sys.stderr.write(f"cellwire: {what}\n")
 
 
 class _Attachment:

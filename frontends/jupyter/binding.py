@@ -10,6 +10,8 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from ...kernel.diagnostics import report, resident_memory
@@ -22,6 +24,7 @@ from .comms import Comms
 from .completeness import completeness
 from .connection_file import Channel
 from .core import Core
+from .debugging import Debugger
 from .executions import Executions
 from .history import History
 from .inputs import InputRequests
@@ -30,6 +33,8 @@ from .reactivity import Reactivity
 from .views import View, Views
 from .wire import NO_PARENT, VERSION, Message
 
+#: The folder of the package.
+PACKAGE = Path(__file__).parents[2]
 #: Seconds after an input until history is written.
 _SAVE = 2.0
 
@@ -57,9 +62,16 @@ class Binding:
         self._core, self._publisher, self._history = core, publisher, history
         self._ports = ports
         self._views = Views(publisher, history.add_output)
+        self._debugger = Debugger(core, self._publish_debug_event, str(PACKAGE))
         self._reactivity = Reactivity(core, publisher, self._views, lazy=lazy)
         self._executions = Executions(
-            core, publisher, self._views, history, self._reactivity, self._save_soon
+            core,
+            publisher,
+            self._views,
+            history,
+            self._reactivity,
+            self._save_soon,
+            self._debugger.before_cell,
         )
         self._inputs = InputRequests(core, publisher, self._views)
         self._comms = Comms(core, publisher, self._views)
@@ -82,6 +94,7 @@ class Binding:
             "interrupt_request": self._interrupt,
             "shutdown_request": self._shutdown,
             "usage_request": self._usage,
+            "debug_request": self._debug,
         }
 
     def start(self) -> None:
@@ -91,6 +104,7 @@ class Binding:
     def close(self) -> None:
         """Send and save what is left."""
         self._executions.conclude()
+        self._debugger.close()
         self._publisher.finish()
         self._history.close()
 
@@ -103,8 +117,8 @@ class Binding:
     def receive(self, channel: Channel, message: Message) -> None:
         """Take one message of a client."""
         kind = message.type
-        if kind == "execute_request" and channel == "shell":
-            self._executions.receive(message)
+        if kind == "execute_request":
+            self._executions.receive(channel, message)
         elif kind == "input_reply":
             self._inputs.receive(message)
         else:
@@ -152,7 +166,7 @@ class Binding:
             "banner": f"cellwire {__version__} · Python {version}\n"
             f"Attach in a terminal: cellwire attach {self._core.connection_file}",
             "help_links": [],
-            "supported_features": [],
+            "supported_features": ["debugger"] if find_spec("debugpy") else [],
         }
         return self._reply(channel, message, content)
 
@@ -174,6 +188,18 @@ class Binding:
         memory = resident_memory()
         content = {"hostname": socket.gethostname(), "pid": os.getpid(), "kernel_memory": memory}
         return self._reply(channel, message, content)
+
+    def _debug(self, channel: Channel, message: Message) -> bool:
+        def on_reply(content: dict[str, Any]) -> None:
+            self._publisher.reply(channel, message, "debug_reply", content)
+            self._views.idle(message.header_bytes)
+
+        self._debugger.request(message.content, on_reply)
+        return False
+
+    def _publish_debug_event(self, event: dict[str, Any]) -> None:
+        view = self._views.current
+        self._publisher.publish("debug_event", event, NO_PARENT if view is None else view.parent)
 
     # What the runner knows
 
@@ -232,7 +258,7 @@ class Binding:
         current = self._views.current
         stuck = current is not None and self._core.notebook.runner.condition == "unresponsive"
         if current is None or not stuck:
-            self._core.interrupt()
+            self._debugger.interrupt(self._core.interrupt)
         elif self._stuck is current:
             self._core.replace()
         else:
@@ -265,6 +291,8 @@ class Binding:
 
     def take(self, event: Any) -> None:
         """Take one event of the kernel."""
+        if self._debugger.take(event):
+            return
         self._reactivity.take(event)
         if self._executions.take(event):
             return

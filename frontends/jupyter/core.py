@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ...protocol import messages as m
 from ...protocol.notebook import Notebook
+from .dap import DebugAdapter
 
 
 class Core(Protocol):
@@ -66,6 +67,15 @@ class Core(Protocol):
 
     def shut_down(self, reason: str) -> None:
         """End the kernel."""
+        ...
+
+    def connect(
+        self, port: int, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+    ) -> DebugAdapter:
+        """Connect to a debug adapter on this machine.
+
+        Raises: OSError if none listens there.
+        """
         ...
 
     def later(self, seconds: float, callback: Callable[[], None]) -> object:

@@ -25,6 +25,7 @@ from ...protocol.notebook import Notebook
 from .binding import Binding
 from .channels import Channels
 from .connection_file import ConnectionFile, read_connection_file
+from .dap import DebugAdapter
 from .history import History
 from .parent import watch_parent
 from .publisher import Publisher
@@ -186,6 +187,12 @@ class Door:
     def shut_down(self, reason: str) -> None:
         """End the kernel."""
         self._shut_down(reason)
+
+    def connect(
+        self, port: int, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+    ) -> DebugAdapter:
+        """Connect to a debug adapter."""
+        return DebugAdapter(self._loop, port, on_event, on_end)
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back after `seconds`."""

@@ -20,12 +20,13 @@ from ...protocol.errors import RequestError
 from ...protocol.mime_types import PAYLOAD_MIME
 from ...protocol.notebook import CellError
 from . import errors
+from .connection_file import Channel
 from .core import Core
 from .history import History
 from .publisher import Publisher
 from .reactivity import Reactivity
 from .views import View, Views, bundle
-from .wire import Message
+from .wire import Message, now
 
 #: Loose cells that may still write.
 _LOOSE = 16
@@ -40,8 +41,9 @@ _SIGN = "~"
 class ExecuteRequest:
     """A request to execute, from its arrival to its reply."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, channel: Channel, message: Message) -> None:
         content = message.content
+        self.channel: Channel = channel
         self.message = message
         self.code = str(content.get("code", ""))
         self.silent = bool(content.get("silent"))
@@ -78,10 +80,12 @@ class Executions:
         history: History,
         reactivity: Reactivity,
         on_idle: Callable[[], None],
+        before_cell: Callable[[str, str, Callable[[], None]], None],
     ) -> None:
         self._core, self._publisher, self._views, self._history = core, publisher, views, history
         self._reactivity = reactivity
         self._on_idle = on_idle
+        self._before_cell = before_cell
         self._queue: deque[ExecuteRequest] = deque()
         self._current: ExecuteRequest | None = None
         self._count = 0
@@ -95,9 +99,9 @@ class Executions:
         """Whether a request is in progress or waits."""
         return self._current is not None or bool(self._queue)
 
-    def receive(self, message: Message) -> None:
+    def receive(self, channel: Channel, message: Message) -> None:
         """Take a request."""
-        request = ExecuteRequest(message)
+        request = ExecuteRequest(channel, message)
         if self._was_sent_before_error(message):
             self._abort(request)
             return
@@ -138,7 +142,7 @@ class Executions:
             self._count += 1
             self._history.add(self._count, request.code)
         request.count = self._count
-        request.started = datetime.now().astimezone().isoformat()
+        request.started = now()
         if not request.silent:
             content = {"code": request.code, "execution_count": request.count}
             self._publisher.publish("execute_input", content, message.header_bytes)
@@ -162,7 +166,8 @@ class Executions:
                 "store": request.stored,
             }
         }
-        self._run(request, [m.Cell(request.cell, request.code, about, loose=not request.cell_id)])
+        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id)]
+        self._before_cell(request.cell, request.code, lambda: self._run(request, cells))
 
     def _run(self, request: ExecuteRequest, cells: list[m.Cell]) -> None:
         run = m.RunCells("", cells)
@@ -238,7 +243,7 @@ class Executions:
             "payload": request.payload,
         }
         before_reply = time.time()
-        self._publisher.reply("shell", request.message, "execute_reply", content, started=request.started)
+        self._publisher.reply(request.channel, request.message, "execute_reply", content, request.started)
         self._publisher.status("idle", request.message.header_bytes)
         self._current = self._views.current = None
         if view is not None:
@@ -294,8 +299,9 @@ class Executions:
     def _abort(self, request: ExecuteRequest) -> None:
         message = request.message
         self._publisher.status("busy", message.header_bytes)
-        # Without a count, which clients would show.
-        self._publisher.reply("shell", message, "execute_reply", {"status": "aborted"})
+        # Clients show the count, and it has none.
+        content = {"status": "aborted", "execution_count": None}
+        self._publisher.reply(request.channel, message, "execute_reply", content)
         self._views.idle(message.header_bytes)
         view = self._views.get(request.cell_id)
         if view is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .connection_file import Channel
-from .wire import Message, Wire
+from .wire import Message, Wire, now
 
 Send = Callable[[Channel, list[bytes]], None]
 Later = Callable[[float, Callable[[], None]], object]
@@ -108,9 +108,13 @@ class Publisher:
             self._text_sent = self._clock()
             self._emit(_Held("stream", [], (parent, name), text))
 
-    def reply(self, channel: Channel, message: Message, kind: str, content: Any, **metadata: Any) -> None:
-        """Answer a request on its channel, after the output that came before."""
+    def reply(self, channel: Channel, message: Message, kind: str, content: Any, started: str = "") -> None:
+        """Answer a request on its channel, after the output that came before.
+
+        `started` says when it was begun; most are answered at once.
+        """
         self.flush()
+        metadata = {"started": started or now()}
         frames = self._wire.write(kind, content, message.header_bytes, metadata)
         self._send(channel, [*message.identities, *frames])
 

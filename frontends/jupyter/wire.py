@@ -98,7 +98,7 @@ class Wire:
             "msg_type": kind,
             "username": "kernel",
             "session": self.session,
-            "date": _now(),
+            "date": now(),
             "version": VERSION,
         }
         parts = [_encode(header), parent, _encode(metadata) if metadata else b"{}", _encode(content)]
@@ -134,6 +134,7 @@ class Wire:
         return mac.hexdigest().encode()
 
 
-def _now() -> str:
-    now = time.time()
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}Z"
+def now() -> str:
+    """Return the time as headers have it."""
+    seconds = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1e6):06d}Z"

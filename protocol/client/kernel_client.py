@@ -6,7 +6,7 @@ of tasks of one event loop may call methods at once, and each call can be cancel
 kernel carries on with what it has accepted, and nothing is left behind here.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
@@ -53,6 +53,11 @@ class ClientState:
         return "control" if welcome is None else welcome.role
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the kernel; while there is none, the copy stands still."""
+        return self._session.connected
+
+    @property
     def connection(self) -> Connection:
         """How the kernel is reached."""
         return self._session.connection
@@ -64,11 +69,15 @@ class ClientState:
 
 
 class KernelClient(ClientState):
-    """One frontend at one kernel, made by `launch_kernel` and `connect`.
+    """One frontend at one kernel, made by `start_kernel` and `attach`, or `launch_kernel` and `connect`.
 
     Every method raises KernelDied when the kernel has ended, ProtocolError when it does not speak this
     protocol, and RequestError when it refuses the request, which then changed nothing.
     """
+
+    def __init__(self, session: Session, close: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(session)
+        self._close = close
 
     @overload
     async def run(self, cells: Cells, *, wait: Literal[True] = True) -> RunFinished: ...
@@ -216,6 +225,20 @@ class KernelClient(ClientState):
             await self._session.until(lambda: False)
         except KernelDied:
             return
+
+    async def wait_connected(self, connected: bool = True) -> None:
+        """Return when there is a connection to the kernel, or with `False`, when there is none.
+
+        Calls need not wait for this: a request is sent when the connection is back.
+        """
+        await self._session.until(lambda: self.connected is connected)
+
+    async def aclose(self) -> None:
+        """Close this client, and end the kernel if it was launched with it and not `detached`.
+
+        Any task of the event loop may call this, and more than once. Other calls then raise KernelDied.
+        """
+        await self._close()
 
     async def _run(self, build: Callable[[str], m.Run], wait: bool) -> RunFinished | RunQueued:
         if wait:

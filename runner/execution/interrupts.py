@@ -29,7 +29,7 @@ from signal import SIGINT, pthread_kill
 from threading import main_thread
 from time import sleep
 from types import FrameType, FunctionType
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from ..attribution.context import current_execution
 
@@ -54,8 +54,11 @@ class Interrupts:
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self._cancel = cancel
-        #: Called with the subject and its frame before KeyboardInterrupt is raised into that.
-        self.before_striking: Callable[[object, FrameType | None], object] = lambda subject, frame: None
+        #: Called with the subject, and its frame before KeyboardInterrupt is raised there, or its task before
+        #: that is cancelled.
+        self.before_striking: Callable[[object, FrameType | asyncio.Task[Any] | None], object] = (
+            lambda subject, frame: None
+        )
         #: The kernel's word, see `link.interrupt_word`.
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.

@@ -99,6 +99,7 @@ class Scheduler:
         """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
+                self._interrupts.before_striking(execution, task)
                 task.cancel()
 
     def _run_sync(self, cell: str) -> None:

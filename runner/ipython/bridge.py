@@ -22,6 +22,7 @@ from ...protocol.mime_types import PAYLOAD_MIME
 from ..api.output import output
 from ..attribution.after_import import after_import
 from ..attribution.context import NO_VALUE, Execution
+from ..attribution.streams import ConsoleStream
 from ..execution.hooks import protected
 from ..integrations.figures import install_figures
 from ..integrations.ipython_display import install_displays
@@ -69,6 +70,8 @@ class Bridge:
             self.names[name] = _Leave(self, name)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         os.environ.setdefault("CLICOLOR", "1")
+        # ipykernel's streams have it: code that forks asks it whether it is in the child.
+        ConsoleStream._is_master_process = _in_process(os.getpid())  # pyright: ignore[reportAttributeAccessIssue]
         # There is no terminal on which a pager could wait for a key.
         os.environ["PAGER"] = os.environ["GIT_PAGER"] = "cat"
         formatting.whole = self.format
@@ -261,6 +264,10 @@ class _Leave:
 
     def __call__(self, keep_kernel: bool = False) -> None:
         self._bridge.make_shell().exiter(keep_kernel)
+
+
+def _in_process(pid: int) -> Callable[[ConsoleStream], bool]:
+    return lambda stream: os.getpid() == pid
 
 
 def _is_shown_alike(value: object) -> bool:

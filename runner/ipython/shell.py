@@ -181,6 +181,8 @@ class ZMQInteractiveShell(InteractiveShell):
     def set_parent(self, parent: Any) -> None:
         """Do nothing: what belongs to which request is known by the cell."""
 
+    set_thread_parent = set_parent
+
 
 class KernelFacade:
     """What libraries ask of `get_ipython().kernel`."""
@@ -193,6 +195,11 @@ class KernelFacade:
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         return self.shell.get_parent()
+
+    @property
+    def _parent_ident(self) -> dict[str, list[bytes]]:
+        header = self.shell.get_parent()["header"]
+        return {"shell": [str(header.get("session", "")).encode()]}
 
     @property
     def _parent_header(self) -> dict[str, Any]:
