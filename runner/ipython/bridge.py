@@ -15,6 +15,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from ...protocol.mime_types import PAYLOAD_MIME
@@ -27,8 +28,6 @@ from ..integrations.figures import install_figures
 from ..integrations.ipython_display import install_displays
 from ..output import formatting
 from ..output.reports import is_own
-from .answers import answering
-from .autoreload import Watch
 from .debugger import install_ipython_debugger
 from .history import History
 from .syntax import LEAVING, IPythonLanguage, is_installed
@@ -55,7 +54,7 @@ class Bridge:
         self.shell: Any = None
         self._transformers: Any = None
         self._making = False
-        self._watch = Watch(host.engine)
+        self._watch: Any = None
 
     def install(self) -> None:
         self.engine.program.language = self.language
@@ -83,7 +82,7 @@ class Bridge:
         hooks.post_execution[after["show_figures"]] = self.remember_value
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
-        self.host.answer = answering(self, self.host.answer)
+        self.host.answer = partial(self._answer, self.host.answer)
         install_ipython_debugger()
         _load_when_used("IPython")
         # Whoever imports IPython finds the shell in it.
@@ -195,6 +194,10 @@ class Bridge:
             self._transformers = transformers
             self.language.transforms_all = self.language.transforms_all or self._has_own_transformers()
             self.language.version += 1
+        if self._watch is None:
+            from .autoreload import Watch
+
+            self._watch = Watch(self.engine)
         self._watch.note(shell)
 
     def _state_of_transformers(self) -> Any:
@@ -226,6 +229,13 @@ class Bridge:
             != [getattr(each, "__qualname__", each) for each in own]
             for listed, own in zip(self._transformer_lists(), known, strict=True)
         )
+
+    # Requests about names
+
+    def _answer(self, others: Callable[..., Any], request: Any, *context: Any) -> Any:
+        from .answers import answer
+
+        return answer(self, others, request, *context)
 
     # Values
 
