@@ -33,8 +33,9 @@ class Embedding:
     """Where a notebook is shown that a cell has embedded."""
 
     def __init__(self, file: str) -> None:
-        #: The file of the notebook.
+        #: The file of the notebook, and its global names.
         self.file: str = file
+        self.globals: dict[str, Any] = {}
         #: The run of the cell that shows it; None in a process without a kernel.
         self.execution: Execution | None = None
         #: Removes what a cell of the notebook has printed.

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from ...protocol.events import RunFinished
+from ..analysis.language import PYTHON
 from ..attribution.context import Execution, current_execution
 from ..attribution.redirection import redirectable, redirections
 from ..engine import Engine, current_engine
@@ -119,7 +120,7 @@ def _part_of(path: "str | os.PathLike[str]", globals: Mapping[str, Any]) -> Part
 
 
 def _new_part(path: str, engine: Engine | None, execution: Execution | None) -> Part:
-    source = SourceFile(path)
+    source = SourceFile(path, PYTHON if engine is None else engine.program.language)
     source.read()
     return Part(source, engine, execution)
 

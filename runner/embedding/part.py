@@ -220,9 +220,11 @@ class Part:
             limits=self._limits,
             hooks=Hooks(),
             redefine=self._source.notebook.redefine,
+            language=self._source.language,
             file=self._source.path,
             embedded=Embedded(self._embedding, self._on_state_set),
         )
+        self._embedding.globals = engine.globals
         engine.globals[GIVEN] = self._source.given
         if around is not None:
             outer, inner = around.interrupts, engine.interrupts

@@ -23,6 +23,7 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, cell_filename, compile_cell
+from ..analysis.language import PYTHON, Language
 from ..api.state import equal
 from ..execution.cell_errors import error_item
 
@@ -31,9 +32,13 @@ GIVEN = "__given__"
 
 
 class SourceFile:
-    """The file at an absolute path, as it was when it was last read."""
+    """The file at an absolute path, as it was when it was last read.
 
-    def __init__(self, path: str) -> None:
+    `around` is the language of the notebook that embeds it.
+    """
+
+    def __init__(self, path: str, around: Language = PYTHON) -> None:
+        self._around = around
         self.path: str = path
         self.name: str = os.path.basename(path)
         self.notebook: NotebookFile = NotebookFile(path, "percent", [])
@@ -45,6 +50,11 @@ class SourceFile:
         self._placed: dict[str, tuple[CompiledCell, int]] = {}
         self._content: bytes | None = None
         self._analyses: dict[str, Analysis] = {}
+
+    @property
+    def language(self) -> Language:
+        """What its cells are written in: IPython's language where a notebook around has it."""
+        return self._around if self.notebook.dialect == "ipython" else PYTHON
 
     def id_of(self, cell: str) -> str:
         """Return the id, for the engine, of the cell that the file names `cell`."""
@@ -165,7 +175,7 @@ class SourceFile:
         found = self._analyses.get(cell.id)
         if found is None:
             try:
-                found = compile_cell(cell.source, cell.id).analysis
+                found = compile_cell(cell.source, cell.id, language=self.language).analysis
             except AnalysisError:
                 found = Analysis()
             self._analyses[cell.id] = found

@@ -54,6 +54,8 @@ class Bridge:
         self.shell: Any = None
         self._transformers: Any = None
         self._making = False
+        # The names of the embedded notebooks that run, the innermost last.
+        self._parts: list[dict[str, Any]] = []
         self._watch: Any = None
 
     def install(self) -> None:
@@ -106,12 +108,18 @@ class Bridge:
 
                 self.shell = self.language.shell = make_shell(self)
                 self._transformers = self._state_of_transformers()
+                self._find_names()
         finally:
             self._making = False
             interrupts.subject = subject
             if subject is not None and interrupts.count:
                 interrupts.repeat()
         return self.shell
+
+    def _find_names(self) -> None:
+        """Let magics find the names of the notebook that runs, which may be embedded in another."""
+        if self.shell is not None:
+            self.shell.user_ns = self._parts[-1] if self._parts else self.names
 
     def display(self, *values: Any, **options: Any) -> Any:
         """Show values in the calling cell, as `IPython.display.display` does."""
@@ -129,6 +137,10 @@ class Bridge:
     @protected
     def begin(self, execution: Execution) -> None:
         """Note what runs."""
+        if execution.embedding is not None:
+            self._parts.append(execution.embedding.globals)
+            self._find_names()
+            return
         code = self.engine.program.compiled[execution.cell]
         raw = self.engine.notebook.cells[execution.cell].source
         self.history.begin(execution, code.source, raw)
@@ -143,14 +155,19 @@ class Bridge:
 
     def announce(self, execution: Execution) -> None:
         """Trigger the events before a cell."""
-        if self.shell is not None:
+        if self.shell is not None and execution.embedding is None:
             self.shell.events.trigger("pre_execute")
             if not self.history.is_silent(execution):
                 self.shell.events.trigger("pre_run_cell", self.history.info(execution))
 
     def remember_value(self, execution: Execution) -> None:
         """Let `_` and `Out` have the value that was shown."""
-        if execution.status == "ok" and execution.value is not NO_VALUE and execution.value is not None:
+        if (
+            execution.embedding is None
+            and execution.status == "ok"
+            and execution.value is not NO_VALUE
+            and execution.value is not None
+        ):
             self.history.end(execution, execution.value)
 
     def describe_error(self, execution: Execution) -> None:
@@ -172,6 +189,10 @@ class Bridge:
 
     def end(self, execution: Execution) -> None:
         """Trigger the events after a cell, and show what magics have left for the frontend."""
+        if execution.embedding is not None:
+            self._parts.pop()
+            self._find_names()
+            return
         shell = self.shell
         if shell is None:
             self.history.forget(execution)
