@@ -9,6 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from ...kernel.process import RunnerProcess
 from ...protocol import messages as m
 from ...protocol.connection import Connection, Settings
 from ...protocol.errors import ConnectionFileError
-from ...protocol.notebook import Notebook
+from ...protocol.notebook import ConsoleChunk, Notebook
 from .binding import Binding
 from .channels import Channels
 from .connection_file import ConnectionFile, read_connection_file
@@ -95,7 +96,7 @@ class Door:
         if self._events or self._channels.readable:
             return 0.0
         self._binding.rest()
-        return 0.0 if self._events else float("inf")
+        return 0.0 if self._events or self._channels.readable else float("inf")
 
     def close(self) -> None:
         """Send what is left and close the sockets."""
@@ -133,7 +134,9 @@ class Door:
             # What is left after this one is all that counts.
             self._events.pop()
         cell = self.notebook.cells.get(event.cell)
-        return Reduced(event, list(cell.in_order()) if cell is not None and cell.run == event.run else [])
+        parts = cell.in_order() if cell is not None and cell.run == event.run else ()
+        # The notebook's own text grows with what follows.
+        return Reduced(event, [copy(part) if isinstance(part, ConsoleChunk) else part for part in parts])
 
     def _take_events(self) -> None:
         while self._events:
