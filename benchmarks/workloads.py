@@ -124,6 +124,55 @@ def _sustained(threads: int, frontends: int = 1) -> Workload:
     )
 
 
+def _over_jupyter() -> tuple[Workload, ...]:
+    """The kernel for Jupyter beside ipykernel, both driven in the same way."""
+
+    def both(**parameters: Any) -> dict[str, Parameters]:
+        return {"ipykernel": parameters, "cellwire": parameters | {"over": "jupyter"}}
+
+    return (
+        Workload(
+            "jupyter-launch",
+            "launch",
+            both(times=3),
+            (Row("over Jupyter: launch to first result", "s", median),),
+        ),
+        Workload(
+            "jupyter-round-trip",
+            "round_trip",
+            both(times=300),
+            _trip("over Jupyter: round trip of 1 + 1", None, None),
+        ),
+        Workload(
+            "jupyter-control-gil",
+            "control",
+            both(times=1000, busy="gil"),
+            _trip("over Jupyter: kernel_info, GIL held", None, 5.0),
+        ),
+        Workload(
+            "jupyter-printed",
+            "printed",
+            both(lines=100_000),
+            (Row("over Jupyter: 100,000 printed lines", "s", median),),
+        ),
+        Workload(
+            "jupyter-displays",
+            "appends",
+            both(threads=1, count=2000),
+            (Row("over Jupyter: 2,000 displays", "s", median),),
+        ),
+        Workload(
+            "jupyter-memory",
+            "memory",
+            both(runs=500),
+            (
+                Row("over Jupyter: resident memory, all processes", "MB", take("memory", "rss"), 1e-6, 56.0),
+                Row("over Jupyter: the same after many runs", "MB", take("memory_after_runs", "rss"), 1e-6),
+            ),
+        ),
+    )
+
+
 WORKLOADS = (
     Workload(
         "launch",
@@ -253,6 +302,7 @@ WORKLOADS = (
         ),
         Floor("pyzmq stream, 40 MB", "zmq_stream", {"megabytes": 40, "size": 65536}),
     ),
+    *_over_jupyter(),
     Workload(
         "job",
         "job",

@@ -6,11 +6,13 @@ counted where the client takes messages off its socket. Further frontends are pr
 """
 
 import asyncio
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import AsyncExitStack
-from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
@@ -148,8 +150,23 @@ async def follow(connection_file: str) -> None:
             print("complete", flush=True)
 
 
+async def measure(workload: str, over: str = "", **parameters: Any) -> dict[str, Any]:
+    """Return the figures of a workload, of the kernel for Jupyter if `over` says so."""
+    if over != "jupyter":
+        return await measure_with(CellwireFrontend, workload, **parameters)
+    from cellwire.frontends.jupyter.kernelspecs import install
+    from ipykernel_driver import IPythonFrontend
+
+    with tempfile.TemporaryDirectory() as directory:
+        # Where Jupyter looks first.
+        install(Path(directory))
+        os.environ["JUPYTER_PATH"] = os.environ["XDG_DATA_HOME"] = directory
+        kind = type("JupyterFrontend", (IPythonFrontend,), {"kernel_name": "cellwire"})
+        return await measure_with(kind, workload, **parameters)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         asyncio.run(follow(sys.argv[1]))
     else:
-        serve(partial(measure_with, CellwireFrontend), ["cellwire", "msgspec", "pyzmq"])
+        serve(measure, ["cellwire", "msgspec", "pyzmq"])

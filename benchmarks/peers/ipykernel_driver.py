@@ -1,5 +1,7 @@
 """ipykernel, driven with jupyter_client: the shell, iopub and control channels of one session.
 
+`cellwire_driver.py` drives cellwire's kernel for Jupyter with the same class.
+
 A cell is an execute request and has ended when the kernel has said on iopub that it is idle and has
 replied on the shell channel. Messages are received and deserialized with jupyter_client's `Session`
 (signature, JSON), frame by frame so that bytes can be counted. The channels are jupyter's default, tcp.
@@ -30,6 +32,8 @@ IMAGE = "(lambda png: __import__('IPython.display').display.Image(data=png, form
 class IPythonFrontend(Frontend):
     """An ipykernel kernel."""
 
+    #: The name of its kernelspec.
+    kernel_name = "python3"
     append = "display"
     image = IMAGE
     saving: ClassVar = {
@@ -55,7 +59,7 @@ class IPythonFrontend(Frontend):
 
     @classmethod
     async def launch(cls) -> Self:
-        manager = KernelManager()
+        manager = KernelManager(kernel_name=cls.kernel_name)
         manager.start_kernel()
         client = manager.blocking_client()
         client.start_channels()

@@ -22,9 +22,24 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process = RunnerProcess()
-    from .door import serve
+    from ...kernel.diagnostics import report
+    from ...protocol.errors import ConnectionFileError
 
-    return serve(given[given.index("-f") + 1], process, RunnerProcess, lazy="--lazy" in given)
+    try:
+        # Before the rest is imported: a client that finds nobody looks again only after a while.
+        from .channels import listen
+        from .connection_file import read_connection_file
+
+        file = read_connection_file(given[given.index("-f") + 1])
+        channels = listen(file)
+        from .door import serve
+
+        serve(file, channels, process, RunnerProcess, lazy="--lazy" in given)
+    except (ConnectionFileError, OSError, ValueError) as error:
+        report(f"cannot start: {error}")
+        process.kill()
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

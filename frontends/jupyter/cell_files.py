@@ -5,8 +5,6 @@ the debug adapter is given the one for the other.
 """
 
 import os
-import shutil
-import tempfile
 
 _SEED = 0xC70F6907
 _SUFFIX = ".py"
@@ -19,7 +17,7 @@ class CellFiles:
 
     def __init__(self) -> None:
         name = f"cellwire-cells-{os.urandom(6).hex()}"
-        self._directory = os.path.join(tempfile.gettempdir(), name)
+        self._directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", name)
 
     @property
     def described(self) -> dict[str, object]:
@@ -48,6 +46,8 @@ class CellFiles:
 
     def remove(self) -> None:
         """Remove all files."""
+        import shutil
+
         shutil.rmtree(self._directory, ignore_errors=True)
 
 

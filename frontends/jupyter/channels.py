@@ -4,6 +4,7 @@ ZeroMQ's descriptors are edge-triggered for both directions at once: after every
 have to be looked at again, so `receive` goes on until no socket has a message.
 """
 
+import time
 from collections.abc import Iterator
 
 import zmq
@@ -21,6 +22,8 @@ _POLLIN = int(zmq.POLLIN)
 #: Messages that may wait for a subscriber, and replies for a client; beyond it they are dropped.
 _PUBLISHED = 100_000
 _REPLIES = 10_000
+#: Seconds for which an address that is in use is tried again.
+_BIND_SECONDS = 2.0
 #: How long messages are still sent after the end.
 _LINGER_MS = 1000
 
@@ -90,6 +93,21 @@ class Channels:
             socket.curve_server = True
             socket.curve_publickey = file.curve_publickey.encode()
             socket.curve_secretkey = file.curve_secretkey.encode()
+
+
+def listen(file: ConnectionFile) -> Channels:
+    """Bind the sockets; an address that is in use may be that of a kernel that just ends.
+
+    Raises: OSError if that does not help.
+    """
+    until = time.monotonic() + _BIND_SECONDS
+    while True:
+        try:
+            return Channels(file)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_BIND_SECONDS / 100)
 
 
 def _is_readable(socket: "zmq.Socket[bytes]") -> bool:

@@ -6,9 +6,9 @@ the kernel's work. Replies of the runner stand in the same queue, so that each c
 
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -20,11 +20,10 @@ from ...kernel.loop import Loop, Timer
 from ...kernel.process import RunnerProcess
 from ...protocol import messages as m
 from ...protocol.connection import Connection, Settings
-from ...protocol.errors import ConnectionFileError
-from ...protocol.notebook import Notebook
+from ...protocol.notebook import ConsoleChunk, Notebook
 from .binding import Binding
 from .channels import Channels
-from .connection_file import ConnectionFile, read_connection_file
+from .connection_file import ConnectionFile
 from .dap import DebugAdapter
 from .history import History
 from .parent import watch_parent
@@ -38,8 +37,6 @@ _MESSAGES = 64
 _REPORTED = 10
 #: Jupyter's servers set it; what they start is behind the limits of their websockets.
 _BEHIND_SERVER = "JPY_SESSION_NAME"
-#: Seconds for which an address that is still in use is tried again: that of a kernel that just ends.
-_BIND_SECONDS = 2.0
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -52,11 +49,10 @@ class _Reply(msgspec.Struct, frozen=True):
 class Door:
     """What the kernel's loop calls for Jupyter; the `Core` of the binding."""
 
-    def __init__(self, file: ConnectionFile, *, lazy: bool = False) -> None:
-        """Raise OSError if an address cannot be bound, or ValueError for an unknown hash function."""
-        self._file, self._lazy = file, lazy
+    def __init__(self, file: ConnectionFile, channels: Channels, *, lazy: bool = False) -> None:
+        """Raise ValueError for an unknown hash function."""
+        self._file, self._channels, self._lazy = file, channels, lazy
         self._wire = Wire(file.key.encode(), file.digest)
-        self._channels = _bound(file)
         self._events: deque[Any] = deque()
         self._interrupts = 0
 
@@ -95,7 +91,7 @@ class Door:
         if self._events or self._channels.readable:
             return 0.0
         self._binding.rest()
-        return 0.0 if self._events else float("inf")
+        return 0.0 if self._events or self._channels.readable else float("inf")
 
     def close(self) -> None:
         """Send what is left and close the sockets."""
@@ -133,7 +129,9 @@ class Door:
             # What is left after this one is all that counts.
             self._events.pop()
         cell = self.notebook.cells.get(event.cell)
-        return Reduced(event, list(cell.in_order()) if cell is not None and cell.run == event.run else [])
+        parts = cell.in_order() if cell is not None and cell.run == event.run else ()
+        # The notebook's own text grows with what follows.
+        return Reduced(event, [copy(part) if isinstance(part, ConsoleChunk) else part for part in parts])
 
     def _take_events(self) -> None:
         while self._events:
@@ -200,33 +198,23 @@ class Door:
 
 
 def serve(
-    path: str, process: RunnerProcess, start: Callable[[], RunnerProcess], *, lazy: bool = False
-) -> int:
-    """Be the kernel that a connection file of Jupyter describes; return the exit status."""
-    try:
-        file = read_connection_file(path)
-        if not file.encrypted and file.transport == "tcp":
-            report("messages are signed and not encrypted: other users of this machine may read outputs")
-        # Jupyter tells no order of cells. What follows a change is for the binding to decide.
-        settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
-        kernel = KernelProcess(settings, process, start, Door(file, lazy=lazy))
-    except (ConnectionFileError, OSError, ValueError) as error:
-        report(f"cannot start: {error}")
-        process.kill()
-        return 2
+    file: ConnectionFile,
+    channels: Channels,
+    process: RunnerProcess,
+    start: Callable[[], RunnerProcess],
+    *,
+    lazy: bool = False,
+) -> None:
+    """Be the kernel that a connection file of Jupyter describes.
+
+    Raises: OSError or ValueError if it cannot start.
+    """
+    if not file.encrypted and file.transport == "tcp":
+        report("messages are signed and not encrypted: other users of this machine may read outputs")
+    # Jupyter tells no order of cells. What follows a change is for the binding to decide.
+    settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
+    kernel = KernelProcess(settings, process, start, Door(file, channels, lazy=lazy))
     kernel.run(announce=False)
-    return 0
-
-
-def _bound(file: ConnectionFile) -> Channels:
-    until = time.monotonic() + _BIND_SECONDS
-    while True:
-        try:
-            return Channels(file)
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_BIND_SECONDS / 100)
 
 
 def _wake_up() -> None:

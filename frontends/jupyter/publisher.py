@@ -18,6 +18,8 @@ from .wire import Message, Wire, now
 Send = Callable[[Channel, list[bytes]], None]
 Later = Callable[[float, Callable[[], None]], object]
 
+#: Seconds after which the kernel publishes even if no client listens.
+_SILENT = 1.0
 #: Seconds for which text is joined after other text, and the characters of one message.
 _JOIN = 0.02
 _LARGEST = 256 * 1024
@@ -58,6 +60,10 @@ class Publisher:
         #: Whether a server stands between the kernel and its clients.
         self._paced = paced
         self._clock = clock
+        # What was published before a client listened; None once one does. Clients connect to each channel by
+        # itself, and may ask on one before they hear on another.
+        self._early: list[list[bytes]] | None = []
+        later(_SILENT, self._listened)
         # Text that is not sent yet, and where it belongs.
         self._stream: _Stream = (b"", "")
         self._text: list[str] = []
@@ -128,12 +134,19 @@ class Publisher:
         """Greet a new subscriber."""
         content = {"subscription": topic.decode("utf-8", "replace")}
         self._send("iopub", [topic, *self._wire.write("iopub_welcome", content)])
+        self._listened()
 
     def finish(self) -> None:
         """Send everything at once: the kernel ends."""
         self.flush()
+        self._listened()
         while self._held:
             self._transmit(self._held.popleft())
+
+    def _listened(self) -> None:
+        early, self._early = self._early or [], None
+        for frames in early:
+            self._send("iopub", frames)
 
     def _joined(self) -> None:
         self._timer = False
@@ -155,7 +168,10 @@ class Publisher:
             if message.dropped:
                 text = f"[{message.dropped:,} characters came too fast to be shown]\n{text}"
             frames = self._wire.write("stream", {"name": name, "text": text}, parent)
-        self._send("iopub", [message.kind.encode(), *frames])
+        if self._early is None:
+            self._send("iopub", [message.kind.encode(), *frames])
+        else:
+            self._early.append([message.kind.encode(), *frames])
         if self._paced:
             self._count(message, frames)
 

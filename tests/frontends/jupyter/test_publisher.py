@@ -72,7 +72,11 @@ def server(clock: Clock) -> Server:
 
 
 def made(clock: Clock, server: Server, *, paced: bool) -> Publisher:
-    return Publisher(Wire(b""), server.send, clock.later, paced=paced, clock=lambda: clock.now)
+    """Return a publisher to which a client listens."""
+    publisher = Publisher(Wire(b""), server.send, clock.later, paced=paced, clock=lambda: clock.now)
+    publisher.welcome(b"")
+    server.received.clear()
+    return publisher
 
 
 def test_the_first_text_goes_out_at_once_and_what_follows_it_is_joined(clock: Clock, server: Server) -> None:
@@ -161,3 +165,20 @@ def test_everything_goes_out_at_the_end(clock: Clock, server: Server) -> None:
     publisher.finish()
     assert len(server.received) == 5001
     assert server.received[-1] == ("stream", "end")
+
+
+def test_what_is_published_waits_for_the_first_listener(clock: Clock, server: Server) -> None:
+    publisher = Publisher(Wire(b""), server.send, clock.later, clock=lambda: clock.now)
+    publisher.publish("display_data", {"data": 1}, _PARENT)
+    clock.pass_by(0.5)
+    assert server.received == []
+    publisher.welcome(b"")
+    publisher.publish("display_data", {"data": 2}, _PARENT)
+    assert server.received[1:] == [("display_data", "1"), ("display_data", "2")]
+
+
+def test_what_is_published_does_not_wait_for_ever(clock: Clock, server: Server) -> None:
+    publisher = Publisher(Wire(b""), server.send, clock.later, clock=lambda: clock.now)
+    publisher.publish("display_data", {"data": 1}, _PARENT)
+    clock.pass_by(1)
+    assert server.received == [("display_data", "1")]
