@@ -13,6 +13,7 @@ import builtins
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -208,7 +209,9 @@ class Bridge:
             shell.events.trigger("post_run_cell", result)
         for payload in shell.payload_manager.read_payload():
             text = payload.get("text") or payload.get("data", {}).get("text/plain", "")
-            output.append_bundle({"text/plain": str(text), PAYLOAD_MIME: payload}, {})
+            # Its colours are for frontends that know what a payload is.
+            plain = re.sub(r"\x1b\[[\d;]*m", "", str(text))
+            output.append_bundle({"text/plain": plain, PAYLOAD_MIME: payload}, {})
         shell.payload_manager.clear_payload()
         transformers = self._state_of_transformers()
         if transformers != self._transformers:
