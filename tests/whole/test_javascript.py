@@ -10,6 +10,7 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import msgspec
 import pytest
@@ -249,3 +250,30 @@ def test_a_file_of_a_kernel_that_is_gone_is_an_error(folder: Path, tmp_path: Pat
         shutil.copy(kernel.connection_file, file)
     [[name, message]] = scenario(folder, "unreachable", str(file))
     assert (name, "no kernel answered" in message) == ("KernelEnded", True)
+
+
+def test_a_page_moves_a_slider_and_shows_the_cell_that_follows(folder):
+    command = ["node", "slider.mjs", sys.executable]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            with urlopen(url, timeout=PATIENCE) as page:
+                assert "EventSource" in page.read().decode()
+            with urlopen(f"{url}/notebook.mjs", timeout=PATIENCE) as module:
+                assert "export function reduce" in module.read().decode()
+            with urlopen(f"{url}/events", timeout=PATIENCE) as events:
+                read = (json.loads(line[6:]) for line in events if line.startswith(b"data: "))
+                assert next(shown for event in read if (shown := square(event))) == "9"
+                assert next(e for e in read if e["type"] == "CommSent")["data"]["state"]["value"] == 3
+                with urlopen(Request(f"{url}/move", data=b"12"), timeout=PATIENCE) as moved:
+                    assert moved.status == 200
+                assert next(shown for event in read if (shown := square(event))) == "144"
+        finally:
+            process.terminate()
+
+
+def square(event: dict[str, Any]) -> str:
+    """Return what an event shows in the cell that follows the slider; empty if it is not of it."""
+    shows = event["type"] == "OutputAppended" and event["cell"] == "square"
+    return event["item"]["data"]["text/plain"] if shows else ""
