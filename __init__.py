@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         redirect_stdout,
     )
     from .runner.attribution.threads import Thread, current_thread, detached
+    from .runner.embedding.embed import embed, embed_async
     from .runner.output.formatting import register_formatter
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "cell_id",
     "current_thread",
     "detached",
+    "embed",
+    "embed_async",
     "html",
     "md",
     "mime",
@@ -53,6 +56,8 @@ _HOMES = {
     "cell_id": "api.output",
     "current_thread": "attribution.threads",
     "detached": "attribution.threads",
+    "embed": "embedding.embed",
+    "embed_async": "embedding.embed",
     "html": "api.values",
     "md": "api.values",
     "mime": "api.values",

@@ -222,6 +222,12 @@ WORKLOADS = (
         (Row("chain of 200 rereads run again, each cell", "ms", median, 1e3, 0.2),),
     ),
     Workload(
+        "embedded",
+        "embedded",
+        {"cellwire": {"notebooks": 50, "cells": 20, "times": 5}},
+        (Row("50 notebooks of 20 cells embedded again, each", "ms", median, 1e3, 2.0),),
+    ),
+    Workload(
         "wide-1000",
         "wide",
         everyone(cells=1000),

@@ -22,6 +22,8 @@ SOURCES = {
 #: docs/architecture.md says what the rooms are.
 ARROWS = {
     "runner.host": "engine execution introspection integrations api attribution output",
+    # A notebook file is read the same way whoever asks; its readers import nothing but `protocol`.
+    "runner.embedding": "engine execution dataflow api analysis attribution output frontends.notebook_files",
     "runner.engine": "execution dataflow analysis api output",
     "runner.execution": "integrations api dataflow analysis attribution output",
     "runner.integrations": "api attribution output",

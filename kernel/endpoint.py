@@ -18,6 +18,7 @@ import zmq
 from ..protocol.connection import Connection, Settings
 from ..protocol.messages import Role
 from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
+from .descriptors import room_for_backlog
 from .made_files import MadeFiles, why_unsafe
 
 #: Longest path of a socket on every system.
@@ -31,8 +32,8 @@ _HANDSHAKE_MS = 5_000
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 20_000
 _LINGER_MS = 200
-#: What is in the kernel's own directory.
-SOCKET, CONNECTION = "socket", "connection.json"
+#: What is in the kernel's own directory: the socket has another name while frontends are kept from it.
+SOCKET, HIDDEN, CONNECTION = "socket", ".socket", "connection.json"
 
 
 class Endpoint:
@@ -45,6 +46,11 @@ class Endpoint:
         self.fd = int(self.socket.fd)
         #: Answers ZeroMQ's requests about connections; `None` on ipc.
         self.authenticator: Authenticator | None = None
+        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        #: Edge-triggered: call `count_accepted` before waiting for it.
+        self.accepted_fd = int(self._monitor.fd)
+        #: Whether frontends find the socket; only on ipc can they be kept from it.
+        self.open = True
         self._files = MadeFiles()
         try:
             place, name = _place(), f"cellwire-{os.urandom(6).hex()}"
@@ -58,11 +64,28 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the socket once sent messages have had a moment to leave, and remove the files."""
+        self.socket.disable_monitor()
+        self._monitor.close()
         self.socket.close(linger=_LINGER_MS)
         if self.authenticator is not None:
             self.authenticator.close()
         self._context.term()
         self.remove_files()
+
+    def count_accepted(self) -> int:
+        """Return how many connections were accepted since the last call."""
+        number = 0
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart(zmq.NOBLOCK)
+            number += 1
+        return number
+
+    def let_in(self, open: bool) -> None:
+        """Let further frontends connect, or keep them from it; those that are connected stay."""
+        if open != self.open and self.authenticator is None:
+            names = (HIDDEN, SOCKET) if open else (SOCKET, HIDDEN)
+            self.open = open
+            self._files.rename(self._directory, *names)
 
     def remove_files(self) -> None:
         """Remove the connection file, the socket and the directory, and nothing else."""
@@ -110,7 +133,7 @@ class Endpoint:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(path)
             self._files.add(self._directory, SOCKET)
-            listener.listen(_BACKLOG)
+            listener.listen(min(_BACKLOG, room_for_backlog()))
             listener.setblocking(False)
             self.socket.setsockopt(zmq.USE_FD, listener.fileno())
             endpoint = f"ipc://{path}"

@@ -160,6 +160,11 @@ class Pipes:
                 self._drain_child(number)
 
     @property
+    def open_pipes(self) -> int:
+        """How many pipes of children are open."""
+        return len(self._children)
+
+    @property
     def waiting(self) -> bool:
         """Whether a pipe waits for the link."""
         return self._marked[0].waiting or self._marked[1].waiting

@@ -102,6 +102,11 @@ class Supervisor:
         return self._control.backlog if self._control is not None else 0
 
     @property
+    def open_pipes(self) -> int:
+        """How many pipes of children are open."""
+        return self._pipes.open_pipes if self._pipes is not None else 0
+
+    @property
     def malformed(self) -> int:
         """How many frames of runners did not decode."""
         return self._malformed + (self._link.malformed if self._link is not None else 0)

@@ -21,6 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from .client import kernel_client as aio
 from .client import launch
 from .client.event_stream import EventStream
+from .errors import FORKED
 from .events import Event
 
 P = ParamSpec("P")
@@ -95,8 +96,7 @@ class KernelClient(aio.ClientState):
 
     def _call(self, function: Callable[[], Awaitable[T]]) -> T:
         if os.getpid() != self._process:
-            # Threads do not survive a fork, so nothing would ever answer.
-            raise RuntimeError("a client works in the process that made it; connect again in a forked child")
+            raise RuntimeError(FORKED)
         try:
             future = self._portal.start_task_soon(function)
         except RuntimeError:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-#: The item of an exception that a cell raised; the same error is in `CellFinished`.
+#: The item of an exception that a cell raised; the same error is in `CellFinished`. One that a cell of an
+#: embedded notebook raised is only here, and has its `file` and `cell` too; the position is in that file.
 ERROR_MIME: Final = "application/vnd.cellwire.error+json"
 #: The item of a progress bar or a spinner.
 PROGRESS_MIME: Final = "application/vnd.cellwire.progress+json"

@@ -13,6 +13,7 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
+from asyncio import get_running_loop  # as it is before user code can replace it
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -24,27 +25,32 @@ from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
 from .analysis.language import PYTHON, Language
-from .api.state import object_change, state_listener
+from .api.state import StateChange, object_change, state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
 from .execution.corrections import Corrections
+from .execution.embedded import NOT_EMBEDDED, Embedded
 from .execution.executor import Executor
-from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
 from .execution.namespace import Namespace
 from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
-from .execution.state_updates import PendingUpdates
-from .output.emitter import Emitter
+from .execution.state_updates import PendingUpdates, Work
+from .execution.turn import Turn
+from .output.emitter import Emission
 from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
+#: The engine whose cells execute in this context; plain threads have none.
+current_engine: "contextvars.ContextVar[Engine | None]" = contextvars.ContextVar(
+    "current_engine", default=None
+)
 
 
 class Engine:
@@ -52,7 +58,7 @@ class Engine:
 
     def __init__(
         self,
-        emit: Callable[[Any], object] | Emitter,
+        emit: Callable[[Any], object] | Emission,
         *,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
@@ -61,6 +67,7 @@ class Engine:
         language: Language = PYTHON,
         register_main: bool = False,
         file: str = "",
+        embedded: Embedded = NOT_EMBEDDED,
     ) -> None:
         self._recorder = Recorder(emit, keep_outputs)
         #: What frontends see of the notebook.
@@ -76,14 +83,17 @@ class Engine:
         self.globals = self._namespace.globals
         self._disabled = Disabled(self.program)
         self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
-        self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set)
+        self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set, embedded.forward)
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
+        self._context.run(current_engine.set, self)
+        #: The notebooks that cells have embedded, for the room that embeds them.
+        self.parts: Any = None
         explain = partial(cell_errors.explanation, self.globals, self.program, self.notebook)
         CellReport(self._recorder, self.program, explain, self.interrupts).install(self.hooks)
         self._lifecycle = CellLifecycle(
-            self._recorder, self.program, self._namespace, self._disabled, self._updates, limits
+            self._recorder, self.program, self._namespace, self._disabled, self._updates, limits, embedded
         )
         self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
@@ -98,8 +108,7 @@ class Engine:
         )
         self._last_run = 0
         self._last_own_run = 0
-        # Held while `interrupts.running`: by one run, or by what states have caused.
-        self._turn = asyncio.Lock()
+        self._turn = Turn(self._recorder, self._scheduler, self._updates, self.interrupts)
         self._own_task: asyncio.Task[None] | None = None
 
     # Requests
@@ -132,7 +141,7 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with _Turn(self):
+        async with self._turn:
             return await self._run_request(run, request)
 
     def restore(
@@ -181,6 +190,10 @@ class Engine:
         """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
         self._lifecycle.update_reasons()
         self._recorder.flush()
+
+    def retire(self) -> None:
+        """Drop all that cells still write, and end their threads; names stay."""
+        self._lifecycle.retire()
 
     # Interrupts
 
@@ -293,13 +306,22 @@ class Engine:
 
     # States
 
+    def state_set(self, update: StateChange, work: Work) -> None:
+        """Have cells that read the state here run again, and `work` done; from any thread.
+
+        For a state of a notebook that a cell has embedded, which follows by `work`.
+        """
+        self._updates.add_work(work)
+        self._updates.add(update)
+
     def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._updates and not self.interrupts.running:
-            self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
+            self._own_task = get_running_loop().create_task(self.follow_states())
 
-    async def _run_state_readers_when_idle(self) -> None:
-        async with _Turn(self):
+    async def follow_states(self) -> None:
+        """Run what has to follow states that were set, as soon as nothing else runs."""
+        async with self._turn:
             try:
                 await self._run_state_readers()
             finally:
@@ -311,7 +333,7 @@ class Engine:
 
         That is readers of states that were set, and of names that a star import turned out to bind or not to.
         """
-        while (readers := self._readers_to_run()) and not self.interrupts.count:
+        while (readers := await self._readers_to_run()) and not self.interrupts.count:
             plan = self._planner.run_readers(self._last_own_run - 1, readers)
             if plan.cells:
                 self._last_own_run = plan.run
@@ -327,18 +349,20 @@ class Engine:
                     reason = "interrupted" if interrupted else ""
                     self._finish(RunFinished(plan.run, _status(interrupted, failed), failed, reason))
 
-    def _readers_to_run(self) -> dict[str, set[str]]:
+    async def _readers_to_run(self) -> dict[str, set[str]]:
         """Return the cells that have to run, each with the cells that set a state which it reads."""
         if self.interrupts.count:
             return {}
+        behind = [cell for work in self._updates.take_work() for cell in await work()]
         readers = self._updates.drain() if self._updates else {}
-        for cell in self._corrections.take():
+        for cell in (*behind, *self._corrections.take()):
             if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
                 readers.setdefault(cell, set())
         return readers
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
+        self._updates.take_work()
         self.outdate({*self._updates.drain(), *self._corrections.take()})
 
     def outdate(self, cells: Collection[str]) -> None:
@@ -363,35 +387,6 @@ class Engine:
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
         return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
-
-
-class _Turn:
-    """Nothing else runs while it is entered, and interrupts are for what does.
-
-    A class, since `asynccontextmanager` would be a tenth of the calls of a trivial run.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def __aenter__(self) -> None:
-        engine = self._engine
-        loop = asyncio.get_running_loop()
-        if engine._updates.loop is not loop:
-            # A lock belongs to the loop on which tasks have waited for it.
-            engine._updates.loop = loop
-            engine._turn = asyncio.Lock()
-            engine._scheduler.hidden = HiddenTask(loop)
-        await engine._turn.acquire()
-        # In this sequence: a signal counts as soon as something runs, and is not forgotten.
-        engine.interrupts.reset()
-        engine.interrupts.running = True
-
-    async def __aexit__(self, *_: object) -> None:
-        engine = self._engine
-        engine._recorder.flush()
-        engine.interrupts.running = False
-        engine._turn.release()
 
 
 def _status(interrupted: object, failed: object) -> RunStatus:

@@ -22,6 +22,7 @@ import threading
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from asyncio import Task, all_tasks, wait  # as they are before user code can replace them
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -145,9 +146,9 @@ class Host:
 
     def _finish_tasks(self) -> None:
         """Let the tasks that cells have left end their `finally` blocks, as `asyncio.run` does."""
-        while tasks := asyncio.all_tasks(self._loop):
+        while tasks := all_tasks(self._loop):
             try:
-                self._loop.run_until_complete(asyncio.wait(tasks))
+                self._loop.run_until_complete(wait(tasks))
             except BaseException as error:
                 report("", error)
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
@@ -155,7 +156,7 @@ class Host:
     def _start_runs(self) -> asyncio.Task[None]:
         """Return the task that executes runs; user code does not find it among the tasks of the loop."""
         # Whatever task factory a cell has set.
-        task = asyncio.Task(self._execute_runs(), loop=self._loop)
+        task = Task(self._execute_runs(), loop=self._loop)
         _unregister_task(task)
         return task
 
@@ -316,7 +317,7 @@ class Host:
 
     def _stop(self) -> None:
         self._exiting = True
-        for task in (self._task, *asyncio.all_tasks(self._loop)):
+        for task in (self._task, *all_tasks(self._loop)):
             task.cancel()
 
 

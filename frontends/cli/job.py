@@ -31,10 +31,10 @@ class Job(msgspec.Struct, frozen=True):
     arguments: list[str] = []
     #: Where the notebook is saved with its outputs.
     targets: list[str] = []
-    #: Further arguments of `launch_kernel`.
-    started: dict[str, Any] = {}
     #: Reads the notebook again, if it is to be followed when its file changes.
     read_again: Callable[[], NotebookFile] | None = None
+    #: Further arguments of `launch_kernel`.
+    started: dict[str, Any] = {}
 
     @property
     def folder(self) -> str:
@@ -53,7 +53,9 @@ class Job(msgspec.Struct, frozen=True):
     def cells(self) -> list[Cell]:
         """The cells that are to run."""
         skipped = self.tagged(SKIPPED)
-        return [cell for cell in self.notebook.cells if cell.id not in skipped]
+        # What is kept has errors as IPython shows them.
+        about: dict[str, Any] = {"jupyter": {}} if self.targets and self.dialect == "ipython" else {}
+        return [Cell(cell.id, cell.source, about) for cell in self.notebook.cells if cell.id not in skipped]
 
     def reloaded(self, notebook: NotebookFile) -> "Job":
         """Return the job for the notebook that was read again."""

@@ -16,6 +16,7 @@ import msgspec
 
 from ...protocol.connection import Connection, read_connection_file
 from ...protocol.errors import CellwireError
+from ..notebook_files.load import NotebookFile
 
 #: Seconds that a stopped kernel may take to disappear.
 _GONE_SECONDS = 10.0
@@ -47,38 +48,38 @@ def spell_out_keep(arguments: Sequence[str]) -> list[str]:
     return spelled
 
 
-def add_kernel_options(run: argparse.ArgumentParser) -> None:
+def add_kernel_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of a command that starts a kernel."""
-    run.add_argument(
-        "--keep", metavar="NAME", help="leave the kernel running under a name, by default the notebook's"
+    group.add_argument(
+        "--keep", metavar="[NAME]", help="leave the kernel running under a name, by default the notebook's"
     )
-    run.add_argument(
+    group.add_argument(
         "--listen",
         metavar="ADDRESS",
         help="be reached on tcp, at an address of this machine such as 127.0.0.1 or 192.0.2.7:5555",
     )
-    run.add_argument("--connection-file", default="", metavar="FILE", help="where to write the connection")
+    group.add_argument("--connection-file", default="", metavar="FILE", help="where to write the connection")
 
 
-def kernel_options(options: argparse.Namespace, notebook: str) -> dict[str, Any]:
+def kernel_options(options: argparse.Namespace, notebook: NotebookFile) -> dict[str, Any]:
     """Return what these options mean for `launch_kernel`.
 
     Raises: CellwireError if the name of a kernel to be kept cannot be used.
     """
-    started: dict[str, Any] = {"notebook": notebook, "connection_file": options.connection_file}
+    path = notebook.path if os.path.exists(notebook.path) else ""
+    started: dict[str, Any] = {"notebook": path, "connection_file": options.connection_file}
     if options.keep is not None:
-        started |= {"detached": True, "name": _name_to_keep(options.keep, notebook)}
+        started |= {"detached": True, "name": _name_to_keep(options.keep or notebook.name)}
     if options.listen:
         started |= {"transport": "tcp", "address": options.listen}
     return started
 
 
-def _name_to_keep(name: str, notebook: str) -> str:
-    """Return the name of a kernel to be kept: the one that was given, or the notebook's.
+def _name_to_keep(name: str) -> str:
+    """Return the name of a kernel to be kept.
 
     Raises: CellwireError if a kernel with that name runs.
     """
-    name = name or os.path.splitext(os.path.basename(notebook))[0]
     if _is_path(name):
         raise CellwireError(
             f"{name!r} would be the path of a connection file: give a name without / and .json"

@@ -10,13 +10,14 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...version import __version__
 from ..notebook_files.load import load
 from .jupyter import add_commands
-from .kernels import add_kernel_options, find, ps, remark, spell_out_keep, stop
+from .kernels import find, ps, remark, spell_out_keep, stop
 from .run_options import add_run_options, split_at_dashes
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     add_run_options(run)
     _add_rules(run)
-
-    add_kernel_options(run)
 
     listing = commands.add_parser("ps", help="list the running kernels")
     listing.set_defaults(command=ps)
@@ -116,14 +115,19 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .jobs import run_jobs
     from .run_options import help_of_notebooks, jobs_of
-    from .views import Presentation
 
     if options.help_notebook:
         sys.stdout.write(help_of_notebooks(options))
         return 0
-    jobs = jobs_of(options)
+    with ExitStack() as until_the_end:
+        return _run_jobs(options, jobs_of(options, until_the_end))
+
+
+def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
+    from .jobs import run_jobs
+    from .views import Presentation
+
     at_once = min(options.jobs, len(jobs))
 
     def present(job: "Job") -> Presentation:
@@ -141,9 +145,9 @@ def _run(options: argparse.Namespace) -> int:
         from .report import write_report
 
         write_report(options.report, zip(jobs, outcomes, strict=True))
-    for job in jobs:
-        if "name" in job.started and not options.quiet:
-            sys.stderr.write(f"cellwire: {remark(job.started['name'])}\n")
+    for job in jobs if not options.quiet else ():
+        if name := job.started.get("name"):
+            sys.stderr.write(f"cellwire: {remark(name)}\n")
     return max(outcome.status for outcome in outcomes)
 
 

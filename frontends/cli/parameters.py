@@ -23,6 +23,8 @@ from ..notebook_files.load import NotebookFile, Part
 TAG: Final = "parameters"
 INJECTED: Final = "injected-parameters"
 _PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+#: Lines that are IPython's alone.
+_IPYTHON = re.compile(r"^(\s*)[%!].*$", re.M)
 #: What binds names in a scope of its own.
 _SCOPES = (
     ast.FunctionDef,
@@ -182,12 +184,19 @@ def _source(value: object) -> str:
 def _bindings(source: str) -> Iterator[tuple[str, ast.stmt]]:
     """Yield each name that the source binds at its top level, with the whole statement that does it."""
     try:
-        body = cast("ast.Module", compile(source, "<cell>", "exec", _PARSE, dont_inherit=True)).body
+        body = _parsed(source)
     except (SyntaxError, ValueError):
-        return
+        try:
+            body = _parsed(_IPYTHON.sub(r"\1pass", source))
+        except (SyntaxError, ValueError):
+            return
     for statement in body:
         for name in _names(statement):
             yield name, statement
+
+
+def _parsed(source: str) -> list[ast.stmt]:
+    return cast("ast.Module", compile(source, "<cell>", "exec", _PARSE, dont_inherit=True)).body
 
 
 def _names(node: ast.AST) -> Iterator[str]:

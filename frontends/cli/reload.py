@@ -72,6 +72,13 @@ def same_cells(before: NotebookFile, now: NotebookFile) -> NotebookFile:
     )
 
 
+def without_outputs(notebook: NotebookFile) -> NotebookFile:
+    """Return the notebook without what an earlier run has left in its file."""
+    return replace(
+        notebook, parts=[replace(part, outputs=[], execution_count=None) for part in notebook.parts]
+    )
+
+
 def _matched(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> dict[str, str]:
     """Return the id that each cell had, by the one that it has, for those that were there."""
     found: dict[str, str] = {}

@@ -5,12 +5,13 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.notebook import Redefine
 from ..notebook_files.load import NotebookFile, load, load_text
 from .job import Job
-from .kernels import kernel_options
+from .kernels import add_kernel_options, kernel_options
 
 
 def add_run_options(run: argparse.ArgumentParser) -> None:
@@ -68,9 +69,17 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--watch", action="store_true", help="run what changes and what depends on it when the file is saved"
     )
-    how.add_argument(
+    which = how.add_mutually_exclusive_group()
+    which.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="an environment for the notebook's # /// script block, by uv",
+    )
+    which.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
+
+    add_kernel_options(run.add_argument_group("the kernel"))
 
     shown = run.add_argument_group("showing").add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one event a line")
@@ -86,8 +95,8 @@ def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return given[:place], given[place + 1 :]
 
 
-def jobs_of(options: argparse.Namespace) -> list[Job]:
-    """Return what is to run.
+def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
+    """Return what is to run; what is made for it is removed by `until_the_end`.
 
     Raises: NotebookFileError if a notebook cannot be read, or an option makes no sense for it.
     """
@@ -96,10 +105,10 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         raise NotebookFileError(f"--python {python}: there is no such program")
     # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
     python = os.path.abspath(python) if os.sep in python else python
-    if len(options.notebooks) > 1 and (options.keep or options.connection_file or options.listen):
-        raise NotebookFileError("--keep NAME, --connection-file and --listen are for one notebook")
     if options.watch and (problem := _why_not_watched(options)):
         raise NotebookFileError(f"--watch {problem}")
+    if len(options.notebooks) > 1 and (options.keep or options.connection_file):
+        raise NotebookFileError("--keep NAME and --connection-file take one notebook")
     given = _given(options)
     jobs: list[Job] = []
     for name in options.notebooks:
@@ -111,6 +120,11 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
         notebook = read()
         if options.inplace and (name == "-" or notebook.format != "ipynb"):
             raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
+        if options.sandbox:
+            from .sandbox import requirements_of, sandbox
+
+            environment = sandbox(requirements_of(notebook), quiet=options.quiet)
+            python = until_the_end.enter_context(environment)
         redefine = options.redefine or notebook.redefine
         jobs.append(
             Job(
@@ -123,8 +137,8 @@ def jobs_of(options: argparse.Namespace) -> list[Job]:
                 options.fail_fast,
                 options.arguments,
                 _targets(notebook, options.output, options.inplace),
-                kernel_options(options, notebook.path),
                 read if options.watch else None,
+                kernel_options(options, notebook),
             )
         )
     _require_different_targets(jobs)

@@ -72,7 +72,8 @@ class Block:
 
     def append(self, item: Item) -> None:
         """Add an item, which ends the lines before it."""
-        if ERROR_MIME not in item.data:  # blocks show the error itself
+        error = item.data.get(ERROR_MIME)
+        if error is None or "file" in error:  # blocks show errors of their own
             self.end_lines()
             self.items[item.id] = False
             self.parts.append(item.id)

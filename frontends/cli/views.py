@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from ...protocol.events import Event
 from ..notebook_files.load import NotebookFile
+from .interpreters import hint_for
 from .job import Job, RunOutcome
 from .lines import LinesDisplay, details, summary
 from .places import Places
@@ -51,18 +52,25 @@ class Silence:
     def close(self) -> None: ...
 
 
-def people_view(titles: dict[str, str], places: Places, out: TextIO, err: TextIO) -> Transcript:
-    """Return the view for people: on a terminal one that is drawn anew, elsewhere plain lines."""
+def people_view(
+    titles: dict[str, str], places: Places, out: TextIO, err: TextIO, kept: str = ""
+) -> Transcript:
+    """Return the view for people: on a terminal one that is drawn anew, elsewhere plain lines.
+
+    `kept` is where images are saved.
+    """
     if out is sys.stdout and out.isatty() and os.environ.get("TERM") != "dumb":
         try:
             from rich.console import Console
 
+            from .images import protocol_of
             from .terminal import TerminalDisplay
         except ImportError:
             pass  # without the extra `cli` a terminal gets plain lines
         else:
-            return Transcript(TerminalDisplay(Console(highlight=False)), titles, places)
-    return Transcript(LinesDisplay(out, err), titles, places)
+            display = TerminalDisplay(Console(highlight=False), protocol_of(os.environ), kept)
+            return Transcript(display, titles, places)
+    return Transcript(LinesDisplay(out, err, kept), titles, places)
 
 
 class Presentation:
@@ -86,7 +94,7 @@ class Presentation:
             if json
             else Silence()
             if quiet
-            else people_view(job.notebook.titles, self._places, self._out, self._err)
+            else people_view(job.notebook.titles, self._places, self._out, self._err, ", ".join(job.targets))
         )
         # On a terminal the tracebacks are shown with their cells.
         self._traced = not (isinstance(self.view, Transcript) and self._out.isatty())
@@ -149,6 +157,8 @@ class Presentation:
             error = self._places.in_file(cell, error)
             text = f"\n{what}:\n{details(error)}\n" if self._traced else f"{what}: {summary(error)}\n"
             self._err.write(text)
+            if hint := hint_for(self._job, error):
+                self._err.write(f"{hint}\n")
         for cell, cause in outcome.disabled.items() if not self._quiet else ():
             self._err.write(f"{prefix}cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
         if outcome.reason:

@@ -15,7 +15,7 @@ from ...protocol.errors import NotebookFileError
 from ..notebook_files.load import NotebookFile
 from .job import Job, outcome_of
 from .keeper import Keeper
-from .reload import WatchedFile, same_cells
+from .reload import WatchedFile, same_cells, without_outputs
 from .view import JobView
 
 
@@ -51,17 +51,25 @@ class Watch:
         assert self._job.read_again is not None
         file = WatchedFile(self._job.notebook.path)
         while True:
-            await file.changed()
+            # The first time too: it may have been saved while the kernel started.
+            before = self._newest
             try:
-                self._newest = same_cells(self._newest, self._job.read_again())
+                self._newest = same_cells(before, self._job.read_again())
             except NotebookFileError as error:
                 self._view.notice(f"{error}; nothing was run")
-                continue
-            sources = {cell.id: cell.source for cell in self._newest.cells}
-            running = [cell for cell in self._kernel.notebook.cells.values() if cell.status == "running"]
-            if any(sources.get(cell.id) != cell.source for cell in running):
-                await self._kernel.interrupt()
-            self._arrived.set()
+            else:
+                # With --inplace, what is saved here is read again, too.
+                if without_outputs(self._newest) != without_outputs(before):
+                    await self._take_over()
+            await file.changed()
+
+    async def _take_over(self) -> None:
+        """Let what was read run, at once if a cell that runs is no longer what it was."""
+        sources = {cell.id: cell.source for cell in self._newest.cells}
+        running = [cell for cell in self._kernel.notebook.cells.values() if cell.status == "running"]
+        if any(sources.get(cell.id) != cell.source for cell in running):
+            await self._kernel.interrupt()
+        self._arrived.set()
 
     async def _run_round(self, notebook: NotebookFile) -> None:
         """Make the kernel's cells those of `notebook`, run what is stale, and report it."""

@@ -6,6 +6,7 @@ which the runner marks; whatever else it shows is `display_data`.
 
 import base64
 import json
+import re
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from ...protocol.notebook import CellError, CellState, ConsoleChunk, Item
 
 Output: TypeAlias = dict[str, Any]
 
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
 #: The key in an item's metadata under which cellwire keeps what concerns itself.
 OWN = "cellwire"
 #: What an interrupted cell raises, in the words of Jupyter.
@@ -55,7 +57,8 @@ def _end_text(found: list[Output], texts: list[str]) -> None:
 def _output(item: Item, count: int | None) -> Output:
     if ERROR_MIME in item.data:
         try:
-            return _of_error(msgspec.convert(item.data[ERROR_MIME], CellError))
+            described = item.data[ERROR_MIME]
+            return _of_error(msgspec.convert(described, CellError), lines=described.get("lines"))
         except msgspec.ValidationError:
             pass  # an item of the user's own
     metadata = {key: value for key, value in item.metadata.items() if key != OWN}
@@ -71,13 +74,20 @@ def _output(item: Item, count: int | None) -> Output:
     return output
 
 
-def _of_error(error: CellError, cancelled: bool = False) -> Output:
-    """Return an error, or for a cell that was not run because of another one a line that says so."""
+def _of_error(error: CellError, cancelled: bool = False, lines: list[str] | None = None) -> Output:
+    """Return an error, or for a cell that was not run because of another one a line that says so.
+
+    `lines` are the traceback as IPython has it.
+    """
     if cancelled:
         return {"name": "stderr", "output_type": "stream", "text": f"{error.message}\n"}
     name = _NAMES.get(error.kind, error.kind)
-    text = error.traceback.rstrip("\n") or (f"{name}: {error.message}" if error.message else name)
-    lines = [*text.split("\n"), *([error.hint] if error.hint else [])]
+    summary = f"{name}: {error.message}" if error.message else name
+    if lines is None:
+        lines = (error.traceback.rstrip("\n") or summary).split("\n")
+    elif error.message not in _COLOR.sub("", lines[-1]):
+        lines = [*lines, summary]  # it says more than the exception could know
+    lines = [*lines, error.hint] if error.hint else lines
     return {"ename": name, "evalue": error.message, "output_type": "error", "traceback": lines}
 
 

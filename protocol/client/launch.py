@@ -9,8 +9,9 @@ keeps running. If a kernel fails, the error quotes its standard error; if not, t
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec
 
@@ -151,7 +152,8 @@ def _until_left(
     async def enter(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[KernelClient]:
         kernel = await start(*args, **kwargs)
         try:
-            yield kernel
+            with _ending_forks():
+                yield kernel
         finally:
             await kernel.aclose()
 
@@ -173,6 +175,29 @@ async def _owned(
 ) -> KernelClient:
     owner = Owner(context)
     return KernelClient(await owner.enter(), owner.leave)
+
+
+@contextmanager
+def _ending_forks() -> Iterator[None]:
+    """End a child of this process that leaves the block: with the traceback, if it is by an exception.
+
+    Nothing of the session works there, the loop shares its descriptors with the parent's, and the kernel is
+    the parent's to end.
+    """
+    process = os.getpid()
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if os.getpid() != process:
+            if error is not None:
+                traceback.print_exception(error)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0 if error is None else 1)
 
 
 @asynccontextmanager

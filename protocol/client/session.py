@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from ..connection import Connection, KeyPair
-from ..errors import AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
+from ..errors import FORKED, AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
 from ..events import Event, RunFinished
 from ..messages import (
     PROTOCOL,
@@ -75,6 +75,7 @@ class Session:
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
         self._streams = EventStreams()
         self._receiving: anyio.CancelScope | None = None
+        self._process = os.getpid()
         self._dealer = Dealer(connection, keys)
 
     @property
@@ -85,7 +86,9 @@ class Session:
     # What clients call
 
     def raise_if_ended(self) -> None:
-        """Raise the error that ended the session, if it has ended."""
+        """Raise the error that ended the session, if it has ended, and another in the child of a fork."""
+        if os.getpid() != self._process:
+            raise RuntimeError(FORKED)
         if self.ended is not None:
             # A new one for each caller: one that several tasks raise would mix their tracebacks.
             raise type(self.ended)(*self.ended.args) from self.ended
@@ -350,11 +353,9 @@ class Session:
 
     def _on_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
-            older = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
-            raise ProtocolError(
-                f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol} and this client "
-                f"{PROTOCOL}. Install a newer cellwire {older}"
-            )
+            where = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
+            speaks = f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol}"
+            raise ProtocolError(f"{speaks} and this client {PROTOCOL}. Install a newer cellwire {where}")
         if welcome.epoch != self.connection.epoch:
             raise KernelDied(
                 f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
@@ -384,11 +385,9 @@ class Session:
                 pass
         except CellwireError as error:
             self.end(error)
-        closing = self.replica.closing
-        if closing is None:
-            self.end(KernelDied(how))
-        else:
-            self.end(KernelDied(f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"))
+        if (closing := self.replica.closing) is not None:
+            how = f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"
+        self.end(KernelDied(how))
 
     def _refusal(self, error: Error) -> CellwireError:
         if error.code == "closing":

@@ -264,6 +264,8 @@ _SILENCE = ("ignore", None, Warning, cell_files, 0)
 def _silence_warnings() -> None:
     """See to it that no other filter comes first."""
     filters: list[Any] = warnings.filters  # pyright: ignore[reportAssignmentType]
+    if type(filters) is not list:
+        return  # what a cell has put there; nothing works with it
     if not filters or filters[0] is not _SILENCE:
         if _SILENCE in filters:
             filters.remove(_SILENCE)

@@ -7,7 +7,7 @@ have other rules for names. A notebook has one language, which `Program` is give
 import ast
 from typing import NamedTuple
 
-from .analysis import find_names, parse
+from .analysis import AnalysisError, find_names, parse
 from .name_usage import NameUsage
 from .names import is_private
 
@@ -33,7 +33,12 @@ class Language:
 
         Raises: AnalysisError if it is not of this language.
         """
-        return Parsed(source, parse(source, filename))
+        try:
+            return Parsed(source, parse(source, filename))
+        except AnalysisError as error:
+            if "IPython" in error.hint:
+                error.hint += '; or have the cells read as IPython does, with dialect="ipython"'
+            raise
 
     def find_names(self, parsed: Parsed) -> NameUsage:
         """Return what a cell does with names.

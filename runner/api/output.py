@@ -24,7 +24,8 @@ def enter_kernel() -> None:
 
 def running_in_kernel() -> bool:
     """Return whether this code runs in a cellwire kernel, rather than in a plain Python process."""
-    return _in_kernel or current_execution.get() is not None
+    execution = current_execution.get()
+    return _in_kernel or (execution is not None and execution.visible is not None)
 
 
 def cell_id() -> str | None:

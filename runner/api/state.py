@@ -78,7 +78,7 @@ class Setter(Generic[T]):
             is_function = isinstance(update, _FUNCTIONS)
             new = cast("Callable[[T], T]", update)(old) if is_function else cast("T", update)
             self._getter._value = new
-            changed = self._always or not _equal(old, new)
+            changed = self._always or not equal(old, new)
         if changed and self._listener is not None:
             execution = None if self._allow_self_loops else current_execution.get()
             self._listener(StateChange(self._getter, execution.cell if execution else ""))
@@ -97,7 +97,7 @@ def state(value: T, *, allow_self_loops: bool = False, always: bool = False) -> 
     return getter, Setter(getter, allow_self_loops=allow_self_loops, always=always)
 
 
-def _equal(old: object, new: object) -> bool:
+def equal(old: object, new: object) -> bool:
     """Return `old == new` if that is a plain bool, otherwise whether they are the same object."""
     try:
         equal = old == new

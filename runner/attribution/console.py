@@ -55,6 +55,8 @@ class Console:
 
     def enter(self, execution: Execution | None) -> None:
         """Attribute what C code writes from here on to `execution`."""
+        if execution is not None:
+            execution = execution.visible
         marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
             emitter.emit_step(partial(self._sinks[stream].enter, execution, marker))
@@ -71,6 +73,8 @@ class Console:
 
 def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
     """Return an encoded marker about `execution`."""
+    if execution is not None:
+        execution = execution.visible
     cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
     return encode_marker(nonce, Marker(kind, cell, run, pipe))
 
@@ -158,5 +162,8 @@ def install_console(nonce: bytes, link: Emitter) -> Console:
 
 def clear_console() -> None:
     """Remove what the calling cell wrote to either stream; does nothing without a console."""
-    if _console is not None:
-        _console.clear(current_execution.get())
+    execution = current_execution.get()
+    if execution is not None and execution.embedding is not None:
+        execution.embedding.clear_text(execution.cell)
+    elif _console is not None:
+        _console.clear(execution)

@@ -63,7 +63,8 @@ class Inputs:
         name = f"{self._pid}-{next(self._numbers)}"
         request = self._open[name] = _InputRequest()
         try:
-            self._emit(InputRequested(name, execution.cell if execution else "", str(prompt), password))
+            visible = execution and execution.visible
+            self._emit(InputRequested(name, visible.cell if visible else "", str(prompt), password))
             while not request.closed.wait(_CHECK_INTERVAL):
                 if execution is not None and execution.over:
                     raise InputUnavailable("the run of the cell that asks for input is over")

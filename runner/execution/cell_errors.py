@@ -17,7 +17,6 @@ from typing import Any
 
 from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
-from ..analysis.compiler import cell_filename
 from ..analysis.names import is_mangled, unmangle
 from ..attribution.context import Execution
 from ..dataflow.program import Program
@@ -35,8 +34,10 @@ _MOST_EDITS = 2
 last: Execution | None = None
 
 
-def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
-    """Return what to say about an exception that left `cell`.
+def raised(
+    error: BaseException, filename: str, explanation: str = "", cells: Sequence[str] = ()
+) -> CellError:
+    """Return what to say about an exception that left the cell whose code has this file name.
 
     `explanation` (with the `cells` that it names) says more than the exception could know.
     """
@@ -46,7 +47,7 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
     line = column = end_line = end_column = 0
     try:
         report = TracebackException.from_exception(error, compact=True)
-        line, column, end_line, end_column = _position(report, cell_filename(cell))
+        line, column, end_line, end_column = _position(report, filename)
         without_own_frames(report)
         # Without the suggestion that newer Pythons make, which knows nothing of private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
@@ -94,11 +95,11 @@ def forget_last() -> None:
             delattr(sys, name)
 
 
-def interrupted(error: BaseException | None, cell: str) -> CellError:
-    """Return what to say about a cell that was interrupted while it ran."""
+def interrupted(error: BaseException | None, filename: str) -> CellError:
+    """Return what to say about a cell that was interrupted while it ran; `filename` is that of its code."""
     if error is None:
         return CellError("Interrupted", "interrupted while it ran")
-    described = raised(error, cell)
+    described = raised(error, filename)
     return CellError(
         "Interrupted",
         "interrupted while it ran",
@@ -110,8 +111,11 @@ def interrupted(error: BaseException | None, cell: str) -> CellError:
     )
 
 
-def error_item(error: CellError) -> dict[str, Any]:
-    """Return the mime bundle that shows `error` among the outputs of its cell."""
+def error_item(error: CellError, cell: str = "", file: str = "") -> dict[str, Any]:
+    """Return the mime bundle that shows `error` among the outputs of its cell.
+
+    `cell` and `file` say whose error it is if it is shown in another one, which embeds that notebook.
+    """
     described: dict[str, Any] = {"kind": error.kind, "message": error.message, "traceback": error.traceback}
     if error.hint:
         described["hint"] = error.hint
@@ -120,6 +124,8 @@ def error_item(error: CellError) -> dict[str, Any]:
     if error.line:
         position = {"line": error.line, "column": error.column}
         described.update(position, end_line=error.end_line, end_column=error.end_column)
+    if file:
+        described.update(cell=cell, file=file)
     plain = error.traceback or f"{error.kind}: {error.message}"
     return {"text/plain": plain, ERROR_MIME: described}
 
@@ -192,7 +198,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
             return f"cell {cell!r} defines it, but only after reading it", []
         broken = _rejected_definer(name, program, notebook)
         if broken is not None:
-            return f"cell {broken!r} should define it, but {_state(notebook.cells[broken])}", [broken]
+            return f"cell {broken!r} should define it, but {why_missing(notebook.cells[broken])}", [broken]
         return _lost_name(name, program, notebook)
     definer = maker or definers[0]
     if cell in graph and name in program.sequence.hidden(cell):
@@ -202,7 +208,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
         )
     if maker is None and program.works(definer):
         return f"cell {definer!r} defines it, but comes after this cell", [definer]
-    return f"cell {definer!r} should define it, but {_state(notebook.cells[definer])}", [definer]
+    return f"cell {definer!r} should define it, but {why_missing(notebook.cells[definer])}", [definer]
 
 
 def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | None:
@@ -227,11 +233,11 @@ def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, li
     if state is None:
         return f"cell {definer!r}, which defined it, has been deleted", [definer]
     if definer in program.errors:
-        return f"cell {definer!r} defined it, but {_state(state)}", [definer]
+        return f"cell {definer!r} defined it, but {why_missing(state)}", [definer]
     return f"cell {definer!r} no longer defines it", [definer]
 
 
-def _state(cell: CellState) -> str:
+def why_missing(cell: CellState) -> str:
     """Return why names that `cell` defines may be missing."""
     error = cell.error
     if error is not None and error.kind == "SyntaxError":

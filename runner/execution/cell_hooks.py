@@ -105,21 +105,24 @@ class CellReport:
             if type(stream) is not ConsoleStream and stream is not own and stream is not None:
                 _flush(stream)
         error = execution.error
+        filename = self._program.compiled[execution.cell].filename
         if execution.status == "interrupted":
-            described = errors.interrupted(error, execution.cell)
+            described = errors.interrupted(error, filename)
         elif error is not None:
             explanation, cells = "", list[str]()
             try:
                 explanation, cells = self._explain(error, execution.cell)
             except BaseException:
                 pass  # its class has attributes of its own kind
-            described = errors.raised(error, execution.cell, explanation, cells)
+            described = errors.raised(error, filename, explanation, cells)
         else:
             return
         if error is not None:
             errors.keep_last(error, execution)
         self._described[execution] = described
-        item = errors.error_item(described)
+        around = execution.embedding
+        where = ("", "") if around is None else (execution.cell, around.file)
+        item = errors.error_item(described, *where)
         if "lines" in execution.about:
             item[ERROR_MIME]["lines"] = execution.about["lines"]
         execution.outputs.append(item)

@@ -58,7 +58,7 @@ class Corrections:
                     found.update(filter(language.tracks, names_of_module(module)))
                 elif not analysis.is_open:
                     return []
-            except Exception:
+            except BaseException:
                 return []  # a module with an `__all__` or attributes of its own kind
         defs = frozenset(found)
         if defs == analysis.defs:

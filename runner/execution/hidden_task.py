@@ -5,6 +5,7 @@ with all others.
 """
 
 import asyncio
+from asyncio import current_task
 
 # What asyncio does before and after each step of a task.
 from asyncio.events import _set_running_loop
@@ -18,7 +19,7 @@ class HiddenTask:
         self._loop = loop
 
     def __enter__(self) -> None:
-        self._task = asyncio.current_task(self._loop)
+        self._task = current_task(self._loop)
         if self._task is not None:
             _leave_task(self._loop, self._task)
 
@@ -30,7 +31,7 @@ class HiddenTask:
         try:
             _enter_task(self._loop, self._task)
         except RuntimeError:
-            other = asyncio.current_task(self._loop)
+            other = current_task(self._loop)
             if other is not None:
                 _leave_task(self._loop, other)
             _enter_task(self._loop, self._task)

@@ -16,6 +16,7 @@ from ..dataflow.disabled import Disabled
 from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
 from . import cell_errors
+from .embedded import NOT_EMBEDDED, Embedded
 from .namespace import Namespace
 from .recorder import Recorder
 from .sources import forget_source, remember_source
@@ -33,6 +34,7 @@ class CellLifecycle:
         disabled: Disabled,
         updates: PendingUpdates,
         limits: Limits,
+        embedded: Embedded = NOT_EMBEDDED,
     ) -> None:
         self._recorder = recorder
         self._notebook = recorder.notebook
@@ -41,6 +43,7 @@ class CellLifecycle:
         self._disabled = disabled
         self._updates = updates
         self._limits = limits
+        self._embedding = embedded.embedding
         self._executions: dict[str, Execution] = {}
         # Stale cells of which frontends know why they do not run.
         self._explained: set[str] = set()
@@ -58,7 +61,7 @@ class CellLifecycle:
         self._updates.cell_started(cell)
         remember_source(code.filename, code.source)
         outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
-        execution = Execution(cell, run, outputs)
+        execution = Execution(cell, run, outputs, self._embedding)
         if cell in self._program.about:
             execution.about = self._program.about[cell]
         self._executions[cell] = execution
@@ -127,6 +130,11 @@ class CellLifecycle:
             self.skip(cell, run, "error", self._program.errors[cell])
         return failed
 
+    def retire(self) -> None:
+        """End everything that the last runs of the cells have left behind, as it is."""
+        for execution in self._executions.values():
+            _retire(execution)
+
     def _why_stale(self, cell: str) -> tuple[events.StaleReason, tuple[str, ...]]:
         disabled = self._disabled.cause(cell)
         if disabled is not None:
@@ -142,7 +150,11 @@ class CellLifecycle:
         """Remove all that the last run of `cell` has left behind."""
         execution = self._executions.pop(cell, None)
         if execution is not None:
-            execution.retire()
-            if cell_errors.last is execution:
-                cell_errors.forget_last()
+            _retire(execution)
         self._namespace.unbind(cell, keep)
+
+
+def _retire(execution: Execution) -> None:
+    execution.retire()
+    if cell_errors.last is execution:
+        cell_errors.forget_last()

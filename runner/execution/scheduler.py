@@ -8,6 +8,7 @@ whichever run that was; an interrupt drops all cells that have not had their tur
 
 import asyncio
 import contextvars
+from asyncio import Event, TaskGroup, current_task, sleep  # as they are before user code can replace them
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
@@ -99,6 +100,7 @@ class Scheduler:
         """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
+                self._interrupts.before_striking(execution, task)
                 task.cancel()
 
     def _run_sync(self, cell: str) -> None:
@@ -113,13 +115,13 @@ class Scheduler:
     async def _run_overlapping(self, cells: Sequence[str]) -> None:
         """Run `cells`; those that await run beside the others."""
         interrupts = self._interrupts
-        progress = asyncio.Event()
+        progress = Event()
         before = self._before(cells)
         ready = ReadyCells(cells, before.__getitem__)
         started: list[Execution] = []
 
         async def run(execution: Execution) -> None:
-            task = asyncio.current_task()
+            task = current_task()
             assert task is not None
             self._tasks[task] = execution
             try:
@@ -131,7 +133,7 @@ class Scheduler:
                 ready.done(execution.cell)
                 progress.set()
 
-        async def follow(group: asyncio.TaskGroup) -> None:
+        async def follow(group: TaskGroup) -> None:
             while len(ready) and not interrupts.count:
                 cell = ready.pop()
                 if cell is None:
@@ -157,7 +159,7 @@ class Scheduler:
                         interrupts.count = interrupts.count or 1
 
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 try:
                     await follow(group)
                 except asyncio.CancelledError:
@@ -211,7 +213,7 @@ class Scheduler:
     async def _let_others(self) -> None:
         """Give the other tasks of the loop their turn."""
         self._recorder.flush()
-        await asyncio.sleep(0)
+        await sleep(0)
 
     def _cancelled(self, cell: str) -> bool:
         """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""

@@ -6,26 +6,38 @@ of a dict, put in and taken out by single operations. All else is for the event 
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from ..analysis.attributes import attribute_reads
 from ..api.state import StateChange
 from ..dataflow.program import Program
 from .namespace import Namespace
 
+#: What an embedded notebook does when the run is over; returns the cells here that have to run for that.
+Work = Callable[[], Awaitable[Iterable[str]]]
+
 
 class PendingUpdates:
     """The updates of states, until their readers run.
 
-    `wake` is called on the event loop's thread some time after an update.
+    `wake` is called on the event loop's thread some time after an update. In an embedded notebook
+    `forward` is called with each update instead, at once: the notebook around it says when it is time.
     """
 
-    def __init__(self, program: Program, namespace: Namespace, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        namespace: Namespace,
+        wake: Callable[[], None],
+        forward: Callable[[StateChange], object] | None = None,
+    ) -> None:
         #: The loop that is notified; None before there is one.
         self.loop: asyncio.AbstractEventLoop | None = None
         self._program = program
         self._namespace = namespace
         self._wake = wake
+        self._forward = forward
+        self._work: dict[Work, None] = {}
         self._waking: asyncio.Handle | None = None
         # Each update, by what is the same in equal ones, with the number of cells that had started when it
         # was made. The identity of its object: it may be equal to another one, and may refuse to be hashed.
@@ -34,12 +46,15 @@ class PendingUpdates:
         self._started_at: dict[str, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._updates)
+        return bool(self._updates or self._work)
 
     def add(self, update: StateChange) -> None:
         """Remember `update` and have it acted upon, at the latest at the end of the next run."""
         key = (id(update.getter), update.setter, update.attributes)
         self._updates[key] = (update, self._started)
+        if self._forward is not None:
+            self._forward(update)
+            return
         loop = self.loop
         if loop is not None and self._waking is None:
             # In a context of its own: what follows from here on belongs to no cell.
@@ -47,6 +62,17 @@ class PendingUpdates:
                 self._waking = loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
             except RuntimeError:
                 pass  # the loop has been closed; the next run will have another
+
+    def add_work(self, work: Work) -> None:
+        """Have `work` done together with the update that is added next."""
+        self._work[work] = None
+
+    def take_work(self) -> list[Work]:
+        """Return the work that is to be done, and forget it."""
+        found = list(self._work)
+        for work in found:
+            self._work.pop(work, None)
+        return found
 
     def cell_started(self, cell: str) -> None:
         """Note that `cell` runs: it reads what has been set until this moment."""

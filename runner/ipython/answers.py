@@ -21,21 +21,17 @@ _GIVEN = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
 Answer = Callable[..., Any]
 
 
-def answering(bridge: Any, others: Answer) -> Answer:
-    """Return what answers requests about magics, and hands the others on to `others`."""
-
-    def answer(request: Any, *context: Any) -> Any:
-        found = None
-        if isinstance(request, Complete):
-            found = _complete(bridge, request)
-        elif isinstance(request, Inspect):
-            found = _inspect(bridge, request)
-        elif isinstance(request, Variables):
-            names, notebook, *more = context
-            return others(request, _of_cells(names, notebook), notebook, *more)
-        return others(request, *context) if found is None else found
-
-    return answer
+def answer(bridge: Any, others: Answer, request: Any, *context: Any) -> Any:
+    """Return the answer to a request about magics; hand any other request on to `others`."""
+    found = None
+    if isinstance(request, Complete):
+        found = _complete(bridge, request)
+    elif isinstance(request, Inspect):
+        found = _inspect(bridge, request)
+    elif isinstance(request, Variables):
+        names, notebook, *more = context
+        return others(request, _of_cells(names, notebook), notebook, *more)
+    return others(request, *context) if found is None else found
 
 
 def _of_cells(names: dict[Any, Any], notebook: Any) -> dict[Any, Any]:

@@ -9,16 +9,15 @@ import asyncio
 import contextvars
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
 #: Seconds between two looks.
 _INTERVAL = 1.0
-_LIBRARIES = tuple(
-    {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+#: Folders of installed modules.
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 class Watch:
@@ -72,7 +71,9 @@ class Watch:
         for name, module in loaded.items():
             # Not by `getattr`: some modules load themselves when they are asked for an attribute.
             file: Any = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-            if not isinstance(file, str) or not file.endswith(".py") or file.startswith(_LIBRARIES):
+            if not isinstance(file, str) or not file.endswith(".py") or file.startswith(_STANDARD):
+                continue
+            if any(folder in file for folder in _INSTALLED):
                 continue
             if name == "__main__" or name.partition(".")[0] == "cellwire":
                 continue

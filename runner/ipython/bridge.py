@@ -13,8 +13,10 @@ import builtins
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from ...protocol.mime_types import PAYLOAD_MIME
@@ -27,8 +29,6 @@ from ..integrations.figures import install_figures
 from ..integrations.ipython_display import install_displays
 from ..output import formatting
 from ..output.reports import is_own
-from .answers import answering
-from .autoreload import Watch
 from .debugger import install_ipython_debugger
 from .history import History
 from .syntax import LEAVING, IPythonLanguage, is_installed
@@ -55,7 +55,9 @@ class Bridge:
         self.shell: Any = None
         self._transformers: Any = None
         self._making = False
-        self._watch = Watch(host.engine)
+        # The names of the embedded notebooks that run, the innermost last.
+        self._parts: list[dict[str, Any]] = []
+        self._watch: Any = None
 
     def install(self) -> None:
         self.engine.program.language = self.language
@@ -83,7 +85,7 @@ class Bridge:
         hooks.post_execution[after["show_figures"]] = self.remember_value
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
-        self.host.answer = answering(self, self.host.answer)
+        self.host.answer = partial(self._answer, self.host.answer)
         install_ipython_debugger()
         _load_when_used("IPython")
         # Whoever imports IPython finds the shell in it.
@@ -107,12 +109,18 @@ class Bridge:
 
                 self.shell = self.language.shell = make_shell(self)
                 self._transformers = self._state_of_transformers()
+                self._find_names()
         finally:
             self._making = False
             interrupts.subject = subject
             if subject is not None and interrupts.count:
                 interrupts.repeat()
         return self.shell
+
+    def _find_names(self) -> None:
+        """Let magics find the names of the notebook that runs, which may be embedded in another."""
+        if self.shell is not None:
+            self.shell.user_ns = self._parts[-1] if self._parts else self.names
 
     def display(self, *values: Any, **options: Any) -> Any:
         """Show values in the calling cell, as `IPython.display.display` does."""
@@ -130,6 +138,10 @@ class Bridge:
     @protected
     def begin(self, execution: Execution) -> None:
         """Note what runs."""
+        if execution.embedding is not None:
+            self._parts.append(execution.embedding.globals)
+            self._find_names()
+            return
         code = self.engine.program.compiled[execution.cell]
         raw = self.engine.notebook.cells[execution.cell].source
         self.history.begin(execution, code.source, raw)
@@ -144,14 +156,19 @@ class Bridge:
 
     def announce(self, execution: Execution) -> None:
         """Trigger the events before a cell."""
-        if self.shell is not None:
+        if self.shell is not None and execution.embedding is None:
             self.shell.events.trigger("pre_execute")
             if not self.history.is_silent(execution):
                 self.shell.events.trigger("pre_run_cell", self.history.info(execution))
 
     def remember_value(self, execution: Execution) -> None:
         """Let `_` and `Out` have the value that was shown."""
-        if execution.status == "ok" and execution.value is not NO_VALUE and execution.value is not None:
+        if (
+            execution.embedding is None
+            and execution.status == "ok"
+            and execution.value is not NO_VALUE
+            and execution.value is not None
+        ):
             self.history.end(execution, execution.value)
 
     def describe_error(self, execution: Execution) -> None:
@@ -173,6 +190,10 @@ class Bridge:
 
     def end(self, execution: Execution) -> None:
         """Trigger the events after a cell, and show what magics have left for the frontend."""
+        if execution.embedding is not None:
+            self._parts.pop()
+            self._find_names()
+            return
         shell = self.shell
         if shell is None:
             self.history.forget(execution)
@@ -188,13 +209,19 @@ class Bridge:
             shell.events.trigger("post_run_cell", result)
         for payload in shell.payload_manager.read_payload():
             text = payload.get("text") or payload.get("data", {}).get("text/plain", "")
-            output.append_bundle({"text/plain": str(text), PAYLOAD_MIME: payload}, {})
+            # Its colours are for frontends that know what a payload is.
+            plain = re.sub(r"\x1b\[[\d;]*m", "", str(text))
+            output.append_bundle({"text/plain": plain, PAYLOAD_MIME: payload}, {})
         shell.payload_manager.clear_payload()
         transformers = self._state_of_transformers()
         if transformers != self._transformers:
             self._transformers = transformers
             self.language.transforms_all = self.language.transforms_all or self._has_own_transformers()
             self.language.version += 1
+        if self._watch is None:
+            from .autoreload import Watch
+
+            self._watch = Watch(self.engine)
         self._watch.note(shell)
 
     def _state_of_transformers(self) -> Any:
@@ -226,6 +253,13 @@ class Bridge:
             != [getattr(each, "__qualname__", each) for each in own]
             for listed, own in zip(self._transformer_lists(), known, strict=True)
         )
+
+    # Requests about names
+
+    def _answer(self, others: Callable[..., Any], request: Any, *context: Any) -> Any:
+        from .answers import answer
+
+        return answer(self, others, request, *context)
 
     # Values
 

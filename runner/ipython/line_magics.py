@@ -4,8 +4,6 @@ What is not listed here is a line magic that reads `{expression}` and `$name`, o
 bind anything.
 """
 
-import re
-
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -48,7 +46,7 @@ OPEN = _words("""
 #: Magics that take their argument as text: nothing in it is read.
 TEXT = _words("code_wrap macro pdef pdoc pfile pinfo pinfo2 psearch psource")
 #: Lines that only set up what cells have here without them.
-SET_UP = re.compile(
+SET_UP = (
     r"(?P<indent>\s*)(?P<magic>%\s*(?:matplotlib(?:\s+(?:inline|agg|widget|notebook|ipympl))?"
     r"|(?:re)?load_ext\s+autoreload|autoreload\b.*|aimport\b.*|config\s+(?:InlineBackend|(?:IP)?Completer)\..*"
     r"|autosave\b.*|autocall\b.*|automagic\b.*|colors\b.*|xmode\b.*|pdb\s+off|precision\s*)\s*(?:#.*)?)"

@@ -21,9 +21,7 @@ from typing import Any
 from ..analysis.analysis import AnalysisError, find_names, parse
 from ..analysis.language import Language, Parsed
 from ..analysis.name_usage import NameUsage
-from .interactivity import show_expressions
 from .line_magics import LINE_MAGICS, SET_UP
-from .spelling import spell_out
 
 #: Names that IPython keeps for itself.
 _KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|In|Out")
@@ -74,6 +72,8 @@ class IPythonLanguage(Language):
         spelled = None
         if "get_ipython" in parsed.source:
             # In a tree of its own, as the calls of magics are replaced by what they run.
+            from .spelling import spell_out  # plain cells do not need it
+
             tree = parse(parsed.source, "<cell>")
             spelled = spell_out(tree, lambda body: self._parse(body, "<magic>").tree)
             tree = spelled.tree
@@ -152,6 +152,8 @@ class IPythonLanguage(Language):
             tree = self.shell.transform_ast(tree)
         except Exception as error:  # `InputRejected`
             raise AnalysisError("SyntaxError", f"rejected by an AST transformer: {error}") from None
+        from .interactivity import show_expressions
+
         return show_expressions(tree, self.shell.ast_node_interactivity)
 
     def _without_ipython(self, source: str, filename: str, rejected: AnalysisError) -> Parsed:
@@ -160,7 +162,7 @@ class IPythonLanguage(Language):
         Raises: AnalysisError if more of it is IPython's, with what to install.
         """
         text = "\n".join(
-            SET_UP.sub(r"\g<indent>pass  # \g<magic>", line) if SET_UP.fullmatch(line) else line
+            re.sub(SET_UP, r"\g<indent>pass  # \g<magic>", line) if re.fullmatch(SET_UP, line) else line
             for line in source.split("\n")
         )
         try:

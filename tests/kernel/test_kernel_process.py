@@ -183,6 +183,18 @@ def test_a_killed_kernel_leaves_nothing(launch, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_killed_kernel_leaves_no_connection_file_elsewhere_but_that_of_another(launch, tmp_path, replaced):
+    file = tmp_path / "my kernel.json"
+    kernel = launch(connection_file=str(file))
+    if replaced:
+        file.write_bytes(file.read_bytes().replace(kernel.connection.epoch.encode(), b"another"))
+    children = children_of(kernel.connection.pid)
+    kernel.process.kill()
+    wait_until_gone(*children)
+    assert file.exists() == replaced
+
+
 def test_a_killed_kernel_with_a_second_runner_leaves_nothing(launch, attach, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     kernel = launch()

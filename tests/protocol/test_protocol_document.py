@@ -4,8 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from cellwire.protocol.connection import Connection, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.mime_types import ERROR_MIME, PROGRESS_MIME, Progress
 from cellwire.protocol.notebook import CellError
+from support.document_frontend import Frontend
 from support.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -76,53 +76,6 @@ def test_every_message_of_a_kind_has_an_example(kind):
 
 def test_every_error_code_is_named():
     assert not [code for code in get_args(messages.ErrorCode) if f"`{code}`" not in TEXT]
-
-
-class Frontend:
-    """A DEALER that sends the requests of the document and keeps everything it receives."""
-
-    def __init__(self, context: Any, endpoint: str) -> None:
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.rcvtimeo = PATIENCE * 1000
-        self._socket.connect(endpoint)
-        self._ids = count()
-        self.replies: dict[str, Any] = {}
-        self.events: list[Any] = []
-        self.snapshots: list[Any] = []
-
-    def send(self, request: Any) -> None:
-        self._socket.send(msgspec.msgpack.encode(request))
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        """Receive until `condition` is true, and return its value."""
-        while not (found := condition()):
-            head, *rest = map(msgspec.msgpack.decode, self._socket.recv_multipart())
-            if head["type"] == "Snapshot":
-                self.snapshots.append(head)
-            elif head["type"] == "Batch":
-                self.events += [*head.get("events", []), *rest]
-            else:
-                self.replies[head["id"]] = head
-        return found
-
-    def request(self, request: Any) -> Any:
-        """Send a request and return its reply."""
-        self.send(request)
-        return self.until(lambda: self.replies.get(request["id"]))
-
-    def run(self, request: Any) -> None:
-        """Send a request that causes a run, and return when the run has finished."""
-        run = self.request(request)["run"]
-        self.until(lambda: any(e["type"] == "RunFinished" and e["run"] == run for e in self.events))
-
-    def run_cells(self, **cells: str) -> None:
-        listed = [{"id": id, "source": source} for id, source in cells.items()]
-        self.run({"type": "RunCells", "id": f"own-{next(self._ids)}", "cells": listed})
-
-    def event(self, kind: str, after: int = 0) -> Any:
-        """Return the first event of a kind, leaving out the first `after` events."""
-        return self.until(lambda: next((e for e in self.events[after:] if e["type"] == kind), None))
 
 
 #: A comm as a widget opens it.

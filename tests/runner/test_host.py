@@ -78,6 +78,9 @@ REPLACED = [
     "import linecache\nlinecache.cache = None",
     "import threading\nthreading.Thread.start = threading.Thread.__init__ = None",
     "import sys\nsys.stderr = sys.__stderr__ = None",
+    "import warnings\nwarnings.filters = warnings.warn = None",
+    "import asyncio\nasyncio.Task = asyncio.TaskGroup = asyncio.Event = asyncio.Lock = asyncio.sleep = None\n"
+    "asyncio.current_task = asyncio.get_running_loop = asyncio.all_tasks = asyncio.wait = None",
     "import traceback\ntraceback.print_exc = traceback.format_exc = traceback.TracebackException = None",
 ]
 
@@ -87,7 +90,7 @@ async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
     async with launch_kernel() as kernel:
         with anyio.fail_after(PATIENCE):
             await kernel.run({"a": source})
-            run = await kernel.run({"b": "6 * 7", "c": "x = 1\n1 / 0"})
+            run = await kernel.run({"b": "6 * 7", "c": "x = 1\n1 / 0", "d": "async def f(): pass\nawait f()"})
             assert [variable.name for variable in await kernel.variables()][-1:] == ["x"]
             assert (await kernel.complete("pri")).items
         cells = kernel.notebook.cells
@@ -95,3 +98,33 @@ async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
         assert cells["b"].outputs[0].data["text/plain"] == "42"
         assert cells["c"].error is not None
         assert (cells["c"].error.kind, cells["c"].status) == ("ZeroDivisionError", "error")
+
+
+#: Replaces what nearly all code calls.
+BROKEN = """
+import builtins
+kept = {**vars(builtins)}
+"""
+NAMES = (
+    "len print isinstance issubclass str repr type dict list set tuple range min max sum any all sorted zip "
+    "map enumerate getattr hasattr callable iter next bool int float id hash open super property object "
+    "Exception BaseException KeyboardInterrupt vars dir"
+)
+BROKEN += "".join(f"builtins.{name} = None\n" for name in NAMES.split())
+CELLS = {"b": "6 * 7", "c": "x = 1\n1 / 0", "d": "import asyncio\nawait asyncio.sleep(0)\n7", "e": "len([])"}
+
+
+async def test_a_cell_that_replaces_what_is_built_in_harms_itself_alone() -> None:
+    async with launch_kernel() as kernel:
+        with anyio.fail_after(PATIENCE):
+            assert (await kernel.run({"a": BROKEN})).status == "ok"
+            run = await kernel.run(CELLS)
+            assert (run.failed, run.reason) == (["c", "e"], "")
+            cells = kernel.notebook.cells
+            assert [cells[id].outputs[0].data["text/plain"] for id in "bd"] == ["42", "7"]
+            assert cells["e"].error is not None
+            assert cells["e"].error.message == "'NoneType' object is not callable"
+            assert (await kernel.run({"f": "builtins.__dict__.update(kept)"})).status == "ok"
+            assert "x" in [variable.name for variable in await kernel.variables()]
+            assert (await kernel.complete("pri")).items
+        assert kernel.notebook.runner.generation == 1

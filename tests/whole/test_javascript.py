@@ -157,6 +157,16 @@ def test_the_example_prints_what_happens(folder: Path):
     ]
 
 
+def test_the_example_of_the_page_runs(folder: Path):
+    [program, *_] = re.findall(r"^```js\n(.*?)^```", (SOURCES / "README.md").read_text(), re.M | re.S)
+    (folder / "page.mjs").write_text(
+        program.replace('"cellwire"', '"./client.mjs"').replace("python3", sys.executable)
+    )
+    *kinds, last = node(folder, "page.mjs")
+    assert last == "ok 2"
+    assert "RunFinished" in kinds
+
+
 def test_everything_that_a_client_can_do(folder: Path):
     assert scenario(folder, "everything", sys.executable) == [
         ["ok", "c\n", "2"],

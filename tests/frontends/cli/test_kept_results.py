@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,9 @@ def test_a_script_becomes_a_notebook_with_its_outputs_in_order(tmp_path: Path) -
     shown = [output.get("text") or output.data["text/plain"] for output in mixed.outputs]
     assert shown == ["one\n", "2", "three\n"]
     assert [cell.execution_count for cell in (mixed, fails, last)] == [1, 2, 3]
-    assert fails.outputs[0].traceback[-1] == "ZeroDivisionError: division by zero"
+    traceback = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(fails.outputs[0].traceback))
+    assert "Cell In[2], line 1\n----> 1 1 / 0\n" in traceback
+    assert traceback.endswith("\nZeroDivisionError: division by zero")
     assert "<h1>Title</h1>" in (tmp_path / "out.html").read_text()
     assert "# Title" in (tmp_path / "folder" / "nb.md").read_text()
 

@@ -39,6 +39,7 @@ def given(source: str, **values: object) -> str:
         ("import os.path as x", "import os.path as x\nx = 7"),
         ("x: int\nx = 1", "x: int\nx = 7\nx = 1"),
         ("x = await y", "x = 7"),
+        ("%matplotlib inline\nx = 1\n!ls", "%matplotlib inline\nx = 7\n!ls"),
         ("def f():\n    x = 1\nx = 2", "def f():\n    x = 1\nx = 7"),
     ],
 )

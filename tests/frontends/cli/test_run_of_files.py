@@ -105,3 +105,18 @@ def test_an_ordinary_notebook_may_define_a_name_again_unless_that_is_an_error(tm
     strict = run(notebook, "--redefine", "error")
     assert strict.returncode == 1
     assert "MultipleDefinitions" in strict.stderr
+
+
+def test_magics_of_an_embedded_notebook_find_its_own_names(tmp_path: Path) -> None:
+    sources = ["%matplotlib inline\nx = !echo hello", "%%capture text\nprint(x)", "text.stdout"]
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    (tmp_path / "inner.ipynb").write_text(json.dumps({"cells": cells}))
+    notebook = tmp_path / "outer.py"
+    notebook.write_text(
+        "# %% part\nimport cellwire as cw\npart = cw.embed('inner.ipynb')\n"
+        "# %% around\nx = 'around'\n# %% time\n%time print(x)\n# %% failed\nprint(part.failed)\n"
+    )
+    lines = run(notebook).stdout.splitlines()
+    assert lines[:2] == ["[part]", "\"['hello']\\n\""]
+    assert "around" in lines
+    assert lines[-1] == "[]"

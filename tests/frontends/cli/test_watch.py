@@ -199,7 +199,11 @@ def test_a_notebook_of_jupyter_is_followed_while_it_is_saved_in_place(watch: Wat
     assert cells(watching.until()) == ["a", "b"]
     changed = watching.save(notebook("b = a + 1\nprint(b)", "a = 1"))
     assert "[b]\n2\n" in changed
-    assert json.loads((tmp_path / "nb.ipynb").read_text())["cells"][0]["outputs"][0]["text"] == ["2\n"]
+    # What is written here is no change.
+    again = watching.save(notebook("b = a + 2\nprint(b)", "a = 1"))
+    assert cells(again) == ["b"]
+    assert again.count("waiting") == 1
+    assert json.loads((tmp_path / "nb.ipynb").read_text())["cells"][0]["outputs"][0]["text"] == ["3\n"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,16 @@ def test_an_error_is_one_output_with_the_cells_named_as_jupyter_does(file: Noteb
     assert shown["traceback"][-2:] == ["E: no", "Say yes."]
 
 
+def test_an_error_of_ipython_has_its_own_lines_and_what_else_is_known(file: NotebookFile) -> None:
+    lines = ["Cell In[1], line 1", "\x1b[31mNameError\x1b[39m: name 'x' is not defined"]
+    error = {"kind": "NameError", "message": "name 'x' is not defined: cell 'a' failed", "lines": lines}
+    [shown] = outputs(file, state_of(file, outputs=[Item(0, {"text/plain": "", ERROR_MIME: error})]))
+    assert shown["traceback"] == [*lines, "NameError: name 'x' is not defined: cell 'a' failed"]
+    error = {**error, "message": "name 'x' is not defined"}
+    [shown] = outputs(file, state_of(file, outputs=[Item(0, {"text/plain": "", ERROR_MIME: error})]))
+    assert shown["traceback"] == lines
+
+
 def test_a_cell_that_was_not_run_because_of_another_one_says_so(file: NotebookFile) -> None:
     error = CellError("Cancelled", "not run because cell 'a' failed")
     [shown] = outputs(file, state_of(file, status="cancelled", error=error))

@@ -61,7 +61,7 @@ def test_the_command_runs_it_as_it_is(notebook):
     assert (done.returncode, done.stderr) == (0, "")
     assert "[after-time]\n499501\n" in done.stdout
     assert "[shell]\nfrom the shell\n" in done.stdout
-    assert "Signature:" in done.stdout
+    assert "[help]\nSignature:" in done.stdout
 
 
 def test_the_client_runs_it_as_it_is(book):
