@@ -296,6 +296,8 @@ class Binding:
         self._reactivity.take(event)
         if self._executions.take(event):
             return
+        if isinstance(event, e.RunFinished):
+            self._executions.go_on()
         if isinstance(event, e.InputRequested):
             self._inputs.requested(event)
         elif isinstance(event, e.InputClosed):

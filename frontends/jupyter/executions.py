@@ -106,7 +106,7 @@ class Executions:
             self._abort(request)
             return
         self._queue.append(request)
-        self._next()
+        self.go_on()
 
     def take(self, event: Any) -> bool:
         """Take an event; return whether it concerns a request and nothing that is drawn."""
@@ -129,8 +129,9 @@ class Executions:
 
     # A request, step by step
 
-    def _next(self) -> None:
-        while self._current is None and self._queue:
+    def go_on(self) -> None:
+        """Begin the next request, unless a cell runs by itself: it is drawn under its last request."""
+        while self._current is None and self._queue and not self._reactivity.running:
             self._begin(self._queue.popleft())
 
     def _begin(self, request: ExecuteRequest) -> None:
@@ -255,7 +256,7 @@ class Executions:
             waiting, self._queue = self._queue, deque()
             for other in waiting:
                 self._abort(other)
-        self._next()
+        self.go_on()
         if not self.busy:
             self._on_idle()
 

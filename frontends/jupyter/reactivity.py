@@ -36,6 +36,11 @@ class Reactivity:
         # The cells that were executed since notes were shown, and where they are drawn.
         self._executed: dict[str, View] = {}
 
+    @property
+    def running(self) -> bool:
+        """Whether a cell runs by itself."""
+        return self._run != 0
+
     def take(self, event: Any) -> None:
         """Take an event of the kernel, before it is drawn."""
         if isinstance(event, Reduced):

@@ -57,6 +57,14 @@ def test_a_missing_name_is_explained_with_the_numbers_of_cells(kernel: Jupyter) 
     assert error["traceback"][-1].endswith(f"cell [{count}] no longer defines it")
 
 
+def test_a_request_for_a_cell_that_just_follows_shows_its_own_run_alone(kernel: Jupyter) -> None:
+    source = "import time\ntime.sleep(0.2)\nprint('paced', pace)"
+    kernel.run("pace = 1", cell="pace")
+    kernel.run(source, cell="paced")
+    kernel.run("pace = 2", cell="pace")
+    assert kernel.run(source, cell="paced").text() == "paced 2\n"
+
+
 def test_pages_and_next_inputs_are_payloads_of_the_reply(kernel: Jupyter) -> None:
     [page] = kernel.run("len?").reply["payload"]
     assert (page["source"], page["start"]) == ("page", 0)
