@@ -32,7 +32,7 @@ class Page:
         self.outputs[cell] = []
         self._clearing.discard(cell)
         content = {"code": self.sources[cell], "silent": False, "store_history": True, "allow_stdin": True}
-        content |= {"user_expressions": {}, "stop_on_error": True}
+        content |= {"user_expressions": {}, "stop_on_error": metadata.pop("stop_on_error", True)}
         metadata = {"cellId": cell, "deletedCells": self.deleted, **metadata}
         self.deleted = []
         id = self.jupyter.send("shell", "execute_request", content, **metadata)

@@ -27,6 +27,22 @@ def test_run_all_executes_each_cell_once(page: Page):
     assert page.run_all() == ["a", "b", "c"]
 
 
+def test_cells_that_are_executed_one_after_the_other_as_vs_code_does_end_up_right(page: Page):
+    """VS Code sends the next cell of Run All when the reply to the last one is there, with its URI."""
+    uri = "vscode-notebook-cell:/home/ada/book.ipynb#W{}sZmlsZQ%3D%3D".format
+    cells = {uri(0): "x = 1", uri(1): "y = x + 1", uri(2): "x + y"}
+    for cell, source in cells.items():
+        page.jupyter.reply(page.send(cell, source, stop_on_error=False))
+    page.rest()
+    page.sources[uri(0)] = "x = 10"
+    for cell in cells:
+        page.jupyter.reply(page.send(cell, stop_on_error=False))
+    ran = page.rest()
+    assert set(ran) == set(cells)
+    assert page.shows(uri(2)) == ["21"]
+    assert not any(cell.stale for cell in page.native.notebook.cells.values())
+
+
 def test_an_error_in_what_follows_is_shown_and_what_depends_on_it_waits(page: Page):
     page.run_all(a="x = 1", b="y = 1 / x\ny", c="y + 1")
     assert page.run("a", "x = 0") == ["a", "b"]
