@@ -76,6 +76,8 @@ class Interrupts:
         self._seen = 0
         self._owed = False
         self._again = False
+        #: A signal that repeats the last interrupt will come.
+        self.repeating = False
         # The step of a task or callback that executed when the last interrupt came.
         self._step: FrameType | None = None
         #: Those of the notebooks that cells have embedded, and those of the notebook that embeds this one.
@@ -106,16 +108,20 @@ class Interrupts:
         """
         word = self.word[0]
         new = (word - self._seen) & 0xFFFF
+        again, self._again = self._again, False
+        if again:
+            self.repeating = False
         if new:
+            # The signal that repeats the last one may have merged with this, or still come.
+            self._owed = self._owed or again
             self._seen = word
             self._owed = self._owed or new > 1
             run = word >> 32
             if run != self.run and (self.run or run <= self.over):
                 return
             self._add(min(new, word >> 16 & 0xFFFF))
-        elif self._again:
+        elif again:
             # Before what is owed, which may have merged with another and never come.
-            self._again = False
             self._executing()._strike(frame, repeated=True)
             return
         elif self._owed:
@@ -136,6 +142,10 @@ class Interrupts:
         """Forget the interrupts of what ran before; those of the notebook around are for this one too."""
         self.count = 0 if self.outer is None else self.outer.count
         self._struck.clear()
+        if self._again:
+            # Its signal went to a handler of the user's, or is on its way.
+            self._again = self.repeating = False
+            self._owed = True
 
     def strikes(self, subject: object) -> bool:
         """Return whether the last interrupt has yet to strike `subject`, which it is taken to do."""
@@ -155,6 +165,10 @@ class Interrupts:
         if self.outer is not None:
             self.outer.repeat()
             return
+        if self.repeating:
+            # Of two that come close to each other, the second would count as a new one.
+            return
+        self.repeating = True
 
         def signal_again() -> None:
             # Not always the same: what is in step with it would escape for ever.
@@ -162,6 +176,11 @@ class Interrupts:
             if self.count or self._step is not None:
                 self._again = True
                 pthread_kill(main_thread().ident or 0, SIGINT)
+                return
+            self.repeating = False
+            if self.count or self._step is not None:
+                # It was needed a moment too late to be seen above.
+                self.repeat()
 
         # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
         _thread.start_new_thread(signal_again, ())

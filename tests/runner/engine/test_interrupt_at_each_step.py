@@ -5,10 +5,12 @@ import gc
 import os
 import signal
 import sys
+import time
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.runner import engine
+from support.waiting import PATIENCE
 
 STEPPED = (
     "<cell",
@@ -65,6 +67,10 @@ def book(make_book):
     gc.collect()
     gc.disable()
     yield book
+    # A signal that repeats the last one belongs to this engine.
+    until = time.monotonic() + PATIENCE
+    while book.engine.interrupts.repeating:
+        assert time.monotonic() < until
     gc.enable()
     signal.signal(signal.SIGINT, before)
 
