@@ -91,6 +91,8 @@ def test_SIGINT_interrupts_the_cell_and_not_the_kernel(fresh: Jupyter) -> None:
     assert fresh.run("1").result == "1"
     # Without anything to interrupt it does nothing.
     os.kill(pid_of(fresh), signal.SIGINT)
+    # What is answered came after the signal.
+    fresh.ask("kernel_info_request")
     assert fresh.run("2").result == "2"
 
 
