@@ -11,6 +11,7 @@ from .version import __version__ as __version__
 # As in typing, whose import would cost more than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .runner.api.elsewhere import fetch, on_retire
     from .runner.api.output import cell_id, output, running_in_kernel
     from .runner.api.progress import progress_bar, spinner
     from .runner.api.state import state
@@ -32,9 +33,11 @@ __all__ = [
     "cell_id",
     "current_thread",
     "detached",
+    "fetch",
     "html",
     "md",
     "mime",
+    "on_retire",
     "output",
     "progress_bar",
     "redirect_stderr",
@@ -53,9 +56,11 @@ _HOMES = {
     "cell_id": "api.output",
     "current_thread": "attribution.threads",
     "detached": "attribution.threads",
+    "fetch": "api.elsewhere",
     "html": "api.values",
     "md": "api.values",
     "mime": "api.values",
+    "on_retire": "api.elsewhere",
     "output": "api.output",
     "progress_bar": "api.progress",
     "redirect_stderr": "attribution.redirection",

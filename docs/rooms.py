@@ -23,7 +23,10 @@ SOURCES = {
 ARROWS = {
     "runner.host": "engine execution introspection integrations api attribution output",
     "runner.engine": "execution dataflow api output",
-    "runner.execution": "integrations api dataflow analysis attribution output",
+    "runner.execution": "places integrations api dataflow analysis attribution output",
+    "runner.places": "",
+    "runner.places.worker": "runner.places runner.execution runner.introspection runner.integrations "
+    "runner.api runner.analysis runner.attribution runner.output",
     "runner.integrations": "api attribution output",
     "runner.api": "attribution output",
     "runner.dataflow": "analysis",

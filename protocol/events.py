@@ -59,6 +59,8 @@ class CellStarted(_Event, frozen=True):
     run: int
     #: Seconds since 1970.
     at: float = 0.0
+    #: Which worker executes it; empty for the runner itself.
+    where: str = ""
 
 
 class CellFinished(_Event, frozen=True):
@@ -115,6 +117,8 @@ class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int = 1
     defs: list[str] = []
     refs: list[str] = []
+    #: The variable whose value says where the cell runs; empty for the runner itself.
+    on: str = ""
 
 
 class GraphChanged(_Event, frozen=True):

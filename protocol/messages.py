@@ -39,6 +39,8 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     source: str = ""
+    #: The variable whose value says where the cell runs, a cluster's client; empty for the runner itself.
+    on: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):

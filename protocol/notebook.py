@@ -101,6 +101,8 @@ class CellState(msgspec.Struct):
     stale_reason: StaleReason = ""
     #: What `stale_reason` is about: the disabled cell, or the names.
     stale_because: list[str] = []
+    #: The variable whose value says where the cell runs; empty for the runner itself.
+    on: str = ""
 
     def in_order(self) -> Iterator["ConsoleChunk | Item"]:
         """Yield the console's chunks and the output items in the order in which they were written."""

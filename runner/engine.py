@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
@@ -35,11 +35,14 @@ from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
-from .execution.namespace import Namespace
+from .execution.namespace import Namespace, RemoteValue
 from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates
 from .output.emitter import Emitter
+
+if TYPE_CHECKING:
+    from .execution.elsewhere import Elsewhere
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -78,10 +81,16 @@ class Engine:
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
-        explain = partial(cell_errors.explanation, self.globals, self._program, self.notebook)
+        explain = partial(cell_errors.explanation, self._namespace, self._program, self.notebook)
         CellReport(self._recorder, self._program, explain, self.interrupts).install(self.hooks)
         self._lifecycle = CellLifecycle(
-            self._recorder, self._program, self._namespace, self._disabled, self._updates, limits
+            self._recorder,
+            self._program,
+            self._namespace,
+            self._disabled,
+            self._updates,
+            limits,
+            self.interrupts,
         )
         self._scheduler = Scheduler(
             self._recorder,
@@ -91,6 +100,7 @@ class Engine:
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
+            self._make_elsewhere,
         )
         self._last_run = 0
         self._last_own_run = 0
@@ -143,7 +153,7 @@ class Engine:
         """
         self._last_own_run = last_own_run
         errors = self._program.errors
-        declared = self._program.declare([Cell(cell.id, cell.source) for cell in cells]).declared
+        declared = self._program.declare([Cell(cell.id, cell.source, on=cell.on) for cell in cells]).declared
         self._program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
             self.notebook.cells[new.id] = CellState(
@@ -154,6 +164,7 @@ class Engine:
                 error=errors.get(new.id),
                 defs=new.defs,
                 refs=new.refs,
+                on=new.on,
             )
         self.notebook.order = list(self._program.graph.order)
         self.notebook.mode = mode
@@ -316,6 +327,19 @@ class Engine:
         readers = {*self._updates.drain(), *self._scheduler.take_rebound()}
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
 
+    # Cells that run elsewhere
+
+    @property
+    def elsewhere(self) -> dict[str, RemoteValue]:
+        """The variables whose values are where their cells have run, copies here or not."""
+        return self._namespace.elsewhere
+
+    def _make_elsewhere(self) -> "Elsewhere":
+        from .execution.elsewhere import Elsewhere
+
+        parts = self._recorder, self._lifecycle, self._planner, self._namespace
+        return Elsewhere(*parts, self.hooks, self.interrupts, self._updates)
+
     def _exclusive(self) -> "_Turn":
         """Return the context for one run, or for the runs that states have caused."""
         return _Turn(self)
@@ -334,7 +358,10 @@ class Engine:
         if isinstance(cells, Mapping):
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
-        return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
+        return [
+            Cell(cell, states[cell].source, on=states[cell].on) if isinstance(cell, str) else cell
+            for cell in cells
+        ]
 
 
 class _Turn:

@@ -33,7 +33,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Inspect, Introspection, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, Variable, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -42,7 +42,7 @@ from .attribution.subprocesses import install_subprocesses
 from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
-from .execution.hooks import protected
+from .execution.hooks import local, protected
 from .integrations.class_sources import install_class_sources
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
@@ -157,7 +157,7 @@ class Host:
         install_class_sources()
         install_progress()
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
-        self._engine.hooks.pre_execution.append(protected(partial(console.enter)))
+        self._engine.hooks.pre_execution.append(local(protected(partial(console.enter))))
         self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
         self._engine.interrupts.before_striking = self._children.interrupt
         _load_extensions(self._engine)
@@ -283,7 +283,9 @@ class Host:
         # It is not needed for the first run.
         from .introspection.answers import answer
 
-        return answer(request, self._engine.globals.copy(), self._engine.notebook, describe)
+        remote = self._engine.elsewhere.copy().items()
+        elsewhere = {name: Variable(name, at.cell, at.type, at.summary) for name, at in remote}
+        return answer(request, self._engine.globals.copy(), self._engine.notebook, describe, elsewhere)
 
     def _stop(self) -> None:
         self._exiting = True

@@ -72,6 +72,15 @@ def test_nothing_prints() -> None:
     assert printing == []
 
 
+def test_only_what_is_for_an_engine_names_it() -> None:
+    naming = [
+        name
+        for name, path in SOURCES.items()
+        if "dask" in path.read_text().lower() and not name.startswith("runner/places/dask/")
+    ]
+    assert naming == []
+
+
 def test_imports_inside_the_package_are_relative() -> None:
     absolute = [
         f"{path}:{statement.lineno} {imported}"

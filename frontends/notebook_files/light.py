@@ -7,7 +7,7 @@ import ast
 import re
 
 from .percent import has_markers, jupytext_format, marker_rows, only_comments
-from .raw_cell import RawCell, first_line, trimmed
+from .raw_cell import RawCell, first_line, place_in, trimmed
 
 _BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
 _END = re.compile(r"# -\s*$")
@@ -41,7 +41,8 @@ def read(text: str) -> list[RawCell]:
             source = trimmed(lines[start + 1 : row])
             if source and not _KIND.search(rest):
                 title = _OPTION.sub("", rest).strip()
-                cells.append(RawCell(source, title, line=first_line(lines, start + 1)))
+                line = first_line(lines, start + 1)
+                cells.append(RawCell(source, title, line=line, on=place_in(rest)))
             row += row in ends
         elif lines[start].strip() and start not in ends:
             while row < len(lines) and row not in begins and not _ends_paragraph(lines, row, inside):

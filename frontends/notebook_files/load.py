@@ -106,7 +106,7 @@ def _notebook(name: str, format: Format, raw_cells: list[RawCell], remark: str =
             copy += 1
             cell_id = f"{wanted}-{copy}"
         used.add(cell_id)
-        cells.append(Cell(cell_id, cell.source))
+        cells.append(Cell(cell_id, cell.source, on=cell.on))
         if cell.title:
             titles[cell_id] = cell.title
         if cell.disabled:

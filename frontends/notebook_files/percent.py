@@ -11,7 +11,7 @@ import re
 import tokenize
 
 from ...protocol.errors import NotebookFileError
-from .raw_cell import RawCell, first_line, trimmed
+from .raw_cell import RawCell, first_line, place_in, trimmed
 
 _MARKER = re.compile(r"#\s*%%+(?P<rest>$|[\s\[].*)")
 _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
@@ -42,7 +42,8 @@ def read(name: str, text: str) -> list[RawCell]:
         markdown = only_comments(source) if pattern is _PROMPT else kind is not None and kind[1] != "code"
         if source and not markdown:
             title = _OPTION.sub("", _KIND.sub("", rest)).strip()
-            cells.append(RawCell(source, title, line=first_line(lines, start + 1)))
+            line = first_line(lines, start + 1)
+            cells.append(RawCell(source, title, line=line, on=place_in(rest)))
     return cells
 
 

@@ -1,5 +1,6 @@
 """A cell as a file format has it: what every reader of a format returns."""
 
+import re
 from typing import NamedTuple
 
 
@@ -13,6 +14,17 @@ class RawCell(NamedTuple):
     disabled: bool = False
     #: The number in the file of the line on which the source begins; 0 where the file has no such lines.
     line: int = 0
+    #: The variable whose value says where the cell runs; empty for the kernel itself.
+    on: str = ""
+
+
+_ON = re.compile(r"(?:^|\s)on=(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
+
+
+def place_in(options: str) -> str:
+    """Return the value of the option `on="…"` of the line that begins a cell; empty without it."""
+    found = _ON.search(options)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def trimmed(lines: list[str]) -> str:

@@ -26,6 +26,7 @@ from . import structural_errors as texts
 from .cell_names import Names
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
+from .placement import Placement
 from .sequence import Sequence as CellSequence
 
 
@@ -81,6 +82,7 @@ class Program:
         self.graph = Graph(redefine)
         self.sequence = CellSequence(self.graph)
         self._sources: dict[str, str] = {}
+        self.placement = Placement()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._definitions: dict[str, dict[str, int]] = {}
@@ -109,10 +111,15 @@ class Program:
     def declare(self, cells: Sequence[Cell]) -> Change:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
-        wanted = {cell.id: cell.source for cell in cells}
+        wanted = {cell.id: cell for cell in cells}
         bindings = _Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        changed = [cell for cell, source in wanted.items() if self._sources.get(cell) != source]
+        on = self.placement.on
+        changed = [
+            cell
+            for cell, new in wanted.items()
+            if self._sources.get(cell) != new.source or ((on or new.on) and on.get(cell, "") != new.on)
+        ]
         if not changed and change.order is None:
             return change
         before = {cell: self.compiled.get(cell) for cell in changed}
@@ -120,7 +127,7 @@ class Program:
         self._changes += 1
         names: set[str] = set()
         for cell in changed:
-            names |= self._replace(cell, wanted[cell], invalid)
+            names |= self._replace(wanted[cell], invalid)
         self._relink(changed, names, invalid, bindings, change)
         for cell in changed:
             change.declared.append(self.declaration(cell))
@@ -136,6 +143,7 @@ class Program:
         for cell in change.deleted:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
+            self.placement.set(cell, "")
             self.errors.pop(cell, None)
         self._relink(change.deleted, names, {}, _Bindings(self.graph), change)
         for cell in change.deleted:
@@ -168,7 +176,8 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs)
+        on = self.placement.on.get(cell, "")
+        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs, on=on)
 
     # Sources
 
@@ -186,12 +195,14 @@ class Program:
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
 
-    def _replace(self, cell: str, source: str, invalid: dict[str, CellError]) -> set[str]:
-        """Compile `cell` again and return the names that it made before or makes, not both."""
-        self._sources[cell] = source
+    def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
+        """Compile a cell again and return the names that it made before or makes, not both."""
+        cell = new.id
+        self._sources[cell] = new.source
+        self.placement.set(cell, new.on)
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
         try:
-            compiled = compile_cell(source, cell)
+            compiled = compile_cell(new.source, cell)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
@@ -201,6 +212,7 @@ class Program:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
         old = self.compiled.pop(cell, None)
         before = old.analysis if old else Analysis()
+        compiled = self.placement.enter(cell, compiled)
         after = compiled.analysis if compiled else Analysis()
         if compiled:
             self.compiled[cell] = compiled

@@ -18,12 +18,56 @@ from ..dataflow.program import Program
 from ..output.formatting import UNASKED, format_value, show_itself, unshown
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
-from .hooks import Hooks, protected
-from .interrupts import Interrupts
+from .hooks import Hooks, local, protected
+from .interrupts import Gate
 from .recorder import Recorder
 
 
-class CellReport:
+class ValueHooks:
+    """The hooks that show what a cell has left, where its code is executed."""
+
+    def __init__(self, interrupts: Gate) -> None:
+        self._interrupts = interrupts
+
+    @local
+    def show_value(self, execution: Execution) -> None:
+        """Append the value, unless there is none, it is None, or it stands for an item that is there."""
+        value = execution.value
+        if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
+            try:
+                if type(value) not in UNASKED and show_itself(value):
+                    return
+                data, metadata = format_value(value)
+            except BaseException as error:
+                if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
+                    raise
+                report("", error)
+                data, metadata = {"text/plain": unshown(value, error)}, {}
+            execution.outputs.append_soon(data, metadata)
+
+    @local
+    def show_figures(self, execution: Execution) -> None:
+        """Append the figures that the cell has drawn and not shown."""
+        if "matplotlib.pyplot" in sys.modules:
+            from ..integrations.figures import capture_figures
+
+            capture_figures(execution)
+
+    @local
+    def show_error(self, execution: Execution) -> None:
+        """Append what the cell raised, behind what streams that the user has put in place hold back."""
+        for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
+            if type(stream) is not ConsoleStream and stream is not own and stream is not None:
+                _flush(stream)
+        if execution.error is not None or execution.status == "interrupted":
+            self.describe_error(execution)
+
+    def describe_error(self, execution: Execution) -> None:
+        """Describe and append what the cell raised, or that it was interrupted."""
+        raise NotImplementedError
+
+
+class CellReport(ValueHooks):
     """The hooks that report a cell: its start, its value, its figures, its error and how it ended.
 
     `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
@@ -35,12 +79,12 @@ class CellReport:
         recorder: Recorder,
         program: Program,
         explain: Callable[[BaseException, str], tuple[str, list[str]]],
-        interrupts: Interrupts,
+        interrupts: Gate,
     ) -> None:
+        super().__init__(interrupts)
         self._recorder = recorder
         self._program = program
         self._explain = explain
-        self._interrupts = interrupts
         self._hooks = Hooks()
         # Of the cells that are running: when they began, and what is to be said of how they ended.
         self._began: dict[Execution, float] = {}
@@ -52,6 +96,7 @@ class CellReport:
         hooks.pre_execution.insert(0, self.start)
         hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
 
+    @local
     @protected
     def start(self, execution: Execution) -> None:
         """Say that the cell runs, and print what Python warns of in its source."""
@@ -69,50 +114,23 @@ class CellReport:
         except SyntaxError as error:
             report("", error)
 
-    def show_value(self, execution: Execution) -> None:
-        """Append the value, unless there is none, it is None, or it stands for an item that is there."""
-        value = execution.value
-        if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
-            try:
-                if type(value) not in UNASKED and show_itself(value):
-                    return
-                data, metadata = format_value(value)
-            except BaseException as error:
-                if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
-                    raise
-                report("", error)
-                data, metadata = {"text/plain": unshown(value, error)}, {}
-            execution.outputs.append_soon(data, metadata)
-
-    def show_figures(self, execution: Execution) -> None:
-        """Append the figures that the cell has drawn and not shown."""
-        if "matplotlib.pyplot" in sys.modules:
-            from ..integrations.figures import capture_figures
-
-            capture_figures(execution)
-
-    def show_error(self, execution: Execution) -> None:
-        """Append what the cell raised, behind what streams that the user has put in place hold back."""
-        for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
-            if type(stream) is not ConsoleStream and stream is not own and stream is not None:
-                _flush(stream)
+    def describe_error(self, execution: Execution) -> None:
         error = execution.error
-        if execution.status == "interrupted":
+        if execution.status == "interrupted" or error is None:
             described = errors.interrupted(error, execution.cell)
-        elif error is not None:
+        else:
             explanation, cells = "", list[str]()
             try:
                 explanation, cells = self._explain(error, execution.cell)
             except BaseException:
                 pass  # its class has attributes of its own kind
             described = errors.raised(error, execution.cell, explanation, cells)
-        else:
-            return
         if error is not None:
             errors.keep_last(error, execution)
         self._described[execution] = described
         execution.outputs.append(errors.error_item(described))
 
+    @local
     @protected
     def finish(self, execution: Execution) -> None:
         """Say how the cell ended."""

@@ -25,6 +25,8 @@ class PendingUpdates:
         self._program = program
         self._namespace = namespace
         self._wake = wake
+        #: Grows with each update.
+        self.changes = 0
         self._waking: asyncio.Handle | None = None
         # Each update with the number of cells that had started when it was made.
         self._updates: dict[StateChange, int] = {}
@@ -37,6 +39,7 @@ class PendingUpdates:
     def add(self, update: StateChange) -> None:
         """Remember `update` and have it acted upon, at the latest at the end of the next run."""
         self._updates[update] = self._started
+        self.changes += 1
         loop = self.loop
         if loop is not None and self._waking is None:
             # In a context of its own: what follows from here on belongs to no cell.

@@ -18,7 +18,14 @@ from typing import Any, SupportsIndex
 
 import msgspec
 
-from ...protocol.events import OutputAppended, OutputRemoved, OutputReplaced, OutputsCleared
+from ...protocol.events import (
+    ConsoleCleared,
+    ConsoleWritten,
+    OutputAppended,
+    OutputRemoved,
+    OutputReplaced,
+    OutputsCleared,
+)
 from ...protocol.limits import Limits
 from .emitter import Emitter
 from .encoding import encode_bundle
@@ -49,6 +56,8 @@ class OutputList:
         # The ids in order. True for the one item that says the list is full.
         self._order: dict[int, bool] = {}
         self._retired = False
+        # The items that were made where the cell runs, if that is elsewhere, by their ids there.
+        self._made_elsewhere: dict[int, _ItemRef] | None = None
 
     def __len__(self) -> int:
         return len(self._order)
@@ -88,6 +97,15 @@ class OutputList:
     def clear(self) -> None:
         """Remove every item."""
         self._change(self._clear)
+
+    def relay(self, event: Any) -> None:
+        """Carry out `event`, a change of the list or the text that belongs to the cell where it runs.
+
+        Items get ids of this list: those made here, for an error, stand in one order with the others.
+        """
+        if self._made_elsewhere is None:
+            self._made_elsewhere = {}
+        self._change(partial(self._relay, event, self._made_elsewhere))
 
     def retire(self) -> None:
         """Ignore every later change."""
@@ -160,6 +178,24 @@ class OutputList:
             return None
         self._order.pop(ref.id, None)
         return OutputRemoved(self.cell, self.run, ref.id)
+
+    def _relay(self, event: Any, refs: dict[int, "_ItemRef"]) -> Any:
+        if self._retired:
+            return None
+        if type(event) is ConsoleWritten:
+            return msgspec.structs.replace(event, before=next(reversed(self._order), -1) + 1)
+        if type(event) is ConsoleCleared:
+            return event
+        if type(event) is OutputsCleared:
+            return self._clear()
+        if type(event) is OutputRemoved:
+            ref = refs.get(event.item)
+            return None if ref is None else self._remove(ref)
+        item = event.item
+        if type(event) is OutputAppended:
+            return self._append(refs.setdefault(item.id, _ItemRef()), (item.data, item.metadata))
+        ref = refs.get(item.id)
+        return None if ref is None else self._replace(ref, (item.data, item.metadata))
 
     def _clear(self) -> OutputsCleared | None:
         if self._retired:
