@@ -30,6 +30,7 @@ PLACES = {
     "runner.api": (3, 4, "what a notebook calls"),
     "runner.attribution": (3, 5, "to which cell text belongs"),
     "runner.output": (3, 6, "how an item leaves"),
+    "runner.places.dask": (4, 0.4, "cells on a cluster"),
     "runner.places.worker": (4, 1.45, "how a cell runs elsewhere"),
     "runner.places": (4, 3, "where cells can run"),
 }

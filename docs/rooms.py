@@ -25,6 +25,7 @@ ARROWS = {
     "runner.engine": "execution dataflow api output",
     "runner.execution": "places integrations api dataflow analysis attribution output",
     "runner.places": "",
+    "runner.places.dask": "runner.places worker runner.api",
     "runner.places.worker": "runner.places runner.execution runner.introspection runner.integrations "
     "runner.api runner.analysis runner.attribution runner.output",
     "runner.integrations": "api attribution output",

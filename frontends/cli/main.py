@@ -68,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
+    run.add_argument(
+        "--engine",
+        metavar="ADDRESS",
+        help='where cells marked on="name" run, if no cell defines the name: an engine and an address',
+    )
+
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach, quiet=False)
     attach.add_argument("connection_file", metavar="CONNECTION_FILE")
@@ -119,6 +125,10 @@ def _run(options: argparse.Namespace) -> int:
     from .run import run_notebook
 
     notebook = load(options.notebook)
+    if options.engine:
+        from .engine import with_engine
+
+        notebook = with_engine(notebook, options.engine)
     python: str = options.python
     if shutil.which(python) is None:
         return _fail(f"--python {python}: there is no such program", 2)

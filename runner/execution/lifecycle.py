@@ -48,6 +48,8 @@ class CellLifecycle:
         self._interrupts = interrupts
         #: Returns the value of a name that is elsewhere; None as long as nothing is.
         self.fetch: Callable[[str], object] | None = None
+        #: Called with each cell of which nothing is to be left; None as long as nothing was elsewhere.
+        self.on_forget: Callable[[str], object] | None = None
         self._executions: dict[str, Execution] = {}
         # Stale cells of which frontends know why they do not run.
         self._explained: set[str] = set()
@@ -178,3 +180,5 @@ class CellLifecycle:
             if cell_errors.last is execution:
                 cell_errors.forget_last()
         self._namespace.unbind(cell, keep)
+        if self.on_forget is not None:
+            self.on_forget(cell)

@@ -16,6 +16,7 @@ import builtins
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from ..analysis.compiler import CompiledCell
@@ -70,6 +71,8 @@ class Namespace:
         self.globals["__builtins__"] = vars(builtins)
         if file:
             self.globals["__file__"] = file
+            # Processes that `multiprocessing` spawns would otherwise run the whole file to find its names.
+            self.globals["__spec__"] = ModuleSpec("__main__", None)
         # What a cell may replace, and what is put back when it goes away.
         self._own = dict(self.globals)
         #: The cell whose version of a name is in the module.

@@ -65,13 +65,19 @@ class RemoteValues:
         self._updates = updates
         self._sent: dict[tuple[str, str], _Sent] = {}
         lifecycle.fetch = self.fetch_now
+        lifecycle.on_forget = self._forget
 
     def ran(self, cell: str) -> None:
         """Note that `cell` runs here: it may change in place what it names."""
         if self._sent:
             names = set(self._program.graph.reads(cell))
-            for key in [key for key in self._sent if key[0] in names or key[1] == cell]:
+            for key in [key for key in self._sent if key[0] in names]:
                 del self._sent[key]
+
+    def _forget(self, cell: str) -> None:
+        """Let go of what was sent of a cell that goes or runs again."""
+        for key in [key for key in self._sent if key[1] == cell]:
+            del self._sent[key]
 
     async def send(self, place: Place, cell: str, values: dict[str, Here]) -> dict[str, tuple[Input, object]]:
         """Return how `values` go along, after sending those that were not sent as they are."""

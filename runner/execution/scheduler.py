@@ -115,7 +115,8 @@ class Scheduler:
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
                 task.cancel()
-        for task in tuple(self._moving):
+        # The interrupt may have been for a run that is over.
+        for task in tuple(self._moving) if self._interrupts.count else ():
             task.cancel()
 
     def _run_sync(self, cell: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from .place import CannotSend, Place
 
 _GROUP = "cellwire.places"
+_ENGINES = "cellwire.engines"
 
 #: The functions that were loaded, and those that stand for themselves, by the name of the module.
 makers: dict[str, Callable[[Any], Place]] = {}
@@ -30,6 +31,20 @@ def make_place(value: object, name: str, cell: str) -> Place:
         )
     makers[module] = maker
     return maker(value)
+
+
+def connect(address: str) -> Any:
+    """Return a client of the cluster at `address`, whose scheme names an entry point of `cellwire.engines`.
+
+    Raises: CannotSend if no package has that engine.
+    """
+    from importlib.metadata import entry_points
+
+    scheme = address.partition(":")[0]
+    for found in entry_points(group=_ENGINES, name=scheme):
+        return found.load()(address)
+    known = ", ".join(sorted(entry_points(group=_ENGINES).names)) or "none"
+    raise CannotSend(f"no package has an engine for {address!r}; there are: {known}")
 
 
 def _load(module: str) -> Callable[[Any], Place] | None:
