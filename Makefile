@@ -2,7 +2,7 @@
 # brought up to date when pyproject.toml changes and left alone otherwise.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check smoke bench soak picture clean
+.PHONY: help run test check smoke bench soak compat compat-wire picture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,8 @@ help:
 	@echo 'make smoke                only the tests that run whole notebooks'
 	@echo 'make bench                the measurements of benchmarks/'
 	@echo 'make soak                 the tests that take minutes'
+	@echo 'make compat NOTEBOOKS=dir the notebooks of a folder, in cellwire and in ipykernel'
+	@echo 'make compat-wire          the tests of ipykernel that go over the wire'
 	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 
@@ -45,6 +47,12 @@ bench: $(VENV)/dev.stamp
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+compat: $(VENV)/dev.stamp
+	$(BIN)/python tests/compat/compare.py '$(NOTEBOOKS)' $(ARGS)
+
+compat-wire: $(VENV)/dev.stamp
+	$(BIN)/python tests/compat/wire.py
 
 picture: $(VENV)/run.stamp
 	$(BIN)/python docs/draw_rooms.py

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         redirect_stdout,
     )
     from .runner.attribution.threads import Thread, current_thread, detached
+    from .runner.embedding.embed import embed, embed_async
     from .runner.output.formatting import register_formatter
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "cell_id",
     "current_thread",
     "detached",
+    "embed",
+    "embed_async",
     "fetch",
     "html",
     "md",
@@ -56,6 +59,8 @@ _HOMES = {
     "cell_id": "api.output",
     "current_thread": "attribution.threads",
     "detached": "attribution.threads",
+    "embed": "embedding.embed",
+    "embed_async": "embedding.embed",
     "fetch": "api.elsewhere",
     "html": "api.values",
     "md": "api.values",

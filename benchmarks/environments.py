@@ -7,6 +7,7 @@ cellwire and the floors are measured in the environment that runs the benchmark.
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -30,12 +31,21 @@ class Peer:
 CELLWIRE = Peer("cellwire")
 FLOOR = Peer("floor")
 MARIMO = Peer("marimo", ("marimo>=0.25,<0.26", "pyzmq>=26"))
-IPYKERNEL = Peer("ipykernel", ("ipykernel>=7.4,<7.5",))
+#: What the notebooks of the workload `job` import, in the versions that cellwire is measured with.
+_LIBRARIES = tuple(f"{name}=={version(name)}" for name in ("matplotlib", "numpy", "pandas"))
+#: cellwire is there too: commands are compared in one environment, with one set of compiled libraries.
+_COMMANDS = ("nbclient>=0.10", "papermill>=2.6", *_LIBRARIES, "--editable", str(HERE.parent))
+IPYKERNEL = Peer("ipykernel", ("ipykernel>=7.4,<7.5", *_COMMANDS))
 PEERS = (MARIMO, IPYKERNEL, CELLWIRE, FLOOR)
 
 
 class Missing(Exception):
     """Raised when a peer cannot be measured here; the text is the reason."""
+
+
+def python_path(peer: Peer) -> Path:
+    """Return where the interpreter of the peer's own environment is, or will be."""
+    return ENVIRONMENTS / peer.name / "bin" / "python"
 
 
 def python_of(peer: Peer) -> str:
@@ -45,8 +55,7 @@ def python_of(peer: Peer) -> str:
     """
     if not peer.requirements:
         return sys.executable
-    place = ENVIRONMENTS / peer.name
-    python = place / "bin" / "python"
+    place, python = ENVIRONMENTS / peer.name, python_path(peer)
     wanted = "\n".join((sys.version, *peer.requirements))
     stamp = place / "requirements"
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from environments import IPYKERNEL, python_path
+
 Figures = dict[str, Any]
 Parameters = dict[str, Any]
 
@@ -74,6 +76,11 @@ def take(*path: str) -> Callable[[Figures], float | None]:
         return found
 
     return find
+
+
+def command(name: str) -> Callable[[Figures], float | None]:
+    """Return a function that finds the time of a command, or that of cellwire's beside it."""
+    return lambda figures: figures.get(name, figures.get("cellwire"))
 
 
 def everyone(**parameters: Any) -> dict[str, Parameters]:
@@ -166,6 +173,12 @@ WORKLOADS = (
         (Row("chain of 200 rereads run again, each cell", "ms", median, 1e3, 0.2),),
     ),
     Workload(
+        "embedded",
+        "embedded",
+        {"cellwire": {"notebooks": 50, "cells": 20, "times": 5}},
+        (Row("50 notebooks of 20 cells embedded again, each", "ms", median, 1e3, 2.0),),
+    ),
+    Workload(
         "wide-1000",
         "wide",
         everyone(cells=1000),
@@ -239,6 +252,26 @@ WORKLOADS = (
             Row("200 figures of 200 kB: bytes", "MB", take("bytes"), 1e-6),
         ),
         Floor("pyzmq stream, 40 MB", "zmq_stream", {"megabytes": 40, "size": 65536}),
+    ),
+    Workload(
+        "job",
+        "job",
+        {peer: {"cells": 30, "python": str(python_path(IPYKERNEL))} for peer in ("ipykernel", "cellwire")},
+        (
+            Row("30 cells with pandas and matplotlib, run and saved: papermill", "s", command("papermill")),
+            Row(
+                "30 cells with pandas and matplotlib, run and saved: jupyter execute", "s", command("execute")
+            ),
+        ),
+    ),
+    Workload(
+        "watch",
+        "watch",
+        {"cellwire": {"cells": 30, "times": 30}},
+        (
+            Row("from the save of a file with 30 cells to the result, p50", "ms", median, 1e3, 50.0),
+            Row("from the save of a file with 30 cells to the result, p99", "ms", p99, 1e3),
+        ),
     ),
     Workload(
         "late-join",

@@ -19,8 +19,11 @@ PLACES = {
     "frontends.cli": (0, 0, "what the command shows"),
     "frontends.notebook_files": (0, 2, "which cells a file holds"),
     "protocol.client": (0, 4, "the frontend's end of the wire"),
+    "frontends.jupyter": (1, 1.2, "the kernel as Jupyter sees it"),
     "kernel": (1, 3, "sockets, log, the runner's life"),
+    "runner.embedding": (2, 0, "a notebook inside a cell"),
     "runner.introspection": (2, 3, "what is known of a name"),
+    "runner.ipython": (2, 1.5, "the language of IPython"),
     "runner.dataflow": (2, 4.5, "which cell depends on which"),
     "runner.analysis": (2, 6, "which names a source uses"),
     "runner.host": (3, 0, "the process and its links"),
@@ -56,7 +59,7 @@ def arrows() -> dict[str, list[str]]:
     """Return the rooms that import each room, those above it in the picture first."""
     found = {(room(file), room(imported)) for file, imported in crossings()}
     targets: dict[str, list[str]] = {name: [] for name in PLACES}
-    for source, target in sorted(found, key=lambda pair: PLACES[pair[0]][1] if pair[0] in PLACES else 0):
+    for source, target in sorted(found, key=lambda pair: (PLACES.get(pair[0], (0, 0, ""))[1], pair)):
         if target not in SHARED and source not in SHARED:
             targets[target].append(source)
     return targets

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from cellwire import protocol
+from cellwire.frontends import notebook_files
 from cellwire.protocol import blocking, errors, events, messages, notebook
 from cellwire.protocol.limits import Limits
 
@@ -39,8 +40,11 @@ def page(written: str) -> str:
 def reference() -> Iterator[str]:
     yield "## Reference\n"
     yield "### Starting and attaching\n"
+    for function in (protocol.start_kernel, protocol.attach):
+        yield from entry(function, "kernel = await ", result="")
     for function in (protocol.launch_kernel, protocol.connect):
-        yield from entry(function, "async with ", " as kernel")
+        yield f"```text\nasync with {function.__name__}(...) as kernel\n```"
+        yield textwrap.fill(f"{first_sentence(function)} The parameters are the same.", WIDTH) + "\n"
     yield from entry(protocol.read_connection_file)
     yield "### `KernelClient`\n"
     yield from paragraphs(protocol.KernelClient)
@@ -61,6 +65,12 @@ def reference() -> Iterator[str]:
     yield "### `cellwire.protocol.blocking`\n"
     yield from paragraphs(blocking)
     yield from entry(blocking.KernelClient.events, "for event in kernel.", ":")
+    yield from entry(blocking.KernelClient.close, "kernel.")
+    yield "### Notebook files\n"
+    yield "`cellwire.frontends.notebook_files`\n"
+    for name in notebook_files.__all__:
+        member = getattr(notebook_files, name)
+        yield from listed([member]) if isinstance(member, type) else entry(member)
     yield "### Events\n"
     yield f"`cellwire.protocol.events`: {first_sentence(events)}\n"
     yield from listed(get_origin(member) or member for member in get_args(events.Event))
@@ -78,11 +88,13 @@ def public(owner: type) -> Iterator[tuple[str, Any]]:
         yield from ((name, member) for name, member in vars(one).items() if not name.startswith("_"))
 
 
-def entry(function: Callable[..., Any], before: str = "", after: str = "", name: str = "") -> Iterator[str]:
+def entry(
+    function: Callable[..., Any], before: str = "", after: str = "", name: str = "", result: str | None = None
+) -> Iterator[str]:
     """Yield the signature and the docstring of a function."""
     node = definition(function)
     parameters = [one for one in listed_parameters(node.args) if one != "self"]
-    result = after or f" -> {returned(function)}"
+    result = (after or f" -> {returned(function)}") if result is None else result
     line = f"{before}{name or function.__name__}({', '.join(parameters)}){result}"
     if len(line) > WIDTH:
         rows = "".join(f"    {one},\n" for one in parameters)

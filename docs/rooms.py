@@ -22,7 +22,9 @@ SOURCES = {
 #: docs/architecture.md says what the rooms are.
 ARROWS = {
     "runner.host": "engine execution introspection integrations api attribution output",
-    "runner.engine": "execution dataflow api output",
+    # A notebook file is read the same way whoever asks; its readers import nothing but `protocol`.
+    "runner.embedding": "engine execution dataflow api analysis attribution output frontends.notebook_files",
+    "runner.engine": "execution dataflow analysis api output",
     "runner.execution": "places integrations api dataflow analysis attribution output",
     "runner.places": "",
     "runner.places.dask": "runner.places worker runner.api",
@@ -33,10 +35,14 @@ ARROWS = {
     "runner.dataflow": "analysis",
     "runner.introspection": "analysis",
     "runner.attribution": "output",
+    "runner.ipython": "integrations execution api attribution output analysis",
     "runner.analysis": "",
     "runner.output": "",
-    "frontends.cli": "frontends.notebook_files protocol.client runner.dataflow kernel",
+    "frontends.cli": (
+        "frontends.notebook_files frontends.jupyter protocol.client runner.dataflow runner.ipython kernel"
+    ),
     "frontends.notebook_files": "",
+    "frontends.jupyter": "kernel",
     "kernel": "",
     "protocol.client": "",
     "protocol": "",

@@ -2,10 +2,11 @@
 
 Every connection of a frontend takes a descriptor, and libzmq aborts the process if none is left for a
 connection on ipc (4.3.5 asserts in `ipc_listener.cpp`). So the kernel raises its own limit as far as the
-system allows, and leaves at most half of them to the pipes of a runner's children. A runner gets the limit
-that the kernel was started with: it is the user's.
+system allows, leaves at most half of them to the pipes of a runner's children, and a quarter to connections:
+further ones have to wait. A runner gets the limit that the kernel was started with: it is the user's.
 """
 
+import os
 import resource
 import sys
 
@@ -32,8 +33,28 @@ def raise_limit() -> None:
 
 def room_for_pipes() -> int:
     """Return how many pipes of a runner's children this process may have open."""
+    return max(0, _limit() - _OWN) // 2
+
+
+def crowded(pipes: int) -> bool:
+    """Whether connections take as much as they may; `pipes` is how many pipes of children are open.
+
+    That is a quarter of all: many may come before this is asked.
+    """
+    try:
+        return len(os.listdir("/dev/fd")) - pipes > _OWN // 2 + _limit() // 4
+    except OSError:
+        return True
+
+
+def room_for_backlog() -> int:
+    """Return how many connections may wait to be accepted: these are, whatever is decided meanwhile."""
+    return max(4, _limit() // 16)
+
+
+def _limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(0, (_MOST if soft == resource.RLIM_INFINITY else min(soft, _MOST)) - _OWN) // 2
+    return _MOST if soft == resource.RLIM_INFINITY else min(soft, _MOST)
 
 
 def restore_limit(pid: int) -> None:

@@ -1,9 +1,10 @@
 """Where frontends reach a kernel: the bound socket, the directory, the connection file.
 
 `ipc`: a socket in a new directory of mode 0700, and a filter on the user id where ZeroMQ has one.
-`tcp`: a port of the loopback interface, chosen by the system, with CURVE and an allow-list. The
+`tcp`: a port of the loopback interface or of another address, with CURVE and an allow-list. The
 connection file has its mode from the moment it exists, and its whole content from the moment it has
-its name. `close` removes what was made. Places where other users could replace these files are refused.
+its name; it is in the kernel's own directory, and also where the settings want it. `close` removes what was
+made. Places where other users could replace these files are refused.
 """
 
 import os
@@ -17,6 +18,7 @@ import zmq
 from ..protocol.connection import Connection, Settings
 from ..protocol.messages import Role
 from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
+from .descriptors import room_for_backlog
 from .made_files import MadeFiles, why_unsafe
 
 #: Longest path of a socket on every system.
@@ -30,8 +32,8 @@ _HANDSHAKE_MS = 5_000
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 20_000
 _LINGER_MS = 200
-#: What is in the kernel's own directory.
-SOCKET, CONNECTION = "socket", "connection.json"
+#: What is in the kernel's own directory: the socket has another name while frontends are kept from it.
+SOCKET, HIDDEN, CONNECTION = "socket", ".socket", "connection.json"
 
 
 class Endpoint:
@@ -44,6 +46,11 @@ class Endpoint:
         self.fd = int(self.socket.fd)
         #: Answers ZeroMQ's requests about connections; `None` on ipc.
         self.authenticator: Authenticator | None = None
+        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        #: Edge-triggered: call `count_accepted` before waiting for it.
+        self.accepted_fd = int(self._monitor.fd)
+        #: Whether frontends find the socket; only on ipc can they be kept from it.
+        self.open = True
         self._files = MadeFiles()
         try:
             place, name = _place(), f"cellwire-{os.urandom(6).hex()}"
@@ -57,11 +64,28 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the socket once sent messages have had a moment to leave, and remove the files."""
+        self.socket.disable_monitor()
+        self._monitor.close()
         self.socket.close(linger=_LINGER_MS)
         if self.authenticator is not None:
             self.authenticator.close()
         self._context.term()
         self.remove_files()
+
+    def count_accepted(self) -> int:
+        """Return how many connections were accepted since the last call."""
+        number = 0
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart(zmq.NOBLOCK)
+            number += 1
+        return number
+
+    def let_in(self, open: bool) -> None:
+        """Let further frontends connect, or keep them from it; those that are connected stay."""
+        if open != self.open and self.authenticator is None:
+            names = (HIDDEN, SOCKET) if open else (SOCKET, HIDDEN)
+            self.open = open
+            self._files.rename(self._directory, *names)
 
     def remove_files(self) -> None:
         """Remove the connection file, the socket and the directory, and nothing else."""
@@ -69,20 +93,26 @@ class Endpoint:
 
     def _open(self, settings: Settings, epoch: str, version: str) -> None:
         self._configure(settings)
-        connection = self._bind_tcp() if settings.transport == "tcp" else self._bind_ipc()
-        directory, name, file = self._directory, CONNECTION, os.path.join(self.directory, CONNECTION)
+        connection = self._bind_tcp(settings.address) if settings.transport == "tcp" else self._bind_ipc()
+        file = os.path.abspath(settings.connection_file or os.path.join(self.directory, CONNECTION))
+        #: What a frontend needs to attach.
+        self.connection = msgspec.structs.replace(
+            connection,
+            epoch=epoch,
+            pid=os.getpid(),
+            version=version,
+            file=file,
+            name=settings.name,
+            notebook=settings.notebook,
+        )
+        content = msgspec.json.encode(self.connection)
         if settings.connection_file:
-            file = os.path.abspath(settings.connection_file)
             parent, name = os.path.split(file)
             # A group may share its directory: the user has named this place.
             if reason := why_unsafe(parent, stat.S_IWOTH):
                 raise PermissionError(f"no place for the connection file {file}: {reason}")
-            directory = self._files.open(parent)
-        #: What a frontend needs to attach.
-        self.connection = msgspec.structs.replace(
-            connection, epoch=epoch, pid=os.getpid(), version=version, file=file
-        )
-        self._files.write(directory, name, msgspec.json.encode(self.connection))
+            self._files.write(self._files.open(parent), name, content)
+        self._files.write(self._directory, CONNECTION, content)
 
     def _configure(self, settings: Settings) -> None:
         socket = self.socket
@@ -103,7 +133,7 @@ class Endpoint:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(path)
             self._files.add(self._directory, SOCKET)
-            listener.listen(_BACKLOG)
+            listener.listen(min(_BACKLOG, room_for_backlog()))
             listener.setblocking(False)
             self.socket.setsockopt(zmq.USE_FD, listener.fileno())
             endpoint = f"ipc://{path}"
@@ -112,7 +142,7 @@ class Endpoint:
             listener.detach()
         return Connection(endpoint, "", 0, "", "")
 
-    def _bind_tcp(self) -> Connection:
+    def _bind_tcp(self, address: str) -> Connection:
         server, client, watcher = new_key_pair(), new_key_pair(), new_key_pair()
         roles: dict[str, Role] = {client.public: "control", watcher.public: "watch"}
         # The handler must exist before the first connection.
@@ -123,9 +153,27 @@ class Endpoint:
         self.socket.zap_enforce_domain = True
         self.socket.heartbeat_ivl = _HEARTBEAT_MS
         self.socket.heartbeat_timeout = _SILENCE_MS
-        self.socket.bind("tcp://127.0.0.1:*")
+        host, _, port = address.rpartition(":") if address[-1:] != "]" else (address, "", "")
+        if not host:
+            host, port = address, "*"
+        self.socket.ipv6 = host.startswith("[")
+        try:
+            if host in ("0.0.0.0", "[::]", "*"):
+                raise ValueError("it is the address of no machine")
+            self.socket.bind(f"tcp://{host}:{port or '*'}")
+        except (zmq.ZMQError, ValueError) as error:
+            hint = (
+                "give an address of this machine that frontends can reach, as in 192.0.2.7 or 192.0.2.7:5555"
+            )
+            raise OSError(f"cannot listen at {address!r}: {str(error).lower()}; {hint}") from error
         endpoint = cast(bytes, self.socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         return Connection(endpoint, "", 0, "", "", server_key=server.public, client=client, watcher=watcher)
+
+
+def places() -> list[str]:
+    """Return the directories in which kernels may make their own, best first."""
+    found = (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp")
+    return [place for place in found if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)]
 
 
 def _place() -> str:
@@ -134,9 +182,7 @@ def _place() -> str:
     Raises: OSError if there is none, with the reason for each.
     """
     refused: list[str] = []
-    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
-        if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
-            continue
+    for place in places():
         longest = len(os.fsencode(os.path.join(place, "cellwire-123456789012", SOCKET)))
         reason = f"the path {place} is too long" if longest > _LONGEST_PATH else why_unsafe(place)
         if not reason:

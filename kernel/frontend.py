@@ -49,7 +49,7 @@ class Frontend:
         self.client = client
         #: When sending had to stop, if nothing was acknowledged since; `None` while there is room.
         self.full_since: float | None = None
-        #: Whether the socket refused a message that has to be sent again.
+        #: Whether a message is held, or was refused by the socket and has to be sent again.
         self.blocked = False
         self._limits = limits
         self._send = send
@@ -93,14 +93,15 @@ class Frontend:
         self._sent = self._required = self.acknowledged = 0
         self.full_since = None
 
-    def reply(self, frames: Sequence[bytes], left: Left = at_once) -> bool:
+    def reply(self, frames: Sequence[bytes], left: Left = at_once, *, held: bool = False) -> bool:
         """Send a reply ahead of events; return `False` if too many replies are waiting.
 
-        `left` returns whether a reply that was sent has left the socket.
+        `left` returns whether a reply that was sent has left the socket. One that is `held` waits for the
+        next `pump`, and later ones behind it.
 
         Raises: FrontendGone if the frontend is gone.
         """
-        if self._replies or not self._send_reply(frames, left):
+        if held or self._replies or not self._send_reply(frames, left):
             self._replies.append((frames, left))
             self.reply_bytes += sum(map(len, frames))
             self.blocked = True
@@ -132,14 +133,14 @@ class Frontend:
                 return False
             self.full_since = None
         for _ in range(messages):
-            if self._snapshot is None and self._cursor > store.log.last:
+            if not self.is_behind(store):
                 return False
             if self.unacknowledged >= self._limits.window_bytes:
                 self._wait(now)
                 return False
             if not self._send_events(self._advance(store)):
                 return False
-        return self._snapshot is not None or self._cursor <= store.log.last
+        return self.is_behind(store)
 
     def flush(self) -> bool:
         """Send what the socket refused before; return whether all of it is sent.
@@ -173,6 +174,10 @@ class Frontend:
         else:
             self._send_events(framing.batch(self._cursor, (), limit))
         self._required = required
+
+    def is_behind(self, store: Store) -> bool:
+        """Whether there are events that were not sent yet."""
+        return self._snapshot is not None or self._cursor <= store.log.last
 
     def caught_up(self, seq: int) -> bool:
         """Whether the frontend acknowledged everything up to event `seq` and no reply waits."""

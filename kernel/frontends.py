@@ -91,15 +91,18 @@ class Frontends:
             frames, role = self._receive_frames()
             reply = receive(frames[0], role, frames[1] if len(frames) == 2 else b"")
             if reply is not None:
-                self.reply(frames[0], reply)
+                # Over a network a reply travels with the events that are to follow it: a tunnel would keep a
+                # second small write until the first is confirmed.
+                frontend = self._frontends.get(frames[0]) if self._authenticated else None
+                self.reply(frames[0], reply, held=frontend is not None and frontend.is_behind(self._store))
         wait = self._may_hold()
         if not wait:
             self._more = self._pump()
             wait = 0.0 if self._more or self._readable() else float("inf")
         return wait if received < _REQUESTS else 0.0
 
-    def reply(self, identity: bytes, reply: bytes) -> None:
-        """Send an encoded reply; before `Hello` it is lost if it cannot be sent at once."""
+    def reply(self, identity: bytes, reply: bytes, *, held: bool = False) -> None:
+        """Send an encoded reply, with the next events if `held`; before `Hello` it may be lost."""
         frontend = self._frontends.get(identity)
         try:
             if frontend is None:
@@ -107,7 +110,10 @@ class Frontends:
                 if len(reply) < _LARGE_REPLY:
                     self._send(identity, (reply,))
                 return
-            fits = frontend.reply((reply,)) if len(reply) < _LARGE_REPLY else _reply_tracked(frontend, reply)
+            if len(reply) < _LARGE_REPLY:
+                fits = frontend.reply((reply,), held=held)
+            else:
+                fits = _reply_tracked(frontend, reply)
             # A reply of any size may wait if it is the only one of its frontend.
             if not fits or (frontend.reply_bytes > len(reply) and self._waiting_bytes() > _REPLY_BYTES):
                 self._drop(frontend, "it read no replies")

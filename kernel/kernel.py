@@ -17,7 +17,7 @@ from ..protocol import events as e
 from ..protocol import link, messages
 from ..protocol.connection import Settings
 from ..protocol.errors import RequestError
-from ..protocol.notebook import CellError, Redefine, Status
+from ..protocol.notebook import CellError, Status
 from .console_router import ConsoleRouter
 from .descriptors import room_for_pipes
 from .loop import Loop
@@ -26,8 +26,8 @@ from .run_queue import RunQueue
 from .store import Store
 from .supervisor import Supervisor
 
-#: Introspection requests that may wait for the runner.
-_INTROSPECTIONS = 256
+#: Requests beside runs that may wait for the runner.
+_PASSED_ON = 256
 #: Waiting runs may take as many bytes as this many of the largest requests.
 _REQUESTS = 4
 #: Characters of an unknown id that an error repeats.
@@ -48,7 +48,7 @@ _AWAKE, _RUNNER_AWAKE = (0.0003, 0.0005) if _cores() > 1 else (0.0, 0.0)
 
 RESTARTED = "the runner was replaced on request"
 
-#: Takes the reply to an introspection; its id is the number that the kernel gave the request.
+#: Takes the reply to a request that was passed on; its id is the number that the kernel gave the request.
 OnReply = Callable[[Any], None]
 
 
@@ -66,6 +66,8 @@ class Kernel:
         self._loop = loop
         self.store = Store(epoch, limits.ring_bytes)
         self.limits = limits
+        if settings.mode != self.store.notebook.mode:
+            self.store.add(e.ModeChanged(settings.mode))
         self.queue = RunQueue(limits.queued_runs, _REQUESTS * limits.request_bytes)
         self._console = ConsoleRouter(self.store, self.queue, limits)
         #: The runner process and its connections.
@@ -74,12 +76,13 @@ class Kernel:
         self.closing = ""
         #: Called when the runner of a closing kernel ends.
         self.on_runner_ended: Callable[[], None] | None = None
-        self._redefine: Redefine = settings.redefine
-        self._argv = settings.argv
+        self._settings = settings
         self._replacing = False
+        #: Whether user code may ask for input without an attached frontend: a door can answer.
+        self.attended = False
         self._frontends = 0
-        self._introspections: dict[str, OnReply] = {}
-        self._introspected = 0
+        self._replies: dict[str, OnReply] = {}
+        self._passed_on = 0
         self._rules: dict[type, Callable[[Any, bytes], None]] = {
             e.CellStarted: self._cell_started,
             e.CellFinished: self._in_its_place,
@@ -87,16 +90,19 @@ class Kernel:
             e.OutputReplaced: self._in_its_place,
             e.OutputRemoved: self._in_its_place,
             e.OutputsCleared: self._in_its_place,
+            e.CommSent: self._in_its_place,
             e.ConsoleWritten: self._console_written,
             e.ConsoleCleared: self._console_cleared,
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
-            messages.Completions: self._introspection_replied,
-            messages.Inspection: self._introspection_replied,
-            messages.VariableList: self._introspection_replied,
-            messages.Error: self._introspection_replied,
+            e.InputClosed: self._input_closed,
+            messages.Completions: self._runner_replied,
+            messages.Inspection: self._runner_replied,
+            messages.VariableList: self._runner_replied,
+            messages.Done: self._runner_replied,
+            messages.Error: self._runner_replied,
         }
 
     # What frontends request
@@ -138,26 +144,37 @@ class Kernel:
 
         Raises: RequestError if no user code waits for this input.
         """
-        if not any(pending.id == id for pending in self.store.notebook.inputs):
+        self._close_input(id)
+        self.runner.send(link.Answer(id, text))
+
+    def refuse_input(self, id: str) -> None:
+        """Have the user code that waits for the input `id` raise: there is none to be had.
+
+        Raises: RequestError if no user code waits for this input.
+        """
+        self._close_input(id)
+        self.runner.send(link.NoFrontend(id))
+
+    def _close_input(self, id: str) -> None:
+        if not self._is_open(id):
             raise RequestError(
                 "unknown_input",
                 f"no cell waits for input {id[:_SHOWN]!r}",
                 "another frontend may have answered first, or the cell was interrupted",
             )
         self.store.add(e.InputClosed(id))
-        self.runner.send(link.Answer(id, text))
 
-    def introspect(self, request: messages.Introspection, on_reply: OnReply) -> None:
-        """Pass a request on to the runner; call `on_reply` once, with an `Error` if the runner ends first.
+    def pass_on(self, request: messages.Introspection | messages.SendComm, on_reply: OnReply) -> None:
+        """Pass a request on to the runner, beside its runs; call `on_reply` once, with an `Error` if it ends.
 
         Raises: RequestError if there is no runner or it has too many requests already.
         """
         self._require_runner()
-        if len(self._introspections) >= _INTROSPECTIONS or self.runner.backlog > self.limits.request_bytes:
+        if len(self._replies) >= _PASSED_ON or self.runner.backlog > self.limits.request_bytes:
             raise RequestError("busy", "too many requests wait for the runner", "try again later")
-        self._introspected += 1
-        number = str(self._introspected)
-        self._introspections[number] = on_reply
+        self._passed_on += 1
+        number = str(self._passed_on)
+        self._replies[number] = on_reply
         self.runner.send(msgspec.structs.replace(request, id=number))
 
     def on_frontend_count(self, frontends: int) -> None:
@@ -200,33 +217,39 @@ class Kernel:
             limits=self.limits,
             mode=notebook.mode,
             last_own_run=self.queue.last_own,
-            cells=[e.CellDeclared(cell.id, cell.source, cell.revision, on=cell.on) for cell in cells],
+            cells=[e.CellDeclared(c.id, c.source, c.revision, loose=c.loose, on=c.on) for c in cells],
             disabled=[cell.id for cell in cells if cell.disabled],
-            redefine=self._redefine,
+            redefine=self._settings.redefine,
             awake_seconds=_RUNNER_AWAKE,
-            argv=self._argv,
+            argv=self._settings.argv,
             child_pipes=room_for_pipes(),
+            dialect=self._settings.dialect,
+            extensions=self._settings.extensions,
         )
 
     def runner_ended(self, reason: str) -> None:
         """Finish everything that the runner left unfinished."""
-        for on_reply in list(self._introspections.values()):
+        for on_reply in list(self._replies.values()):
             on_reply(messages.Error("", "runner_unavailable", "the runner ended", "send RestartRunner"))
-        self._introspections.clear()
+        self._replies.clear()
         if self.closing:
-            reason = f"the kernel is shutting down: {self.closing}"
-            self._abandon("interrupted", "Interrupted", reason)
-        else:
-            # Only the death itself carries the trace.
-            sentence = reason.partition("\n")[0]
-            self._abandon("error", "RunnerDied", sentence)
-            if not self._replacing:
-                self._drop_waiting(f"{sentence}, before this run began")
-        self.store.add(e.RunnerDied(reason))
-        if self.closing:
+            self._abandon("interrupted", "Interrupted", f"the kernel is shutting down: {self.closing}")
+            for pending in list(self.store.notebook.inputs):
+                self.store.add(e.InputClosed(pending.id))
             if self.on_runner_ended is not None:
                 self.on_runner_ended()
-        elif self._replacing:
+            return
+        # Only the death itself carries the trace.
+        sentence = reason.partition("\n")[0]
+        self._abandon("error", "RunnerDied", sentence)
+        ran = [cell for cell in self.store.notebook.cells.values() if cell.run and not cell.loose]
+        stale = [cell.id for cell in ran if not cell.stale]
+        if stale:
+            self.store.add(e.CellsMarked(stale))
+        if not self._replacing:
+            self._drop_waiting(f"{sentence}, before this run began")
+        self.store.add(e.RunnerDied(reason))
+        if self._replacing:
             self._replacing = False
             self._start()
 
@@ -236,7 +259,7 @@ class Kernel:
 
     def busy(self) -> bool:
         """Whether the runner has something to do."""
-        return bool(self.store.notebook.runs or self._introspections)
+        return bool(self.store.notebook.runs or self._replies)
 
     # Steps
 
@@ -267,16 +290,13 @@ class Kernel:
             self.store.add(e.RunFinished(number, "dropped", reason=reason))
 
     def _abandon(self, status: Status, kind: str, reason: str) -> None:
-        """Finish the cells and runs of a runner that ended; every cell that ever ran is stale."""
+        """Finish the cells and runs of a runner that ended."""
         notebook = self.store.notebook
         running = [cell for cell in notebook.cells.values() if cell.status == "running"]
         for cell in running:
             duration = max(0.0, time.time() - cell.started)
             error = CellError(kind, reason)
             self.store.add(e.CellFinished(cell.id, cell.run, status, duration, error))
-        stale = [cell.id for cell in notebook.cells.values() if cell.run and not cell.stale]
-        if stale:
-            self.store.add(e.CellsMarked(stale))
         current = self.queue.in_progress
         for run in [run.run for run in notebook.runs]:
             # The runner's own runs, and the one that was sent to it.
@@ -320,11 +340,20 @@ class Kernel:
         self._next_run()
 
     def _input_requested(self, event: e.InputRequested, encoded: bytes) -> None:
+        # What is asked may refer to what is printed.
+        self.runner.read_pipes(children=True)
         self.store.add_encoded(event, encoded)
-        if not self._frontends:
+        if not self._frontends and not self.attended:
             self.runner.send(link.NoFrontend(event.id))
 
-    def _introspection_replied(self, reply: Any, encoded: bytes) -> None:
-        on_reply = self._introspections.pop(reply.id, None)
+    def _input_closed(self, event: e.InputClosed, encoded: bytes) -> None:
+        if self._is_open(event.id):
+            self.store.add_encoded(event, encoded)
+
+    def _is_open(self, input: str) -> bool:
+        return any(pending.id == input for pending in self.store.notebook.inputs)
+
+    def _runner_replied(self, reply: Any, encoded: bytes) -> None:
+        on_reply = self._replies.pop(reply.id, None)
         if on_reply is not None:
             on_reply(reply)

@@ -12,13 +12,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
-from ..protocol.connection import Settings
+from ..protocol.connection import Connection, Settings
 from ..protocol.events import KernelClosing
 from ..version import __version__
-from .descriptors import raise_limit
+from .descriptors import crowded, raise_limit
 from .diagnostics import report
 from .endpoint import Endpoint
 from .frontends import RETRY, Frontends
@@ -33,15 +34,40 @@ _ORPHANED_SECONDS = 0.5
 _KILL_SECONDS = 1.0
 #: Seconds without an acknowledgement after which the drain time is not extended.
 _STALLED_SECONDS = 0.2
-#: Longest interval between checks for stuck frontends, in seconds.
+#: Longest interval between checks for stuck frontends, and for room for more, in seconds.
 _LOOK = 1.0
+
+
+class Door(Protocol):
+    """Another way into the kernel than cellwire's own socket, served by the same loop."""
+
+    def open(
+        self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None], connection: Connection
+    ) -> None:
+        """Watch what has to be watched; called once, before the loop runs.
+
+        `connection` says how the kernel is reached on its own socket.
+        """
+        ...
+
+    def turn(self) -> float:
+        """Do the work of one round and return the seconds that the next one may wait."""
+        ...
+
+    def close(self) -> None:
+        """Close everything; called once, when the kernel has ended."""
+        ...
 
 
 class KernelProcess:
     """Everything in one kernel process."""
 
     def __init__(
-        self, settings: Settings, process: RunnerProcess, start: Callable[[], RunnerProcess]
+        self,
+        settings: Settings,
+        process: RunnerProcess,
+        start: Callable[[], RunnerProcess],
+        door: Door | None = None,
     ) -> None:
         raise_limit()
         limits = settings.limits
@@ -58,7 +84,7 @@ class KernelProcess:
         self._kernel.on_runner_ended = self._close_log
         self._kernel.runner.adopt(process)
         self._endpoint = Endpoint(settings, epoch, __version__)
-        process.guard_directory(self._endpoint.directory)
+        self._guard(process)
         self._frontends = Frontends(
             self._endpoint.socket,
             self._kernel.store,
@@ -75,15 +101,23 @@ class KernelProcess:
         self._loop.watch(self._endpoint.fd, _wake_up)
         if self._endpoint.authenticator is not None:
             self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
+        self._loop.watch(self._endpoint.accepted_fd, self._accepted)
+        self._accepted()
+        self._door = door
+        if door is not None:
+            door.open(self._loop, self._kernel, self.shut_down, self._endpoint.connection)
 
-    def run(self) -> None:
-        """Announce where frontends reach the kernel, and serve until it is shut down."""
-        _announce(msgspec.json.encode(self._endpoint.connection))
+    def run(self, announce: bool = True) -> None:
+        """Serve until the kernel is shut down; with `announce` say first where frontends reach it."""
+        if announce:
+            _announce(msgspec.json.encode(self._endpoint.connection))
         # Events form no reference cycles, and a collection over a large state would delay pings.
         gc.collect()
         gc.freeze()
         gc.disable()
         self._loop.run(self._turn)
+        if self._door is not None:
+            self._door.close()
         self._endpoint.close()
         self._kernel.runner.wait_for_guardians()
         self._loop.close()
@@ -96,8 +130,12 @@ class KernelProcess:
 
     def _start_runner(self) -> RunnerProcess:
         process = self._start()
-        process.guard_directory(self._endpoint.directory)
+        self._guard(process)
         return process
+
+    def _guard(self, process: RunnerProcess) -> None:
+        endpoint = self._endpoint
+        process.guard_files(endpoint.directory, endpoint.connection.file, endpoint.connection.epoch)
 
     def _turn(self) -> float:
         """Do the work of one round and return the seconds that the next one may wait."""
@@ -106,6 +144,8 @@ class KernelProcess:
             more = self._endpoint.authenticator.turn()
         more = self._kernel.runner.turn() or more
         wait = self._frontends.turn(self._requests.receive)
+        if self._door is not None:
+            wait = min(wait, self._door.turn())
         # Only once the events are sent, so that applying them does not delay them.
         self._kernel.store.apply_pending()
         self._kernel.runner.start_probing()
@@ -121,6 +161,24 @@ class KernelProcess:
     def _look(self) -> None:
         self._looking = False
         self._frontends.drop_stuck()
+
+    # Connections
+
+    def _accepted(self) -> None:
+        """Let no more frontends in if they would take descriptors that are needed for something else."""
+        if self._endpoint.count_accepted() and self._endpoint.open and self._crowded():
+            report("too many connections are open; further frontends have to wait")
+            self._endpoint.let_in(False)
+            self._loop.later(_LOOK, self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        if self._crowded():
+            self._loop.later(_LOOK, self._look_for_room)
+        else:
+            self._endpoint.let_in(True)
+
+    def _crowded(self) -> bool:
+        return crowded(self._kernel.runner.open_pipes)
 
     # The end
 

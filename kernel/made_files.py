@@ -4,8 +4,11 @@ A path is not trusted to lead to the same place twice, since other users may be 
 it. Directories are opened once, and files are made in the open directory, under names that do not exist. A
 file is removed in the directory that it was made in, and only while its name still leads to the same inode.
 A name whose file was replaced or moved belongs to somebody else and is left alone.
+
+A written file is locked as long as its kernel lives, so that others can tell.
 """
 
+import fcntl
 import os
 import stat
 
@@ -27,6 +30,8 @@ class MadeFiles:
         self._made: list[tuple[int, str, _Identity]] = []
         #: The descriptors of directories, with their paths for messages.
         self._open: dict[int, str] = {}
+        #: The descriptors of files, which hold their locks.
+        self._locked: list[int] = []
 
     def open(self, path: str) -> int:
         """Return a descriptor of the existing directory `path`; it is closed by `remove`."""
@@ -61,7 +66,9 @@ class MadeFiles:
         temporary = f".{name}.{os.urandom(6).hex()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
         try:
-            with open(fd, "wb") as file:
+            self._locked.append(fd)
+            _lock(fd)
+            with open(fd, "wb", closefd=False) as file:
                 file.write(content)
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
@@ -75,6 +82,14 @@ class MadeFiles:
         Raises: FileNotFoundError if it is not in this directory.
         """
         self._made.append((directory, name, _identity(os.lstat(name, dir_fd=directory))))
+
+    def rename(self, directory: int, name: str, new: str) -> None:
+        """Give a file another name in its directory, if it is still there."""
+        for index, made in enumerate(self._made):
+            directory_of, name_of, identity = made
+            if (directory_of, name_of) == (directory, name) and _is_there(directory, name, identity):
+                os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+                self._made[index] = (directory, new, identity)
 
     def remove(self) -> None:
         """Remove what was made and is still there, newest first; what cannot be removed is reported."""
@@ -92,6 +107,8 @@ class MadeFiles:
                 report(f"cannot remove {self._path(directory, name)}: {error.strerror}")
         while self._open:
             os.close(self._open.popitem()[0])
+        while self._locked:
+            os.close(self._locked.pop())
 
     def _path(self, directory: int, name: str) -> str:
         return os.path.join(self._open[directory], name)
@@ -130,6 +147,21 @@ def _may_replace(directory: int, name: str) -> bool:
         return ours and os.read(fd, len(_BEGINNING)) in (b"", _BEGINNING)
     finally:
         os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        # Some network file systems have no locks.
+        pass
+
+
+def _is_there(directory: int, name: str, identity: _Identity) -> bool:
+    try:
+        return _identity(os.lstat(name, dir_fd=directory)) == identity
+    except FileNotFoundError:
+        return False
 
 
 def _identity(status: os.stat_result) -> _Identity:

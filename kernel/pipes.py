@@ -96,7 +96,8 @@ class _ChildPipe(_Pipe):
     def __init__(self, fd: int, opened: PipeOpened) -> None:
         super().__init__(fd, opened.stream)
         self.cell, self.run = opened.cell, opened.run
-        #: Whether the child was waited for.
+        #: Whether its `pipe_opened` was passed, and whether the child was waited for.
+        self.passed = False
         self.finished = False
 
 
@@ -151,6 +152,17 @@ class Pipes:
                 room -= size
             pipe.behind = pipe.waiting and size == _READ
             self._let_rest(pipe, size)
+
+    def drain_children(self) -> None:
+        """Read what the children have written so far whose place in the runner's stream was passed."""
+        for number, pipe in list(self._children.items()):
+            if pipe.passed:
+                self._drain_child(number)
+
+    @property
+    def open_pipes(self) -> int:
+        """How many pipes of children are open."""
+        return len(self._children)
 
     @property
     def waiting(self) -> bool:
@@ -323,7 +335,9 @@ class Pipes:
     # Children's pipes
 
     def _watch_child(self, number: int) -> None:
-        self._loop.watch(self._children[number].fd, lambda: self._read_child(number))
+        pipe = self._children[number]
+        pipe.passed = True
+        self._loop.watch(pipe.fd, lambda: self._read_child(number))
 
     def _read_child(self, number: int) -> int:
         pipe = self._children[number]

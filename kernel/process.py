@@ -9,7 +9,8 @@ after that the runner's `faulthandler` writes its trace.
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
 end is the kernel's. If the pipe ends without the word `done`, the kernel was killed: the guardian kills the
 group, and removes the files in the kernel's directory. It makes that its working directory when it learns of
-it, and so removes nothing elsewhere, whatever happens to the path.
+it, and so removes nothing elsewhere, whatever happens to the path. A connection file elsewhere is removed if
+it has the epoch of the kernel in it.
 """
 
 import mmap
@@ -28,13 +29,18 @@ from .descriptors import restore_limit
 COMMAND = (sys.executable, "-P", "-u", "-m", "cellwire.runner")
 
 _GUARD = """
-inode=
+inode= file=
 while read -r word path; do
-    [ "$word" = done ] && exit
-    cd -- "$path" && inode=$word made=$path
+    case $word in
+        done) exit ;;
+        epoch=*) epoch=${word#epoch=} file=$path ;;
+        *) cd -- "$path" && inode=$word made=$path ;;
+    esac
 done
 kill -9 "-$1"
-[ "$inode" ] && [ "$(ls -di . | tr -dc 0-9)" = "$inode" ] && rm -f socket connection.json && rmdir -- "$made"
+[ "$file" ] && [ ! -h "$file" ] && grep -qsF "$epoch" "$file" && rm -f "$file"
+[ "$inode" ] && [ "$(ls -di . | tr -dc 0-9)" = "$inode" ] || exit
+rm -f socket .socket connection.json && rmdir -- "$made"
 """
 _SHELL = "/bin/sh"
 #: Pipe capacity where it can be set; bytes of a trace that are read.
@@ -84,14 +90,19 @@ class RunnerProcess:
         self._interrupted = (0, 0)
         self._interrupts = 0
 
-    def guard_directory(self, path: str) -> None:
-        """Have the guardian remove the kernel's directory if the kernel is killed."""
-        if "\n" not in path:
-            try:
-                os.write(self._guarded, os.fsencode(f"{os.stat(path).st_ino} {path}\n"))
-            except OSError:
-                # The guardian was killed, or the directory is gone.
-                pass
+    def guard_files(self, directory: str, file: str, epoch: str) -> None:
+        """Have the guardian remove the kernel's directory and its connection file if the kernel is killed.
+
+        The file may be elsewhere; it is removed if it is still that of the kernel with this epoch.
+        """
+        for word, path in ((f"epoch={epoch}", file), (None, directory)):
+            if "\n" not in path:
+                try:
+                    word = word or str(os.stat(path).st_ino)
+                    os.write(self._guarded, os.fsencode(f"{word} {path}\n"))
+                except OSError:
+                    # The guardian was killed, or the directory is gone.
+                    pass
 
     def interrupt(self, run: int) -> None:
         """Say that `run` is interrupted and send SIGINT to the runner, and to it alone."""

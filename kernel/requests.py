@@ -74,17 +74,21 @@ class Requests:
         self._version = version
         self._shut_down = shut_down
         self._replies: dict[str, tuple[int, bytes]] = {}
+        # Requests that were carried out once and are answered later: a mark, and who waits for the answer.
+        self._unanswered: dict[str, tuple[int, bytes]] = {}
         self._malformed = 0
         self._refused = 0
         self._handlers: dict[type, _Handler] = {
             m.Hello: self._hello,
             m.Interrupt: self._interrupt,
             m.ProvideInput: self._provide_input,
+            m.RefuseInput: self._refuse_input,
             m.Ping: self._ping,
             m.Statistics: self._statistics,
             m.RestartRunner: self._restart_runner,
             m.Shutdown: self._shutdown,
             **dict.fromkeys(get_args(m.Run), self._run),
+            m.SendComm: self._send_comm,
             **dict.fromkeys(get_args(m.Introspection), self._introspect),
         }
 
@@ -118,16 +122,26 @@ class Requests:
         mark = 0 if repeatable else hash((len(frame), frame[:_COMPARED], frame[-_COMPARED:]))
         if known is not None and known[0] == mark:
             return known[1]
-        reply = self._handle(identity, role, request, len(frame), fresh=known is None)
+        unanswered = None if repeatable else self._unanswered.get(request.id)
+        if unanswered is not None and unanswered[0] == mark:
+            self._unanswered[request.id] = (mark, identity)
+            return None
+        fresh = known is None and unanswered is None
+        reply = self._handle(identity, role, request, len(frame), fresh=fresh)
         if reply is _DEFERRED:
+            if not repeatable:
+                self._unanswered[request.id] = (mark, identity)
             return None
         encoded = encode(reply)
         # A refusal has changed nothing, so the same request may be tried again.
-        if not repeatable and known is None and type(reply) is not m.Error:
-            self._replies[request.id] = (mark, encoded)
-            if len(self._replies) > _REPLIES:
-                del self._replies[next(iter(self._replies))]
+        if not repeatable and fresh and type(reply) is not m.Error:
+            self._remember(request.id, mark, encoded)
         return encoded
+
+    def _remember(self, request: str, mark: int, reply: bytes) -> None:
+        self._replies[request] = (mark, reply)
+        if len(self._replies) > _REPLIES:
+            del self._replies[next(iter(self._replies))]
 
     # Frames that do not decode
 
@@ -244,11 +258,25 @@ class Requests:
         self._kernel.provide_input(request.input, None if request.ended else request.text)
         return m.Done(request.id)
 
+    def _refuse_input(self, identity: bytes, role: m.Role, request: m.RefuseInput, size: int) -> Any:
+        self._kernel.refuse_input(request.input)
+        return m.Done(request.id)
+
     def _introspect(self, identity: bytes, role: m.Role, request: m.Introspection, size: int) -> Any:
         def on_reply(reply: Any) -> None:
             self._frontends.reply(identity, encode(msgspec.structs.replace(reply, id=request.id)))
 
-        self._kernel.introspect(request, on_reply)
+        self._kernel.pass_on(request, on_reply)
+        return _DEFERRED
+
+    def _send_comm(self, identity: bytes, role: m.Role, request: m.SendComm, size: int) -> Any:
+        def on_reply(reply: Any) -> None:
+            mark, waiting = self._unanswered.pop(request.id)
+            encoded = encode(msgspec.structs.replace(reply, id=request.id))
+            self._remember(request.id, mark, encoded)
+            self._frontends.reply(waiting, encoded)
+
+        self._kernel.pass_on(request, on_reply)
         return _DEFERRED
 
     def _ping(self, identity: bytes, role: m.Role, request: m.Ping, size: int) -> Any:

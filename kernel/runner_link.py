@@ -18,7 +18,7 @@ import msgspec
 
 from ..protocol import link
 from ..protocol.errors import ProtocolError
-from ..protocol.messages import Completions, Error, Inspection, VariableList
+from ..protocol.messages import Completions, Done, Error, Inspection, VariableList
 from .diagnostics import report
 from .loop import Loop
 from .store import RunnerEvent, encode
@@ -31,7 +31,7 @@ _REPORTED = 10
 _DESCRIPTORS = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 _CLOEXEC = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
 
-Answer = Completions | Inspection | VariableList | Error
+Answer = Completions | Inspection | VariableList | Done | Error
 
 _decode = msgspec.msgpack.Decoder(RunnerEvent | link.Report | Answer).decode
 

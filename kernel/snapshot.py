@@ -84,6 +84,7 @@ def _restored(notebook: Notebook) -> e.NotebookRestored:
         pid=runner.pid,
         reason=runner.reason,
         console_dropped=notebook.console.dropped,
+        comms=list(notebook.comms),
     )
 
 

@@ -6,6 +6,7 @@ as the bytes they came in: an `OpaqueItem` refers to the memory of its encoded e
 share it, and no mime bundle is decoded or encoded here.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -27,12 +28,16 @@ class OpaqueItem(msgspec.Struct, frozen=True, gc=False):
 #: What a runner may emit. From a runner, the kernel's own events and those of snapshots are malformed.
 RunnerEvent = e.RunnerEvent[OpaqueItem]
 
-#: Events that may be sent a moment later: no frontend waits for them, and others of their kind follow.
+#: Events that may be sent a moment later: no frontend waits for them, and others follow, at last the end of
+#: the run.
 _PATIENT = frozenset(
     {
         e.RunAccepted,
         e.RunPlanned,
+        e.GraphChanged,
+        e.CellsMarked,
         e.CellStarted,
+        e.CellSkipped,
         e.CellFinished,
         e.OutputAppended,
         e.OutputReplaced,
@@ -56,6 +61,8 @@ class Store:
         self._notebook = Notebook()
         # Logged and not yet applied to the notebook.
         self._pending: list[Any] = []
+        #: Called with each event, items still encoded, when it is logged.
+        self.followers: list[Callable[[Any], None]] = []
         #: Whether a frontend may wait for an event added since this was last set to `False`.
         self.urgent = False
 
@@ -80,5 +87,7 @@ class Store:
         """Log and apply an event that came in as `encoded`."""
         self.log.append(encoded)
         self._pending.append(event)
+        for follower in self.followers:
+            follower(event)
         if type(event) not in _PATIENT:
             self.urgent = True

@@ -102,6 +102,11 @@ class Supervisor:
         return self._control.backlog if self._control is not None else 0
 
     @property
+    def open_pipes(self) -> int:
+        """How many pipes of children are open."""
+        return self._pipes.open_pipes if self._pipes is not None else 0
+
+    @property
     def malformed(self) -> int:
         """How many frames of runners did not decode."""
         return self._malformed + (self._link.malformed if self._link is not None else 0)
@@ -178,15 +183,19 @@ class Supervisor:
             self._unanswered = 0
             self._probing = self._loop.later(self._interval, self._probe)
 
-    def read_pipes(self) -> None:
-        """Read what the runner had written to its console when it sent the current frame."""
+    def read_pipes(self, *, children: bool = False) -> None:
+        """Read what the runner had written to its console when it sent the current frame.
+
+        With `children`, also what its children had written that live.
+        """
         if self._pipes is None or self._link is None:
             return
-        if self._pipes_read_after == self._link.reads and not self._pipes.behind:
-            # All frames of one read were sent before the pipes were last read.
-            return
-        self._pipes_read_after = self._link.reads
-        self._pipes.drain()
+        # All frames of one read were sent before the pipes were last read.
+        if self._pipes_read_after != self._link.reads or self._pipes.behind:
+            self._pipes_read_after = self._link.reads
+            self._pipes.drain()
+        if children:
+            self._pipes.drain_children()
 
     def turn(self) -> bool:
         """Release waiting console text as far as the link has come; return whether more waits."""

@@ -1,4 +1,4 @@
-"""What a frontend needs: `launch_kernel`, `connect`, their client, and the types that it uses.
+"""What a frontend needs: functions that start kernels and attach to them, the client, and its types.
 
 Events are the classes of `cellwire.protocol.events`; `cellwire.protocol.blocking` has the same client
 without `await`.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import blocking, events
     from .client.event_stream import EventStream
     from .client.kernel_client import KernelClient
-    from .client.launch import connect, launch_kernel
+    from .client.launch import attach, connect, launch_kernel, start_kernel
     from .connection import Connection, Settings, read_connection_file
     from .errors import (
         AuthenticationError,
@@ -50,11 +50,13 @@ _HOMES = {
     "ProtocolError": "errors",
     "RequestError": "errors",
     "Settings": "connection",
+    "attach": "client.launch",
     "blocking": "blocking",
     "connect": "client.launch",
     "events": "events",
     "launch_kernel": "client.launch",
     "read_connection_file": "connection",
+    "start_kernel": "client.launch",
 }
 
 __all__ = [
@@ -77,11 +79,13 @@ __all__ = [
     "ProtocolError",
     "RequestError",
     "Settings",
+    "attach",
     "blocking",
     "connect",
     "events",
     "launch_kernel",
     "read_connection_file",
+    "start_kernel",
 ]
 
 
@@ -96,4 +100,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

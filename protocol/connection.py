@@ -13,13 +13,13 @@ import msgspec
 
 from .errors import ConnectionFileError
 from .limits import Limits
-from .notebook import Redefine
+from .notebook import Dialect, Mode, Redefine
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a kernel is started with."""
 
-    #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: loopback with CURVE.
+    #: `ipc`: a socket in a directory of mode 0700, same user only. `tcp`: `address`, with CURVE.
     transport: Literal["ipc", "tcp"] = "ipc"
     #: Where to write the connection file; empty for a file in the kernel's own directory.
     connection_file: str = ""
@@ -33,6 +33,17 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     launcher: int = 0
     #: What `sys.argv` is in the notebook, whose `__file__` is the first of it; empty for neither.
     argv: list[str] = []
+    #: What cells are written in: see `launch_kernel`.
+    dialect: Dialect = "python"
+    #: Whether dependents run by themselves from the start.
+    mode: Mode = "autorun"
+    #: Functions, as `module:function`, that each runner calls with its host before the first cell.
+    extensions: list[str] = []
+    #: What people call the kernel, and the file of its notebook: for lists of kernels, may be empty.
+    name: str = ""
+    notebook: str = ""
+    #: Where tcp listens: an address of this machine that frontends can reach, with `:port` for a fixed port.
+    address: str = "127.0.0.1"
 
 
 class KeyPair(msgspec.Struct, frozen=True):
@@ -56,6 +67,9 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     client: KeyPair | None = None
     #: A pair that may watch and change nothing; absent on ipc.
     watcher: KeyPair | None = None
+    #: As in the settings.
+    name: str = ""
+    notebook: str = ""
 
 
 def read_connection_file(path: str | os.PathLike[str]) -> Connection:

@@ -10,6 +10,11 @@ CellwireError
 └── NotebookFileError    a notebook file cannot be read
 """
 
+from typing import Final
+
+#: What is said of a client in the child of a fork, where ZeroMQ's threads and those of clients are gone.
+FORKED: Final = "a client works in the process that made it; connect again in a forked child"
+
 
 class CellwireError(Exception):
     """Raised when cellwire itself cannot do what was asked; base class of all others."""

@@ -9,11 +9,22 @@ A `run` is positive if a frontend asked for it and negative if a state setter ca
 console event whose `run` is not the current run of its `cell` changes nothing.
 """
 
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from .notebook import CellError, CellState, Item, Mode, RunnerCondition, StaleReason, Status, Stream
+from .notebook import (
+    CellError,
+    CellState,
+    CommAction,
+    CommState,
+    Item,
+    Mode,
+    RunnerCondition,
+    StaleReason,
+    Status,
+    Stream,
+)
 
 #: How the owner of a copy keeps an item: decoded (`Item`), or as an id and bytes (the kernel).
 ItemT = TypeVar("ItemT")
@@ -117,6 +128,10 @@ class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int = 1
     defs: list[str] = []
     refs: list[str] = []
+    #: Names that the cell both defines and reads from above.
+    rereads: list[str] = []
+    #: The cell is no part of the graph.
+    loose: bool = False
     #: The variable whose value says where the cell runs; empty for the runner itself.
     on: str = ""
 
@@ -167,6 +182,8 @@ class OutputsCleared(_Event, frozen=True):
 
     cell: str
     run: int
+    #: A display may show what was there until something new comes.
+    wait: bool = False
 
 
 class ConsoleWritten(_Event, frozen=True):
@@ -194,6 +211,20 @@ class ConsoleCleared(_Event, frozen=True):
     cell: str
     run: int
     stream: Stream
+
+
+class CommSent(_Event, frozen=True):
+    """User code opened or closed a comm, or sent a message over it."""
+
+    comm: str
+    action: CommAction = "msg"
+    #: The cell whose code opened the comm; empty for none.
+    cell: str = ""
+    #: What an opened comm is for; empty otherwise.
+    target: str = ""
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    buffers: list[bytes] = []
 
 
 class InputRequested(_Event, frozen=True):
@@ -255,6 +286,7 @@ class NotebookRestored(_Event, frozen=True):
     pid: int = 0
     reason: str = ""
     console_dropped: int = 0
+    comms: list[CommState] = []
 
 
 #: What a runner emits, for a holder that keeps items as `ItemT`.
@@ -276,6 +308,7 @@ RunnerEvent: TypeAlias = (
     | ConsoleWritten
     | ConsoleTrimmed
     | ConsoleCleared
+    | CommSent
     | InputRequested
     | InputClosed
     | RunnerStarted

@@ -17,8 +17,8 @@ import msgspec
 from .errors import ProtocolError
 from .events import CellDeclared
 from .limits import Limits
-from .messages import Complete, Inspect, Run, Variables
-from .notebook import Mode, Redefine, Stream
+from .messages import Complete, Inspect, Run, SendComm, Variables
+from .notebook import Dialect, Mode, Redefine, Stream
 
 #: No frame is longer; a peer that announces a longer one is broken.
 LARGEST_FRAME: Final = 1 << 30
@@ -51,6 +51,10 @@ class Configure(_Tagged, frozen=True):
     argv: list[str] = []
     #: How many pipes of children the kernel can have open; `PipesClosed` gives some back.
     child_pipes: int = 0
+    #: What cells are written in.
+    dialect: Dialect = "python"
+    #: Functions, as `module:function`, to be called with the host before the first cell.
+    extensions: list[str] = []
 
 
 class Execute(_Tagged, frozen=True):
@@ -92,7 +96,9 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute
 #: Over the control link.
-Control: TypeAlias = Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
+Control: TypeAlias = (
+    Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables | SendComm
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from .events import Event
 from .limits import Limits
-from .notebook import Mode
+from .notebook import CommAction, Mode
 
 #: Version of the wire protocol; a change that an old peer cannot read raises it.
 PROTOCOL: Final = 1
@@ -39,6 +39,11 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     source: str = ""
+    #: What the frontend wants hooks to know of this cell's runs, until it says something else: `{}` changes
+    #: nothing.
+    about: dict[str, Any] = {}
+    #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
+    loose: bool = False
     #: The variable whose value says where the cell runs, a cluster's client; empty for the runner itself.
     on: str = ""
 
@@ -87,6 +92,8 @@ class DeleteCells(_Request, frozen=True):
     """Delete cells. Answer: `RunQueued`."""
 
     cells: list[str] = []
+    #: What the cells have defined stays, and belongs to no cell: their readers become stale and do not run.
+    keep: bool = False
 
 
 class ConfigureCells(_Request, frozen=True):
@@ -115,6 +122,24 @@ class ProvideInput(_Request, frozen=True):
     ended: bool = False
 
 
+class RefuseInput(_Request, frozen=True):
+    """Answer user code that waits for text that there is none to be had: it raises. Answer: `Done`."""
+
+    input: str = ""
+
+
+class SendComm(_Request, frozen=True):
+    """Open or close a comm, or send a message over it. Answer: `Done`, when user code has dealt with it."""
+
+    comm: str = ""
+    action: CommAction = "msg"
+    #: What a comm is for that this opens; empty otherwise.
+    target: str = ""
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    buffers: list[bytes] = []
+
+
 class Complete(_Request, frozen=True):
     """Ask for completions of `code` at `cursor` (code points). Answer: `Completions`."""
 
@@ -129,6 +154,8 @@ class Inspect(_Request, frozen=True):
     code: str = ""
     cursor: int = 0
     cell: str = ""
+    #: From 1 the source of what the name stands for belongs to the answer.
+    detail: int = 0
 
 
 class Variables(_Request, frozen=True):
@@ -165,6 +192,8 @@ Request: TypeAlias = (
     | Introspection
     | Interrupt
     | ProvideInput
+    | RefuseInput
+    | SendComm
     | Acknowledge
     | Ping
     | Statistics

@@ -10,10 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-#: The item of an exception that a cell raised; the same error is in `CellFinished`.
+#: The item of an exception that a cell raised; the same error is in `CellFinished`. One that a cell of an
+#: embedded notebook raised is only here, and has its `file` and `cell` too; the position is in that file.
 ERROR_MIME: Final = "application/vnd.cellwire.error+json"
 #: The item of a progress bar or a spinner.
 PROGRESS_MIME: Final = "application/vnd.cellwire.progress+json"
+#: What a magic leaves for the frontend: a page to show, a text for the next cell, a wish to end the kernel.
+#: The item holds the payload of Jupyter's protocol.
+PAYLOAD_MIME: Final = "application/vnd.cellwire.payload+json"
 
 
 class Progress(msgspec.Struct, frozen=True):

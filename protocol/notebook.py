@@ -15,9 +15,13 @@ Mode: TypeAlias = Literal["autorun", "lazy"]
 #: Whether several cells may define one name: `error` for no; with `allow` each cell reads the nearest
 #: definition above it; with `live` the name has the value that was set last.
 Redefine: TypeAlias = Literal["error", "allow", "live"]
+#: What cells are written in: `ipython` is Python with magics, shell lines and `?`, whose underscore names are
+#: shared by all cells.
+Dialect: TypeAlias = Literal["python", "ipython"]
 #: Why a stale cell does not run: it only has to run again, a cell that it depends on is disabled, or several
 #: cells define a name that it reads.
 StaleReason: TypeAlias = Literal["", "disabled", "contested"]
+CommAction: TypeAlias = Literal["open", "msg", "close"]
 Status: TypeAlias = Literal["idle", "queued", "running", "ok", "error", "stopped", "cancelled", "interrupted"]
 RunnerCondition: TypeAlias = Literal["starting", "ready", "unresponsive", "dead"]
 
@@ -101,6 +105,10 @@ class CellState(msgspec.Struct):
     stale_reason: StaleReason = ""
     #: What `stale_reason` is about: the disabled cell, or the names.
     stale_because: list[str] = []
+    #: Names that the cell both defines and reads from above, sorted.
+    rereads: list[str] = []
+    #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
+    loose: bool = False
     #: The variable whose value says where the cell runs; empty for the runner itself.
     on: str = ""
 
@@ -132,6 +140,16 @@ class PendingInput(msgspec.Struct, frozen=True):
     password: bool = False
 
 
+class CommState(msgspec.Struct, frozen=True):
+    """A comm: a two-way channel between an object of user code, such as a widget, and frontends."""
+
+    id: str
+    #: What it is for, such as `jupyter.widget`.
+    target: str
+    #: The cell whose code opened it; empty for none, or if a frontend did.
+    cell: str
+
+
 class RunnerState(msgspec.Struct):
     """The process that runs the cells."""
 
@@ -156,6 +174,8 @@ class Notebook(msgspec.Struct):
     runner: RunnerState = msgspec.field(default_factory=RunnerState)
     #: Text that belongs to no cell, such as that of detached threads.
     console: Console = msgspec.field(default_factory=Console)
+    #: The open comms, oldest first.
+    comms: list[CommState] = []
 
     @property
     def idle(self) -> bool:

@@ -11,7 +11,17 @@ from operator import attrgetter
 from typing import Any, Final
 
 from . import events as e
-from .notebook import CellState, Console, ConsoleChunk, Notebook, PendingInput, RunnerState, RunState, Stream
+from .notebook import (
+    CellState,
+    CommState,
+    Console,
+    ConsoleChunk,
+    Notebook,
+    PendingInput,
+    RunnerState,
+    RunState,
+    Stream,
+)
 
 #: Adjacent text of one stream between the same items is joined up to this many characters, so that writing
 #: a character at a time costs neither an object for each nor a copy of all text before it.
@@ -189,6 +199,8 @@ def _graph_changed(notebook: Notebook, event: e.GraphChanged) -> None:
         cell.revision = declared.revision
         cell.defs = list(declared.defs)
         cell.refs = list(declared.refs)
+        cell.rereads = [*declared.rereads]
+        cell.loose = declared.loose
         cell.on = declared.on
     if event.order is not None:
         # One order for both, so that the encoded forms of equal notebooks are equal.
@@ -247,6 +259,13 @@ def _console_cleared(notebook: Notebook, event: e.ConsoleCleared) -> None:
         console.chunks = _joined([chunk for chunk in console.chunks if chunk.stream != event.stream])
 
 
+def _comm_sent(notebook: Notebook, event: e.CommSent) -> None:
+    if event.action == "open":
+        notebook.comms.append(CommState(event.comm, event.target, event.cell))
+    elif event.action == "close":
+        notebook.comms = [comm for comm in notebook.comms if comm.id != event.comm]
+
+
 def _input_requested(notebook: Notebook, event: e.InputRequested) -> None:
     notebook.inputs.append(PendingInput(event.id, event.cell, event.prompt, event.password))
 
@@ -267,6 +286,7 @@ def _runner_died(notebook: Notebook, event: e.RunnerDied) -> None:
     notebook.runner.condition = "dead"
     notebook.runner.reason = event.reason
     notebook.inputs = []
+    notebook.comms = []
 
 
 def _nothing(notebook: Notebook, event: e.KernelClosing) -> None:
@@ -288,6 +308,7 @@ def _notebook_restored(notebook: Notebook, event: e.NotebookRestored) -> None:
         _input_requested(notebook, request)
     notebook.runner = RunnerState(event.condition, event.generation, event.pid, event.reason)
     notebook.console.dropped = event.console_dropped
+    notebook.comms = list(event.comms)
 
 
 _RULES: dict[type, Callable[[Notebook, Any], None]] = {
@@ -309,6 +330,7 @@ _RULES: dict[type, Callable[[Notebook, Any], None]] = {
     e.ConsoleWritten: _console_written,
     e.ConsoleTrimmed: _console_trimmed,
     e.ConsoleCleared: _console_cleared,
+    e.CommSent: _comm_sent,
     e.InputRequested: _input_requested,
     e.InputClosed: _input_closed,
     e.RunnerStarted: _runner_started,

@@ -13,39 +13,43 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..protocol import events, messages
 from ..protocol.events import RunFinished, RunStatus
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
-from .api.state import state_listener
+from .analysis.language import PYTHON, Language
+from .api.state import StateChange, object_change, state_listener
 from .dataflow.disabled import Disabled
 from .dataflow.plan import Plan, Planner
 from .dataflow.program import Change, Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
+from .execution.corrections import Corrections
+from .execution.embedded import NOT_EMBEDDED, Embedded
 from .execution.executor import Executor
-from .execution.hidden_task import HiddenTask
 from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
-from .execution.namespace import Namespace, RemoteValue
+from .execution.namespace import Namespace
 from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
-from .execution.state_updates import PendingUpdates
-from .output.emitter import Emitter
-
-if TYPE_CHECKING:
-    from .execution.elsewhere import Elsewhere
+from .execution.state_updates import PendingUpdates, Work
+from .execution.turn import Turn
+from .output.emitter import Emission
+from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
+#: The engine whose cells execute in this context; plain threads have none.
+current_engine: "contextvars.ContextVar[Engine | None]" = contextvars.ContextVar(
+    "current_engine", default=None
+)
 
 
 class Engine:
@@ -53,14 +57,16 @@ class Engine:
 
     def __init__(
         self,
-        emit: Callable[[Any], object] | Emitter,
+        emit: Callable[[Any], object] | Emission,
         *,
         limits: Limits | None = None,
         hooks: Hooks | None = None,
         keep_outputs: bool = True,
         redefine: Redefine = "error",
+        language: Language = PYTHON,
         register_main: bool = False,
         file: str = "",
+        embedded: Embedded = NOT_EMBEDDED,
     ) -> None:
         self._recorder = Recorder(emit, keep_outputs)
         #: What frontends see of the notebook.
@@ -69,43 +75,43 @@ class Engine:
         #: What happens around runs and cells; the engine's own hooks are put before those given.
         self.hooks = Hooks() if hooks is None else hooks
         limits = limits or Limits()
-        self._program = Program(redefine)
-        self._namespace = Namespace(self._program, register_main, limits.versions, file)
+        #: The sources of the notebook as one program.
+        self.program: Program = Program(redefine, language)
+        self._namespace = Namespace(self.program, register_main, limits.versions, file)
         #: The global names of the cells.
         self.globals = self._namespace.globals
-        self._disabled = Disabled(self._program)
-        self._planner = Planner(
-            self._program, self.notebook, self._disabled.inactive, self._namespace.dropped
-        )
-        self._updates = PendingUpdates(self._program, self._namespace, self._on_state_set)
+        #: Those whose values are where their cells have run, copies here or not.
+        self.elsewhere = self._namespace.elsewhere
+        self._disabled = Disabled(self.program)
+        self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
+        self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set, embedded.forward)
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
-        explain = partial(cell_errors.explanation, self._namespace, self._program, self.notebook)
-        CellReport(self._recorder, self._program, explain, self.interrupts).install(self.hooks)
+        self._context.run(current_engine.set, self)
+        #: The notebooks that cells have embedded, for the room that embeds them.
+        self.parts: Any = None
+        explain = partial(cell_errors.explanation, self._namespace, self.program, self.notebook)
+        CellReport(self._recorder, self.program, explain, self.interrupts).install(self.hooks)
+        core = self._recorder, self.program, self._namespace
         self._lifecycle = CellLifecycle(
-            self._recorder,
-            self._program,
-            self._namespace,
-            self._disabled,
-            self._updates,
-            limits,
-            self.interrupts,
+            *core, self._disabled, self._updates, limits, self.interrupts, embedded
         )
+        self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
-            self._program,
+            self.program,
             self._namespace,
+            self._corrections,
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
-            self._make_elsewhere,
+            (self.hooks, self._planner, self._updates),
         )
         self._last_run = 0
         self._last_own_run = 0
-        # Held while `interrupts.running`: by one run, or by what states have caused.
-        self._turn = asyncio.Lock()
+        self._turn = Turn(self._recorder, self._scheduler, self._updates, self.interrupts)
         self._own_task: asyncio.Task[None] | None = None
 
     # Requests
@@ -122,9 +128,11 @@ class Engine:
         """Take over the sources of `cells` and their order, running nothing."""
         return await self.execute(self._number(run), messages.SyncCells("", self._listed(cells)))
 
-    async def delete(self, cells: Iterable[str], *, run: int | None = None) -> RunFinished:
-        """Delete cells; ids that are not known are ignored."""
-        return await self.execute(self._number(run), messages.DeleteCells("", list(cells)))
+    async def delete(
+        self, cells: Iterable[str], *, keep: bool = False, run: int | None = None
+    ) -> RunFinished:
+        """Delete cells, or with `keep` all but what they have defined; ids that are not known are ignored."""
+        return await self.execute(self._number(run), messages.DeleteCells("", list(cells), keep))
 
     async def configure(self, cells: Iterable[str], *, disabled: bool, run: int | None = None) -> RunFinished:
         """Disable or enable cells."""
@@ -136,7 +144,7 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with self._exclusive():
+        async with self._turn:
             return await self._run_request(run, request)
 
     def restore(
@@ -149,27 +157,47 @@ class Engine:
     ) -> None:
         """Take over what an earlier runner has left, before the first run: cells, all of them stale.
 
-        Nothing is emitted: the replicas know it.
+        Nothing is emitted before `explain_stale`: the replicas know it.
         """
         self._last_own_run = last_own_run
-        errors = self._program.errors
-        declared = self._program.declare([Cell(cell.id, cell.source, on=cell.on) for cell in cells]).declared
-        self._program.revisions.update({cell.id: cell.revision for cell in cells})
+        errors = self.program.errors
+        declared = self.program.declare(
+            [Cell(cell.id, cell.source, loose=cell.loose, on=cell.on) for cell in cells]
+        ).declared
+        self.program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
             self.notebook.cells[new.id] = CellState(
                 new.id,
                 new.source,
                 old.revision,
-                stale=True,
+                stale=not new.loose,
                 error=errors.get(new.id),
                 defs=new.defs,
                 refs=new.refs,
+                rereads=new.rereads,
+                loose=new.loose,
                 on=new.on,
             )
-        self.notebook.order = list(self._program.graph.order)
+        self.notebook.order = list(self.program.graph.order)
         self.notebook.mode = mode
         for cell in self._disabled.change(disabled, True):
             self.notebook.cells[cell].disabled = True
+
+    def changed(self, value: object, attributes: Iterable[str]) -> None:
+        """Have the cells follow that read one of these `attributes` of `value` by a global name.
+
+        They run after the current run, as the readers of a state do. From any thread.
+        """
+        self._updates.add(object_change(value, attributes))
+
+    def explain_stale(self) -> None:
+        """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
+        self._lifecycle.update_reasons()
+        self._recorder.flush()
+
+    def retire(self) -> None:
+        """Drop all that cells still write, and end their threads; names stay."""
+        self._lifecycle.retire()
 
     # Interrupts
 
@@ -199,16 +227,16 @@ class Engine:
         try:
             plan, failed = self._prepare(run, request)
             failed += await self._run_plan(plan)
-            if self._updates or self._scheduler.rebound:
+            if self._updates or self._corrections.rebound:
                 await self._run_state_readers()
         except asyncio.CancelledError as error:
             self.interrupts.count = self.interrupts.count or 1
             cancelled = error
             reason = "the task that carried it out was cancelled"
-        except Exception:
+        except BaseException as error:
             # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
-            reason = "cellwire itself failed, which is a bug:\n" + traceback.format_exc()
-            sys.stderr.write(reason)
+            reason = "cellwire itself failed, which is a bug:\n" + format_error(error, own=True)
+            write_report(reason)
         interrupted = self.interrupts.end()
         if interrupted:
             self._discard_state_updates()
@@ -238,7 +266,7 @@ class Engine:
 
     def _prepare(self, run: int, request: messages.Run) -> tuple[Plan, list[str]]:
         """Make the changes that `request` asks for; return what is to be run, and the cells with an error."""
-        planner, program, lifecycle = self._planner, self._program, self._lifecycle
+        planner, program, lifecycle = self._planner, self.program, self._lifecycle
         match request:
             case messages.RunCells(cells=cells):
                 requested = list(dict.fromkeys(cell.id for cell in cells))
@@ -247,6 +275,10 @@ class Engine:
                 return planner.run(run, requested, change), failed
             case messages.SyncCells(cells=cells):
                 change = program.declare(cells)
+                failed = lifecycle.apply_change(run, change)
+                return planner.no_run(run, change), failed
+            case messages.DeleteCells(cells=ids, keep=True):
+                change = program.delete(ids, keep=True)
                 failed = lifecycle.apply_change(run, change)
                 return planner.no_run(run, change), failed
             case messages.DeleteCells(cells=ids):
@@ -278,13 +310,22 @@ class Engine:
 
     # States
 
+    def state_set(self, update: StateChange, work: Work) -> None:
+        """Have cells that read the state here run again, and `work` done; from any thread.
+
+        For a state of a notebook that a cell has embedded, which follows by `work`.
+        """
+        self._updates.add_work(work)
+        self._updates.add(update)
+
     def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._updates and not self.interrupts.running:
-            self._own_task = asyncio.get_running_loop().create_task(self._run_state_readers_when_idle())
+            self._own_task = asyncio.get_running_loop().create_task(self.follow_states())
 
-    async def _run_state_readers_when_idle(self) -> None:
-        async with self._exclusive():
+    async def follow_states(self) -> None:
+        """Run what has to follow states that were set, as soon as nothing else runs."""
+        async with self._turn:
             try:
                 await self._run_state_readers()
             finally:
@@ -296,7 +337,7 @@ class Engine:
 
         That is readers of states that were set, and of names that a star import turned out to bind or not to.
         """
-        while (readers := self._readers_to_run()) and not self.interrupts.count:
+        while (readers := await self._readers_to_run()) and not self.interrupts.count:
             plan = self._planner.run_readers(self._last_own_run - 1, readers)
             if plan.cells:
                 self._last_own_run = plan.run
@@ -312,37 +353,28 @@ class Engine:
                     reason = "interrupted" if interrupted else ""
                     self._finish(RunFinished(plan.run, _status(interrupted, failed), failed, reason))
 
-    def _readers_to_run(self) -> dict[str, set[str]]:
+    async def _readers_to_run(self) -> dict[str, set[str]]:
         """Return the cells that have to run, each with the cells that set a state which it reads."""
         if self.interrupts.count:
             return {}
+        behind = [cell for work in self._updates.take_work() for cell in await work()]
         readers = self._updates.drain() if self._updates else {}
-        for cell in self._scheduler.take_rebound():
+        for cell in (*behind, *self._corrections.take()):
             if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
                 readers.setdefault(cell, set())
         return readers
 
     def _discard_state_updates(self) -> None:
         """Forget states that were set, leaving their readers stale."""
-        readers = {*self._updates.drain(), *self._scheduler.take_rebound()}
-        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=readers)).stale)
+        self._updates.take_work()
+        self.outdate({*self._updates.drain(), *self._corrections.take()})
 
-    # Cells that run elsewhere
-
-    @property
-    def elsewhere(self) -> dict[str, RemoteValue]:
-        """The variables whose values are where their cells have run, copies here or not."""
-        return self._namespace.elsewhere
-
-    def _make_elsewhere(self) -> "Elsewhere":
-        from .execution.elsewhere import Elsewhere
-
-        parts = self._recorder, self._lifecycle, self._planner, self._namespace
-        return Elsewhere(*parts, self.hooks, self.interrupts, self._updates)
-
-    def _exclusive(self) -> "_Turn":
-        """Return the context for one run, or for the runs that states have caused."""
-        return _Turn(self)
+    def outdate(self, cells: Collection[str]) -> None:
+        """Mark cells stale, and what depends on them, while nothing runs: something outside has changed."""
+        known = {cell for cell in cells if cell in self.program.compiled}
+        imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
+        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
+        self._recorder.flush()
 
     def _number(self, run: int | None) -> int:
         if run is None:
@@ -358,39 +390,8 @@ class Engine:
         if isinstance(cells, Mapping):
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
-        return [
-            Cell(cell, states[cell].source, on=states[cell].on) if isinstance(cell, str) else cell
-            for cell in cells
-        ]
-
-
-class _Turn:
-    """Nothing else runs while it is entered, and interrupts are for what does.
-
-    A class, since `asynccontextmanager` would be a tenth of the calls of a trivial run.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def __aenter__(self) -> None:
-        engine = self._engine
-        loop = asyncio.get_running_loop()
-        if engine._updates.loop is not loop:
-            # A lock belongs to the loop on which tasks have waited for it.
-            engine._updates.loop = loop
-            engine._turn = asyncio.Lock()
-            engine._scheduler.hidden = HiddenTask(loop)
-        await engine._turn.acquire()
-        # In this sequence: a signal counts as soon as something runs, and is not forgotten.
-        engine.interrupts.reset()
-        engine.interrupts.running = True
-
-    async def __aexit__(self, *_: object) -> None:
-        engine = self._engine
-        engine._recorder.flush()
-        engine.interrupts.running = False
-        engine._turn.release()
+        known = {cell: states[cell] for cell in cells if isinstance(cell, str)}
+        return [Cell(c, known[c].source, on=known[c].on) if isinstance(c, str) else c for c in cells]
 
 
 def _status(interrupted: object, failed: object) -> RunStatus:

@@ -10,6 +10,7 @@ process group ends too.
 """
 
 import asyncio
+import contextvars
 import faulthandler
 import mmap
 import os
@@ -20,10 +21,12 @@ import threading
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
 from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib import import_module
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
@@ -33,7 +36,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Inspect, Introspection, Variable, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, SendComm, Variable, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -43,11 +46,14 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import local, protected
+from .execution.signals import install_signals
 from .integrations.class_sources import install_class_sources
+from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
 from .integrations.progress_of_libraries import install_progress
+from .integrations.widgets import install_widgets
 from .introspection.introspector import LOOK_INTERVAL, Introspector
 from .output.emitter import Emitter, LinkSink
 from .output.reports import report
@@ -57,6 +63,11 @@ _CHUNK = 64 * 1024
 #: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
 _EXTENSIONS = "cellwire.hooks"
+#: The extension for cells that are written for IPython, known here by name alone.
+_IPYTHON = "cellwire.runner.ipython.bridge:install"
+
+#: Returns the answer to a request about names, given the names, the notebook and what describes a value.
+Answer = Callable[..., Any]
 
 
 class Host:
@@ -75,18 +86,24 @@ class Host:
         self._generation = configure.generation
         self._awake_seconds = configure.awake_seconds
         self._awake_until = 0.0
-        self._emitter = Emitter(LinkSink(connection))
-        self._engine = Engine(
-            self._emitter,
+        #: The way out for everything that is sent.
+        self.emitter: Emitter = Emitter(LinkSink(connection))
+        #: What runs the cells; extensions change its hooks and its language.
+        self.engine: Engine = Engine(
+            self.emitter,
             limits=configure.limits,
             keep_outputs=False,
             redefine=configure.redefine,
             register_main=True,
             file=configure.argv[0] if configure.argv else "",
         )
-        self._engine.interrupts.word = interrupts
+        self.engine.interrupts.word = interrupts
+        #: Answers a request about names; an extension may put a function around it.
+        self.answer: Answer = _answer
+        # Bound once, so that `is` finds it.
+        self._handler = self._handle_sigint
         self._install(configure)
-        self._engine.restore(
+        self.engine.restore(
             configure.cells,
             disabled=configure.disabled,
             mode=configure.mode,
@@ -100,17 +117,16 @@ class Host:
         self._runs: deque[link.Execute] = deque()
         #: Done when a run arrives; None unless the main thread waits for one.
         self._run_arrived: asyncio.Future[None] | None = None
-        self._introspector = Introspector(self._answer, self._emitter.emit)
-        # Bound once, so that `is` finds it.
-        self._handler = self._handle_sigint
+        self._introspector = Introspector(self._answer, self.emitter.emit)
 
     def serve(self) -> None:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
-        signal.signal(signal.SIGINT, self._handler)
+        set_handler(_SIGINT, self._handler)
         os.register_at_fork(after_in_child=self._leave_interrupts)
         sys.unraisablehook = self._unraisable
-        self._emitter.emit(RunnerStarted(self._generation, os.getpid()))
+        self.emitter.emit(RunnerStarted(self._generation, os.getpid()))
+        self.engine.explain_stale()
         self._add_runs(self._early_frames)
         self._loop.add_reader(self._connection.fileno(), self._receive)
         threading.Thread(target=self._read_control, name="cellwire control", daemon=True).start()
@@ -146,25 +162,33 @@ class Host:
     def _install(self, configure: link.Configure) -> None:
         """Patch this process so that everything in it belongs to the cell that started it."""
         enter_kernel()
-        console = install_console(configure.nonce, self._emitter)
+        console = install_console(configure.nonce, self.emitter)
         install_threads()
-        self._children = install_subprocesses(self._emitter, console, configure.child_pipes)
-        self._inputs: Inputs = install_input(self._emitter.emit)
+        self._children = install_subprocesses(self.emitter, console, configure.child_pipes)
+        self._inputs: Inputs = install_input(self.emitter.emit)
         install_debugger()
-        install_displays()
-        install_figures()
+        if configure.dialect == "python":
+            install_displays()
+            install_figures()
         install_event_loops()
         install_class_sources()
         install_progress()
+        install_widgets(self.engine.changed)
+        self._comms = Comms(self.emitter.emit)
+        install_signals(self.engine.interrupts, self._handler)
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
-        self._engine.hooks.pre_execution.append(local(protected(partial(console.enter))))
-        self._engine.hooks.post_execution.insert(0, self._children.exit_forked)
-        self._engine.interrupts.before_striking = self._children.interrupt
-        _load_extensions(self._engine)
+        self.engine.hooks.pre_execution.append(local(protected(partial(console.enter))))
+        self.engine.hooks.post_execution.insert(0, self._children.exit_forked)
+        self.engine.interrupts.before_striking = self._children.interrupt
+        if configure.dialect == "ipython":
+            _call(_IPYTHON, self)
+        _load_extensions(self.engine)
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
         sys.path.insert(0, "")
         sys.argv = configure.argv or [""]
+        for extension in configure.extensions:
+            _call(extension, self)
 
     async def _execute_runs(self) -> None:
         while True:
@@ -172,11 +196,11 @@ class Host:
                 self._run_arrived = self._loop.create_future()
                 await self._run_arrived
             execute = self._runs.popleft()
-            await self._engine.execute(execute.run, execute.request)
+            await self.engine.execute(execute.run, execute.request)
             # A handler that a cell sets is for that run; with the default one an interrupt would end the
             # process.
             if getsignal(_SIGINT) is not self._handler:
-                signal.signal(signal.SIGINT, self._handler)
+                set_handler(_SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds
             self._stay_awake()
 
@@ -186,22 +210,22 @@ class Host:
             self._loop.call_soon(self._stay_awake)
 
     def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
-        self._engine.interrupts.receive(frame)
+        self.engine.interrupts.receive(frame)
 
     def _leave_interrupts(self) -> None:
         """In the child of a fork, take SIGINT as any Python program does."""
         if getsignal(_SIGINT) is self._handler:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            set_handler(_SIGINT, signal.default_int_handler)
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
         try:
-            if failure.exc_type is KeyboardInterrupt and self._engine.interrupts.count:
-                self._engine.interrupts.lost()
+            if failure.exc_type is KeyboardInterrupt and self.engine.interrupts.count:
+                self.engine.interrupts.lost()
             else:
                 sys.__unraisablehook__(failure)
         except KeyboardInterrupt:
-            self._engine.interrupts.lost()
+            self.engine.interrupts.lost()
 
     # The link
 
@@ -225,7 +249,7 @@ class Host:
                 return
         except BlockingIOError:
             return  # readiness was reported, but there is nothing to read
-        except Exception as error:
+        except (OSError, ProtocolError) as error:
             report("", error)
         _end()
 
@@ -272,25 +296,46 @@ class Host:
             case link.PipesClosed(number=number):
                 self._children.closed(number)
             case link.Probe(number=number):
-                self._emitter.emit(link.Alive(number))
+                self.emitter.emit(link.Alive(number))
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
+            case SendComm() as message:
+                self._loop.call_soon_threadsafe(self._deliver, message, context=contextvars.Context())
             case Complete() | Inspect() | Variables() as request:
                 self._introspector.ask(request)
 
+    def _deliver(self, message: SendComm) -> None:
+        """Start a task that lets user code deal with `message`: a task can be interrupted."""
+        asyncio.Task(
+            self._comms.deal_with(message), loop=self._loop, context=self._comms.context_for(message)
+        )
+
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
         """Return the answer to a request about names; in the introspector's thread."""
-        # It is not needed for the first run.
-        from .introspection.answers import answer
-
-        remote = self._engine.elsewhere.copy().items()
+        remote = self.engine.elsewhere.copy().items()
         elsewhere = {name: Variable(name, at.cell, at.type, at.summary) for name, at in remote}
-        return answer(request, self._engine.globals.copy(), self._engine.notebook, describe, elsewhere)
+        return self.answer(request, self.engine.globals.copy(), self.engine.notebook, describe, elsewhere)
 
     def _stop(self) -> None:
         self._exiting = True
         for task in (self._task, *asyncio.all_tasks(self._loop)):
             task.cancel()
+
+
+def _answer(request: Introspection, *context: Any) -> Any:
+    # It is not needed for the first run.
+    from .introspection.answers import answer
+
+    return answer(request, *context)
+
+
+def _call(extension: str, host: Host) -> None:
+    """Call a function, given as `module:function`, with the host."""
+    module, _, function = extension.partition(":")
+    try:
+        getattr(import_module(module), function)(host)
+    except BaseException as error:
+        report(f"cellwire: the extension {extension} could not be loaded\n", error)
 
 
 def _load_extensions(engine: Engine) -> None:

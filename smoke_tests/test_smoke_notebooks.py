@@ -236,6 +236,27 @@ def test_a_marimo_notebook() -> None:
     run("primes_marimo.py", check)
 
 
+def test_notebooks_inside_a_notebook() -> None:
+    async def check(kernel: KernelClient, finished: RunFinished) -> None:
+        assert (finished.status, finished.failed) == ("ok", [])
+        cells = kernel.notebook.cells
+        assert texts(cells["primes"]) == ["'15 primes, the largest is 47'"]
+        assert texts(cells["largest"]) == ["'the largest prime below 50 is 47'"]
+        assert texts(cells["words"]) == ["[('a', 3)]", "['A', 'IS', 'ROSE']"]
+        assert cells["words"].console.text().splitlines()[0] == "a     3"
+        assert texts(cells["counts"]) == ["[('a', 3), ('rose', 3)]"]
+        assert texts(cells["again"]) == texts(cells["words"])
+        # Another limit runs what reads it, in there and out here, and the other part not at all.
+        unrelated = cells["words"].run
+        await kernel.run({"limit": "limit = 10"})
+        cells = kernel.notebook.cells
+        assert texts(cells["primes"]) == ["'4 primes, the largest is 7'"]
+        assert texts(cells["largest"]) == ["'the largest prime below 10 is 7'"]
+        assert cells["words"].run == unrelated
+
+    run("embedding.py", check)
+
+
 FILES = sorted(path.name for path in NOTEBOOKS.iterdir() if path.suffix in (".py", ".ipynb"))
 
 

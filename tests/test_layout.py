@@ -137,12 +137,17 @@ sys.stdout.write(", ".join(name for name in sys.modules if name.startswith(("zmq
 
 
 def test_the_runner_has_all_that_it_needs_before_the_files_of_users_are_on_the_path() -> None:
-    """What it loads later on could be a file of the user's that has the name of a library."""
+    """What it loads later on could be a file of the user's that has the name of a library.
+
+    IPython is a library of the user's, and so is what needs it.
+    """
+    own = [name for name in RUNNER_MODULES if not name.endswith((".ipython.shell", ".ipython.kernel_magics"))]
     code = f"""
 import importlib, sys
 import cellwire.runner.host
+import cellwire.runner.ipython.bridge
 before = set(sys.modules)
-for name in {[name for name in RUNNER_MODULES if not name.startswith(OF_WORKERS)]!r}:
+for name in {[name for name in own if not name.startswith(OF_WORKERS)]!r}:
     importlib.import_module(name)
 sys.stdout.write(", ".join(name for name in set(sys.modules) - before if not name.startswith("cellwire")))
 """
@@ -167,9 +172,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cellwire"}
+    roots = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert {root for root in roots if not root.endswith(".data")} == {"cellwire"}
     files = {name.removeprefix("cellwire/") for name in names if name.startswith("cellwire/")}
-    assert files == {*SOURCES, "py.typed"}
+    specs = {str(file.relative_to(ROOT)) for file in (ROOT / "frontends/jupyter/kernels").glob("*/*")}
+    assert files == {*SOURCES, "docs/schema.json", "py.typed", *specs}
+    # The same again, for where Jupyter looks in an environment.
+    data = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
+    kernels = {name.removeprefix("frontends/jupyter/") for name in specs}
+    assert data == {f"share/jupyter/{name}" for name in kernels}
 
 
 def test_a_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ NAMES = [
     "cell_id",
     "current_thread",
     "detached",
+    "embed",
+    "embed_async",
     "fetch",
     "html",
     "md",

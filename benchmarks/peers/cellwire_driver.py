@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
 from cellwire.protocol.client.dealer import Dealer
@@ -30,6 +30,9 @@ class CellwireFrontend(Frontend):
     append = "cw.output.append"
     thread = "cw.Thread"
     image = "(lambda png: cw.mime({'image/png': png, 'text/plain': 'a figure'}))"
+
+    saving: ClassVar = {"cellwire": ["-m", "cellwire", "run", "--quiet", "{in}", "-o", "{out}"]}
+    watching: ClassVar = ["-m", "cellwire", "run", "--watch", "{in}"]
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ once, against this class.
 """
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 
 class Unsupported(Exception):
@@ -25,6 +25,10 @@ class Frontend(ABC):
     image: str
     #: Whether several cells may define a name.
     redefine = False
+    #: Arguments of Python that run the notebook `{in}` and save it as `{out}`, by the name of the command.
+    saving: ClassVar[dict[str, list[str]]] = {}
+    #: Those that run the notebook `{in}` and follow its file.
+    watching: ClassVar[list[str]] = []
 
     def __init__(self) -> None:
         #: Bytes that came from the kernel.

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from frontend import Frontend
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -32,6 +32,10 @@ class IPythonFrontend(Frontend):
 
     append = "display"
     image = IMAGE
+    saving: ClassVar = {
+        "papermill": ["-m", "papermill", "--no-progress-bar", "--log-level", "ERROR", "{in}", "{out}"],
+        "execute": ["-m", "jupyter", "execute", "--output={out}", "{in}"],
+    }
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         super().__init__()
@@ -124,7 +128,8 @@ class IPythonFrontend(Frontend):
 
     @property
     def pid(self) -> int:
-        return self._manager.provisioner.pid
+        provisioner: Any = self._manager.provisioner
+        return provisioner.pid
 
     async def watch(self, cell: str) -> None:
         self._watching = True

@@ -6,13 +6,16 @@ arrived is counted afterwards: a fast kernel that loses something fails its work
 """
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from frontend import Frontend
 from memory import memory_of
+from saved_notebooks import run_and_keep, save_to_result
 
 Figures = dict[str, Any]
 clock = time.perf_counter
@@ -127,6 +130,20 @@ async def rereads(kind: type[Frontend], cells: int, times: int) -> Figures:
         seconds = [await timed(kernel, {"c0": f"x = {n}"}) / cells for n in range(1, times + 1)]
         await kernel.run({"end": f"assert x == {times + cells - 1}"})
         return {"seconds": seconds}
+
+
+async def embedded(kind: type[Frontend], notebooks: int, cells: int, times: int) -> Figures:
+    """Run a cell again that embeds notebooks which have not changed. Seconds are for each notebook."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(notebooks):
+            chain = (f"x{i} = {f'x{i - 1} + 1' if i else number}\nx{i}" for i in range(cells))
+            Path(folder, f"{number}.py").write_text("".join(f"# %%\n{source}\n" for source in chain))
+        embed = f"for number in range({notebooks}): cw.embed(f'{folder}/{{number}}.py')"
+        async with launched(kind) as kernel:
+            await kernel.run({"imports": "import cellwire as cw", "embed": embed})
+            seconds = [await timed(kernel, {"embed": embed}) / notebooks for _ in range(times)]
+            expect("items", notebooks * cells, kernel.items())
+            return {"seconds": seconds}
 
 
 async def wide(kind: type[Frontend], cells: int) -> Figures:
@@ -301,6 +318,16 @@ async def measure_with(kind: type[Frontend], workload: str, **parameters: Any) -
     return await WORKLOADS[workload](kind, **parameters)
 
 
+async def job(kind: type[Frontend], cells: int, python: str) -> Figures:
+    """Run a notebook by the commands of the peer, with the interpreter `python`, and save it."""
+    return await run_and_keep(kind.saving, cells, python)
+
+
+async def watch(kind: type[Frontend], cells: int, times: int) -> Figures:
+    """Save a file that the command of the peer follows."""
+    return await save_to_result(kind.watching, cells, times)
+
+
 WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
     function.__name__: function
     for function in (
@@ -308,7 +335,9 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         chain,
         child_output,
         control,
+        embedded,
         figures,
+        job,
         late_join,
         launch,
         leaf,
@@ -317,6 +346,7 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         redefined_leaf,
         rereads,
         round_trip,
+        watch,
         wide,
     )
 }

@@ -12,9 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from ...protocol.notebook import CellError, Redefine
+from ...protocol.notebook import CellError, Dialect, Redefine
 from ...runner.dataflow.graph import Graph
 from ...runner.dataflow.program import Program
+from ...runner.ipython.syntax import BUILTINS, IPythonLanguage
 from ..notebook_files.load import NotebookFile
 from .lines import details, summary
 from .places import Places
@@ -61,9 +62,14 @@ class NotebookGraph(msgspec.Struct, frozen=True):
         return [node for node in self.cells if node.error is not None]
 
 
-def analyze_notebook(notebook: NotebookFile, redefine: Redefine = "error") -> NotebookGraph:
+def analyze_notebook(
+    notebook: NotebookFile, redefine: Redefine = "error", dialect: Dialect = "python"
+) -> NotebookGraph:
     """Return the graph of a notebook."""
     program = Program(redefine)
+    if dialect == "ipython":
+        program.language = IPythonLanguage(None, lambda name: bool(program.all_definers(name)))
+    known = {*vars(builtins), *(BUILTINS if dialect == "ipython" else ())}
     graph = program.graph
     places = Places(notebook)
     declared = {cell.id: cell for cell in program.declare(notebook.cells).declared}
@@ -72,7 +78,7 @@ def analyze_notebook(notebook: NotebookFile, redefine: Redefine = "error") -> No
     for cell in notebook.cells:
         names = declared[cell.id]
         title = notebook.titles.get(cell.id, "")
-        missing = [ref for ref in names.refs if not (program.graph.definers(ref) or hasattr(builtins, ref))]
+        missing = [ref for ref in names.refs if not (program.graph.definers(ref) or ref in known)]
         deletes = sorted(graph.names_of(cell.id).deleted) if cell.id in graph else []
         versions = _versions(graph, cell.id, [*names.defs, *deletes])
         error = program.errors.get(cell.id)

@@ -13,15 +13,17 @@ from ...protocol.notebook import CellError, Item
 from .transcript import Block, Line
 
 #: The `repr` of an object that has none of its own: it says less than the object's HTML.
-_ANONYMOUS = re.compile(r"<[\w.<>]+ object(?: at 0x[0-9a-fA-F]+)?>")
+_ANONYMOUS = re.compile(r"<[\w.<>]+(?: object(?: at 0x[0-9a-fA-F]+)?| at 0x[0-9a-fA-F]+)>")
 
 
 class LinesDisplay:
     """Writes blocks as lines."""
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO, kept: str = "") -> None:
         self._out = out
         self._err = err
+        #: Where the images of the notebook are saved; empty for nowhere.
+        self._kept = kept
         self._empty = True
 
     def begin(self, block: Block) -> None:
@@ -33,7 +35,7 @@ class LinesDisplay:
     def write(self, parts: list[Line | Item]) -> None:
         for part in parts:
             if isinstance(part, Item):
-                self._out.write(item_text(part) + "\n")
+                self._out.write(item_text(part, self._kept) + "\n")
                 continue
             stream, line = part
             if stream == "stdout":
@@ -77,15 +79,18 @@ def details(error: CellError) -> str:
     return f"{text}\n{error.hint}" if error.hint else text
 
 
-def item_text(item: Item) -> str:
-    """Return the text form of an item: Markdown as written, HTML as its text, images as their size."""
+def item_text(item: Item, kept: str = "") -> str:
+    """Return the text form of an item: Markdown as written, HTML as its text, images as their size.
+
+    `kept` is where images are saved.
+    """
     progress = progress_of(item.data)
     if progress is not None:
         return _progress_text(progress)
     text = _text(item.data).strip("\n")
     for mime, data in item.data.items():
         if mime.startswith("image/") and isinstance(data, bytes):
-            text += f"\n({mime}, {len(data):,} bytes)"
+            text += f"\n({mime}, {len(data):,} bytes{f', saved in {kept}' if kept else ''})"
     return text.strip("\n")
 
 

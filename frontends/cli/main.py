@@ -1,4 +1,4 @@
-"""The `cellwire` command: run, attach, graph, kernel.
+"""The `cellwire` command: run, ps, attach, stop, graph, kernel, jupyter.
 
 Exit status: 0 if all went well, 1 if a cell failed or the run did not reach its end, 2 for a wrong command
 line or a notebook file that cannot be read, 128 + n if signal n ended it (130 for Ctrl-C).
@@ -10,21 +10,20 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
-
-import msgspec
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeVar
 
 from ...protocol.errors import CellwireError, NotebookFileError
-from ...protocol.events import Event
-from ...protocol.notebook import Redefine
 from ...version import __version__
-from ..notebook_files.load import NotebookFile, load
-from .lines import LinesDisplay, details, summary
-from .places import Places
-from .transcript import Transcript
+from ..notebook_files.load import load
+from .jupyter import add_commands
+from .kernels import find, ps, remark, spell_out_keep, stop
+from .run_options import add_run_options, split_at_dashes
 
 if TYPE_CHECKING:
-    from .run import RunOutcome, View
+    from .job import Job
+
+ResultT = TypeVar("ResultT")
 
 #: Exit status after SIGPIPE, as a shell reports it.
 BROKEN_PIPE = 128 + 13
@@ -32,7 +31,9 @@ BROKEN_PIPE = 128 + 13
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    given, behind = split_at_dashes(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(spell_out_keep(given))
+    options.arguments = behind
     try:
         status: int = options.command(options)
         sys.stdout.flush()
@@ -56,33 +57,30 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook and show its outputs as they come")
     run.set_defaults(command=_run)
-    run.add_argument(
-        "notebook", metavar="NOTEBOOK", help=".ipynb, marimo .py, or a script: percent, light, Databricks"
-    )
-    run.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
-    output = run.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print one event a line")
-    output.add_argument("--quiet", action="store_true", help="print only failures")
-    _add_redefine(run)
-    run.add_argument(
-        "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
-    )
+    add_run_options(run)
+    _add_rules(run)
 
-    run.add_argument(
-        "--engine",
-        metavar="ADDRESS",
-        help='where cells marked on="name" run, if no cell defines the name: an engine and an address',
-    )
+    listing = commands.add_parser("ps", help="list the running kernels")
+    listing.set_defaults(command=ps)
+    listing.add_argument("--json", action="store_true", help="print one kernel a line")
 
     attach = commands.add_parser("attach", help="follow a running kernel")
-    attach.set_defaults(command=_attach, quiet=False)
-    attach.add_argument("connection_file", metavar="CONNECTION_FILE")
+    attach.set_defaults(command=_attach)
+    attach.add_argument("kernel", metavar="KERNEL", help="a name or process id of `ps`, or a connection file")
+    attach.add_argument("--watch", action="store_true", help="use the key that may change nothing (tcp)")
+    attach.add_argument(
+        "--endpoint", default="", metavar="E", help="where a tunnel to it begins, as tcp://127.0.0.1:5555"
+    )
     attach.add_argument("--json", action="store_true", help="print one event a line")
+
+    stopping = commands.add_parser("stop", help="shut kernels down")
+    stopping.set_defaults(command=stop)
+    stopping.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
     graph.add_argument("notebook", metavar="NOTEBOOK")
-    _add_redefine(graph)
+    _add_rules(graph)
     format = graph.add_mutually_exclusive_group()
     format.add_argument("--dot", action="store_const", dest="format", const="dot", help="for Graphviz")
     format.add_argument("--json", action="store_const", dest="format", const="json", help="for programs")
@@ -90,25 +88,22 @@ def _parser() -> argparse.ArgumentParser:
 
     kernel = commands.add_parser("kernel", help="be a kernel, with settings from standard input")
     kernel.set_defaults(command=_kernel)
+
+    add_commands(commands.add_parser("jupyter", help="let Jupyter's frontends offer the kernel"))
     return parser
 
 
-def _add_redefine(command: argparse.ArgumentParser) -> None:
+def _add_rules(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--redefine",
         choices=("error", "allow"),
         help="whether several cells may define a name; default: allow, for marimo notebooks error",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
-    return seconds
+    command.add_argument(
+        "--dialect",
+        choices=("python", "ipython"),
+        help="ipython: cells may have magics, `!` and `?`; default: ipython, for marimo notebooks python",
+    )
 
 
 def _fail(message: str, status: int) -> int:
@@ -120,59 +115,53 @@ def _fail(message: str, status: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import shutil
+    from .run_options import help_of_notebooks, jobs_of
 
-    from .run import run_notebook
+    if options.help_notebook:
+        sys.stdout.write(help_of_notebooks(options))
+        return 0
+    with ExitStack() as until_the_end:
+        return _run_jobs(options, jobs_of(options, until_the_end))
 
-    notebook = load(options.notebook)
-    if options.engine:
-        from .engine import with_engine
 
-        notebook = with_engine(notebook, options.engine)
-    python: str = options.python
-    if shutil.which(python) is None:
-        return _fail(f"--python {python}: there is no such program", 2)
-    # A path is relative to the caller's folder, not the notebook's; a name without a slash is looked up.
-    python = os.path.abspath(python) if os.sep in python else python
-    if not options.quiet:
-        _show_remark(notebook)
-    places = Places(notebook)
-    view = _view(options, notebook.titles, places)
-    redefine: Redefine = options.redefine or notebook.redefine
-    outcome: RunOutcome | None = None
+def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
+    from .jobs import run_jobs
+    from .views import Presentation
 
-    async def show() -> None:
-        nonlocal outcome
-        try:
-            outcome = await run_notebook(
-                notebook, view, python=python, redefine=redefine, timeout=options.timeout
-            )
-        finally:
-            view.close()
+    at_once = min(options.jobs, len(jobs))
 
-    _run_async(show)
-    assert outcome is not None
-    # On a terminal the tracebacks were shown with their cells.
-    _report(
-        notebook,
-        places,
-        outcome,
-        quiet=options.quiet,
-        traced=not (isinstance(view, Transcript) and sys.stdout.isatty()),
-    )
-    if outcome.signal:
-        return 128 + outcome.signal
-    return 1 if outcome.failed or outcome.reason else 0
+    def present(job: "Job") -> Presentation:
+        return Presentation(
+            job, json=options.json, quiet=options.quiet, named=len(jobs) > 1, whole=at_once > 1
+        )
+
+    if options.report:
+        from ..notebook_files.writing import replacing
+
+        with replacing(options.report, give_up=True):
+            pass  # find out before the run whether it can be written
+    outcomes = _run_async(lambda: run_jobs(jobs, present, at_once))
+    if options.report:
+        from .report import write_report
+
+        write_report(options.report, zip(jobs, outcomes, strict=True))
+    for job in jobs if not options.quiet else ():
+        if name := job.started.get("name"):
+            sys.stderr.write(f"cellwire: {remark(name)}\n")
+    return max(outcome.status for outcome in outcomes)
 
 
 def _attach(options: argparse.Namespace) -> int:
+    from .places import Places
     from .run import follow
+    from .views import JsonLines, people_view
 
-    view = _view(options, {}, Places())
+    connection = find(options.kernel)
+    view = JsonLines(sys.stdout) if options.json else people_view({}, Places(), sys.stdout, sys.stderr)
 
     async def show() -> None:
         try:
-            await follow(options.connection_file, view)
+            await follow(connection, view, watch=options.watch, endpoint=options.endpoint)
         finally:
             view.close()
 
@@ -184,8 +173,11 @@ def _graph(options: argparse.Namespace) -> int:
     from .graph import analyze_notebook, render
 
     notebook = load(options.notebook)
-    _show_remark(notebook)
-    graph = analyze_notebook(notebook, options.redefine or notebook.redefine)
+    if notebook.remark:
+        sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
+    graph = analyze_notebook(
+        notebook, options.redefine or notebook.redefine, options.dialect or notebook.dialect
+    )
     sys.stdout.write(render(graph, options.format))
     return 1 if graph.errors else 0
 
@@ -196,86 +188,13 @@ def _kernel(options: argparse.Namespace) -> int:
     return kernel()
 
 
-def _show_remark(notebook: NotebookFile) -> None:
-    if notebook.remark:
-        sys.stderr.write(f"cellwire: {notebook.path}: {notebook.remark}\n")
-
-
-def _report(notebook: NotebookFile, places: Places, outcome: "RunOutcome", quiet: bool, traced: bool) -> None:
-    """Write to standard error which cells failed or wait for a disabled one, and why the run did not end."""
-
-    def name(cell: str) -> str:
-        return repr(notebook.titles.get(cell, cell))
-
-    for cell, error in outcome.failed.items():
-        place = places.of(cell, error.line)
-        what = f"cell {name(cell)} failed" + (f" at {place}" if place else "")
-        error = places.in_file(cell, error)
-        sys.stderr.write(f"\n{what}:\n{details(error)}\n" if traced else f"{what}: {summary(error)}\n")
-    for cell, cause in outcome.disabled.items() if not quiet else ():
-        sys.stderr.write(f"cell {name(cell)} was not run because cell {name(cause)} is disabled\n")
-    if outcome.reason:
-        sys.stderr.write(f"cellwire: {outcome.reason}\n")
-
-
-def _run_async(main: Callable[[], Awaitable[None]]) -> None:
+def _run_async(main: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Run `main`; if concurrent tasks fail together, raise the first exception alone."""
     import anyio
 
+    from .jobs import first_of
+
     try:
-        anyio.run(main)
+        return anyio.run(main)
     except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return _first(inner[0]) if inner else error
-
-
-# Views
-
-
-class _JsonLines:
-    """Every event as one line of JSON; bytes are base64."""
-
-    def __init__(self) -> None:
-        self._encoder = msgspec.json.Encoder()
-
-    def add(self, event: Event) -> None:
-        sys.stdout.write(self._encoder.encode(event).decode() + "\n")
-
-    def refresh(self) -> None:
-        sys.stdout.flush()
-
-    def suspend(self) -> None:
-        sys.stdout.flush()
-
-    def close(self) -> None:
-        sys.stdout.flush()
-
-
-class _Silence:
-    """Nothing."""
-
-    def add(self, event: Event) -> None: ...
-    def refresh(self) -> None: ...
-    def suspend(self) -> None: ...
-    def close(self) -> None: ...
-
-
-def _view(options: argparse.Namespace, titles: dict[str, str], places: Places) -> "View":
-    if options.json:
-        return _JsonLines()
-    if options.quiet:
-        return _Silence()
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        try:
-            from rich.console import Console
-
-            from .terminal import TerminalDisplay
-        except ImportError:
-            pass  # without the extra `cli` a terminal gets plain lines
-        else:
-            return Transcript(TerminalDisplay(Console(highlight=False)), titles, places)
-    return Transcript(LinesDisplay(sys.stdout, sys.stderr), titles, places)
+        raise first_of(group) from None

@@ -14,6 +14,10 @@ class Places:
     """The places of one notebook file; nothing is known of an `.ipynb`, which has no lines of its own."""
 
     def __init__(self, notebook: NotebookFile | None = None) -> None:
+        self.update(notebook)
+
+    def update(self, notebook: NotebookFile | None) -> None:
+        """Take the places of `notebook`, which was read again."""
         self._path = notebook.path if notebook else ""
         self._first_lines = notebook.first_lines if notebook else {}
 

@@ -1,30 +1,31 @@
 """A frontend for people: runs a notebook file, or follows a kernel, and shows what happens.
 
 A `View` gets every event and is refreshed about ten times a second. Input that user code requests is read
-from standard input, one request at a time, and the view leaves the screen free meanwhile. The timeout and
+from standard input, one request at a time, and the view leaves the screen free meanwhile. The timeouts and
 the first Ctrl-C or SIGTERM interrupt the run, which then ends in order. On the second signal, or if the run
 does not end, the command leaves at once; leaving the kernel's context always ends kernel and runner.
 """
 
 import math
-import os
-import signal
+import sys
 from collections.abc import AsyncIterator
-from typing import Protocol
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import anyio.abc
-import msgspec
 
 from ...protocol import events as e
 from ...protocol.client.event_stream import EventStream
 from ...protocol.client.kernel_client import KernelClient
 from ...protocol.client.launch import connect, launch_kernel
-from ...protocol.errors import RequestError
-from ...protocol.notebook import CellError, Redefine
-from ..notebook_files.load import NotebookFile
+from ...protocol.connection import Connection
+from ...protocol.errors import KernelDied, RequestError
+from .job import Job, RunOutcome, outcome_of
+from .keeper import Keeper
 from .standard_input import StandardInput
+from .stop_signals import StopSignals
 from .transcript import Transcript
+from .view import JobView, View
 
 REFRESH_SECONDS = 0.1
 #: Seconds an interrupted run may take to end.
@@ -33,87 +34,75 @@ GRACE_SECONDS = 5.0
 BUFFER = 1_000_000
 
 
-class View(Protocol):
-    """Shows a kernel to a person or a program."""
-
-    def add(self, event: e.Event) -> None: ...
-    def refresh(self) -> None: ...
-    def suspend(self) -> None: ...
-    def close(self) -> None: ...
-
-
-class RunOutcome(msgspec.Struct, frozen=True):
-    """How the run of a notebook ended."""
-
-    #: Errors of the cells that failed, by cell, in notebook order.
-    failed: dict[str, CellError]
-    #: Cells that did not run because of a disabled one, each with that cell, in notebook order.
-    disabled: dict[str, str]
-    #: Why the run did not reach its end; empty if it did.
-    reason: str = ""
-    #: The signal that ended it; 0 for none.
-    signal: int = 0
-
-
 async def run_notebook(
-    notebook: NotebookFile,
-    view: View,
-    *,
-    python: str,
-    redefine: Redefine = "error",
-    timeout: float | None = None,
+    job: Job, view: JobView, signals: StopSignals, source: StandardInput | None = None
 ) -> RunOutcome:
-    """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended."""
-    path = os.path.abspath(notebook.path)
-    folder = os.path.dirname(path)
-    # An `.ipynb` is no script: nothing that asks for the source in `__file__` finds Python there.
-    argv = [] if notebook.format == "ipynb" else [path]
-    attachment = _Attachment(view)
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async with (
-            launch_kernel(python, folder, redefine=redefine, argv=argv) as kernel,
-            anyio.create_task_group() as tasks,
-        ):
-            events = kernel.events(BUFFER)
-            if notebook.disabled:
-                await kernel.sync(notebook.cells)
-                await kernel.configure(notebook.disabled, disabled=True)
-            queued = await kernel.run(notebook.cells, wait=False)
-            tasks.start_soon(attachment.stop_on_signal, kernel, signals, tasks.cancel_scope)
-            tasks.start_soon(attachment.stop_on_timeout, kernel, timeout, tasks.cancel_scope)
-            tasks.start_soon(attachment.refresh)
-            await attachment.show(kernel, events, tasks, queued.run)
-            tasks.cancel_scope.cancel()
-        cells = kernel.notebook.cells
-        failed = {
-            id: cell.error or CellError("Error", "") for id, cell in cells.items() if cell.status == "error"
-        }
-        disabled = {
-            id: cell.stale_because[0] for id, cell in cells.items() if cell.stale_reason == "disabled"
-        }
-        return RunOutcome(failed, disabled, attachment.reason, attachment.signal)
+    """Run the notebook in a kernel of its own, in the folder of its file, and return how it ended.
+
+    Raises: NotebookFileError or OSError if its result cannot be kept; KernelDied if the kernel ends.
+    """
+    keeper = Keeper(job.notebook, job.targets)
+    keeper.require_writable()
+    attachment = _Attachment(view, source or StandardInput(), keeper, job.cell_timeout)
+    async with launch_kernel(
+        job.python, job.folder, redefine=job.redefine, dialect=job.dialect, argv=job.argv, **job.started
+    ) as kernel:
+        try:
+            async with attachment.attached(kernel) as tasks:
+                events = kernel.events(BUFFER)
+                tasks.start_soon(attachment.stop_on_signal, kernel, signals, events, tasks.cancel_scope)
+                tasks.start_soon(attachment.stop_on_timeout, kernel, job.timeout, tasks.cancel_scope)
+                tasks.start_soon(attachment.run, kernel, job, view, events)
+                await attachment.show(kernel, events, tasks)
+        finally:
+            keeper.save(kernel.notebook)
+        return outcome_of(job, kernel.notebook, attachment.reason or keeper.failure, attachment.signal)
 
 
-async def follow(connection_file: str, view: View) -> None:
-    """Show what happens in a running kernel until it closes, or until Ctrl-C."""
-    attachment = _Attachment(view)
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
-        async with connect(connection_file) as kernel, anyio.create_task_group() as tasks:
-            events = kernel.events(BUFFER)
-            if isinstance(view, Transcript):
-                view.start_from(kernel.notebook)
-            tasks.start_soon(attachment.leave_on_signal, signals, tasks.cancel_scope)
-            tasks.start_soon(attachment.refresh)
-            await attachment.show(kernel, events)
-            tasks.cancel_scope.cancel()
+async def follow(connection: Connection, view: View, *, watch: bool = False, endpoint: str = "") -> None:
+    """Show what happens in a running kernel until it closes, or until Ctrl-C.
+
+    On ipc there is no key that may only watch, and nothing here changes anything either.
+    """
+    watch = watch and bool(connection.server_key)
+    attachment = _Attachment(view, StandardInput())
+    signals = StopSignals()
+    async with (
+        signals.listening(),
+        connect(connection, watch=watch, endpoint=endpoint) as kernel,
+        attachment.attached(kernel) as tasks,
+    ):
+        events = kernel.events(BUFFER)
+        if isinstance(view, Transcript):
+            view.start_from(kernel.notebook)
+        tasks.start_soon(attachment.leave_on_signal, signals, tasks.cancel_scope)
+        tasks.start_soon(_report_connection, kernel)
+        await attachment.show(kernel, events)
+
+
+async def _report_connection(kernel: KernelClient) -> None:
+    """Say when the connection is lost and when it is back."""
+    with suppress(KernelDied):
+        while True:
+            await kernel.wait_connected(not kernel.connected)
+            what = "connected again" if kernel.connected else "the connection is lost; waiting for the kernel"
+            sys.stderr.write(f"cellwire: {what}\n")
 
 
 class _Attachment:
     """One frontend's attachment to a kernel: the tasks that show, ask for input, and stop."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(
+        self,
+        view: View,
+        source: StandardInput,
+        keeper: Keeper | None = None,
+        cell_timeout: float | None = None,
+    ) -> None:
         self._view = view
-        self._input = StandardInput()
+        self._input = source
+        self._keeper = keeper
+        self._cell_timeout = cell_timeout
         #: Requests for input that are on the screen or wait for it, by id; cancelling withdraws one.
         self._requests: dict[str, anyio.CancelScope] = {}
         # Held while a request is on the screen, until its line is read. No other lock is taken under it.
@@ -121,14 +110,56 @@ class _Attachment:
         self.reason = ""
         self.signal = 0
 
+    @asynccontextmanager
+    async def attached(self, kernel: KernelClient) -> AsyncIterator[anyio.abc.TaskGroup]:
+        """Yield a group for the tasks of the attachment, which end with the context."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._refresh, kernel)
+            yield tasks
+            tasks.cancel_scope.cancel()
+
+    async def run(self, kernel: KernelClient, job: Job, view: JobView, events: EventStream) -> None:
+        """Run the job, and end `events` behind the last one of it."""
+        if job.read_again is not None:
+            from .watch import Watch
+
+            assert self._keeper is not None
+            await Watch(kernel, job, view, self._keeper, events).run()
+        if job.notebook.disabled:
+            await kernel.sync(job.cells)
+            await kernel.configure(job.notebook.disabled, disabled=True)
+        if job.fail_fast:
+            await self._run_one_by_one(kernel, job)
+        else:
+            self._note_end(await kernel.run(job.cells))
+        events.close()
+
+    async def _run_one_by_one(self, kernel: KernelClient, job: Job) -> None:
+        """Run each cell when those before it have ended, and nothing after one that fails."""
+
+        def failed() -> list[str]:
+            cells = kernel.notebook.cells.values()
+            return [cell.id for cell in cells if cell.status == "error" and not job.may_fail(cell.id)]
+
+        await kernel.set_mode("lazy")
+        self._note_end(await kernel.sync(job.cells))
+        waiting = [cell.id for cell in job.cells]
+        while not failed() and not self.reason and waiting:
+            cell = kernel.notebook.cells[waiting.pop(0)]
+            if not cell.run or cell.stale:
+                self._note_end(await kernel.run({cell.id: cell.source}))
+        if failed() and not self.reason and any(not kernel.notebook.cells[id].run for id in waiting):
+            self.reason = "stopped at the first failure"
+
+    def _note_end(self, finished: e.RunFinished) -> None:
+        """Failed cells are reported on their own; any other outcome needs a reason."""
+        if finished.status != ("error" if finished.failed else "ok") and not self.reason:
+            self.reason = finished.reason or finished.status
+
     async def show(
-        self,
-        kernel: KernelClient,
-        events: EventStream,
-        tasks: anyio.abc.TaskGroup | None = None,
-        run: int | None = None,
+        self, kernel: KernelClient, events: EventStream, tasks: anyio.abc.TaskGroup | None = None
     ) -> None:
-        """Show events until `run` has finished or the kernel ends; with `tasks`, provide input."""
+        """Show events until they end; with `tasks`, provide input and limit cells."""
         while received := await events.receive():
             for event in received:
                 self._view.add(event)
@@ -139,32 +170,46 @@ class _Attachment:
                         scope = self._requests.pop(event.id, None)
                         if scope is not None:
                             scope.cancel()
-                    case e.RunFinished() if event.run == run:
-                        # Failed cells are reported on their own; any other outcome needs a reason.
-                        if event.status != ("error" if event.failed else "ok") and not self.reason:
-                            self.reason = event.reason or event.status
-                        return
+                    case e.CellStarted() if tasks is not None and self._cell_timeout is not None:
+                        tasks.start_soon(self._limit, kernel, event, tasks.cancel_scope)
+                    case e.CellFinished() | e.CellSkipped() if self._keeper is not None:
+                        self._keeper.cell_ended()
+                    case e.RunFinished() if not self._screen.locked():
+                        self._view.refresh()
                     case _:
                         pass
+            if self._keeper is not None:
+                self._keeper.save_if_due(kernel.notebook)
 
-    async def refresh(self) -> None:
+    async def _refresh(self, kernel: KernelClient) -> None:
         """Refresh the view at regular times, except while a request for input is on the screen."""
         while True:
             await anyio.sleep(REFRESH_SECONDS)
+            if self._keeper is not None:
+                self._keeper.save_if_due(kernel.notebook)
             if not self._screen.locked():
                 self._view.refresh()
 
     async def stop_on_signal(
-        self, kernel: KernelClient, signals: AsyncIterator[signal.Signals], everything: anyio.CancelScope
+        self,
+        kernel: KernelClient,
+        signals: StopSignals,
+        events: EventStream,
+        everything: anyio.CancelScope,
     ) -> None:
         """Interrupt the run on the first signal, leave on the second or when the run does not end."""
-        received = await anext(signals)
+        received = await signals.nth(1)
         self.signal = received
         self.reason = f"stopped by {received.name}"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._stop, kernel, everything)
-            await anext(signals)
-            everything.cancel()
+            tasks.start_soon(self._leave_on_second, signals, everything)
+            await self._stop(kernel, everything)
+            events.close()
+            tasks.cancel_scope.cancel()
+
+    async def _leave_on_second(self, signals: StopSignals, everything: anyio.CancelScope) -> None:
+        await signals.nth(2)
+        everything.cancel()
 
     async def stop_on_timeout(
         self, kernel: KernelClient, timeout: float | None, everything: anyio.CancelScope
@@ -175,18 +220,29 @@ class _Attachment:
         self.reason = f"timed out after {timeout:g} s, running: {', '.join(running) or 'no cell'}"
         await self._stop(kernel, everything)
 
-    async def leave_on_signal(
-        self, signals: AsyncIterator[signal.Signals], everything: anyio.CancelScope
+    async def _limit(
+        self, kernel: KernelClient, started: e.CellStarted, everything: anyio.CancelScope
     ) -> None:
+        """Interrupt the run if the cell, which has begun, takes too long."""
+        assert self._cell_timeout is not None
+        await anyio.sleep(self._cell_timeout)
+        cell = kernel.notebook.cells.get(started.cell)
+        if cell is not None and (cell.run, cell.status) == (started.run, "running") and not self.reason:
+            self.reason = f"cell {cell.id!r} took longer than {self._cell_timeout:g} s"
+            await self._stop(kernel, everything)
+
+    async def leave_on_signal(self, signals: StopSignals, everything: anyio.CancelScope) -> None:
         """Leave on the first signal."""
-        self.signal = await anext(signals)
+        self.signal = await signals.nth(1)
         everything.cancel()
 
     async def _stop(self, kernel: KernelClient, everything: anyio.CancelScope) -> None:
         await kernel.interrupt()
-        await anyio.sleep(GRACE_SECONDS)
-        self.reason += "; it did not end when it was interrupted"
-        everything.cancel()
+        with anyio.move_on_after(GRACE_SECONDS) as patience:
+            await kernel.wait_idle()
+        if patience.cancelled_caught:
+            self.reason += "; it did not end when it was interrupted"
+            everything.cancel()
 
     async def _provide_input(self, kernel: KernelClient, request: e.InputRequested) -> None:
         """Read a line from standard input and pass it on, or that there is none."""

@@ -17,14 +17,16 @@ import anyio
 class StandardInput:
     """File descriptor 0, read by lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, open: bool = True) -> None:
+        #: Whether there is anything to read.
+        self._open = open and sys.__stdin__ is not None
         self._descriptor = 0
         self._rest = b""
 
     async def ask(self, prompt: str, password: bool = False) -> str | None:
         """Show `prompt` on a terminal; return the next line without its end, or None if there is none."""
-        if sys.__stdin__ is None:
-            # It was closed when the process started, so something else may have its descriptor.
+        if not self._open:
+            # If it was closed when the process started, something else may have its descriptor.
             return None
         terminal = os.isatty(self._descriptor)
         # Before the prompt, so that what is typed in answer to it is neither shown nor discarded.

@@ -10,16 +10,18 @@ import time
 from itertools import groupby
 from textwrap import indent
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import Item, Stream
+from .images import Protocol, drawn
 from .lines import details, item_text, summary
 from .transcript import Block, Line
 
@@ -37,8 +39,11 @@ _MARKS = {
 class TerminalDisplay:
     """Draws blocks on a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, images: Protocol | None = None, kept: str = "") -> None:
         self._console = console
+        self._images: Protocol | None = images
+        #: Where the images of the notebook are saved; empty for nowhere.
+        self._kept = kept
         self._live: Live | None = None
         #: Settled and not printed yet. A block stands for its headline, which depends on its outcome.
         self._settled: list[RenderableType | Block] = []
@@ -53,7 +58,11 @@ class TerminalDisplay:
     def write(self, parts: list[Line | Item]) -> None:
         for stream, group in groupby(parts, key=_stream):
             if stream is None:
-                self._settled += [_indented(_renderable(part)) for part in group if isinstance(part, Item)]
+                for part in group:
+                    if isinstance(part, Item):
+                        image = drawn(part, self._images) if self._images else ""
+                        settled = _Drawn(image) if image else _indented(_renderable(part, kept=self._kept))
+                        self._settled.append(settled)
             else:
                 lines = [part[1] for part in group if not isinstance(part, Item)]
                 self._settled.append(_text("\n".join(lines), stream))
@@ -119,6 +128,17 @@ class TerminalDisplay:
         return Group(*parts)
 
 
+class _Drawn:
+    """An image as the terminal takes it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Without a style the text is written as it is.
+        yield Segment(f"{self._text}\n")
+
+
 def _stream(part: Line | Item) -> Stream | None:
     """Return the stream of a line; None for an item."""
     return None if isinstance(part, Item) else part[0]
@@ -149,7 +169,7 @@ def _outcome(block: Block, mark: bool = True) -> Text:
     return Text.assemble((f"{sign} " if mark and sign else "", style), (word, style), (taken, "dim"))
 
 
-def _renderable(item: Item, lines: int | None = None) -> RenderableType:
+def _renderable(item: Item, lines: int | None = None, kept: str = "") -> RenderableType:
     """Return what to draw for an item: if `lines` is given, no more than the last lines of its text."""
     progress = progress_of(item.data)
     if progress is not None:
@@ -158,7 +178,7 @@ def _renderable(item: Item, lines: int | None = None) -> RenderableType:
         from rich.markdown import Markdown  # costs 0.1 s, and most notebooks have none
 
         return Markdown(markdown)
-    text = item_text(item)
+    text = item_text(item, kept)
     if lines is not None:
         text = "\n".join(text.split("\n")[-lines:])
     return Text.from_ansi(text)

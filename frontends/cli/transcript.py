@@ -23,8 +23,8 @@ from ...protocol import events as e
 from ...protocol.mime_types import ERROR_MIME, progress_of
 from ...protocol.notebook import CellError, ConsoleChunk, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply, index_of
+from ..notebook_files.terminal_line import TerminalLine, as_shown
 from .places import Places
-from .terminal_line import TerminalLine, as_shown
 
 #: A complete line of a stream.
 Line: TypeAlias = tuple[Stream, str]
@@ -72,7 +72,8 @@ class Block:
 
     def append(self, item: Item) -> None:
         """Add an item, which ends the lines before it."""
-        if ERROR_MIME not in item.data:  # blocks show the error itself
+        error = item.data.get(ERROR_MIME)
+        if error is None or "file" in error:  # blocks show errors of their own
             self.end_lines()
             self.items[item.id] = False
             self.parts.append(item.id)
@@ -166,6 +167,14 @@ class Transcript:
     def name(self, cell: str) -> str:
         """Return what a person calls the cell."""
         return self._titles.get(cell, cell)
+
+    def rename(self, titles: Mapping[str, str]) -> None:
+        """Call cells by these titles from here on."""
+        self._titles = titles
+
+    def notice(self, text: str) -> None:
+        """Show a line that belongs to no cell."""
+        self._display.notice(text)
 
     def add(self, event: e.Event) -> None:
         """Apply one event and show what can be shown after it."""

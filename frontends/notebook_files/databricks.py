@@ -1,7 +1,7 @@
 """Databricks notebooks: scripts whose cells are separated by `# COMMAND ----------` lines.
 
 A line that begins with `# MAGIC` is part of a cell in another language, whose name is on its first line.
-Markdown cells are left out. Any other keeps its `%` line, so that it fails and is not silently left out.
+Any but a Markdown cell keeps its `%` line, so that it fails and is not silently left out.
 """
 
 import itertools
@@ -16,7 +16,7 @@ _MAGIC = re.compile(r"# MAGIC ?(?P<line>.*)")
 
 
 def read(text: str) -> list[RawCell]:
-    """Return the cells that are not Markdown."""
+    """Return the cells of a Databricks notebook."""
     lines = text.split("\n")
     cells: list[RawCell] = []
     for start, end in itertools.pairwise([0, *marker_rows(text, _SEPARATOR), len(lines)]):
@@ -34,6 +34,9 @@ def read(text: str) -> list[RawCell]:
         skipped = first_line(source, 0) - 1
         if code.startswith("%python\n"):
             code, skipped = code.removeprefix("%python\n"), skipped + 1
-        if code and not code.startswith("%md"):
+        if code.startswith("%md"):
+            text = re.sub(r"^%md\S*\s*", "", code)
+            cells.append(RawCell(text, title, line=numbers[skipped], kind="markdown"))
+        elif code:
             cells.append(RawCell(code, title, line=numbers[skipped]))
     return cells

@@ -1,52 +1,50 @@
 """Jupyter notebooks, of format 3 or 4."""
 
 import json
-import re
-from typing import Any, cast
+from typing import Any
 
 from ...protocol.errors import NotebookFileError
-from .raw_cell import RawCell, trimmed
+from .cell_marker import valid_id
+from .raw_cell import RawCell
 
 
-def place_of(cell: dict[str, Any]) -> str:
-    """Return the variable that a cell runs on: of its `metadata.cellwire.on`, or of its tag `on:variable`."""
-    metadata = _object(cell.get("metadata"))
-    on = _object(metadata.get("cellwire")).get("on")
-    if isinstance(on, str):
-        return on
-    tags = metadata.get("tags")
-    for tag in cast("list[Any]", tags) if isinstance(tags, list) else []:
-        if isinstance(tag, str) and tag.startswith("on:"):
-            return tag.removeprefix("on:").strip()
-    return ""
-
-
-def _object(value: object) -> dict[str, Any]:
-    """Return `value` if it is a JSON object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def read(name: str, text: str) -> list[RawCell]:
-    """Return the code cells of a Jupyter notebook.
+def read(name: str, text: str) -> tuple[list[RawCell], dict[str, Any]]:
+    """Return the cells of a Jupyter notebook, and its metadata.
 
     Raises: NotebookFileError if it is not JSON, not a notebook, or not a notebook for Python.
     """
     try:
         document: Any = json.loads(text)
-        language = document.get("metadata", {}).get("language_info", {}).get("name", "python")
+        metadata = dict(document.get("metadata", {}))
+        language = metadata.get("language_info", {}).get("name", "python")
         cells: list[Any] = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
-        raw_cells: list[RawCell] = []
-        for cell in cells:
-            source: str | list[str] = cell.get("source", cell.get("input", ""))
-            source = trimmed((source if isinstance(source, str) else "".join(source)).split("\n"))
-            if cell["cell_type"] == "code" and source:
-                cell_id = str(cell.get("id", ""))
-                valid = re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
-                raw_cells.append(RawCell(source, id=cell_id if valid else "", on=place_of(cell)))
+        raw_cells = [_cell(cell) for cell in cells]
     except json.JSONDecodeError as error:
         raise NotebookFileError(f"{name}: line {error.lineno}: not JSON: {error.msg}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise NotebookFileError(f"{name}: JSON, but not a Jupyter notebook") from error
     if language not in ("python", "ipython"):
         raise NotebookFileError(f"{name}: a notebook for {language}; cellwire runs Python")
-    return raw_cells
+    return raw_cells, metadata
+
+
+def _cell(cell: Any) -> RawCell:
+    kind = cell["cell_type"]
+    source = joined(cell.get("source", cell.get("input", "")))
+    metadata = dict(cell.get("metadata", {}))
+    id = valid_id(cell.get("id"))
+    if kind == "code":
+        # Outputs of format 3 have other names: they are not kept.
+        outputs = [] if "input" in cell else list(cell.get("outputs", []))
+        count = cell.get("execution_count")
+        return RawCell(source, id=id, metadata=metadata, outputs=outputs, execution_count=count)
+    if kind == "heading":
+        source = f"{'#' * int(cell.get('level', 1))} {source}"
+    attachments = cell.get("attachments")
+    kind = "raw" if kind == "raw" else "markdown"
+    return RawCell(source, id=id, kind=kind, metadata=metadata, attachments=attachments)
+
+
+def joined(text: str | list[str]) -> str:
+    """Return a text that the format may have as a list of lines."""
+    return text if isinstance(text, str) else "".join(text)

@@ -4,17 +4,18 @@ A paragraph of comments is Markdown. A cell that begins with `# +` ends at `# -`
 """
 
 import ast
+import json
 import re
 
+from .cell_marker import read_marker, uncommented, valid_id
 from .percent import has_markers, jupytext_format, marker_rows, only_comments
-from .raw_cell import RawCell, first_line, place_in, trimmed
+from .raw_cell import RawCell, first_line, trimmed
 
 _BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
 _END = re.compile(r"# -\s*$")
 #: What begins a cell even in a file without a header: no comment looks like this.
 _CERTAIN = re.compile(r"# \+\s*($|\[|\{|[\w.-]+=)")
-_KIND = re.compile(r"\[(markdown|md|raw)\]")
-_OPTION = re.compile(r"\{.*\}|(?:^|\s)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\S+)")
+_METADATA = re.compile(r"\{.*\}\s*$")
 
 
 def recognizes(text: str) -> bool:
@@ -24,7 +25,7 @@ def recognizes(text: str) -> bool:
 
 
 def read(text: str) -> list[RawCell]:
-    """Return the code cells of a light script."""
+    """Return the cells of a light script."""
     lines = text.split("\n")
     begins, ends = set(marker_rows(text, _BEGIN)), set(marker_rows(text, _END))
     inside = _rows_inside_statements(text)
@@ -39,10 +40,8 @@ def read(text: str) -> list[RawCell]:
             match = _BEGIN.match(lines[start])
             rest = match["rest"] if match else ""
             source = trimmed(lines[start + 1 : row])
-            if source and not _KIND.search(rest):
-                title = _OPTION.sub("", rest).strip()
-                line = first_line(lines, start + 1)
-                cells.append(RawCell(source, title, line=line, on=place_in(rest)))
+            if source:
+                cells.append(_marked(rest, source, first_line(lines, start + 1)))
             row += row in ends
         elif lines[start].strip() and start not in ends:
             while row < len(lines) and row not in begins and not _ends_paragraph(lines, row, inside):
@@ -50,7 +49,22 @@ def read(text: str) -> list[RawCell]:
             source = trimmed(lines[start:row])
             if not only_comments(source):
                 cells.append(RawCell(source, line=start + 1))
+            elif not source.startswith(("# ---", "#!")):
+                cells.append(RawCell(uncommented(source), line=start + 1, kind="markdown"))
     return cells
+
+
+def _marked(rest: str, source: str, line: int) -> RawCell:
+    """Return the cell whose marker is followed by `rest`."""
+    whole = _METADATA.search(rest)
+    kind, title, metadata = read_marker(_METADATA.sub("", rest))
+    if whole:
+        try:
+            metadata |= json.loads(whole[0])
+        except ValueError:
+            pass  # it says nothing that could be kept
+    text = source if kind == "code" else uncommented(source)
+    return RawCell(text, title, valid_id(metadata.pop("id", "")), line=line, kind=kind, metadata=metadata)
 
 
 def _ends_paragraph(lines: list[str], row: int, inside: set[int]) -> bool:

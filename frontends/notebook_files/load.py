@@ -14,16 +14,44 @@ import io
 import os
 import re
 import tokenize
-from typing import Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
-from ...protocol.notebook import Redefine
-from .raw_cell import RawCell
+from ...protocol.notebook import Dialect, Redefine
+from .raw_cell import Kind, RawCell, place_of, trimmed
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
+#: The tag of a cell that is not to run.
+SKIPPED: Final = "skip-execution"
+#: The metadata of a Jupyter notebook for Python.
+PYTHON: Final = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+}
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One cell of the file, of any kind, in the words of Jupyter's format."""
+
+    #: That of the `Cell` that it runs as; no two parts have the same.
+    id: str
+    kind: Kind
+    #: As the file has it.
+    source: str
+    metadata: dict[str, Any] = {}
+    attachments: dict[str, Any] | None = None
+    #: What an earlier run has left in the file.
+    outputs: list[dict[str, Any]] = []
+    execution_count: int | None = None
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of the cell."""
+        tags: Any = self.metadata.get("tags")
+        return [str(tag) for tag in cast("list[Any]", tags)] if isinstance(tags, list) else []
 
 
 class NotebookFile(msgspec.Struct, frozen=True):
@@ -41,11 +69,25 @@ class NotebookFile(msgspec.Struct, frozen=True):
     first_lines: dict[str, int] = {}
     #: Why the cells may not be those that a person expects; empty if nothing is unusual.
     remark: str = ""
+    #: All cells in the order of the file: Markdown and empty ones too.
+    parts: list[Part] = []
+    #: That of the notebook, in the words of Jupyter's format.
+    metadata: dict[str, Any] = {}
 
     @property
     def redefine(self) -> Redefine:
         """Whether several of its cells may define a name, as the tools allow that write such files."""
         return "error" if self.format == "marimo" else "allow"
+
+    @property
+    def dialect(self) -> Dialect:
+        """What its cells are written in, as the tools understand it that write such files."""
+        return "python" if self.format == "marimo" else "ipython"
+
+    @property
+    def name(self) -> str:
+        """The name of the file without its ending."""
+        return os.path.splitext(os.path.basename(self.path))[0].strip("<>") or "notebook"
 
 
 def load(path: str | os.PathLike[str]) -> NotebookFile:
@@ -60,13 +102,27 @@ def load(path: str | os.PathLike[str]) -> NotebookFile:
             data = file.read()
     except OSError as error:
         raise NotebookFileError(f"{name}: {error.strerror}") from error
+    if suffix not in (".py", ".ipynb"):
+        raise NotebookFileError(f"{name}: not a notebook file: the name must end with .py or .ipynb")
+    return _read(name, suffix, data)
+
+
+def load_text(data: bytes) -> NotebookFile:
+    """Return the cells of a notebook that comes from standard input: JSON is an `.ipynb`, else a script.
+
+    Raises: NotebookFileError if it is not a notebook.
+    """
+    suffix = ".ipynb" if data.lstrip().startswith(b"{") else ".py"
+    return _read("<stdin>", suffix, data)
+
+
+def _read(name: str, suffix: str, data: bytes) -> NotebookFile:
     if suffix == ".ipynb":
         from . import ipynb
 
-        return _notebook(name, "ipynb", ipynb.read(name, _decode(name, data, "utf-8-sig")))
-    if suffix == ".py":
-        return _load_script(name, _decode(name, data, _declared_encoding(name, data)))
-    raise NotebookFileError(f"{name}: not a notebook file: the name must end with .py or .ipynb")
+        cells, metadata = ipynb.read(name, _decode(name, data, "utf-8-sig"))
+        return _notebook(name, "ipynb", cells, about=metadata)
+    return _load_script(name, _decode(name, data, _declared_encoding(name, data)))
 
 
 def _load_script(name: str, text: str) -> NotebookFile:
@@ -92,28 +148,51 @@ def _load_script(name: str, text: str) -> NotebookFile:
     return _notebook(name, "percent", cells, percent.remark(text) if len(cells) == 1 else "")
 
 
-def _notebook(name: str, format: Format, raw_cells: list[RawCell], remark: str = "") -> NotebookFile:
+def _notebook(
+    name: str,
+    format: Format,
+    raw_cells: list[RawCell],
+    remark: str = "",
+    about: dict[str, Any] | None = None,
+) -> NotebookFile:
     """Return the notebook with an id for each cell; a repeated one gets a number."""
     cells: list[Cell] = []
     titles: dict[str, str] = {}
     disabled: list[str] = []
     first_lines: dict[str, int] = {}
+    ids: dict[int, str] = {}
     used: set[str] = set()
-    for position, cell in enumerate(raw_cells, 1):
-        wanted = cell.id or _slug(cell.title) or f"cell-{position}"
-        cell_id, copy = wanted, 1
-        while cell_id in used:
-            copy += 1
-            cell_id = f"{wanted}-{copy}"
-        used.add(cell_id)
-        cells.append(Cell(cell_id, cell.source, on=cell.on))
+    for index, cell in enumerate(raw_cells):
+        source = trimmed(cell.source.split("\n"))
+        if cell.kind != "code" or not source:
+            continue
+        cell_id = ids[index] = _unused(cell.id or _slug(cell.title) or f"cell-{len(cells) + 1}", used)
+        cells.append(Cell(cell_id, source, on=place_of(cell.metadata)))
         if cell.title:
             titles[cell_id] = cell.title
         if cell.disabled:
             disabled.append(cell_id)
         if cell.line:
             first_lines[cell_id] = cell.line
-    return NotebookFile(name, format, cells, titles, disabled, first_lines, remark)
+    parts: list[Part] = []
+    for index, cell in enumerate(raw_cells):
+        id = ids.get(index) or _unused(cell.id or f"{cell.kind}-{index + 1}", used)
+        kind, source = ("markdown", cell.markdown) if cell.markdown else (cell.kind, cell.source)
+        metadata = {"title": cell.title, **cell.metadata} if cell.title else cell.metadata
+        parts.append(Part(id, kind, source, metadata, cell.attachments, cell.outputs, cell.execution_count))
+    return NotebookFile(
+        name, format, cells, titles, disabled, first_lines, remark, parts, about or dict(PYTHON)
+    )
+
+
+def _unused(wanted: str, used: set[str]) -> str:
+    """Return `wanted`, with a number if it is in `used`, and add it there."""
+    id, copy = wanted, 1
+    while id in used:
+        copy += 1
+        id = f"{wanted}-{copy}"
+    used.add(id)
+    return id
 
 
 def _slug(title: str) -> str:

@@ -1,10 +1,12 @@
 """marimo's notebooks: Python modules whose cells are functions and blocks of an app."""
 
 import ast
+import inspect
 import io
 import re
 import textwrap
 import tokenize
+from typing import Any
 
 from ...protocol.errors import NotebookFileError
 from .raw_cell import RawCell, first_line, trimmed
@@ -56,7 +58,16 @@ def read(module: ast.Module, text: str) -> list[RawCell]:
                         title = node.name if node.name.strip("_") else ""
                         source, line = _block(node.lineno, node.body, lines)
                         if source:
-                            cells.append(RawCell(source, title, disabled=disabled, line=line))
+                            cells.append(
+                                RawCell(
+                                    source,
+                                    title,
+                                    disabled=disabled,
+                                    line=line,
+                                    metadata=_metadata(decorator),
+                                    markdown=_markdown(source),
+                                )
+                            )
                     elif kind in ("function", "class_definition"):
                         start = _last(decorator)
                         source, line = trimmed(lines[start : _last(node)]), first_line(lines, start)
@@ -81,6 +92,26 @@ def _keyword(node: ast.expr, name: str) -> object:
         if keyword.arg == name and isinstance(keyword.value, ast.Constant):
             return keyword.value.value
     return None
+
+
+def _metadata(decorator: ast.expr) -> dict[str, Any]:
+    """Return what the cell's decorator says, in the words of Jupyter's format."""
+    return {"jupyter": {"source_hidden": True}} if _keyword(decorator, "hide_code") is True else {}
+
+
+def _markdown(source: str) -> str:
+    """Return the text of a cell that is nothing but `mo.md("text")`."""
+    if not source.startswith("mo.md("):
+        return ""
+    try:
+        [statement] = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return ""
+    match statement:
+        case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(text))], keywords=[])):
+            return inspect.cleandoc(text)
+        case _:
+            return ""
 
 
 def _last(node: ast.stmt | ast.expr) -> int:

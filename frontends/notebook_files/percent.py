@@ -9,14 +9,14 @@ import io
 import itertools
 import re
 import tokenize
+from collections.abc import Iterator
 
 from ...protocol.errors import NotebookFileError
-from .raw_cell import RawCell, first_line, place_in, trimmed
+from .cell_marker import read_marker, uncommented, valid_id
+from .raw_cell import RawCell, first_line, trimmed
 
 _MARKER = re.compile(r"#\s*%%+(?P<rest>$|[\s\[].*)")
 _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
-_KIND = re.compile(r"\[(code|markdown|md|raw)\]")
-_OPTION = re.compile(r"(?:^|\s+)[\w.-]+=(?:\"[^\"]*\"|'[^']*'|\S+)")
 
 
 def read(name: str, text: str) -> list[RawCell]:
@@ -34,17 +34,40 @@ def read(name: str, text: str) -> list[RawCell]:
         _require_parsable(name, preamble)
     if preamble and (not rows or _has_code(preamble)):
         cells.append(RawCell(preamble, line=first_line(lines, 0)))
+    elif text_before := _text_of(preamble, exported=pattern is _PROMPT):
+        cells.append(RawCell(text_before, kind="markdown", line=1))
     for start, end in itertools.pairwise([*rows, len(lines)]):
         match = pattern.match(lines[start])
-        rest = match["rest"] if match else ""
-        kind = _KIND.search(rest)
-        source = trimmed(lines[start + 1 : end])
-        markdown = only_comments(source) if pattern is _PROMPT else kind is not None and kind[1] != "code"
-        if source and not markdown:
-            title = _OPTION.sub("", _KIND.sub("", rest)).strip()
-            line = first_line(lines, start + 1)
-            cells.append(RawCell(source, title, line=line, on=place_in(rest)))
+        source, line = trimmed(lines[start + 1 : end]), first_line(lines, start + 1)
+        if pattern is _PROMPT:
+            cells += _exported(source, line)
+        elif source:
+            kind, title, metadata = read_marker(match["rest"] if match else "")
+            source = source if kind == "code" else uncommented(source)
+            id = valid_id(metadata.pop("id", ""))
+            cells.append(RawCell(source, title, id, line=line, kind=kind, metadata=metadata))
     return cells
+
+
+def _exported(source: str, line: int) -> Iterator[RawCell]:
+    """Yield a cell of `jupyter nbconvert` and the Markdown behind it, which has no marker."""
+    match = re.search(r"(?:\A|\n{3,})(?P<text>(?:(?:#.*)?(?:\n|\Z))+)\Z", source)
+    code, text = (source[: match.start()], match["text"]) if match else (source, "")
+    if code:
+        yield RawCell(code, line=line)
+    for paragraph in re.split(r"\n{3,}", text):
+        if paragraph:
+            yield RawCell(uncommented(paragraph), kind="markdown")
+
+
+def _text_of(preamble: str, exported: bool) -> str:
+    """Return what a preamble without code says to people: its docstring, or Markdown of nbconvert."""
+    if exported:
+        return uncommented(re.sub(r"\A(?:#!.*\n|#.*coding.*\n)+", "", preamble + "\n").strip("\n"))
+    try:
+        return ast.get_docstring(ast.parse(preamble)) or ""
+    except SyntaxError:
+        return ""
 
 
 def remark(text: str) -> str:

@@ -1,12 +1,14 @@
 """A cell as a file format has it: what every reader of a format returns."""
 
-import re
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+Kind: TypeAlias = Literal["code", "markdown", "raw"]
 
 
 class RawCell(NamedTuple):
     """A cell before `load` gives it its id."""
 
+    #: Code as written, Markdown as such and not as comments.
     source: str
     title: str = ""
     #: A valid id that the file gives; empty for none.
@@ -14,17 +16,27 @@ class RawCell(NamedTuple):
     disabled: bool = False
     #: The number in the file of the line on which the source begins; 0 where the file has no such lines.
     line: int = 0
-    #: The variable whose value says where the cell runs; empty for the kernel itself.
-    on: str = ""
+    kind: Kind = "code"
+    #: In the words of Jupyter's format, as are the next ones.
+    metadata: dict[str, Any] = {}
+    attachments: dict[str, Any] | None = None
+    outputs: list[dict[str, Any]] = []
+    execution_count: int | None = None
+    #: The text that the code shows if it does nothing else; a saved notebook has it in place of the code.
+    markdown: str = ""
 
 
-_ON = re.compile(r"(?:^|\s)on=(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
+def place_of(metadata: dict[str, Any]) -> str:
+    """Return the variable that a cell runs on, as its metadata say; empty for the kernel itself.
 
-
-def place_in(options: str) -> str:
-    """Return the value of the option `on="…"` of the line that begins a cell; empty without it."""
-    found = _ON.search(options)
-    return next(filter(None, found.groups()), "") if found else ""
+    That is `on`, as a script writes it, `cellwire.on`, or a tag `on:variable`.
+    """
+    own, tags = metadata.get("cellwire"), metadata.get("tags")
+    places = [metadata.get("on"), cast("dict[str, Any]", own).get("on") if isinstance(own, dict) else None]
+    for tag in cast("list[Any]", tags) if isinstance(tags, list) else []:
+        if isinstance(tag, str) and tag.startswith("on:"):
+            places.append(tag.removeprefix("on:").strip())
+    return next((place for place in places if isinstance(place, str) and place), "")
 
 
 def trimmed(lines: list[str]) -> str:

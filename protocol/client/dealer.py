@@ -36,6 +36,11 @@ _MONITORED: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_DISCONNECTED
 )
+#: On tcp: how often the connection is checked, how long it may be silent, and the longest time between
+#: two attempts to make it again.
+_HEARTBEAT_MS: Final = 5_000
+_SILENCE_MS: Final = 20_000
+_RECONNECT_MS: Final = 1_000
 
 
 class Dealer:
@@ -51,6 +56,10 @@ class Dealer:
             self._socket.curve_serverkey = connection.server_key.encode()
             self._socket.curve_publickey = keys.public.encode()
             self._socket.curve_secretkey = keys.secret.encode()
+            # Over a network: notice one that is away without a word, and try again at sensible intervals.
+            self._socket.heartbeat_ivl, self._socket.heartbeat_timeout = _HEARTBEAT_MS, _SILENCE_MS
+            self._socket.connect_timeout = _SILENCE_MS
+            self._socket.reconnect_ivl_max = _RECONNECT_MS
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(_MONITORED)
         self._monitor.linger = 0
         #: Checks for messages without a signal of the descriptor; None while nothing reads.

@@ -6,6 +6,7 @@ while, but the buffer is bounded: a reader that exceeds the bound gets the buffe
 the client received a snapshot, `NotebookRestored` says that the notebook is built again from nothing.
 """
 
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -102,3 +103,28 @@ class EventStream:
             if self._arrived.is_set():
                 self._arrived = anyio.Event()
             await self._arrived.wait()
+
+
+class EventStreams:
+    """The streams of one client. Only its reader keeps a stream alive."""
+
+    def __init__(self) -> None:
+        # Streams whose reader is gone are dropped when the next one is added.
+        self._streams: list[weakref.ref[EventStream]] = []
+
+    def add(self, stream: EventStream) -> None:
+        """Add a stream."""
+        self._streams = [weakref.ref(other) for other in (*self._read(), stream)]
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Add `events` to every stream."""
+        for stream in self._read():
+            stream.put(events)
+
+    def end(self, error: Exception | None) -> None:
+        """End every stream."""
+        for stream in self._read():
+            stream.end(error)
+
+    def _read(self) -> list[EventStream]:
+        return [stream for known in self._streams if (stream := known()) is not None]

@@ -6,7 +6,7 @@ of tasks of one event loop may call methods at once, and each call can be cancel
 kernel carries on with what it has accepted, and nothing is left behind here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
@@ -15,7 +15,7 @@ from ..connection import Connection
 from ..errors import KernelDied, ProtocolError
 from ..events import RunFinished
 from ..messages import Cell, Completions, Inspection, KernelStatistics, Role, RunQueued, Variable
-from ..notebook import Mode, Notebook
+from ..notebook import CommAction, Mode, Notebook
 from .event_stream import EventStream
 from .session import Session
 
@@ -53,6 +53,11 @@ class ClientState:
         return "control" if welcome is None else welcome.role
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the kernel; while there is none, the copy stands still."""
+        return self._session.connected
+
+    @property
     def connection(self) -> Connection:
         """How the kernel is reached."""
         return self._session.connection
@@ -64,11 +69,15 @@ class ClientState:
 
 
 class KernelClient(ClientState):
-    """One frontend at one kernel, made by `launch_kernel` and `connect`.
+    """One frontend at one kernel, made by `start_kernel` and `attach`, or `launch_kernel` and `connect`.
 
     Every method raises KernelDied when the kernel has ended, ProtocolError when it does not speak this
     protocol, and RequestError when it refuses the request, which then changed nothing.
     """
+
+    def __init__(self, session: Session, close: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(session)
+        self._close = close
 
     @overload
     async def run(self, cells: Cells, *, wait: Literal[True] = True) -> RunFinished: ...
@@ -102,10 +111,13 @@ class KernelClient(ClientState):
         submitted = _as_cells(cells)
         return await self._run_to_the_end(lambda id: m.SyncCells(id, submitted))
 
-    async def delete(self, ids: Iterable[str]) -> RunFinished:
-        """Delete cells and the names that they define."""
+    async def delete(self, ids: Iterable[str], *, keep: bool = False) -> RunFinished:
+        """Delete cells and the names that they define.
+
+        With `keep` the names stay and belong to no cell; cells that read them become stale and do not run.
+        """
         given = _ids(ids)
-        return await self._run_to_the_end(lambda id: m.DeleteCells(id, given))
+        return await self._run_to_the_end(lambda id: m.DeleteCells(id, given, keep))
 
     async def configure(self, ids: str | Iterable[str], *, disabled: bool) -> RunFinished:
         """Disable or enable one cell or several."""
@@ -138,15 +150,44 @@ class KernelClient(ClientState):
         """
         await self._request(lambda request: m.ProvideInput(request, id, text or "", text is None), m.Done)
 
+    async def refuse_input(self, id: str) -> None:
+        """Have the code that waits for the input `id`, one of `notebook.inputs`, raise: there is none.
+
+        Raises: RequestError with code `unknown_input` if nothing waits for it any more.
+        """
+        await self._request(lambda request: m.RefuseInput(request, id), m.Done)
+
+    async def send_comm(
+        self,
+        comm: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        action: CommAction = "msg",
+        target: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+    ) -> None:
+        """Send `data` over a comm of `notebook.comms`, open one for `target`, or close it.
+
+        Returns when user code has dealt with it. What user code sends comes as `CommSent` events.
+        """
+        content = dict(data or {}), dict(metadata or {}), list(buffers)
+        await self._request(lambda id: m.SendComm(id, comm, action, target, *content), m.Done)
+
     async def complete(self, code: str, cursor: int | None = None, cell: str | None = None) -> Completions:
         """Return completions at `cursor` (the end of `code` if None), as if typed in `cell`."""
         place = len(code) if cursor is None else cursor
         return await self._request(lambda id: m.Complete(id, code, place, cell or ""), Completions)
 
-    async def inspect(self, code: str, cursor: int | None = None, cell: str | None = None) -> Inspection:
-        """Return a description of the name at `cursor` (the end of `code` if None)."""
+    async def inspect(
+        self, code: str, cursor: int | None = None, cell: str | None = None, *, detail: int = 0
+    ) -> Inspection:
+        """Return a description of the name at `cursor` (the end of `code` if None).
+
+        From `detail` 1 it has the source of what the name stands for, where there is one.
+        """
         place = len(code) if cursor is None else cursor
-        return await self._request(lambda id: m.Inspect(id, code, place, cell or ""), Inspection)
+        return await self._request(lambda id: m.Inspect(id, code, place, cell or "", detail), Inspection)
 
     async def variables(self) -> list[Variable]:
         """Return the notebook's variables, sorted by name."""
@@ -184,6 +225,20 @@ class KernelClient(ClientState):
             await self._session.until(lambda: False)
         except KernelDied:
             return
+
+    async def wait_connected(self, connected: bool = True) -> None:
+        """Return when there is a connection to the kernel, or with `False`, when there is none.
+
+        Calls need not wait for this: a request is sent when the connection is back.
+        """
+        await self._session.until(lambda: self.connected is connected)
+
+    async def aclose(self) -> None:
+        """Close this client, and end the kernel if it was launched with it and not `detached`.
+
+        Any task of the event loop may call this, and more than once. Other calls then raise KernelDied.
+        """
+        await self._close()
 
     async def _run(self, build: Callable[[str], m.Run], wait: bool) -> RunFinished | RunQueued:
         if wait:

@@ -74,11 +74,11 @@ class Replica:
             return self._apply_snapshot(message, events)
         return self._apply_batch(message, events)
 
-    def acknowledgement(self) -> int | None:
-        """Return the number of received bytes if it is time to send it; otherwise None."""
+    def acknowledgement(self, *, at_once: bool = False) -> int | None:
+        """Return the number of received bytes if it is time to send it, or `at_once`; otherwise None."""
         threshold = min(ACKNOWLEDGE_BYTES, self.limits.window_bytes // 4)
         unacknowledged = self._received - self._acknowledged
-        if unacknowledged >= threshold or (self.closing and unacknowledged):
+        if at_once or unacknowledged >= threshold or (self.closing and unacknowledged):
             self._acknowledged = self._received
             return self._received
         return None

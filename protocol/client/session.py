@@ -11,7 +11,6 @@ waiter gets; after that, only a new client can connect again.
 
 import math
 import os
-import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -21,7 +20,7 @@ import msgspec
 import zmq
 
 from ..connection import Connection, KeyPair
-from ..errors import AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
+from ..errors import FORKED, AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
 from ..events import Event, RunFinished
 from ..messages import (
     PROTOCOL,
@@ -37,38 +36,28 @@ from ..messages import (
     Welcome,
 )
 from .dealer import Dealer
-from .event_stream import EventStream
+from .event_stream import EventStream, EventStreams
+from .patience import Patience
+from .pending_request import PendingRequest
 from .replica import Gap, Replica
 
-#: Seconds that a lost connection may take to come back before the kernel counts as dead.
-GRACE_SECONDS: Final = 1.0
+#: Seconds within which ZeroMQ notices the end of a connection whose process has ended.
+_NOTICE_SECONDS: Final = 0.5
 #: Messages received before other tasks get a turn.
 BURST: Final = 16
 
 _encoder = msgspec.msgpack.Encoder()
 
 
-class _PendingRequest:
-    """A request without an answer yet: its bytes, to send it again, and the place for its reply."""
-
-    __slots__ = ("answered", "frame", "reply", "until_finished")
-
-    def __init__(self, frame: bytes, until_finished: bool) -> None:
-        self.frame = frame
-        #: Set when the caller can go on.
-        self.answered = anyio.Event()
-        self.reply: Reply | None = None
-        #: The caller waits for the end of the run that the reply names.
-        self.until_finished = until_finished
-
-
 class Session:
     """One frontend at one kernel. Not thread-safe: all calls come from one event loop."""
 
-    def __init__(self, connection: Connection, keys: KeyPair | None, client: str) -> None:
+    def __init__(
+        self, connection: Connection, keys: KeyPair | None, client: str, patience: float | None = None
+    ) -> None:
         self.connection: Connection = connection
-        #: Whether `process_ended` will be called: then the end of the connection is not the end.
-        self.process_watched: bool = False
+        #: Unlimited if `process_ended` will be called.
+        self.patience: Patience = Patience(connection.endpoint, patience)
         self.replica: Replica = Replica()
         self.welcome: Welcome | None = None
         #: Why the session ended; None while it is open.
@@ -79,15 +68,30 @@ class Session:
         self._hello = ""
         self._greeted = False
         self._connected = False
-        self._pending: dict[str, _PendingRequest] = {}
+        # Whether something was received that `_hurry` has not looked at.
+        self._received = False
+        self._pending: dict[str, PendingRequest] = {}
         self._runs: dict[int, anyio.Event] = {}
         self._conditions: list[tuple[Callable[[], bool], anyio.Event]] = []
-        # Streams whose reader is gone are dropped when the next one is created.
-        self._streams: list[weakref.ref[EventStream]] = []
+        self._streams = EventStreams()
         self._receiving: anyio.CancelScope | None = None
+        self._process = os.getpid()
         self._dealer = Dealer(connection, keys)
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the kernel."""
+        return self._connected
+
     # What clients call
+
+    def raise_if_ended(self) -> None:
+        """Raise the error that ended the session, if it has ended, and another in the child of a fork."""
+        if os.getpid() != self._process:
+            raise RuntimeError(FORKED)
+        if self.ended is not None:
+            # A new one for each caller: one that several tasks raise would mix their tracebacks.
+            raise type(self.ended)(*self.ended.args) from self.ended
 
     async def request(self, build: Callable[[str], Request], *, until_finished: bool = False) -> Reply:
         """Send the request that `build` makes of a new id, and return the kernel's reply.
@@ -97,9 +101,9 @@ class Session:
         Raises: RequestError if the kernel refuses; KernelDied, ProtocolError or AuthenticationError if
             the session ends.
         """
-        self._raise_if_ended()
+        self.raise_if_ended()
         id = self._new_id()
-        pending = _PendingRequest(_encoder.encode(build(id)), until_finished)
+        pending = PendingRequest(_encoder.encode(build(id)), until_finished)
         limit = self.replica.limits.request_bytes
         if len(pending.frame) > limit:
             raise RequestError(
@@ -116,7 +120,7 @@ class Session:
                 self._runs.pop(pending.reply.run, None)
         reply = pending.reply
         if reply is None:
-            self._raise_if_ended()
+            self.raise_if_ended()
             raise AssertionError("a request was released with neither a reply nor an error")
         if isinstance(reply, Error):
             raise RequestError(reply.code, reply.message, reply.hint)
@@ -130,7 +134,7 @@ class Session:
     async def run_finished(self, run: int, accepted_seq: int) -> RunFinished:
         """Return how `run` ended, once the replica holds its end."""
         while (finished := self.replica.run_outcome(run, accepted_seq)) is None:
-            self._raise_if_ended()
+            self.raise_if_ended()
             changed = self._runs[run] = anyio.Event()
             try:
                 await changed.wait()
@@ -141,7 +145,7 @@ class Session:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when `condition` of the replica holds; it is checked after each message."""
         while not condition():
-            self._raise_if_ended()
+            self.raise_if_ended()
             entry = (condition, anyio.Event())
             self._conditions.append(entry)
             try:
@@ -154,7 +158,7 @@ class Session:
         stream = EventStream(bound)
         if self.ended is not None:
             stream.end(self._stream_error())
-        self._streams = [weakref.ref(other) for other in (*self._read_streams(), stream)]
+        self._streams.add(stream)
         return stream
 
     async def work(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -171,7 +175,7 @@ class Session:
                     self.end(error)
                 tasks.cancel_scope.cancel()
         finally:
-            self.end(KernelDied("this client is closed: its context has been left"))
+            self.end(_closed())
             self._dealer.close()
 
     def end(self, error: CellwireError) -> None:
@@ -179,22 +183,26 @@ class Session:
         if self.ended is not None:
             return
         self.ended = error
-        self._greeted = False
+        self._connected = self._greeted = False
         for pending in self._pending.values():
             pending.answered.set()
         for changed in self._runs.values():
             changed.set()
         for _, changed in self._conditions:
             changed.set()
-        for stream in self._read_streams():
-            stream.end(self._stream_error())
+        self._streams.end(self._stream_error())
         if self._receiving is not None:
             self._receiving.cancel()
+
+    def close(self) -> None:
+        """End the session because its owner closes it; later calls get that as their error."""
+        self.end(_closed())
+        self.ended = _closed()
 
     async def process_ended(self, how: str) -> None:
         """End the session because the kernel's process ended; `how` is the error's text."""
         # Once ZeroMQ has seen the end of the connection, all that the kernel sent is in our socket.
-        with anyio.move_on_after(GRACE_SECONDS / 2):
+        with anyio.move_on_after(_NOTICE_SECONDS):
             await self.until(lambda: not self._connected)
         self._end_after_the_last_message(how)
 
@@ -203,10 +211,35 @@ class Session:
     def _receive_burst(self) -> bool:
         """Receive up to a burst of messages; return whether there may be more."""
         for _ in range(BURST):
-            if self.ended is not None or not self._dealer.readable:
+            if self.ended is not None:
+                return False
+            if not self._dealer.readable:
+                self._hurry()
                 return False
             self._on_message(*self._dealer.receive())
+            self._received = True
         return True
+
+    def _hurry(self) -> None:
+        """On tcp, send something after what was received if more is to come.
+
+        A tunnel joins small writes (Nagle's algorithm): it keeps the next one until the last is confirmed,
+        which the system of this side puts off for some 40 ms unless something goes the other way.
+        """
+        if self._received and self._greeted and self.connection.server_key:
+            self._received = False
+            replica = self.replica
+            over = (
+                replica.caught_up
+                and replica.notebook.idle
+                and all(run.is_set() for run in self._runs.values())
+            )
+            if not over:
+                self._acknowledge(at_once=True)
+
+    def _acknowledge(self, *, at_once: bool = False) -> None:
+        if (received := self.replica.acknowledgement(at_once=at_once)) is not None:
+            self._dealer.send(_encoder.encode(Acknowledge(received)))
 
     def _on_message(self, message: FromKernel, further: list[Event], size: int) -> None:
         if not isinstance(message, (Batch, Snapshot)):
@@ -220,12 +253,11 @@ class Session:
             if self._greeted:
                 self._greet()
             return
-        if self._greeted and (received := self.replica.acknowledgement()) is not None:
-            self._dealer.send(_encoder.encode(Acknowledge(received)))
+        if self._greeted:
+            self._acknowledge()
         if self._runs:
             self._release_runs(message, events)
-        for stream in self._read_streams():
-            stream.put(events)
+        self._streams.put(events)
         self._check_conditions()
 
     def _on_reply(self, reply: Reply) -> None:
@@ -257,9 +289,6 @@ class Session:
     def _is_over(self, queued: RunQueued) -> bool:
         return self.replica.run_outcome(queued.run, queued.seq) is not None
 
-    def _read_streams(self) -> list[EventStream]:
-        return [stream for known in self._streams if (stream := known()) is not None]
-
     def _release_runs(self, message: Batch | Snapshot, events: list[Event]) -> None:
         if isinstance(message, Snapshot):
             for changed in self._runs.values():
@@ -282,24 +311,29 @@ class Session:
         while self.ended is None:
             with anyio.CancelScope(deadline=deadline) as waiting:
                 deadline = self._on_connection_event(await self._dealer.next_connection_event(), deadline)
-            if waiting.cancelled_caught:
-                self._end_after_the_last_message(
-                    f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
-                    f"ended, or no longer accepts connections at {self.connection.endpoint}"
-                )
+            if not waiting.cancelled_caught:
+                continue
+            if self.replica.closing is None and not self.patience.is_over():
+                deadline = anyio.current_time() + self.patience.seconds
+                continue
+            self._end_after_the_last_message(
+                f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
+                f"ended, or no longer accepts connections at {self.connection.endpoint}"
+            )
 
     def _on_connection_event(self, event: zmq.Event, deadline: float) -> float:
-        """Handle one event of ZeroMQ's monitor; return the time at which the kernel counts as dead."""
+        """Handle one event of ZeroMQ's monitor; return the time at which the kernel may count as dead."""
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._connected = True
             self._greet()
+            self._check_conditions()
             return math.inf
         if event == zmq.EVENT_DISCONNECTED:
             self._connected = self._greeted = False
             self._check_conditions()
-            if self.replica.closing is not None and not self.process_watched:
+            if self.replica.closing is not None and not self.patience.unlimited:
                 return -math.inf
-            return min(deadline, anyio.current_time() + GRACE_SECONDS)
+            return min(deadline, anyio.current_time() + self.patience.seconds)
         if self.welcome is None:
             self.end(
                 AuthenticationError(
@@ -319,11 +353,9 @@ class Session:
 
     def _on_welcome(self, welcome: Welcome) -> None:
         if welcome.protocol != PROTOCOL:
-            older = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
-            raise ProtocolError(
-                f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol} and this client "
-                f"{PROTOCOL}. Install a newer cellwire {older}"
-            )
+            where = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
+            speaks = f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol}"
+            raise ProtocolError(f"{speaks} and this client {PROTOCOL}. Install a newer cellwire {where}")
         if welcome.epoch != self.connection.epoch:
             raise KernelDied(
                 f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
@@ -343,11 +375,6 @@ class Session:
 
     # Errors
 
-    def _raise_if_ended(self) -> None:
-        if self.ended is not None:
-            # A new one for each caller: one that several tasks raise would mix their tracebacks.
-            raise type(self.ended)(*self.ended.args) from self.ended
-
     def _stream_error(self) -> CellwireError | None:
         """Return the error that ends event streams; None if the kernel shut down in order."""
         return None if self.replica.closing is not None else self.ended
@@ -358,13 +385,15 @@ class Session:
                 pass
         except CellwireError as error:
             self.end(error)
-        closing = self.replica.closing
-        if closing is None:
-            self.end(KernelDied(how))
-        else:
-            self.end(KernelDied(f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"))
+        if (closing := self.replica.closing) is not None:
+            how = f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"
+        self.end(KernelDied(how))
 
     def _refusal(self, error: Error) -> CellwireError:
         if error.code == "closing":
             return KernelDied(f"the kernel is shutting down: {error.message}")
         return ProtocolError(f"the kernel refuses the session: {error.message} ({error.code}). {error.hint}")
+
+
+def _closed() -> KernelDied:
+    return KernelDied("this client is closed")

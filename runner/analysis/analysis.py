@@ -86,6 +86,10 @@ class Analysis(msgspec.Struct, frozen=True):
     starred: frozenset[str] = frozenset()
     #: The modules of its star imports.
     stars: tuple[str, ...] = ()
+    #: It may bind names that its source does not show, so what it has bound is known once it has run.
+    is_open: bool = False
+    #: Names in `immediate` that it reads if there is a definition above, and otherwise does without.
+    weak: frozenset[str] = frozenset()
 
 
 def analyze(source: str) -> Analysis:
@@ -117,18 +121,21 @@ def compile_tree(
     return _compile(tree, filename, mode, flags)
 
 
-def find_names(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
+def find_names(tree: ast.Module, follow_stars: bool = False, shared: bool = False) -> NameUsage:
     """Return what `tree` does with names.
 
     What `from m import *` binds is not in the source. It is looked for where `m` is installed if
-    `follow_stars`, and corrected once the cell has run.
+    `follow_stars`, and corrected once the cell has run. If names are `shared`, none is the cell's own for its
+    leading underscore, and a star import that cannot be followed leaves the cell open.
 
     Raises: AnalysisError if it is nested too deeply, or has a star import that cannot be followed.
     """
     try:
-        found = find_usage(tree, follow_stars)
+        found = find_usage(tree, follow_stars, shared)
     except RecursionError:
         raise too_deep() from None
+    if found.unknown_stars and shared:
+        return found._replace(is_open=True)
     if found.unknown_stars:
         star = found.unknown_stars[0]
         module = "." * star.level + (star.module or "")
@@ -167,6 +174,8 @@ def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis
         frozenset(found.maybe_defs),
         frozenset(found.starred),
         tuple([star.module or "" for star in found.stars]),
+        found.is_open,
+        frozenset(found.weak),
     )
 
 

@@ -23,13 +23,12 @@ from .analysis import (
     Analysis,
     cell_files,
     compile_tree,
-    find_names,
     is_async,
     is_import_only,
-    parse,
     to_analysis,
     too_deep,
 )
+from .language import PYTHON, Language
 from .names import mangle, unmangle
 from .scopes import Use
 
@@ -64,6 +63,8 @@ class CompiledCell(msgspec.Struct, frozen=True):
     cell: str
     filename: str
     analysis: Analysis
+    #: What is run, as Python.
+    source: str
     #: Everything but the trailing expression; None if that is all there is.
     body: CodeType | None
     #: The trailing expression; None if there is none, or it ends with a semicolon.
@@ -72,6 +73,21 @@ class CompiledCell(msgspec.Struct, frozen=True):
     private_globals: frozenset[str] = frozenset()
     #: Whether Python warns of something in the source.
     warns: bool = False
+
+    def defining(self, defs: frozenset[str]) -> "CompiledCell":
+        """Return the same code for a cell that turned out to define `defs`."""
+        known = self.analysis
+        analysis = msgspec.structs.replace(
+            known,
+            defs=defs,
+            refs=known.refs - defs,
+            immediate=known.immediate - defs,
+            deferred=known.deferred - defs,
+            # What only stars bind is not read before; of other code nothing is known.
+            rereads=(known.rereads | known.immediate) & defs if known.is_open else known.rereads,
+            starred=defs - (known.defs - known.starred),
+        )
+        return msgspec.structs.replace(self, analysis=analysis)
 
     @property
     def body_is_async(self) -> bool:
@@ -89,15 +105,16 @@ def cell_filename(cell: str) -> str:
     return f"<cell {cell if cell.isprintable() else ascii(cell)[1:-1]}>"
 
 
-def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
+def compile_cell(source: str, cell: str, filename: str = "", language: Language = PYTHON) -> CompiledCell:
     """Return the code of `source` as the cell `cell`.
 
-    Raises: AnalysisError if Python rejects it, or if it has a star import of a module that is not found.
+    Raises: AnalysisError if the language rejects it, or it has a star import of a module that is not found.
     """
     filename = filename or cell_filename(cell)
     cell_files.noticed = False
-    tree = parse(source, filename)
-    found = find_names(tree, follow_stars=True)
+    parsed = language.parse(source, filename)
+    found = language.find_names(parsed)
+    source, tree = parsed
     imports_only = is_import_only(tree)
     statements = tree.body
     has_value = bool(statements) and not _ends_with_semicolon(source, statements[-1])
@@ -125,7 +142,7 @@ def compile_cell(source: str, cell: str, filename: str = "") -> CompiledCell:
     private = frozenset(
         [mangle(use.name, cell) for use in (*found.private_uses, *found.private_uses_in_class)]
     )
-    return CompiledCell(cell, filename, analysis, body, value, private, cell_files.noticed)
+    return CompiledCell(cell, filename, analysis, source, body, value, private, cell_files.noticed)
 
 
 def show_warnings(source: str, filename: str) -> None:

@@ -40,14 +40,21 @@ class NameUsage(NamedTuple):
     unknown_stars: list[ast.ImportFrom]
     #: Names in `defs` that only a star import binds.
     starred: set[str]
+    #: It may bind names that are not in the source.
+    is_open: bool = False
+    #: Names in `refs` that it does without if no cell above defines them.
+    weak: frozenset[str] = frozenset()
 
 
-def find_usage(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
+def find_usage(tree: ast.Module, follow_stars: bool = False, shared: bool = False) -> NameUsage:
     """Return what `tree` does with names of module level; what stars bind too if they are to be followed.
+
+    If names are `shared`, an underscore in front makes none private.
 
     Raises: RecursionError if it is nested too deeply.
     """
-    walk = StatementWalk(_star_names if follow_stars else lambda module: None)
+    is_own = _is_never if shared else is_private
+    walk = StatementWalk(_star_names if follow_stars else lambda module: None, is_own)
     walk.block(tree.body)
     imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
     defs: set[str] = set()
@@ -73,7 +80,7 @@ def find_usage(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
             name, action = use.name, use.action
             if action == "declare":
                 declared.append(use)
-            elif is_private(name):
+            elif is_own(name):
                 privates.add(name)
                 private.append(use)
             elif use.handler:
@@ -121,13 +128,17 @@ def find_usage(tree: ast.Module, follow_stars: bool = False) -> NameUsage:
     )
 
 
+def _is_never(name: str) -> bool:
+    return False
+
+
 def _star_names(module: str) -> set[str] | None:
     return None if module.startswith(".") else star_names(module, _top_level)
 
 
 def _top_level(tree: ast.Module) -> tuple[set[str], list[str]]:
     """Return the names that a module binds at its top level, and the modules of its stars as written."""
-    walk = StatementWalk(lambda module: set())
+    walk = StatementWalk(lambda module: set(), is_private)
     walk.block(tree.body)
     uses = [use for use in (*walk.module.uses, *walk.module.nested) if use.action != "load"]
     stars = ["." * star.level + (star.module or "") for star in walk.stars]

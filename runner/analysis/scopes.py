@@ -11,10 +11,10 @@ also knows, for each scope, which names are certainly bound at its current point
 """
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from .names import class_private, is_private
+from .names import class_private
 
 Action = Literal["load", "store", "annotate", "delete", "declare"]
 When = Literal["now", "later", "never"]
@@ -81,7 +81,9 @@ Certain = Sequence[tuple[Scope, str]]
 class Scopes:
     """The scopes around the point that a walk has reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_private: Callable[[str], bool]) -> None:
+        #: Whether a name belongs to its cell.
+        self.is_private = is_private
         self.module = self.scope = Scope("module", None, None, False)
         #: Names of the handlers around this point that bind at module level, and how many of each.
         self.handlers: dict[str, int] = {}
@@ -160,7 +162,7 @@ class Scopes:
         if scope.kind == "annotation":
             # Evaluated when the class is complete, if at all: a private name is taken to be the class's.
             scope = scope.outer or scope
-            return scope.kind == "class" and name not in scope.flow and not is_private(name)
+            return scope.kind == "class" and name not in scope.flow and not self.is_private(name)
         return scope.kind == "class" and name not in scope.flow
 
     def bind(self, name: str) -> None:

@@ -62,7 +62,10 @@ def _names(module: str, top_level: TopLevel) -> tuple[set[str] | None, list[str]
     """Return the names of one module, and the modules whose names it has by stars."""
     loaded = sys.modules.get(module)
     if loaded is not None:
-        return names_of_module(loaded), []
+        try:
+            return names_of_module(loaded), []
+        except BaseException:
+            return set(), []  # no module, or one with attributes of its own kind
     spec = _find_spec(module)
     if spec is None:
         return None, []
@@ -95,7 +98,7 @@ def _find_spec(module: str) -> Any:
         for finder in sys.meta_path:
             try:
                 spec = finder.find_spec(name, path)
-            except Exception:
+            except BaseException:
                 spec = None  # a finder that a library has put there
             if spec is not None:
                 break

@@ -12,15 +12,17 @@ from typing import Any
 
 from .definite_binding import UNREACHABLE, join
 from .expressions import ExpressionWalk, parameters_of
-from .names import class_private, is_private
+from .names import class_private
 from .scopes import Certain
 
 
 class StatementWalk(ExpressionWalk):
     """Walks over the statements of a cell."""
 
-    def __init__(self, star_names: Callable[[str], set[str] | None]) -> None:
-        super().__init__()
+    def __init__(
+        self, star_names: Callable[[str], set[str] | None], is_private: Callable[[str], bool]
+    ) -> None:
+        super().__init__(is_private)
         #: For each loop around this point, what is bound where it is left by `break`.
         self.breaks: list[list[set[str]]] = []
         self.imports: dict[str, set[str]] = {}
@@ -90,7 +92,7 @@ class StatementWalk(ExpressionWalk):
             name = alias.asname or alias.name.partition(".")[0]
             hidden = isinstance(node, ast.Import) and not alias.asname and "." in alias.name
             self.use(name, "store", node if hidden else alias)
-            if self.scope is self.module and not is_private(name):
+            if self.scope is self.module and not self.is_private(name):
                 if isinstance(node, ast.Import):
                     source = f"import {alias.name}{' as' if alias.asname else ''}"
                 else:
@@ -108,7 +110,7 @@ class StatementWalk(ExpressionWalk):
         if names is None:
             self.unknown_stars.append(node)
         for name in names or ():
-            if not is_private(name):
+            if not self.is_private(name):
                 self.use(name, "store", node)
                 self.imports[name] = {f"from {module} import *"}
                 self.starred.add(name)

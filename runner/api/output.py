@@ -24,7 +24,8 @@ def enter_kernel() -> None:
 
 def running_in_kernel() -> bool:
     """Return whether this code runs in a cellwire kernel, rather than in a plain Python process."""
-    return _in_kernel or current_execution.get() is not None
+    execution = current_execution.get()
+    return _in_kernel or (execution is not None and execution.visible is not None)
 
 
 def cell_id() -> str | None:
@@ -97,12 +98,12 @@ class Output:
             begin_new_item()
             execution.outputs.replace_at_index(index, data, metadata)
 
-    def clear(self) -> None:
-        """Remove every item, at once."""
+    def clear(self, wait: bool = False) -> None:
+        """Remove every item; with `wait`, displays may show them until something new comes."""
         execution = current_execution.get()
         if execution is not None:
             begin_new_item()
-            execution.outputs.clear()
+            execution.outputs.clear(wait)
 
     def clear_console(self) -> None:
         """Remove the cell's text on standard output and standard error."""

@@ -8,10 +8,10 @@ Without an engine (a plain `python notebook.py`) a state is just a value.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from ..attribution.context import current_execution
 
@@ -24,13 +24,22 @@ _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 class StateChange(NamedTuple):
     """A state was set to another value."""
 
-    getter: "Getter[Any]"
+    #: Its getter; or an object that is no state and has changed.
+    getter: object
     #: The cell that set it and does not run again because of that; empty if there is none.
     setter: str
+    #: What has changed of an object that is no state: cells that read one of these attributes follow.
+    attributes: frozenset[str] = frozenset()
 
 
 #: Called with each change of a state that was made in this context.
 state_listener: ContextVar[Callable[[StateChange], None] | None] = ContextVar("state_listener", default=None)
+
+
+def object_change(value: object, attributes: Iterable[str]) -> StateChange:
+    """Return the change of `attributes` of `value`, made by the calling code."""
+    execution = current_execution.get()
+    return StateChange(value, execution.cell if execution else "", frozenset(attributes))
 
 
 class Getter(Generic[T]):
@@ -69,7 +78,7 @@ class Setter(Generic[T]):
             is_function = isinstance(update, _FUNCTIONS)
             new = cast("Callable[[T], T]", update)(old) if is_function else cast("T", update)
             self._getter._value = new
-            changed = self._always or not _equal(old, new)
+            changed = self._always or not equal(old, new)
         if changed and self._listener is not None:
             execution = None if self._allow_self_loops else current_execution.get()
             self._listener(StateChange(self._getter, execution.cell if execution else ""))
@@ -96,7 +105,7 @@ def state(value: T, *, allow_self_loops: bool = False, always: bool = False) -> 
     return getter, Setter(getter, allow_self_loops=allow_self_loops, always=always)
 
 
-def _equal(old: object, new: object) -> bool:
+def equal(old: object, new: object) -> bool:
     """Return `old == new` if that is a plain bool, otherwise whether they are the same object."""
     try:
         equal = old == new

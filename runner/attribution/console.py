@@ -35,6 +35,10 @@ from .streams import DESCRIPTORS, ConsoleStream
 _Text = tuple[Execution | None, bytes]
 
 
+class _Placed(bytes):
+    """A marker that has a place among items as text has."""
+
+
 class Console:
     """The two pipes of this process, beside its `link` to the kernel."""
 
@@ -51,6 +55,8 @@ class Console:
 
     def enter(self, execution: Execution | None) -> None:
         """Attribute what C code writes from here on to `execution`."""
+        if execution is not None:
+            execution = execution.visible
         marker = _marker(self._nonce, "cell", execution)
         for stream, emitter in self._emitters.items():
             emitter.emit_step(partial(self._sinks[stream].enter, execution, marker))
@@ -61,12 +67,14 @@ class Console:
 
     def clear(self, execution: Execution | None) -> None:
         """Remove what `execution` wrote to either stream."""
-        for stream in DESCRIPTORS:
-            self.mark(stream, "clear", execution)
+        for emitter in self._emitters.values():
+            emitter.emit(_Placed(_marker(self._nonce, "clear", execution)))
 
 
 def _marker(nonce: bytes, kind: MarkerKind, execution: Execution | None, pipe: int = 0) -> bytes:
     """Return an encoded marker about `execution`."""
+    if execution is not None:
+        execution = execution.visible
     cell, run = ("", 0) if execution is None else (execution.cell, execution.run)
     return encode_marker(nonce, Marker(kind, cell, run, pipe))
 
@@ -94,13 +102,17 @@ class _MarkedSink(PipeSink):
         return marker
 
     def encode(self, *events: Any) -> bytes:
-        if not events or type(events[0]) is bytes:
+        kind: type = type(cast(object, events[0])) if events else bytes
+        if kind is bytes:
             self._encoded, self._encoded_other = self._seen, self._seen_other
             return b"".join(events)
-        execution, data = cast(_Text, events[0])
-        if execution is not self.owner:
-            before, after = _marker(self._nonce, "cell", execution), _marker(self._nonce, "cell", self.owner)
-            data = before + data + after
+        if kind is _Placed:
+            data: bytes = events[0]
+        else:
+            execution, data = cast(_Text, events[0])
+            if execution is not self.owner:
+                before = _marker(self._nonce, "cell", execution)
+                data = before + data + _marker(self._nonce, "cell", self.owner)
         self._encoded = self._link.written + self.other.written
         return data if self._encoded == self._seen else self._place() + data
 
@@ -126,7 +138,7 @@ class _UnmarkedSink(PipeSink):
     """Writes text without markers."""
 
     def encode(self, *events: Any) -> bytes:
-        return b"".join([cast(_Text, event)[1] for event in events if type(event) is not bytes])
+        return b"".join([cast(_Text, event)[1] for event in events if type(event) is tuple])
 
 
 class _Clearing(Protocol):
@@ -160,5 +172,8 @@ def install_console(nonce: bytes, link: Emitter) -> Console:
 
 def clear_console() -> None:
     """Remove what the calling cell wrote to either stream; does nothing without a console."""
-    if _console is not None:
-        _console.clear(current_execution.get())
+    execution = current_execution.get()
+    if execution is not None and execution.embedding is not None:
+        execution.embedding.clear_text(execution.cell)
+    elif _console is not None:
+        _console.clear(execution)

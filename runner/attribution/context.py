@@ -4,13 +4,14 @@ An `Execution` is one run of one cell. The engine makes it, hooks receive it, an
 starts carries it in the context variable `current_execution`: tasks by themselves, threads and pool
 workers through `threads.py`, child processes through `subprocesses.py`. The engine ends it (`end`: its
 threads should exit) and retires it (`retire`: nothing more is accepted from it). It does not refer to
-the threads, tasks and processes that it started: they refer to it.
+the threads, tasks and processes that it started: they refer to it. What belongs to a cell of an embedded
+notebook leaves this process as that of the cell which shows the notebook (`visible`).
 """
 
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from ...protocol.notebook import Status
 from ..output.output_list import OutputList
@@ -25,13 +26,29 @@ class Absent(Enum):
 #: The value of a cell that does not end in an expression, or whose expression has not been evaluated.
 NO_VALUE: Final = Absent.NO_VALUE
 
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+class Embedding:
+    """Where a notebook is shown that a cell has embedded."""
+
+    def __init__(self, file: str) -> None:
+        #: The file of the notebook.
+        self.file: str = file
+        #: The run of the cell that shows it; None in a process without a kernel.
+        self.execution: Execution | None = None
+        #: Removes what a cell of the notebook has printed.
+        self.clear_text: Callable[[str], object] = lambda cell: None
+
 
 class Execution:
     """One run of one cell."""
 
     __slots__ = (
         "__weakref__",
+        "about",
         "cell",
+        "embedding",
         "error",
         "fetch",
         "on_retire",
@@ -44,10 +61,14 @@ class Execution:
         "where",
     )
 
-    def __init__(self, cell: str, run: int, outputs: OutputList) -> None:
+    def __init__(self, cell: str, run: int, outputs: OutputList, embedding: Embedding | None = None) -> None:
         self.cell: str = cell
         self.run: int = run
         self.outputs: OutputList = outputs
+        #: What the frontend said of the cell when it submitted it, see `messages.Cell.about`.
+        self.about: dict[str, Any] = _NOTHING
+        #: Where the notebook of the cell is embedded; None for a cell that frontends know.
+        self.embedding: Embedding | None = embedding
         #: The last expression's value while post-execution hooks run.
         self.value: object = NO_VALUE
         #: What the cell raised, while post-execution hooks run.
@@ -67,6 +88,14 @@ class Execution:
 
     def __repr__(self) -> str:
         return f"<Execution of {self.cell!r}, run {self.run}>"
+
+    @property
+    def visible(self) -> "Execution | None":
+        """The run that frontends know: this one, or that of the cell which shows its notebook."""
+        execution: Execution | None = self
+        while execution is not None and execution.embedding is not None:
+            execution = execution.embedding.execution
+        return execution
 
     def end(self) -> None:
         """Ask the threads of this run to exit."""

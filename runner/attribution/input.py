@@ -68,14 +68,15 @@ class Inputs:
         name = f"{self._pid}-{next(self._numbers)}"
         request = self._open[name] = _InputRequest()
         try:
-            self._emit(InputRequested(name, execution.cell if execution else "", str(prompt), password))
+            visible = execution and execution.visible
+            self._emit(InputRequested(name, visible.cell if visible else "", str(prompt), password))
             while not request.closed.wait(_CHECK_INTERVAL):
                 if execution is not None and execution.over:
                     raise InputUnavailable("the run of the cell that asks for input is over")
             if request.ended:
                 raise EOFError("EOF when reading a line")
             if request.text is None:
-                raise InputUnavailable("input() needs an attached frontend, and there is none")
+                raise InputUnavailable("input() needs an attached frontend that can ask for it")
             return request.text
         finally:
             self._open.pop(name, None)

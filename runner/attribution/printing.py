@@ -38,6 +38,8 @@ def print_at_once(
 print_at_once.__name__ = print_at_once.__qualname__ = "print"
 print_at_once.__module__ = "builtins"
 print_at_once.__doc__ = _print.__doc__
+# So that its signature is shown as that of the built-in function is.
+print_at_once.__annotations__ = {}
 
 
 def install_printing() -> None:

@@ -31,6 +31,14 @@ class Target(Protocol):
     def flush(self) -> None: ...
 
 
+class ItemsTarget:
+    """A target that may turn text into output items."""
+
+    def begin_new_item(self) -> None:
+        """Send text that is held back, and begin a new item for later text."""
+        raise NotImplementedError
+
+
 class Redirection:
     """One `with` block and the target of a stream's text until the block is left."""
 
@@ -59,7 +67,7 @@ def begin_new_item() -> None:
     """
     for stream in redirections.get():
         target = redirection(stream)
-        if isinstance(target, _OutputsTarget):
+        if isinstance(target, ItemsTarget):
             target.begin_new_item()
 
 
@@ -109,7 +117,7 @@ def _into_outputs(stream: Stream) -> Iterator[None]:
 def _redirected(stream: Stream, target: Any) -> Iterator[Any]:
     around = redirections.get()
     entered = Redirection(target, around.get(stream))
-    with _redirectable(stream):
+    with redirectable(stream):
         token = redirections.set({**around, stream: entered})
         try:
             yield target
@@ -118,7 +126,7 @@ def _redirected(stream: Stream, target: Any) -> Iterator[Any]:
             redirections.reset(token)
 
 
-class _OutputsTarget:
+class _OutputsTarget(ItemsTarget):
     """Turns text into output items, each growing by whole lines."""
 
     def __init__(self, outputs: Any, stream: Stream) -> None:
@@ -194,8 +202,8 @@ _wrapping = threading.Lock()
 
 
 @contextmanager
-def _redirectable(stream: Stream) -> Iterator[None]:
-    """Make the stream ask `redirection` in this block; the console's streams do so by themselves."""
+def redirectable(stream: Stream) -> Iterator[Any]:
+    """Make the stream ask `redirection` in this block, and yield it; the console's do so by themselves."""
     with _wrapping:
         current: Any = getattr(sys, stream)
         if not getattr(current, "follows_redirection", False):
@@ -204,7 +212,7 @@ def _redirectable(stream: Stream) -> Iterator[None]:
         if isinstance(current, _RedirectableStream):
             current.users += 1
     try:
-        yield
+        yield current
     finally:
         if isinstance(current, _RedirectableStream):
             with _wrapping:

@@ -13,10 +13,12 @@ that runs; so does one for which the kernel has no descriptor left. A process th
 as a worker of a process pool, writes to the cell that started it. The child of a fork does nothing of this:
 its descriptors 1 and 2 are its pipes, and its own children inherit them.
 
-An interrupt of a cell that waits for a child, or for workers of a pool, is sent to all that this run of
-the cell has started, as a terminal does; what it started and does not wait for lives on.
+An interrupt of a cell that waits for a child is sent to all that this run of the cell has started, as a
+terminal does, and otherwise to the workers that it waits for, whichever cell has started them. What it does
+not wait for lives on.
 """
 
+import asyncio
 import os
 import signal
 import sys
@@ -31,8 +33,10 @@ from typing import Any, Self
 from ...protocol.link import PipeOpened
 from ...protocol.notebook import Stream
 from ..output.emitter import Emitter
+from ..output.reports import report
 from ..output.sinks import EventWithDescriptor
 from .after_import import after_import
+from .awaited import Awaited
 from .console import Console
 from .context import Execution, execution_for_children
 from .streams import DESCRIPTORS
@@ -41,10 +45,6 @@ _NO_ROOM = (
     "cellwire: too many child processes have pipes of their own; what further ones write goes to the cell "
     "that runs meanwhile\n"
 )
-#: Where a cell waits for child processes; and where it waits for workers, which may be threads.
-_WAITING = (__file__, "/subprocess.py")
-_POOLS = ("/multiprocessing/pool.py", "/concurrent/futures/_base.py", "/concurrent/futures/process.py")
-
 _STREAMS: dict[int, Stream] = {number: stream for stream, number in DESCRIPTORS.items()}
 
 
@@ -90,6 +90,8 @@ class Children:
     def open(self, *streams: Stream) -> ChildPipes:
         """Return the pipes of a child that starts next; none for a descriptor that it should inherit."""
         execution = execution_for_children()
+        if execution is not None:
+            execution = execution.visible
         pipes = ChildPipes(execution)
         if not self.active or not self._has_room(len(streams), execution):
             return pipes
@@ -129,30 +131,28 @@ class Children:
             for stream, number in pipes.numbers.items():
                 self._console.mark(stream, "pipe_drained", pipes.execution, number)
 
-    def interrupt(self, execution: object, frame: FrameType | None) -> None:
-        """Send SIGINT to the children of `execution` if `frame`, which it executes, waits for some."""
-        awaited: set[int | None] = set()
-        waits = pools = False
-        while frame is not None:
-            name = frame.f_code.co_filename
-            waits = waits or name.endswith(_WAITING)
-            pools = pools or name.endswith(_POOLS)
-            if name == __file__ and frame.f_code.co_name == "__init__":
-                # Its pid is not known before the program has been executed.
-                awaited.update(_children(os.getpid()) - self._running.keys())
-            elif name == __file__:
-                awaited.add(getattr(frame.f_locals.get("self"), "pid", None))
-            frame = frame.f_back
-        if not waits and not pools:
-            return
-        processes = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
-        workers = {process.pid for process in processes}
+    def interrupt(self, execution: object, waits: "FrameType | asyncio.Task[Any] | None") -> None:
+        """Send SIGINT to the processes that `execution` waits for, in this frame or as this task."""
+        awaited = Awaited()
+        try:
+            if isinstance(waits, asyncio.Task):
+                awaited.by_task(waits)
+            else:
+                awaited.by_stack(waits)
+        except Exception as error:
+            report("cellwire: what the cell waits for is not interrupted\n", error)
+        workers: set[int | None] = set()
+        if awaited.pools:
+            processes = getattr(sys.modules.get("multiprocessing.process"), "_children", ())
+            workers = {process.pid for process in list(processes)}
+        pids = awaited.pids
         for pid, pipes in list(self._running.items()):
-            if pipes.execution is execution and (waits or pid in workers):
-                awaited.add(pid)
-        for pid in awaited:
-            if pid is not None:
-                _interrupt(pid)
+            if pipes.execution is execution and (awaited.children or pid in workers):
+                pids.add(pid)
+        if awaited.starts:
+            pids |= _children(os.getpid()) - self._running.keys()
+        for pid in pids:
+            _interrupt(pid)
 
     def forget(self) -> None:
         """Leave the pipes to the parent; called in the child of a fork."""

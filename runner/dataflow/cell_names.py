@@ -22,4 +22,17 @@ class Names(Protocol):
     @property
     def maybe_defs(self) -> Collection[str]: ...
     @property
+    def weak(self) -> Collection[str]: ...
+    @property
     def deleted(self) -> Collection[str]: ...
+
+
+def made(names: Names) -> set[str]:
+    """Return the names that a cell defines or deletes."""
+    return {*names.defs, *names.deleted}
+
+
+def made_otherwise(before: Names, after: Names) -> set[str]:
+    """Return the names that only one of the two defines, may define, or deletes."""
+    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
+    return {name for one, other in ways for name in set(one) ^ set(other)}

@@ -5,9 +5,10 @@ Edges follow from that when they are asked for, so there is no second truth to k
 cost of a change is the number of names in the cell that changed. `steps` counts the cells looked at.
 
 A read is bound to the nearest maker above its cell. If there is none, and the name is no builtin, it is
-bound to the nearest definer below. A cell that may read its own name before defining it (a reread) is
-bound to the nearest maker above only. Dependence follows all bindings. The order of cells follows those
-of immediate reads, and those of deferred reads where they contradict nothing (see `sequence.py`).
+bound to the nearest definer below, unless the read is weak. A cell that may read its own name before defining
+it (a reread) is bound to the nearest maker above only. Dependence follows all bindings. The order of cells
+follows those of immediate reads, and those of deferred reads where they contradict nothing (see
+`sequence.py`).
 
 With `redefine="live"` the order of cells means nothing: a name with one definer is read from there, a
 name with several is bound to none of them.
@@ -51,6 +52,8 @@ class Graph:
         self._readers: dict[str, list[str]] = {}
         self._rereaders: dict[str, list[str]] = {}
         self._function_readers: dict[str, list[str]] = {}
+        # Names of weak reads.
+        self._weak: set[str] = set()
         self._carried = CarriedReads(self)
 
     def __contains__(self, cell: str) -> bool:
@@ -103,6 +106,8 @@ class Graph:
                 else:
                     cells.append(cell)
         self._note(self._cells[cell])
+        if self._cells[cell].weak:
+            self._weak.update(self._cells[cell].weak)
 
     def _leave(self, cell: str) -> None:
         for index, used in self._indexes(self._cells[cell]):
@@ -194,7 +199,7 @@ class Graph:
         if index:
             return makers[index - 1]
         names = self._cells[reader]
-        if name in _BUILTINS or name in names.defs:
+        if name in _BUILTINS or name in names.defs or name in names.weak:
             return None
         return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
 
@@ -241,6 +246,10 @@ class Graph:
             bound.append(makers[0])
         bound += readers[start:end]
         self.steps += len(bound)
+        if name in self._weak:
+            weak = [each for each in bound if name in self._cells[each].weak]
+            unbound = {each for each in weak if not self._above(makers, each)}
+            bound = [each for each in bound if each not in unbound]
         return [reader for reader in dict.fromkeys(bound) if reader != cell]
 
     # Edges

@@ -12,7 +12,7 @@ does not run.
 The cost of a change is the cost of what it affects: no call looks at all cells.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,8 +22,10 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Redefine
 from ..analysis.analysis import Analysis, AnalysisError
 from ..analysis.compiler import CompiledCell, compile_cell
+from ..analysis.language import PYTHON, Language
 from . import structural_errors as texts
-from .cell_names import Names
+from .bindings import Bindings
+from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
 from .placement import Placement
@@ -38,6 +40,8 @@ class Change(msgspec.Struct):
     #: The whole order, where it is not the old one with the new cells at the end.
     order: list[str] | None = None
     deleted: list[str] = []
+    #: What the deleted cells have defined stays.
+    kept: bool = False
     #: Readers whose names come from another cell than before, or from none.
     rebound: set[str] = set()
     #: Cells whose structural error is new or another one.
@@ -49,31 +53,13 @@ class Change(msgspec.Struct):
     names: set[str] = set()
 
 
-class _Bindings:
-    """Who has some names from where, before a change, to be compared with what is so after it."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._before: dict[tuple[str, str], list[str]] = {}
-
-    def note(self, name: str, readers: Iterable[str]) -> None:
-        """Remember from where `readers` have `name`, unless that is known."""
-        for reader in readers:
-            if (reader, name) not in self._before:
-                self._before[reader, name] = self._graph.reach(reader, name)
-
-    def changed(self) -> Iterator[str]:
-        """Return the readers that have a name from elsewhere than before."""
-        for (reader, name), makers in self._before.items():
-            if reader in self._graph and self._graph.reach(reader, name) != makers:
-                yield reader
-
-
 class Program:
     """The sources of a notebook and what follows from them."""
 
-    def __init__(self, redefine: Redefine = "error") -> None:
+    def __init__(self, redefine: Redefine = "error", language: Language = PYTHON) -> None:
         self.redefine: Redefine = redefine
+        #: What the cells are written in; may be replaced as long as there are none.
+        self.language: Language = language
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
         #: Cells that are structurally wrong.
@@ -81,7 +67,10 @@ class Program:
         #: Cells that compile and do not conflict with another one.
         self.graph = Graph(redefine)
         self.sequence = CellSequence(self.graph)
+        #: What frontends said of cells for their hooks.
+        self.about: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
+        self._loose: set[str] = set()
         self.placement = Placement()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
@@ -112,13 +101,19 @@ class Program:
         """Take over new sources and, from the sequence of `cells`, their order."""
         change = Change()
         wanted = {cell.id: cell for cell in cells}
-        bindings = _Bindings(self.graph)
+        for cell in cells:
+            if cell.about:
+                self.about[cell.id] = cell.about
+        bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        on = self.placement.on
+        sources, loose, on = self._sources, self._loose, self.placement.on
         changed = [
-            cell
-            for cell, new in wanted.items()
-            if self._sources.get(cell) != new.source or ((on or new.on) and on.get(cell, "") != new.on)
+            id
+            for id, cell in wanted.items()
+            if id not in sources
+            or sources[id] != cell.source
+            or (id in loose) != cell.loose
+            or ((on or cell.on) and on.get(id, "") != cell.on)
         ]
         if not changed and change.order is None:
             return change
@@ -134,41 +129,58 @@ class Program:
             self._compare_imports(cell, before[cell], change)
         return change
 
-    def delete(self, cells: Iterable[str]) -> Change:
+    def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
         """Remove cells; unknown ones are left out of the change."""
-        change = Change()
+        change = Change(kept=keep)
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
         self._changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
+            self._loose.discard(cell)
+            self.about.pop(cell, None)
             self.placement.set(cell, "")
             self.errors.pop(cell, None)
-        self._relink(change.deleted, names, {}, _Bindings(self.graph), change)
+        self._relink(change.deleted, names, {}, Bindings(self.graph), change)
         for cell in change.deleted:
             self.graph.order.remove(cell)
         return change
 
     def correct(self, cell: str, defs: frozenset[str]) -> Change:
-        """Let `cell` define `defs`: what its star imports have bound is known better than from its source."""
+        """Let `cell` define `defs`: what it has bound is known better than from its source."""
         change = Change()
         compiled = self.compiled[cell]
         names = compiled.analysis.defs ^ defs
         if not names:
             return change
         self._changes += 1
-        analysis = msgspec.structs.replace(
-            compiled.analysis,
-            defs=defs,
-            refs=compiled.analysis.refs - defs,
-            immediate=compiled.analysis.immediate - defs,
-            deferred=compiled.analysis.deferred - defs,
-            starred=defs - (compiled.analysis.defs - compiled.analysis.starred),
-        )
-        self._take(cell, msgspec.structs.replace(compiled, analysis=analysis))
-        self._relink([cell], set(names), {}, _Bindings(self.graph), change)
+        self._take(cell, compiled.defining(defs))
+        self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
+        return change
+
+    def recompile(self) -> Change:
+        """Compile all cells again, after a change of the language; those that mean what they meant stay."""
+        change = Change()
+        invalid: dict[str, CellError] = {}
+        changed: list[str] = []
+        names: set[str] = set()
+        self._changes += 1
+        for cell in self._sources:
+            old, new = self.compiled.get(cell), None
+            try:
+                new = self._compile(cell)
+            except AnalysisError as error:
+                invalid[cell] = texts.invalid_source(error)
+            if (old and new and (old.body, old.value) == (new.body, new.value)) or (not old and not new):
+                continue
+            changed.append(cell)
+            names |= self._take(cell, new)
+        if changed:
+            errors = {cell: error for cell, error in invalid.items() if cell in changed}
+            self._relink(changed, names, errors, Bindings(self.graph), change)
+            change.declared = [self.declaration(cell) for cell in changed]
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
@@ -176,12 +188,14 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        on = self.placement.on.get(cell, "")
-        return CellDeclared(cell, self._sources[cell], self.revisions[cell], defs, refs, on=on)
+        reread = compiled.analysis.rereads | compiled.analysis.late_rereads if compiled else ()
+        names = defs, refs, sorted(reread) if reread else []
+        on, loose = self.placement.on.get(cell, ""), cell in self._loose
+        return CellDeclared(cell, self._sources[cell], self.revisions[cell], *names, loose, on)
 
     # Sources
 
-    def _place(self, listed: list[str], bindings: _Bindings, change: Change) -> None:
+    def _place(self, listed: list[str], bindings: Bindings, change: Change) -> None:
         """Give new cells their place in the order, and move those that are listed in another one."""
         order = self.graph.order
         if len(listed) == 1 and listed[0] in order:
@@ -190,7 +204,7 @@ class Program:
         moving = order.moving(listed)
         for cell in moving:
             if cell in self.graph:
-                self._note_cell(cell, bindings)
+                bindings.note_cell(cell)
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)
@@ -201,12 +215,27 @@ class Program:
         self._sources[cell] = new.source
         self.placement.set(cell, new.on)
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
+        if new.loose:
+            self._loose.add(cell)
+        elif cell in self._loose:
+            self._loose.remove(cell)
         try:
-            compiled = compile_cell(new.source, cell)
+            compiled = self._compile(cell)
         except AnalysisError as error:
             invalid[cell] = texts.invalid_source(error)
             compiled = None
         return self._take(cell, compiled)
+
+    def _compile(self, cell: str) -> CompiledCell:
+        """Return the code of `cell`.
+
+        Raises: AnalysisError if there is none.
+        """
+        compiled = compile_cell(self._sources[cell], cell, language=self.language)
+        if cell in self._loose:
+            nameless = Analysis(is_async=compiled.analysis.is_async)
+            return msgspec.structs.replace(compiled, analysis=nameless)
+        return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
@@ -226,7 +255,7 @@ class Program:
             # A definition that only changes keeps its age.
             self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
             self._last_definers.pop(name, None)
-        return _made_otherwise(before, after)
+        return made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
         after = self.compiled.get(cell)
@@ -241,7 +270,7 @@ class Program:
         changed: Sequence[str],
         names: set[str],
         invalid: dict[str, CellError],
-        bindings: _Bindings,
+        bindings: Bindings,
         change: Change,
     ) -> None:
         """Bring graph and errors up to date after `changed` cells, which make other `names`, in `change`."""
@@ -272,7 +301,7 @@ class Program:
             cell: graph.names_of(cell) if cell in graph else nothing for cell in relinked
         }
         for cell in relinked:
-            left = _made(known[cell]) & _made_otherwise(known[cell], entering.get(cell, nothing))
+            left = made(known[cell]) & made_otherwise(known[cell], entering.get(cell, nothing))
             for name in left:
                 bindings.note(name, graph.readers_of(cell, name))
                 bindings.note(name, graph.carriers(name))
@@ -282,7 +311,7 @@ class Program:
                 graph.remove_cell(cell)
                 continue
             graph.set_cell(cell, entering[cell])
-            gained = _made(entering[cell]) & _made_otherwise(known[cell], entering[cell])
+            gained = made(entering[cell]) & made_otherwise(known[cell], entering[cell])
             for name in gained:
                 change.rebound.update(graph.readers_of(cell, name))
                 carriers = graph.carriers(name)
@@ -308,18 +337,6 @@ class Program:
             both = before.keys() | self._hidden.keys()
             change.rebound.update(cell for cell in both if before.get(cell) != self._hidden.get(cell))
         change.rebound.difference_update(change.deleted)
-
-    def _note_cell(self, cell: str, bindings: _Bindings) -> None:
-        """Remember from where `cell` has its names, and all readers those that it makes."""
-        names = self.graph.names_of(cell)
-        for reads in (names.immediate, names.deferred, names.rereads, names.late_rereads):
-            for name in reads:
-                bindings.note(name, [cell])
-        for name in self.graph.carried(cell):
-            bindings.note(name, [cell])
-        for name in _made(names):
-            bindings.note(name, self.graph.readers(name))
-            bindings.note(name, self.graph.carriers(name))
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
         """Return the names of `cell` that other cells defined before it or together with it."""
@@ -378,16 +395,5 @@ class Program:
         """Return a name that `child` reads from `parent` while it runs."""
         names = self.graph.names_of(child)
         read = {*names.immediate, *names.rereads}
-        common = _made(self.graph.names_of(parent)) & read
+        common = made(self.graph.names_of(parent)) & read
         return min(name for name in common if parent in self.graph.reach(child, name))
-
-
-def _made(names: Names) -> set[str]:
-    """Return the names that a cell defines or deletes."""
-    return {*names.defs, *names.deleted}
-
-
-def _made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, may define, or deletes."""
-    ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
-    return {name for one, other in ways for name in set(one) ^ set(other)}

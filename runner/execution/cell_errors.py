@@ -19,7 +19,6 @@ import msgspec
 
 from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
-from ..analysis.compiler import cell_filename
 from ..analysis.names import is_mangled, unmangle
 from ..attribution.context import Execution
 from ..dataflow.program import Program
@@ -28,6 +27,8 @@ from .namespace import Namespace
 
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
+#: Where the exceptions are from that say how a magic is not used: where they were raised tells nothing.
+_MISUSE = "IPython.core.error"
 #: How many names are compared for a suggestion, and how many letters may differ in all.
 _MOST_CANDIDATES = 750
 _MOST_EDITS = 2
@@ -36,8 +37,10 @@ _MOST_EDITS = 2
 last: Execution | None = None
 
 
-def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequence[str] = ()) -> CellError:
-    """Return what to say about an exception that left `cell`.
+def raised(
+    error: BaseException, filename: str, explanation: str = "", cells: Sequence[str] = ()
+) -> CellError:
+    """Return what to say about an exception that left the cell whose code has this file name.
 
     `explanation` (with the `cells` that it names) says more than the exception could know.
     """
@@ -47,11 +50,13 @@ def raised(error: BaseException, cell: str, explanation: str = "", cells: Sequen
     line = column = end_line = end_column = 0
     try:
         report = TracebackException.from_exception(error, compact=True)
-        line, column, end_line, end_column = _position(report, cell_filename(cell))
+        line, column, end_line, end_column = _position(report, filename)
         without_own_frames(report)
         # Without the suggestion that newer Pythons make, which knows nothing of private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
         text = unmangle("".join(report.format()))
+        if type(error).__module__ == _MISUSE:
+            text = f"{kind}: {message}\n"
     except BaseException as failure:
         text += f"\n(its traceback could not be shown: {name_of_class(type(failure))})\n"
     if explanation:
@@ -93,11 +98,11 @@ def forget_last() -> None:
             delattr(sys, name)
 
 
-def interrupted(error: BaseException | None, cell: str) -> CellError:
-    """Return what to say about a cell that was interrupted while it ran."""
+def interrupted(error: BaseException | None, filename: str) -> CellError:
+    """Return what to say about a cell that was interrupted while it ran; `filename` is that of its code."""
     if error is None:
         return CellError("Interrupted", "interrupted while it ran")
-    described = raised(error, cell)
+    described = raised(error, filename)
     return CellError(
         "Interrupted",
         "interrupted while it ran",
@@ -109,8 +114,11 @@ def interrupted(error: BaseException | None, cell: str) -> CellError:
     )
 
 
-def error_item(error: CellError) -> dict[str, Any]:
-    """Return the mime bundle that shows `error` among the outputs of its cell."""
+def error_item(error: CellError, cell: str = "", file: str = "") -> dict[str, Any]:
+    """Return the mime bundle that shows `error` among the outputs of its cell.
+
+    `cell` and `file` say whose error it is if it is shown in another one, which embeds that notebook.
+    """
     described: dict[str, Any] = {"kind": error.kind, "message": error.message, "traceback": error.traceback}
     if error.hint:
         described["hint"] = error.hint
@@ -119,6 +127,8 @@ def error_item(error: CellError) -> dict[str, Any]:
     if error.line:
         position = {"line": error.line, "column": error.column}
         described.update(position, end_line=error.end_line, end_column=error.end_column)
+    if file:
+        described.update(cell=cell, file=file)
     plain = error.traceback or f"{error.kind}: {error.message}"
     return {"text/plain": plain, ERROR_MIME: described}
 
@@ -217,7 +227,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
             return f"cell {cell!r} defines it, but only after reading it", []
         broken = _rejected_definer(name, program, notebook)
         if broken is not None:
-            return f"cell {broken!r} should define it, but {_state(notebook.cells[broken])}", [broken]
+            return f"cell {broken!r} should define it, but {why_missing(notebook.cells[broken])}", [broken]
         return _lost_name(name, program, notebook)
     definer = maker or definers[0]
     if cell in graph and name in program.sequence.hidden(cell):
@@ -227,7 +237,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
         )
     if maker is None and program.works(definer):
         return f"cell {definer!r} defines it, but comes after this cell", [definer]
-    return f"cell {definer!r} should define it, but {_state(notebook.cells[definer])}", [definer]
+    return f"cell {definer!r} should define it, but {why_missing(notebook.cells[definer])}", [definer]
 
 
 def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | None:
@@ -252,11 +262,11 @@ def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, li
     if state is None:
         return f"cell {definer!r}, which defined it, has been deleted", [definer]
     if definer in program.errors:
-        return f"cell {definer!r} defined it, but {_state(state)}", [definer]
+        return f"cell {definer!r} defined it, but {why_missing(state)}", [definer]
     return f"cell {definer!r} no longer defines it", [definer]
 
 
-def _state(cell: CellState) -> str:
+def why_missing(cell: CellState) -> str:
     """Return why names that `cell` defines may be missing."""
     error = cell.error
     if error is not None and error.kind == "SyntaxError":

@@ -9,6 +9,7 @@ from time import perf_counter, time
 from typing import Any
 
 from ...protocol.events import CellFinished, CellStarted
+from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError
 from ..analysis.compiler import show_warnings
 from ..api.output import OutputHandle
@@ -16,6 +17,7 @@ from ..attribution.context import NO_VALUE, Execution
 from ..attribution.streams import ConsoleStream
 from ..dataflow.program import Program
 from ..output.formatting import UNASKED, format_value, show_itself, unshown
+from ..output.output_list import RESULT
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
 from .hooks import Hooks, local, protected
@@ -38,6 +40,9 @@ class ValueHooks:
                 if type(value) not in UNASKED and show_itself(value):
                     return
                 data, metadata = format_value(value)
+                if not data:
+                    return
+                metadata = {**metadata, **RESULT} if metadata else RESULT
             except BaseException as error:
                 if self._interrupts.count and issubclass(type(error), KeyboardInterrupt):
                     raise
@@ -105,7 +110,7 @@ class CellReport(ValueHooks):
         self._recorder.flush()
         code = self._program.compiled[execution.cell]
         if code.warns:
-            self._show_warnings(self._recorder.notebook.cells[execution.cell].source, code.filename)
+            self._show_warnings(code.source, code.filename)
 
     def _show_warnings(self, source: str, filename: str) -> None:
         """Print what is silent where the source is only looked at."""
@@ -115,20 +120,30 @@ class CellReport(ValueHooks):
             report("", error)
 
     def describe_error(self, execution: Execution) -> None:
+        """Describe what the cell raised; a hook before may have put `lines` into `execution.about`.
+
+        Those are the traceback in another form.
+        """
         error = execution.error
+        filename = self._program.compiled[execution.cell].filename
         if execution.status == "interrupted" or error is None:
-            described = errors.interrupted(error, execution.cell)
+            described = errors.interrupted(error, filename)
         else:
             explanation, cells = "", list[str]()
             try:
                 explanation, cells = self._explain(error, execution.cell)
             except BaseException:
                 pass  # its class has attributes of its own kind
-            described = errors.raised(error, execution.cell, explanation, cells)
+            described = errors.raised(error, filename, explanation, cells)
         if error is not None:
             errors.keep_last(error, execution)
         self._described[execution] = described
-        execution.outputs.append(errors.error_item(described))
+        around = execution.embedding
+        where = ("", "") if around is None else (execution.cell, around.file)
+        item = errors.error_item(described, *where)
+        if "lines" in execution.about:
+            item[ERROR_MIME]["lines"] = execution.about["lines"]
+        execution.outputs.append(item)
 
     @local
     @protected

@@ -91,10 +91,10 @@ class Elsewhere:
         self,
         recorder: Recorder,
         lifecycle: CellLifecycle,
-        planner: Planner,
         namespace: Namespace,
-        hooks: Hooks,
         interrupts: Interrupts,
+        hooks: Hooks,
+        planner: Planner,
         updates: PendingUpdates,
     ) -> None:
         self._recorder = recorder
@@ -180,10 +180,11 @@ class Elsewhere:
                 refs.append(ref)
             inputs[name] = given
         analysis = self._program.placement.own_analysis(cell)
-        source = self._notebook.cells[cell].source
+        source = self._program.compiled[cell].source
         keep = sorted(analysis.defs | analysis.deleted)
         limits = self._lifecycle.limits
-        task = Task(place.notebook, cell, execution.run, source, inputs, keep, limits)
+        shared = self._program.language.tracks("_name")
+        task = Task(place.notebook, cell, execution.run, source, inputs, keep, limits, shared)
         return Submission(place, task, refs, after)
 
     async def _place(self, cell: str, taken: Taken) -> Place:

@@ -14,6 +14,8 @@
    frames on their way into or out of user code, or a callback being scheduled that would be lost.
 6. Tasks and callbacks that cells left on the loop are user code too. A step of them that a repetition
    finds still executing is ended by CancelledError, since KeyboardInterrupt would end the loop.
+7. An interrupt of a notebook counts in those that its cells have embedded too, and strikes the innermost
+   one whose code executes. Signals are received and repeated by the outermost.
 
 All of this is on the main thread, between two bytecodes; the order of statements makes it sound.
 """
@@ -21,14 +23,15 @@ All of this is on the main thread, between two bytecodes; the order of statement
 import _thread
 import asyncio
 import os
-import signal
-import threading
-import time
 import weakref
 from asyncio import base_events, events
 from collections.abc import Callable, Sequence
+from os import urandom
+from signal import SIGINT, pthread_kill
+from threading import main_thread
+from time import sleep
 from types import FrameType, FunctionType
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from ..attribution.context import current_execution
 
@@ -37,7 +40,7 @@ _MOMENT = 0.001
 _EXECUTION = os.path.dirname(__file__) + os.sep
 _RUNNER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 #: Files whose code runs user code, and is not called by it.
-_ENGINE = (_EXECUTION, _RUNNER + "engine.py", _RUNNER + "host.py")
+_ENGINE = (_EXECUTION, _RUNNER + "embedding" + os.sep, _RUNNER + "engine.py", _RUNNER + "host.py")
 _LOOP = base_events.BaseEventLoop
 #: A future that is done schedules its callbacks by these; without them what awaits it never wakes.
 _SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
@@ -65,8 +68,11 @@ class Interrupts:
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self._cancel = cancel
-        #: Called with the subject and its frame before KeyboardInterrupt is raised into that.
-        self.before_striking: Callable[[object, FrameType | None], object] = lambda subject, frame: None
+        #: Called with the subject, and its frame before KeyboardInterrupt is raised there, or its task before
+        #: that is cancelled.
+        self.before_striking: Callable[[object, FrameType | asyncio.Task[Any] | None], object] = (
+            lambda subject, frame: None
+        )
         #: The kernel's word, see `link.interrupt_word`.
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.
@@ -84,6 +90,11 @@ class Interrupts:
         self._again = False
         # The step of a task or callback that executed when the last interrupt came.
         self._step: FrameType | None = None
+        #: Those of the notebooks that cells have embedded, and those of the notebook that embeds this one.
+        self.inner: list[Interrupts] = []
+        self.outer: Interrupts | None = None
+        #: Whether the engine of this notebook executes, called by the cell that embeds it.
+        self.blocks = False
 
     def begin(self, run: int) -> None:
         """Make `run` the one in progress, which may have been interrupted already."""
@@ -117,18 +128,25 @@ class Interrupts:
         elif self._again:
             # Before what is owed, which may have merged with another and never come.
             self._again = False
-            self._strike(frame, repeated=True)
+            self._executing()._strike(frame, repeated=True)
             return
         elif self._owed:
             self._owed = False
             return
         else:
             self._add(1)
-        self._strike(frame)
+        self._executing()._strike(frame)
+
+    def lets_raise(self, frame: FrameType | None) -> bool:
+        """Return whether what a signal handler raises while `frame` executes is raised into user code."""
+        place = _place(frame)
+        if place == "user code":
+            return self.subject is not None or _step_of_user_code(frame) is not None
+        return place == "finalizer"
 
     def reset(self) -> None:
-        """Forget the interrupts of what ran before."""
-        self.count = 0
+        """Forget the interrupts of what ran before; those of the notebook around are for this one too."""
+        self.count = 0 if self.outer is None else self.outer.count
         self._struck.clear()
 
     def strikes(self, subject: object) -> bool:
@@ -140,24 +158,38 @@ class Interrupts:
 
     def lost(self) -> None:
         """Repeat the interrupt: what was raised ended where nothing can be raised, as in `__del__`."""
-        self._struck[:] = [struck for struck in self._struck if struck is not self.subject]
+        here = self._executing()
+        here._struck[:] = [struck for struck in here._struck if struck is not here.subject]
         self.repeat()
 
     def repeat(self) -> None:
         """Have the last interrupt strike in a moment, where it has not yet."""
+        if self.outer is not None:
+            self.outer.repeat()
+            return
 
         def signal_again() -> None:
             # Not always the same: what is in step with it would escape for ever.
-            time.sleep(_MOMENT * (1 + os.urandom(1)[0] / 64))
+            sleep(_MOMENT * (1 + urandom(1)[0] / 64))
             if self.count or self._step is not None:
                 self._again = True
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                pthread_kill(main_thread().ident or 0, SIGINT)
 
         # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
         _thread.start_new_thread(signal_again, ())
 
+    def _executing(self) -> "Interrupts":
+        """Return those of the notebook whose user code executes: an embedded one, or this one."""
+        for inner in self.inner:
+            found = inner._executing()
+            if found.subject is not None or found.blocks:
+                return found
+        return self
+
     def _add(self, times: int) -> None:
         self._step = None
+        for inner in self.inner:
+            inner._add(times)
         if self.running:
             self.count += times
             self._struck.clear()

@@ -18,6 +18,7 @@ from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
 from ..output.reports import report
 from . import cell_errors
+from .embedded import NOT_EMBEDDED, Embedded
 from .interrupts import Interrupts
 from .namespace import Namespace
 from .recorder import Recorder
@@ -37,6 +38,7 @@ class CellLifecycle:
         updates: PendingUpdates,
         limits: Limits,
         interrupts: Interrupts,
+        embedded: Embedded = NOT_EMBEDDED,
     ) -> None:
         self._recorder = recorder
         self._notebook = recorder.notebook
@@ -50,6 +52,7 @@ class CellLifecycle:
         self.fetch: Callable[[str], object] | None = None
         #: Called with each cell of which nothing is to be left; None as long as nothing was elsewhere.
         self.on_forget: Callable[[str], object] | None = None
+        self._embedding = embedded.embedding
         self._executions: dict[str, Execution] = {}
         # Stale cells of which frontends know why they do not run.
         self._explained: set[str] = set()
@@ -71,10 +74,12 @@ class CellLifecycle:
         self._forget(cell, keep)
         self._namespace.enter(cell, code, only, take)
         self._updates.cell_started(cell)
-        remember_source(code.filename, self._notebook.cells[cell].source)
+        remember_source(code.filename, code.source)
         outputs = OutputList(self._recorder.emitter, cell, run, self.limits)
-        execution = Execution(cell, run, outputs)
+        execution = Execution(cell, run, outputs, self._embedding)
         execution.fetch = self.fetch
+        if cell in self._program.about:
+            execution.about = self._program.about[cell]
         self._executions[cell] = execution
         return execution
 
@@ -120,6 +125,8 @@ class CellLifecycle:
         """
         if change.deleted or change.declared or change.order is not None:
             for cell in change.deleted:
+                if change.kept:
+                    self._namespace.disown(cell)
                 self._forget(cell)
                 self._updates.forget(cell)
                 forget_source(cell_filename(cell))
@@ -143,6 +150,11 @@ class CellLifecycle:
         for cell in failed:
             self.skip(cell, run, "error", self._program.errors[cell])
         return failed
+
+    def retire(self) -> None:
+        """End everything that the last runs of the cells have left behind, as it is."""
+        for execution in self._executions.values():
+            _retire(execution)
 
     def _why_stale(self, cell: str) -> tuple[events.StaleReason, tuple[str, ...]]:
         disabled = self._disabled.cause(cell)
@@ -176,9 +188,13 @@ class CellLifecycle:
         if execution is not None:
             if execution.on_retire:
                 self._call_retiring(execution)
-            execution.retire()
-            if cell_errors.last is execution:
-                cell_errors.forget_last()
+            _retire(execution)
         self._namespace.unbind(cell, keep)
         if self.on_forget is not None:
             self.on_forget(cell)
+
+
+def _retire(execution: Execution) -> None:
+    execution.retire()
+    if cell_errors.last is execution:
+        cell_errors.forget_last()

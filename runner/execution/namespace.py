@@ -15,12 +15,14 @@ value was fetched.
 import builtins
 import sys
 import types
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 from ..analysis.compiler import CompiledCell
 from ..dataflow.program import Program
+
+_NOTHING: Mapping[str, object] = {}
 
 
 class _Missing:
@@ -85,6 +87,8 @@ class Namespace:
         self.dropped: set[tuple[str, str]] = set()
         # Names that each cell in flight may bind or leave as they are.
         self._unbound: dict[str, list[str]] = {}
+        # What was there before each cell that is open.
+        self._before: dict[str, dict[str, Any]] = {}
         #: Names that may have another version in the module than that of the notebook's end.
         self.displaced: set[str] = set()
         # What each cell that has run may have bound, as its code was then: definitions and private names.
@@ -150,6 +154,8 @@ class Namespace:
             for name in self._unbound[cell]:
                 if name in graph.shared:
                     self.globals.pop(name, None)
+        if analysis.is_open:
+            self._before[cell] = self.globals.copy()
         # What earlier runs have warned of is gone with their output, and cells count their lines alike.
         self.globals.pop("__warningregistry__", None)
 
@@ -179,10 +185,29 @@ class Namespace:
         aside = [value for versions in self._versions.values() for value in versions.values()]
         return [*self.elsewhere.values(), *(value for value in aside if isinstance(value, RemoteValue))]
 
-    def claim(self, cell: str, names: frozenset[str]) -> None:
-        """Let the names that `cell` has bound be `names`: what its star imports bind is known better now."""
+    def observed(self, cell: str) -> dict[str, object]:
+        """Return the names that have another value since `cell` began, and what they had before.
+
+        Those of the module itself are left out.
+        """
+        before = self._before.pop(cell, {})
+        return {
+            name: before.get(name, _MISSING)
+            for name, value in self.globals.copy().items()
+            if type(name) is str and before.get(name, _MISSING) is not value and not name.startswith("__")
+        }
+
+    def claim(self, cell: str, names: frozenset[str], before: Mapping[str, object] = _NOTHING) -> None:
+        """Let the names that `cell` has bound be `names`: what it binds is known better now.
+
+        `before` has what some of them were for the cells that they belonged to.
+        """
         for name in names - self._bound[cell]:
+            owner = self.owners.get(name, cell)
+            if owner != cell and name in before and self._program.redefine != "live":
+                self._versions.setdefault(name, {})[owner] = before[name]
             self.owners[name] = cell
+            self.displaced.add(name)
         self._bound[cell] |= names
 
     def rest(self) -> None:
@@ -207,6 +232,17 @@ class Namespace:
             self._remove(cell, self._bound.pop(cell) - keep)
             for name in self._private.pop(cell):
                 self.globals.pop(name, None)
+
+    def disown(self, cell: str) -> None:
+        """Let what `cell` has bound stay, and belong to no cell."""
+        for name in self._bound.pop(cell, ()):
+            if self.owners.get(name) == cell:
+                del self.owners[name]
+            if name in self._versions:
+                self._versions[name].pop(cell, None)
+            self.dropped.discard((name, cell))
+        for name in self._private.pop(cell, ()):
+            self.globals.pop(name, None)
 
     def prune(self, names: Iterable[str]) -> None:
         """Drop the versions of `names` that no cell can need any more."""

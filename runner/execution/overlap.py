@@ -7,6 +7,7 @@ place starts them when it has ended.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..dataflow.program import Program
@@ -51,6 +52,11 @@ def waits_of(program: Program, cells: Sequence[str]) -> Waits:
             before.update(others)
     if program.placement.on:
         _let_overlap(program, cells, waits)
+    if not program.language.overlaps:
+        here = [cell for cell in cells if cell not in program.placement.on]
+        for before, cell in pairwise(here):
+            waits.done[cell].add(before)
+            waits.begun.get(cell, set[str]()).discard(before)
     return waits
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ...protocol import events
 from ...protocol.notebook import Notebook
 from ...protocol.reducer import apply
-from ..output.emitter import CallbackSink, Emitter
+from ..output.emitter import CallbackSink, Emission, Emitter
 
 _OUTPUT_EVENTS = frozenset(
     {events.OutputAppended, events.OutputReplaced, events.OutputRemoved, events.OutputsCleared}
@@ -21,12 +21,12 @@ _OUTPUT_EVENTS = frozenset(
 class Recorder:
     """The notebook as it is, and the way out for events."""
 
-    def __init__(self, emit: Callable[[Any], object] | Emitter, keep_outputs: bool = True) -> None:
+    def __init__(self, emit: Callable[[Any], object] | Emission, keep_outputs: bool = True) -> None:
         #: What frontends see of the notebook.
         self.notebook = Notebook()
-        self._listener = None if isinstance(emit, Emitter) else emit
+        self._listener = emit if callable(emit) else None
         self._keep_outputs = keep_outputs
-        self.emitter = emit if isinstance(emit, Emitter) else Emitter(CallbackSink(self._deliver))
+        self.emitter: Emission = Emitter(CallbackSink(self._deliver)) if callable(emit) else emit
 
     def emit(self, event: Any) -> None:
         """Apply and send `event`; it may wait for the `flush` before user code and before every `await`."""

@@ -12,25 +12,25 @@ values elsewhere is a task that fetches them first.
 
 import asyncio
 import contextvars
-import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..analysis.names import is_private
-from ..analysis.star_imports import names_of_module
 from ..attribution.context import Execution
-from ..dataflow.plan import Plan
+from ..dataflow.plan import Plan, Planner
 from ..dataflow.program import Program
 from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
+from .corrections import Corrections
 from .executor import Executor
 from .hidden_task import HiddenTask
+from .hooks import Hooks
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
 from .overlap import names_needed, waits_of
 from .recorder import Recorder
+from .state_updates import PendingUpdates
 
 if TYPE_CHECKING:
     from ..places.place import PlaceError
@@ -51,20 +51,22 @@ class Scheduler:
         lifecycle: CellLifecycle,
         program: Program,
         namespace: Namespace,
+        corrections: Corrections,
         executor: Executor,
         interrupts: Interrupts,
         context: contextvars.Context,
-        make_elsewhere: "Callable[[], Elsewhere]",
+        for_elsewhere: tuple[Hooks, Planner, PendingUpdates],
     ) -> None:
         self._recorder = recorder
         self._notebook = recorder.notebook
         self._lifecycle = lifecycle
         self._program = program
         self._namespace = namespace
+        self._corrections = corrections
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
-        self._make_elsewhere = make_elsewhere
+        self._for_elsewhere = for_elsewhere
         #: What runs elsewhere; None before something did.
         self.elsewhere: Elsewhere | None = None
         #: What hides the calling task from cells; None before there is a loop.
@@ -77,8 +79,6 @@ class Scheduler:
         self._run = 0
         self._failed: list[str] = []
         self._interrupted: list[str] = []
-        #: Cells whose names turned out to come from elsewhere in a run, until `take_rebound`.
-        self.rebound: set[str] = set()
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
@@ -93,6 +93,9 @@ class Scheduler:
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
+                if order[done] not in self._program.compiled:
+                    done += 1  # rejected since the run began, as the language has changed
+                    continue
                 if self._program.compiled[order[done]].analysis.is_async or on or self.elsewhere:
                     rest = order[done:]
                     done = len(order)
@@ -114,6 +117,7 @@ class Scheduler:
         """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
+                self._interrupts.before_striking(execution, task)
                 task.cancel()
         # The interrupt may have been for a run that is over.
         for task in tuple(self._moving) if self._interrupts.count else ():
@@ -134,7 +138,10 @@ class Scheduler:
         progress = asyncio.Event()
         on = self._program.placement.on
         if on and self.elsewhere is None:
-            self.elsewhere = self._make_elsewhere()
+            from .elsewhere import Elsewhere
+
+            core = self._recorder, self._lifecycle, self._namespace, self._interrupts
+            self.elsewhere = Elsewhere(*core, *self._for_elsewhere)
         elsewhere = self.elsewhere
         waits = waits_of(self._program, cells)
         ready = ReadyCells(cells, waits.done.__getitem__, waits.begun.__getitem__ if on else None, on)
@@ -222,7 +229,7 @@ class Scheduler:
                     progress.clear()
                     self._recorder.flush()
                     await progress.wait()
-                elif elsewhere is not None and self._cancelled(cell):
+                elif cell not in self._program.compiled or (elsewhere is not None and self._cancelled(cell)):
                     ready.done(cell)
                 elif cell in on:
                     await send(cell, group)
@@ -334,8 +341,8 @@ class Scheduler:
             self._failed.append(execution.cell)
         if execution.status != "ok":
             self._outdate_readers_of_imports(execution.cell)
-        elif self._program.compiled[execution.cell].analysis.stars and not execution.where:
-            self._correct_stars(execution.cell)
+        if not execution.where:
+            self._failed += self._corrections.after(execution)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
         """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""
@@ -345,29 +352,6 @@ class Scheduler:
                 for child in self._program.graph.children(cell)
                 if self._notebook.cells[child].status not in ("queued", "running")
             )
-
-    def _correct_stars(self, cell: str) -> None:
-        """Let `cell` define what its star imports have bound, where its source said something else."""
-        analysis = self._program.compiled[cell].analysis
-        found = set(analysis.defs - analysis.starred)
-        for module in map(sys.modules.get, analysis.stars):
-            if module is None:
-                return
-            try:
-                found.update(name for name in names_of_module(module) if not is_private(name))
-            except Exception:
-                return  # a module with an `__all__` or attributes of its own kind
-        defs = frozenset(found)
-        if defs != analysis.defs:
-            self._namespace.claim(cell, defs)
-            change = self._program.correct(cell, defs)
-            self._failed += self._lifecycle.apply_change(self._run, change)
-            self.rebound.update(change.rebound, change.healed)
-
-    def take_rebound(self) -> set[str]:
-        """Return `rebound` and forget it."""
-        rebound, self.rebound = self.rebound, set()
-        return rebound
 
     def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells whose turn will not come; they and the interrupted ones are stale."""

@@ -13,6 +13,8 @@ def remember_source(filename: str, source: str) -> None:
     try:
         if filename in linecache.cache and _remembered.get(filename) is source:
             return
+        if not filename.startswith("<"):
+            return  # a file, which Python reads by itself
         _remembered[filename] = source
         # Cut as Python cuts it: at the ends of lines alone, not at form feeds and the like.
         lines = io.StringIO(source, newline=None).readlines()

@@ -83,8 +83,8 @@ def publish_display_data(
 
 
 def clear_output(wait: bool = False) -> None:
-    """Remove every output and the text. `wait` is ignored: frontends decide how to clear without flicker."""
-    output.clear()
+    """Remove every output and the text; with `wait`, displays may show them until something new comes."""
+    output.clear(wait)
     output.clear_console()
 
 
@@ -94,15 +94,16 @@ def _bundle(data: Any) -> tuple[Data, Metadata]:
 
 def _publish(data: Data, metadata: Metadata, display_id: str | None, update: bool) -> None:
     about = as_plain(metadata)
-    handles: list[OutputHandle] = []
-    if display_id and update:
+    if display_id:
+        about = {**about, "cellwire": {"display_id": display_id}}
+    execution = current_execution.get()
+    if not update or execution is None:
+        handle = output.append_bundle(data, about)
+        if display_id and execution is not None:
+            with _lock:
+                _displayed.setdefault(execution, {}).setdefault(display_id, []).append(handle)
+    elif display_id:
         with _lock:
             handles = [handle for items in _displayed.values() for handle in items.get(display_id, ())]
         for handle in handles:
             handle.replace_bundle(data, about)
-    if not handles:
-        handle = output.append_bundle(data, about)
-        execution = current_execution.get()
-        if display_id and execution is not None:
-            with _lock:
-                _displayed.setdefault(execution, {}).setdefault(display_id, []).append(handle)

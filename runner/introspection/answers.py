@@ -104,12 +104,23 @@ def inspect(request: Inspect, names: dict[str, Any], describe: Describe | None =
     if value is _MISSING:
         return Inspection(request.id)
     headline = _headline(name, value, describe or short_text)
-    document = _document(value if _explains_itself(value) else cast("type[Any]", type(value)))
+    explained: Any = value if _explains_itself(value) else cast("type[Any]", type(value))
+    document = _document(explained)
+    source = _source(explained) if request.detail > 0 else ""
     return Inspection(
         request.id,
         {
-            "text/plain": f"{headline}\n\n{document}".rstrip(),
-            "text/markdown": f"```python\n{headline}\n```\n\n{_as_markdown(document)}".rstrip(),
+            "text/plain": "\n\n".join(filter(None, (headline, document, source))),
+            "text/markdown": "\n\n".join(
+                filter(
+                    None,
+                    (
+                        _as_markdown(headline, "python"),
+                        _as_markdown(document),
+                        _as_markdown(source, "python"),
+                    ),
+                )
+            ),
         },
     )
 
@@ -270,6 +281,14 @@ def _document(value: Any) -> str:
         return ""
 
 
+def _source(value: Any) -> str:
+    """Return the source of a class, function or module, empty if there is none."""
+    try:
+        return inspection.getsource(value).rstrip()
+    except BaseException:
+        return ""
+
+
 def _headline(name: str, value: Any, describe: Describe) -> str:
     if _is(value, types.ModuleType):
         return f"module {types.ModuleType.__getattribute__(value, '__name__')}"
@@ -283,6 +302,6 @@ def _headline(name: str, value: Any, describe: Describe) -> str:
     return f"{name}: {qualname(kind)} = {describe(value)}"
 
 
-def _as_markdown(document: str) -> str:
-    """Return a docstring as Markdown that keeps its lines as they are."""
-    return f"```text\n{document}\n```" if document else ""
+def _as_markdown(text: str, language: str = "text") -> str:
+    """Return a text as Markdown that keeps its lines as they are."""
+    return f"```{language}\n{text}\n```" if text else ""

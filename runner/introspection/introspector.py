@@ -122,7 +122,14 @@ class Introspector:
                 if self._worker is not worker:
                     return
                 worker.request = None
+            self._send(request, reply)
+
+    def _send(self, request: Introspection, reply: Any) -> None:
+        try:
             self._emit(reply)
+        except BaseException as error:
+            # The thread has to live for the next request.
+            self._emit(_refusal(request, _name_of_class(type(error))))
 
     def _text(self, worker: _Worker, value: object) -> str:
         """Return the text of `value`, unless another thread is still at it."""

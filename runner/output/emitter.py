@@ -17,12 +17,12 @@ Three things may happen between any two bytecodes, and none of them blocks, lose
 
 import errno
 import os
-import time
 from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice, repeat
-from typing import Any
+from time import sleep
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from .sinks import CallbackSink as CallbackSink
@@ -44,6 +44,16 @@ _EXPECTED = (errno.EAGAIN, errno.EPIPE, errno.ECONNRESET, errno.EBADF)
 #: events a second with waiting, 130,000 with polling, and 150,000 from one thread.
 _PAUSE = 0.0002
 _POLLS = 20
+
+
+class Emission(Protocol):
+    """What takes the events of a notebook: an `Emitter`, or what makes other events of them."""
+
+    def emit(self, event: Any) -> None: ...
+    def emit_step(self, step: Callable[[], Any]) -> None: ...
+    def defer(self, event: Any) -> None: ...
+    def defer_step(self, step: Callable[[], Any]) -> None: ...
+    def flush(self) -> None: ...
 
 
 class _Step:
@@ -184,7 +194,7 @@ class Emitter:
         """Hand `step` to the thread that is emitting at this moment, and return when it is sent."""
         self._deferred.append(step)
         for _ in range(_POLLS):
-            time.sleep(_PAUSE)
+            sleep(_PAUSE)
             if step.sent or self._batch is None:
                 break
         if not step.sent:

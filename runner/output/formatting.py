@@ -51,6 +51,10 @@ UNASKED: frozenset[type] = frozenset(
 
 _formatters: dict[type | str, Formatter] = {}
 
+#: Formats values in place of all that is here; it returns None for a value that it leaves to that, and an
+#: empty bundle for one that has shown itself.
+whole: Callable[[Any], tuple[Data, Metadata] | None] | None = None
+
 
 def register_formatter(of: type | str, formatter: Formatter) -> None:
     """Format values of class `of`, and of its subclasses, with `formatter` too.
@@ -63,6 +67,14 @@ def register_formatter(of: type | str, formatter: Formatter) -> None:
 
 def format_value(value: object) -> tuple[Data, Metadata]:
     """Return the mime bundle of `value` and its metadata; never raises an `Exception`."""
+    if whole is not None:
+        try:
+            formatted = whole(value)
+        except Exception as error:
+            report("", error)
+            formatted = None
+        if formatted is not None:
+            return formatted
     data: Data = {}
     metadata: Metadata = {}
     kind = type(value)
@@ -79,6 +91,11 @@ def format_value(value: object) -> tuple[Data, Metadata]:
     if "text/plain" not in data:
         data["text/plain"] = plain_text(value)
     return data, metadata
+
+
+def normalized(data: Data) -> Data:
+    """Return a bundle that someone else has made, with each content in the form of its mime type."""
+    return {str(mime): _content(str(mime), content) for mime, content in data.items()}
 
 
 def plain_text(value: object) -> str:

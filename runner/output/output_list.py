@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count, islice
 from operator import index as as_index
-from typing import Any, SupportsIndex
+from typing import Any, Final, SupportsIndex
 
 import msgspec
 
@@ -27,13 +27,16 @@ from ...protocol.events import (
     OutputsCleared,
 )
 from ...protocol.limits import Limits
-from .emitter import Emitter
+from .emitter import Emission
 from .encoding import encode_bundle
 
 _NOTHING = msgspec.Raw(b"\x80")
+#: The metadata of the value of a cell, which tells it from what the cell has displayed.
+RESULT: Final[dict[str, Any]] = {"cellwire": {"result": True}}
+_RESULT = msgspec.Raw(encode_bundle(RESULT))
 
 #: A mime bundle and its metadata, encoded.
-_Content = tuple[msgspec.Raw, msgspec.Raw]
+Content = tuple[msgspec.Raw, msgspec.Raw]
 
 
 class EncodedItem(msgspec.Struct, frozen=True, gc=False):
@@ -47,35 +50,39 @@ class EncodedItem(msgspec.Struct, frozen=True, gc=False):
 class OutputList:
     """The items of run `run` of cell `cell`, in order."""
 
-    def __init__(self, emitter: Emitter, cell: str, run: int, limits: Limits) -> None:
+    def __init__(self, emitter: Emission, cell: str, run: int, limits: Limits) -> None:
         self.cell: str = cell
         self.run: int = run
-        self._emitter = emitter
-        self._limits = limits
+        self.emitter: Emission = emitter
+        self.limits: Limits = limits
         self._ids = count()
         # The ids in order. True for the one item that says the list is full.
         self._order: dict[int, bool] = {}
-        self._retired = False
+        #: Whether every change is ignored.
+        self.retired: bool = False
         # The items that were made where the cell runs, if that is elsewhere, by their ids there.
-        self._made_elsewhere: dict[int, _ItemRef] | None = None
+        self._made_elsewhere: dict[int, ItemRef] | None = None
 
     def __len__(self) -> int:
         return len(self._order)
 
+    def __contains__(self, ref: "ItemRef") -> bool:
+        return ref.id in self._order
+
     def append(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "ItemHandle":
         """Add an item at the end and return its handle."""
-        ref = _ItemRef()
-        self._change(partial(self._append, ref, self._content(data, metadata)))
+        ref = ItemRef()
+        self._change(partial(self.append_step, ref, self._content(data, metadata)))
         return ItemHandle(self, ref)
 
     def append_soon(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         """Add an item at the end; it is sent with the emitter's next emission."""
-        if not self._retired:
-            self._emitter.defer_step(partial(self._append, _ItemRef(), self._content(data, metadata)))
+        if not self.retired:
+            self.emitter.defer_step(partial(self.append_step, ItemRef(), self._content(data, metadata)))
 
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> "ItemHandle":
         """Make this item the only one and return its handle."""
-        ref = _ItemRef()
+        ref = ItemRef()
         self._change(partial(self._replace_all, ref, self._content(data, metadata)))
         return ItemHandle(self, ref)
 
@@ -90,13 +97,13 @@ class OutputList:
         Raises: IndexError if `index` is out of range; TypeError if it is no integer.
         """
         number = as_index(index)
-        new, found = _ItemRef(), _ItemRef()
+        new, found = ItemRef(), ItemRef()
         self._change(partial(self._replace_at_index, number, new, found, self._content(data, metadata)))
         return ItemHandle(self, new if found.id < 0 else found)
 
-    def clear(self) -> None:
-        """Remove every item."""
-        self._change(self._clear)
+    def clear(self, wait: bool = False) -> None:
+        """Remove every item; with `wait`, displays may show them until something new comes."""
+        self._change(partial(self._clear, wait))
 
     def relay(self, event: Any) -> None:
         """Carry out `event`, a change of the list or the text that belongs to the cell where it runs.
@@ -109,39 +116,45 @@ class OutputList:
 
     def retire(self) -> None:
         """Ignore every later change."""
-        self._retired = True
+        self.retired = True
 
     def _change(self, step: Callable[[], Any]) -> None:
-        if not self._retired:
-            self._emitter.emit_step(step)
+        if not self.retired:
+            self.emitter.emit_step(step)
 
-    def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> _Content:
+    def _content(self, data: dict[str, Any], metadata: dict[str, Any] | None) -> Content:
         """Return an item's bundle and metadata, encoded; a notice instead if they are too large."""
         content = msgspec.Raw(encode_bundle(data))
-        details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
+        if metadata is RESULT:
+            details = _RESULT
+        else:
+            details = msgspec.Raw(encode_bundle(metadata)) if metadata else _NOTHING
         size = len(content) + len(details)
-        if size > self._limits.item_bytes:
+        if size > self.limits.item_bytes:
             return _notice(
-                f"[output of {size:,} bytes left out: limits.item_bytes is {self._limits.item_bytes:,}]"
+                f"[output of {size:,} bytes left out: limits.item_bytes is {self.limits.item_bytes:,}]"
             )
         return content, details
 
-    def _append(self, ref: "_ItemRef", content: _Content) -> OutputAppended[EncodedItem] | None:
-        if self._retired:
+    # Steps, for the emitter alone. Each returns the events that carry it out, and may be called again.
+
+    def append_step(self, ref: "ItemRef", content: Content) -> OutputAppended[EncodedItem] | None:
+        """Add an item at the end, which `ref` names from here on."""
+        if self.retired:
             return None
         if ref.id < 0:
             ref.id = next(self._ids)
         surplus = self._order.get(ref.id)
         if surplus is None:
-            if len(self._order) > self._limits.items:
+            if len(self._order) > self.limits.items:
                 return None
-            surplus = self._order[ref.id] = len(self._order) == self._limits.items
+            surplus = self._order[ref.id] = len(self._order) == self.limits.items
         if surplus:
-            content = _notice(f"[further outputs left out: limits.items is {self._limits.items:,}]")
+            content = _notice(f"[further outputs left out: limits.items is {self.limits.items:,}]")
         return OutputAppended(self.cell, self.run, EncodedItem(ref.id, *content))
 
-    def _replace_all(self, ref: "_ItemRef", content: _Content) -> list[Any]:
-        if self._retired:
+    def _replace_all(self, ref: "ItemRef", content: Content) -> list[Any]:
+        if self.retired:
             return []
         if ref.id < 0:
             ref.id = next(self._ids)
@@ -149,12 +162,12 @@ class OutputList:
         appended = OutputAppended(self.cell, self.run, EncodedItem(ref.id, *content))
         return [OutputsCleared(self.cell, self.run), appended]
 
-    def _replace_at_index(self, index: int, new: "_ItemRef", found: "_ItemRef", content: _Content) -> Any:
+    def _replace_at_index(self, index: int, new: "ItemRef", found: "ItemRef", content: Content) -> Any:
         length = len(self._order)
         if found.id >= 0:
-            return self._replace(found, content)
+            return self.replace_step(found, content)
         if new.id >= 0 or index == length:
-            return self._append(new, content)
+            return self.append_step(new, content)
         if not -length <= index < length:
             return IndexError(f"no output at index {index}: the list has {length}")
         # Counted from the nearer end: recent items change most.
@@ -166,42 +179,44 @@ class OutputList:
             else islice(self._order, index, None)
         )
         found.id = next(ids)
-        return self._replace(found, content)
+        return self.replace_step(found, content)
 
-    def _replace(self, ref: "_ItemRef", content: _Content) -> OutputReplaced[EncodedItem] | None:
-        if self._retired or ref.id not in self._order:
+    def replace_step(self, ref: "ItemRef", content: Content) -> OutputReplaced[EncodedItem] | None:
+        """Give the item of `ref`, if it is there, other content."""
+        if self.retired or ref.id not in self._order:
             return None
         return OutputReplaced(self.cell, self.run, EncodedItem(ref.id, *content))
 
-    def _remove(self, ref: "_ItemRef") -> OutputRemoved | None:
-        if self._retired:
+    def remove_step(self, ref: "ItemRef") -> OutputRemoved | None:
+        """Remove the item of `ref`."""
+        if self.retired:
             return None
         self._order.pop(ref.id, None)
         return OutputRemoved(self.cell, self.run, ref.id)
 
-    def _relay(self, event: Any, refs: dict[int, "_ItemRef"]) -> Any:
-        if self._retired:
+    def _relay(self, event: Any, refs: dict[int, "ItemRef"]) -> Any:
+        if self.retired:
             return None
         if type(event) is ConsoleWritten:
             return msgspec.structs.replace(event, before=next(reversed(self._order), -1) + 1)
         if type(event) is ConsoleCleared:
             return event
         if type(event) is OutputsCleared:
-            return self._clear()
+            return self._clear(event.wait)
         if type(event) is OutputRemoved:
             ref = refs.get(event.item)
-            return None if ref is None else self._remove(ref)
+            return None if ref is None else self.remove_step(ref)
         item = event.item
         if type(event) is OutputAppended:
-            return self._append(refs.setdefault(item.id, _ItemRef()), (item.data, item.metadata))
+            return self.append_step(refs.setdefault(item.id, ItemRef()), (item.data, item.metadata))
         ref = refs.get(item.id)
-        return None if ref is None else self._replace(ref, (item.data, item.metadata))
+        return None if ref is None else self.replace_step(ref, (item.data, item.metadata))
 
-    def _clear(self) -> OutputsCleared | None:
-        if self._retired:
+    def _clear(self, wait: bool) -> OutputsCleared | None:
+        if self.retired:
             return None
         self._order = {}
-        return OutputsCleared(self.cell, self.run)
+        return OutputsCleared(self.cell, self.run, wait)
 
 
 class ItemHandle:
@@ -209,21 +224,21 @@ class ItemHandle:
 
     __slots__ = ("_list", "_ref")
 
-    def __init__(self, list: OutputList, ref: "_ItemRef") -> None:
+    def __init__(self, list: OutputList, ref: "ItemRef") -> None:
         self._list = list
         self._ref = ref
 
     def replace(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         """Give the item other content, at its place in the list."""
         content = self._list._content(data, metadata)
-        self._list._change(partial(self._list._replace, self._ref, content))
+        self._list._change(partial(self._list.replace_step, self._ref, content))
 
     def remove(self) -> None:
         """Remove the item from the list."""
-        self._list._change(partial(self._list._remove, self._ref))
+        self._list._change(partial(self._list.remove_step, self._ref))
 
 
-class _ItemRef:
+class ItemRef:
     """The id of an item. The step that appends the item sets it, so ids grow in the order of the list."""
 
     __slots__ = ("id",)
@@ -232,5 +247,5 @@ class _ItemRef:
         self.id: int = -1
 
 
-def _notice(text: str) -> _Content:
+def _notice(text: str) -> Content:
     return msgspec.Raw(encode_bundle({"text/plain": text})), _NOTHING

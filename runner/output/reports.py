@@ -18,7 +18,11 @@ _OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 def report(what: str, error: BaseException) -> None:
     """Write `what` and the traceback of `error` to the standard error of the calling cell."""
-    text = f"{what}{format_error(error)}"
+    write_report(f"{what}{format_error(error)}")
+
+
+def write_report(text: str) -> None:
+    """Write `text` to the standard error of the calling cell."""
     # User code may have replaced the stream by something that does not work.
     for stream in (sys.stderr, sys.__stderr__):
         try:
@@ -29,14 +33,14 @@ def report(what: str, error: BaseException) -> None:
             pass
 
 
-def format_error(error: BaseException) -> str:
-    """Return the traceback of `error` without cellwire's own frames."""
+def format_error(error: BaseException, *, own: bool = False) -> str:
+    """Return the traceback of `error`, with cellwire's own frames if they are what it is about."""
     try:
         found = TracebackException.from_exception(error, compact=True)
-        own = list(found.stack)
+        whole = list(found.stack)
         without_own_frames(found)
-        if not found.stack:
-            found.stack[:] = own  # something is wrong in cellwire
+        if own or not found.stack:
+            found.stack[:] = whole
         return "".join(found.format())
     except BaseException as failure:
         kind = name_of_class(type(error))

@@ -7,7 +7,7 @@ imported, and this package knows no engine by name. The entry point is a functio
 from collections.abc import Callable
 from typing import Any, cast
 
-from .place import CannotSend, Place
+from .place import CannotSend, Place, PlaceError
 
 _GROUP = "cellwire.places"
 _ENGINES = "cellwire.engines"
@@ -30,7 +30,12 @@ def make_place(value: object, name: str, cell: str) -> Place:
             f"let `{name}` be a client of a cluster; {_known()}",
         )
     makers[module] = maker
-    return maker(value)
+    try:
+        return maker(value)
+    except PlaceError:
+        raise
+    except Exception as error:
+        raise CannotSend(f"cell {cell!r} cannot run on `{name}`: {type(error).__name__}: {error}") from error
 
 
 def connect(address: str) -> Any:

@@ -91,6 +91,8 @@ class Task(msgspec.Struct, frozen=True):
     #: The names whose values are kept there when the cell has ended.
     keep: list[str] = []
     limits: Limits = Limits()
+    #: Whether names with a leading underscore are those of all cells.
+    shared: bool = False
 
 
 # What comes back

@@ -186,6 +186,19 @@ def test_replies_go_ahead_of_events_that_were_refused(frontend, store, socket):
     assert socket.messages == [Done("first"), Done("second"), Batch(2, [e.RunAccepted(0)])]
 
 
+def test_a_held_reply_travels_with_the_next_events_and_ahead_of_them(frontend, store, socket):
+    frontend.open(store, "epoch", 1)
+    store.add(e.RunAccepted(1))
+    assert frontend.is_behind(store)
+    assert frontend.reply((msgspec.msgpack.encode(Done("held")),), held=True)
+    assert frontend.reply((msgspec.msgpack.encode(Done("behind it")),))
+    assert socket.messages == []
+    frontend.pump(store, 1, 0.0)
+    held, behind, batch = socket.messages
+    assert (held, behind, batch.events) == (Done("held"), Done("behind it"), [e.RunAccepted(1)])
+    assert not frontend.is_behind(store)
+
+
 def test_too_many_unread_replies_are_refused(frontend, socket):
     socket.room = 0
     done = (msgspec.msgpack.encode(Done("x")),)

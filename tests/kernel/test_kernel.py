@@ -173,4 +173,5 @@ def test_shutdown_lets_the_runner_exit_normally(kernel, frontend):
     frontend.until(lambda: frontend.of(e.KernelClosing))
     assert kernel.wait() == 0
     assert "goodbye" in "".join(event.text for event in frontend.of(e.ConsoleWritten))
+    assert frontend.of(e.RunnerDied) == frontend.of(e.CellsMarked) == []
     wait_until_gone(frontend.notebook.runner.pid)

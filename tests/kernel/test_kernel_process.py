@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -95,6 +96,26 @@ def test_a_connection_file_that_others_could_replace_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7", "127.0.0.1:http", "[::]:0", "nowhere"])
+def test_an_address_at_which_no_frontend_finds_the_kernel_is_refused(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    done = start(settings={"transport": "tcp", "address": address})
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert repr(address) in line
+    assert "address of this machine" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kernel_listens_at_the_address_and_port_that_are_given(launch, attach):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kernel = launch(transport="tcp", address=f"127.0.0.1:{port}")
+    assert kernel.connection.endpoint == f"tcp://127.0.0.1:{port}"
+    assert isinstance(attach(kernel, kernel.connection.client).ask(m.Ping), m.Pong)
+
+
 def test_a_connection_file_takes_the_place_of_no_other_file(tmp_path):
     thesis, link = tmp_path / "thesis.tex", tmp_path / "link"
     thesis.write_text("years of work")
@@ -160,6 +181,18 @@ def test_a_killed_kernel_leaves_nothing(launch, tmp_path, monkeypatch):
     kernel.process.kill()
     wait_until_gone(*children)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_killed_kernel_leaves_no_connection_file_elsewhere_but_that_of_another(launch, tmp_path, replaced):
+    file = tmp_path / "my kernel.json"
+    kernel = launch(connection_file=str(file))
+    if replaced:
+        file.write_bytes(file.read_bytes().replace(kernel.connection.epoch.encode(), b"another"))
+    children = children_of(kernel.connection.pid)
+    kernel.process.kill()
+    wait_until_gone(*children)
+    assert file.exists() == replaced
 
 
 def test_a_killed_kernel_with_a_second_runner_leaves_nothing(launch, attach, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from cellwire.protocol import blocking
 from cellwire.protocol.client.kernel_client import KernelClient
 from cellwire.protocol.errors import ConnectionFileError, KernelDied
 from cellwire.protocol.events import KernelClosing
+from support.processes import is_alive, wait_until_gone
 from support.waiting import PATIENCE
 
 
@@ -74,6 +75,44 @@ def test_a_forked_child_is_told_to_connect_again_and_its_parent_goes_on():
     assert rest == ["ok", "ok a b"]
 
 
+def test_a_client_that_one_thread_opened_is_closed_by_another():
+    opened: list[blocking.KernelClient] = []
+    for target in (lambda: opened.append(blocking.start_kernel()), lambda: opened[0].close()):
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join(PATIENCE)
+    assert not is_alive(opened[0].connection.pid)
+    opened[0].close()
+    with pytest.raises(KernelDied, match="closed"):
+        opened[0].ping()
+
+
+def test_closing_an_attached_client_leaves_its_kernel():
+    with blocking.launch_kernel() as kernel:
+        other = blocking.attach(kernel.connection_file)
+        other.close()
+        assert kernel.ping() > 0
+
+
+def test_every_thread_that_closes_returns_when_the_kernel_is_gone():
+    kernel = blocking.start_kernel()
+
+    def close(_: int) -> bool:
+        kernel.close()
+        return is_alive(kernel.connection.pid)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(close, range(4))) == [False] * 4
+
+
+def test_a_program_that_does_not_close_its_client_leaves_no_kernel():
+    program = "from cellwire.protocol import blocking; print(blocking.start_kernel().connection.pid)"
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    wait_until_gone(int(done.stdout))
+    assert done.stderr == ""
+
+
 def test_an_exception_of_the_body_is_not_changed():
     with pytest.raises(LookupError, match="mine"), blocking.launch_kernel():
         raise LookupError("mine")
@@ -82,7 +121,7 @@ def test_an_exception_of_the_body_is_not_changed():
 def test_both_forms_have_the_same_names_and_parameters():
     for name, function in inspect.getmembers(KernelClient, callable):
         if not name.startswith("_"):
-            ours = inspect.signature(getattr(blocking.KernelClient, name))
+            ours = inspect.signature(getattr(blocking.KernelClient, name.replace("aclose", "close")))
             assert list(ours.parameters.values()) == list(inspect.signature(function).parameters.values()), (
                 name
             )

@@ -4,8 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from cellwire.protocol.connection import Connection, Settings
 from cellwire.protocol.events import Event
 from cellwire.protocol.mime_types import ERROR_MIME, PROGRESS_MIME, Progress
 from cellwire.protocol.notebook import CellError
+from support.document_frontend import Frontend
 from support.waiting import PATIENCE
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -78,51 +78,16 @@ def test_every_error_code_is_named():
     assert not [code for code in get_args(messages.ErrorCode) if f"`{code}`" not in TEXT]
 
 
-class Frontend:
-    """A DEALER that sends the requests of the document and keeps everything it receives."""
-
-    def __init__(self, context: Any, endpoint: str) -> None:
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.rcvtimeo = PATIENCE * 1000
-        self._socket.connect(endpoint)
-        self._ids = count()
-        self.replies: dict[str, Any] = {}
-        self.events: list[Any] = []
-        self.snapshots: list[Any] = []
-
-    def send(self, request: Any) -> None:
-        self._socket.send(msgspec.msgpack.encode(request))
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        """Receive until `condition` is true, and return its value."""
-        while not (found := condition()):
-            head, *rest = map(msgspec.msgpack.decode, self._socket.recv_multipart())
-            if head["type"] == "Snapshot":
-                self.snapshots.append(head)
-            elif head["type"] == "Batch":
-                self.events += [*head.get("events", []), *rest]
-            else:
-                self.replies[head["id"]] = head
-        return found
-
-    def request(self, request: Any) -> Any:
-        """Send a request and return its reply."""
-        self.send(request)
-        return self.until(lambda: self.replies.get(request["id"]))
-
-    def run(self, request: Any) -> None:
-        """Send a request that causes a run, and return when the run has finished."""
-        run = self.request(request)["run"]
-        self.until(lambda: any(e["type"] == "RunFinished" and e["run"] == run for e in self.events))
-
-    def run_cells(self, **cells: str) -> None:
-        listed = [{"id": id, "source": source} for id, source in cells.items()]
-        self.run({"type": "RunCells", "id": f"own-{next(self._ids)}", "cells": listed})
-
-    def event(self, kind: str, after: int = 0) -> Any:
-        """Return the first event of a kind, leaving out the first `after` events."""
-        return self.until(lambda: next((e for e in self.events[after:] if e["type"] == kind), None))
+#: A comm as a widget opens it.
+COMM = """\
+import comm
+channel = comm.create_comm(
+    comm_id="c0ffee",
+    target_name="jupyter.widget",
+    data={"state": {"value": 3}},
+    metadata={"version": "2.1.0"},
+)
+"""
 
 
 class Story:
@@ -170,8 +135,11 @@ class Story:
             frontend.request(self.take(introspection))
         self.make_outputs()
         frontend.run_cells(a="x = 1 / 0")
-        self.ask_for_input()
+        self.ask_for_input("i5")
+        self.ask_for_input("i2")
         frontend.request(self.take("i1"))
+        frontend.run_cells(w=COMM)
+        frontend.request(self.take("i6"))
         self.run("r5")
         frontend.run_cells(d="x + 1")
         for change in ("r6", "r4"):
@@ -204,12 +172,12 @@ class Story:
         )
         self.frontend.run_cells(o=source)
 
-    def ask_for_input(self) -> None:
+    def ask_for_input(self, answer: str) -> None:
         before = len(self.frontend.events)
         cell = {"id": "q", "source": "input('Go on? ')"}
-        self.frontend.request({"type": "RunCells", "id": "asking", "cells": [cell]})
+        self.frontend.request({"type": "RunCells", "id": f"asking for {answer}", "cells": [cell]})
         asked = self.frontend.event("InputRequested", before)["id"]
-        self.frontend.request({**self.take("i2"), "input": asked})
+        self.frontend.request({**self.take(answer), "input": asked})
         self.frontend.event("RunFinished", before)
 
 

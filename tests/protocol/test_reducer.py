@@ -1,6 +1,6 @@
 """The one function that changes a notebook: what each event does, and what no event may do."""
 
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -11,7 +11,6 @@ from cellwire.protocol.notebook import (
     CellState,
     Console,
     ConsoleChunk,
-    Item,
     Notebook,
     PendingInput,
     RunnerState,
@@ -20,10 +19,7 @@ from cellwire.protocol.notebook import (
 from cellwire.protocol.reducer import CHUNK_CHARS, append_text, apply, drop_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-
-def declared(*ids: str) -> e.GraphChanged:
-    return e.GraphChanged([e.CellDeclared(id, f"source of {id}") for id in ids])
+from support.histories import declared, drawn_events, histories, item
 
 
 def notebook_of(*events: Any) -> Notebook:
@@ -31,10 +27,6 @@ def notebook_of(*events: Any) -> Notebook:
     for event in events:
         apply(notebook, event)
     return notebook
-
-
-def item(id: int, text: str = "") -> Item:
-    return Item(id, {"text/plain": text or str(id)})
 
 
 @pytest.fixture
@@ -458,72 +450,9 @@ def test_an_object_that_is_not_an_event_is_refused():
 
 # Properties
 
-_ids = st.sampled_from(["a", "b", "c", ""])
-_runs = st.integers(-1, 3)
-_lists = st.lists(_ids.filter(bool), max_size=4)
-_streams = st.sampled_from(["stdout", "stderr"])
-_texts = st.sampled_from(["", "x", "line\n", "y" * (CHUNK_CHARS - 3), "z" * (CHUNK_CHARS + 5)])
-_declarations = st.builds(e.CellDeclared, _ids.filter(bool), on=st.sampled_from(["", "client"]))
-_items = st.builds(item, st.integers(0, 5), st.sampled_from(["p", "q"]))
-_statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
-_errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
-#: What to draw for a field, by its name, or by its event and name where that says more.
-_fields = {
-    "at": st.just(5.0),
-    "because": _lists,
-    "before": st.integers(0, 3),
-    "cell": _ids,
-    "cells": _lists,
-    "chars": st.integers(0, 2 * CHUNK_CHARS),
-    "condition": st.sampled_from(["ready", "unresponsive"]),
-    "disabled": st.booleans(),
-    "duration": st.just(0.5),
-    "error": _errors,
-    "failed": _lists,
-    "generation": _runs,
-    "id": _ids,
-    "item": _items,
-    "mode": st.sampled_from(["autorun", "lazy"]),
-    "order": st.none() | _lists,
-    "password": st.booleans(),
-    "pid": _runs,
-    "prompt": _texts,
-    "reason": st.just("signal"),
-    "run": _runs,
-    "stale": st.booleans(),
-    "status": _statuses,
-    "stream": _streams,
-    "where": st.sampled_from(["", "tcp://worker"]),
-    "text": _texts,
-    "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
-    "GraphChanged.cells": st.lists(_declarations, max_size=3),
-    "OutputRemoved.item": st.integers(0, 5),
-}
-
-
-def _drawn(event: Any) -> Any:
-    names = event.__struct_fields__
-    keys = [own if (own := f"{event.__name__}.{name}") in _fields else name for name in names]
-    return st.builds(event, *(_fields[key] for key in keys))
-
-
-# Those that are in snapshots only are left out.
-_kinds = [get_origin(member) or member for member in get_args(e.Event)]
-_events = st.one_of([_drawn(kind) for kind in _kinds if not kind.__name__.endswith("Restored")])
-# Events of the current run alone: text that is written, trimmed and cleared, and items that come and go.
-_own_events = st.one_of(
-    st.builds(e.ConsoleWritten, st.just("a"), st.just(1), _streams, _texts, st.integers(0, 3)),
-    st.builds(e.ConsoleTrimmed, st.just("a"), st.just(1), st.integers(0, CHUNK_CHARS)),
-    st.builds(e.ConsoleCleared, st.just("a"), st.just(1), _streams),
-    st.builds(e.OutputAppended, st.just("a"), st.just(1), _items),
-    st.builds(e.OutputRemoved, st.just("a"), st.just(1), st.integers(0, 5)),
-)
-_any_events = st.lists(_events, max_size=40) | st.lists(_own_events, max_size=12)
-_histories = _any_events.map(lambda events: [declared("a", "b", "c"), e.CellStarted("a", 1), *events])
-
 
 @settings(max_examples=300, deadline=None)
-@given(_histories)
+@given(histories)
 def test_events_in_any_order_apply_and_give_the_same_result_each_time(history):
     assert msgspec.msgpack.encode(notebook_of(*history)) == msgspec.msgpack.encode(notebook_of(*history))
 
@@ -551,7 +480,7 @@ def test_the_order_of_any_history_is_that_of_its_events(steps):
 
 
 @settings(max_examples=300, deadline=None)
-@given(_histories, st.lists(_events, max_size=10))
+@given(histories, st.lists(drawn_events, max_size=10))
 def test_a_copy_made_from_a_snapshot_is_equal_to_the_byte_and_stays_so(history, later):
     notebook = notebook_of(*history)
     snapshot = SnapshotReader(notebook, len(history))

@@ -95,3 +95,33 @@ async def test_a_cell_may_replace_what_the_runner_uses(source: str) -> None:
         assert cells["b"].outputs[0].data["text/plain"] == "42"
         assert cells["c"].error is not None
         assert (cells["c"].error.kind, cells["c"].status) == ("ZeroDivisionError", "error")
+
+
+#: Replaces what nearly all code calls.
+BROKEN = """
+import builtins
+kept = {**vars(builtins)}
+"""
+NAMES = (
+    "len print isinstance issubclass str repr type dict list set tuple range min max sum any all sorted zip "
+    "map enumerate getattr hasattr callable iter next bool int float id hash open super property object "
+    "Exception BaseException KeyboardInterrupt vars dir"
+)
+BROKEN += "".join(f"builtins.{name} = None\n" for name in NAMES.split())
+CELLS = {"b": "6 * 7", "c": "x = 1\n1 / 0", "d": "import asyncio\nawait asyncio.sleep(0)\n7", "e": "len([])"}
+
+
+async def test_a_cell_that_replaces_what_is_built_in_harms_itself_alone() -> None:
+    async with launch_kernel() as kernel:
+        with anyio.fail_after(PATIENCE):
+            assert (await kernel.run({"a": BROKEN})).status == "ok"
+            run = await kernel.run(CELLS)
+            assert (run.failed, run.reason) == (["c", "e"], "")
+            cells = kernel.notebook.cells
+            assert [cells[id].outputs[0].data["text/plain"] for id in "bd"] == ["42", "7"]
+            assert cells["e"].error is not None
+            assert cells["e"].error.message == "'NoneType' object is not callable"
+            assert (await kernel.run({"f": "builtins.__dict__.update(kept)"})).status == "ok"
+            assert "x" in [variable.name for variable in await kernel.variables()]
+            assert (await kernel.complete("pri")).items
+        assert kernel.notebook.runner.generation == 1

@@ -40,6 +40,8 @@ from .boxes import Held, cannot_send
 #: Seconds that the end of a cell may come later than that of its task.
 _LATE = 5.0
 
+# The scheduler may lack cellwire.
+internals.register_by_value(internals)
 _decode = msgspec.msgpack.Decoder(Report).decode
 _encode = msgspec.msgpack.Encoder().encode
 _AGAIN = "run the cell that makes the client again"
@@ -70,7 +72,6 @@ class DaskPlace(Place):
         self.check()
         client.subscribe_topic(self._topic, self._receive)
         client.subscribe_topic("worker-restart-memory", self._note_memory)
-        internals.register_by_value(internals, True)
         try:
             client.register_plugin(internals.Relay())
         except Exception as error:
@@ -78,8 +79,6 @@ class DaskPlace(Place):
                 f"the scheduler {self._address} refuses cellwire's plugin: {type(error).__name__}: {error}",
                 "without it a crash would run a cell several times: have the scheduler allow plugins",
             ) from error
-        finally:
-            internals.register_by_value(internals, False)
 
     @property
     def _address(self) -> str:

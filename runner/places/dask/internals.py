@@ -139,10 +139,10 @@ def tell(client: Any, function: Any, *arguments: Any, workers: list[str], nanny:
     client.loop.add_callback(run)
 
 
-def register_by_value(module: Any, register: bool) -> None:
-    """Have the classes and functions of a module travel by value, or no longer."""
+def register_by_value(module: Any) -> None:
+    """Have the classes and functions of a module travel by value."""
     pickler: Any = cloudpickle
-    (pickler.register_pickle_by_value if register else pickler.unregister_pickle_by_value)(module)
+    pickler.register_pickle_by_value(module)
 
 
 def dumps(value: object) -> bytes:

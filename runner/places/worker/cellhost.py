@@ -16,7 +16,10 @@ from time import monotonic, perf_counter
 from typing import Any, cast
 
 from ....protocol.notebook import CellError, Status
-from ...analysis.compiler import compile_cell
+from ...analysis.analysis import find_names
+from ...analysis.compiler import CompiledCell, cell_filename, compile_cell
+from ...analysis.language import PYTHON, Language, Parsed
+from ...analysis.name_usage import NameUsage
 from ...attribution.context import Execution, current_execution, detached_context
 from ...execution import cell_errors
 from ...execution.cell_hooks import ValueHooks
@@ -37,7 +40,17 @@ from .process import ReportSink
 _LOOK = 0.1
 _GRACE = 1.0
 
-_compiled = lru_cache(256)(compile_cell)
+
+class _Shared(Language):
+    """Python, but names with a leading underscore are those of all cells."""
+
+    def find_names(self, parsed: Parsed) -> NameUsage:
+        return find_names(parsed.tree, follow_stars=True, shared=True)
+
+
+@lru_cache(256)
+def _compiled(source: str, cell: str, shared: bool) -> CompiledCell:
+    return compile_cell(source, cell, language=_Shared() if shared else PYTHON)
 
 
 class RunningCell:
@@ -68,10 +81,11 @@ class _Hooks(ValueHooks):
 
     def describe_error(self, execution: Execution) -> None:
         running, error = self._running, execution.error
+        filename = cell_filename(execution.cell)
         if execution.status == "interrupted" or error is None:
-            running.error = cell_errors.interrupted(error, execution.cell)
+            running.error = cell_errors.interrupted(error, filename)
         else:
-            running.error = cell_errors.raised(error, execution.cell)
+            running.error = cell_errors.raised(error, filename)
             running.missing = cell_errors.missing_name(error, self._names)
         if not running.missing:
             # Why a name is missing is for the runner to say, which knows the other cells.
@@ -214,7 +228,7 @@ class CellHost:
             running.gate.subject = None
             if running.status == "running":
                 running.status = "interrupted" if running.gate.count else "error"
-                running.error = cell_errors.raised(error, running.task.cell)
+                running.error = cell_errors.raised(error, cell_filename(running.task.cell))
         finally:
             running.emitter.flush()
             running.done.set()
@@ -225,7 +239,7 @@ class CellHost:
         names: dict[str, Any] = {"__name__": "__main__", "__builtins__": vars(builtins)}
         try:
             gate.subject = execution
-            code = _compiled(task.source, task.cell)
+            code = _compiled(task.source, task.cell, task.shared)
             remember_source(code.filename, task.source)
             names.update(provide(task, inputs, self.where, self._module_hint))
             gate.subject = None
@@ -282,8 +296,8 @@ def _described(error: BaseException, cell: str) -> CellError:
     if isinstance(error, PlaceError):
         return CellError(type(error).__name__, error.message, hint=error.hint)
     if isinstance(error, KeyboardInterrupt):
-        return cell_errors.interrupted(None, cell)
-    return cell_errors.raised(error, cell)
+        return cell_errors.interrupted(None, cell_filename(cell))
+    return cell_errors.raised(error, cell_filename(cell))
 
 
 def _abandoned() -> CellError:

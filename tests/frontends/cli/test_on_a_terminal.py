@@ -12,6 +12,7 @@ import termios
 import time
 from pathlib import Path
 
+import pytest
 from support.waiting import PATIENCE
 
 ERASED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -166,3 +167,22 @@ def test_ctrl_c_at_a_prompt_ends_the_run_and_the_terminal_echoes_again(notebook:
     terminal.wait_for("stopped by SIGINT")
     assert terminal.echoes
     assert terminal.wait() == 130
+
+
+def test_an_image_is_drawn_if_the_terminal_shows_images(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.write_text(
+        "# %% image\nimport cellwire as cw\nprint('before')\n"
+        "cw.output.append(cw.mime({'image/png': b'12345', 'text/plain': 'a figure'}))\nprint('after')\n"
+    )
+    monkeypatch.setenv("CELLWIRE_IMAGES", "kitty")
+    terminal = Terminal("run", notebook)
+    assert terminal.wait() == 0
+    assert re.search(r"before(?s:.*)\x1b_Ga=T,f=100,q=2,m=0;MTIzNDU=\x1b\\(?s:.*)after", terminal.raw)
+    monkeypatch.setenv("CELLWIRE_IMAGES", "none")
+    terminal = Terminal("run", notebook, "-o", notebook.with_suffix(".html"))
+    assert terminal.wait() == 0
+    assert "\x1b_G" not in terminal.raw
+    # The terminal is narrower than the path.
+    assert "(image/png, 5 bytes, saved in" in terminal.text

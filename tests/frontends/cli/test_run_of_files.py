@@ -20,12 +20,12 @@ def test_a_script_knows_its_own_path_as_a_plain_script_does(tmp_path: Path) -> N
     notebook = tmp_path / "inside" / "notebook.py"
     notebook.write_text(
         "# %% own\nimport inspect, sys\nfrom pathlib import Path\n"
-        "sys.argv, __file__, Path(__file__).read_text()[:8]\n"
+        "print(sys.argv, __file__, Path(__file__).read_text()[:8])\n"
         "# %% source\ninspect.getsource(sys.modules['__main__'])[:8]\n"
     )
     done = run(Path("inside/notebook.py"), cwd=tmp_path)
     path = str(notebook)
-    assert done.stdout == (f"[own]\n{([path], path, '# %% own')!r}\n\n[source]\n'# %% own'\n")
+    assert done.stdout == f"[own]\n{[path]} {path} # %% own\n\n[source]\n'# %% own'\n"
 
 
 def test_a_jupyter_notebook_is_no_script_and_has_no_path(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 import zmq
-from cellwire.protocol.client import launch
+from cellwire.protocol.client import kernel_process
 from cellwire.protocol.client.launch import connect, launch_kernel
 from cellwire.protocol.connection import KeyPair
 from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied
@@ -212,7 +215,7 @@ async def _drain(events: Any) -> None:
 
 async def test_a_kernel_that_does_not_end_when_asked_is_killed(impostor, monkeypatch):
     # The kernel is stopped: neither the request nor SIGTERM reaches it, and only SIGKILL is left.
-    monkeypatch.setattr(launch, "END_SECONDS", 0.1)
+    monkeypatch.setattr(kernel_process, "END_SECONDS", 0.1)
     with anyio.fail_after(PATIENCE):
         async with launch_kernel(limits=Limits(drain_seconds=0.1)) as kernel:
             pid = kernel.connection.pid
@@ -280,3 +283,42 @@ async def test_a_file_without_the_needed_key_is_refused(tmp_path: Path):
                     pytest.fail("the context was entered")
             async with connect(bare, watch=True) as watcher:
                 await watcher.ping()
+
+
+def test_a_forked_child_that_leaves_the_context_ends_and_its_parent_goes_on(anyio_backend: str):
+    source = f"""
+        import os, anyio
+        from cellwire.protocol import connect, launch_kernel
+
+        async def fork(kernel, leave):
+            child = os.fork()
+            if child == 0:
+                try:
+                    await kernel.ping()
+                except RuntimeError as error:
+                    print(error, flush=True)
+                leave()
+            else:
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            return child
+
+        def fail():
+            raise LookupError("in the child")
+
+        async def main():
+            async with launch_kernel() as kernel:
+                async with connect(kernel.connection_file) as other:
+                    await fork(other, fail)
+                    if await fork(other, lambda: None):
+                        print((await other.run({{"a": "1"}})).status, flush=True)
+                await fork(kernel, fail)
+                print((await kernel.run({{"b": "1"}})).status, flush=True)
+
+        anyio.run(main, backend={anyio_backend!r})
+    """
+    command = [sys.executable, "-c", textwrap.dedent(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    told = "a client works in the process that made it; connect again in a forked child"
+    assert done.stdout.splitlines() == [told, "1", told, "0", "ok", told, "1", "ok"]
+    assert done.stderr.count("LookupError: in the child") == 2
+    assert done.returncode == 0

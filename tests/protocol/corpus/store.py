@@ -51,6 +51,8 @@ def sample(kind: Any, name: str = "") -> Any:
             return kind.cls(**{field.name: sample_field(field) for field in kind.fields})
         case inspect.StrType():
             return name
+        case inspect.BytesType():
+            return b"bytes"
         case inspect.IntType():
             return 7
         case inspect.FloatType():

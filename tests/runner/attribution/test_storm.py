@@ -59,8 +59,8 @@ STORM = """
         over.set()
         for thread in threads:
             thread.join()
-        assert not outputs._emitter._lock._is_owned()
-        emitters = (outputs._emitter, *_console._emitters.values())
+        assert not outputs.emitter._lock._is_owned()
+        emitters = (outputs.emitter, *_console._emitters.values())
         assert not any(emitter._deferred or emitter._batch for emitter in emitters)
         with open(PATH, "w") as file:
             json.dump({"raised": raised, "ids": list(outputs._order), **returned}, file)

@@ -402,7 +402,7 @@ def test_random_chains_are_the_same_as_here(book, seed):
         sources[f"c{number}"] = (
             f"v{number} = {' + '.join([*reads, str(number)])}\nprint(v{number})\nv{number}"
         )
-    book.run([Cell(id, text, rng.choice(["", "client"])) for id, text in sources.items()])
+    book.run([Cell(id, text, on=rng.choice(["", "client"])) for id, text in sources.items()])
     placed = [book.texts(id) for id in sources]
     book.run([Cell(id, text) for id, text in sources.items()])
     assert [book.texts(id) for id in sources] == placed

@@ -101,7 +101,7 @@ def comparable(engine: Engine, name: str) -> bool:
 
     Otherwise Python has what was there before, or the version is gone that nothing needed then.
     """
-    makers = engine._program.graph.makers(name)
+    makers = engine.program.graph.makers(name)
     if not makers or (name, makers[-1]) in engine._namespace.dropped:
         return False
     last = engine.notebook.cells[makers[-1]]
@@ -118,7 +118,7 @@ async def compare(seed: int, redefine: Redefine) -> None:
     log: list[Any] = []
 
     def cells(sources: dict[str, str], places: dict[str, str]) -> list[Cell]:
-        return [Cell(cell, text, places.get(cell, "")) for cell, text in sources.items()]
+        return [Cell(cell, text, on=places.get(cell, "")) for cell, text in sources.items()]
 
     for engine in (plain, placed):
         await engine.run({"setup": SETUP})

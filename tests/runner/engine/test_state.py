@@ -74,14 +74,14 @@ def test_comparison_that_gives_no_plain_bool_counts_as_identity():
         def __hash__(self):
             return id(self)
 
-    from cellwire.runner.api.state import _equal
+    from cellwire.runner.api.state import equal
 
     odd, angry = Odd(), Angry()
-    assert _equal(odd, odd)
-    assert not _equal(odd, Odd())
-    assert _equal(angry, angry)
-    assert not _equal(angry, Angry())
-    assert _equal([1], [1])
+    assert equal(odd, odd)
+    assert not equal(odd, Odd())
+    assert equal(angry, angry)
+    assert not equal(angry, Angry())
+    assert equal([1], [1])
 
 
 def test_readers_are_found_by_whatever_global_name_the_getter_has(book):

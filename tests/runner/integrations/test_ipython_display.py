@@ -52,6 +52,17 @@ def test_a_display_id_updates_its_items(cell: Any) -> None:
     assert cell.texts == ["'both'", "'other'", "'both'"]
 
 
+def test_the_display_id_of_an_item_is_in_its_metadata(cell: Any) -> None:
+    IPython.display.display(1, display_id="named")
+    IPython.display.display(2)
+    assert [item.metadata for item in cell.outputs] == [{"cellwire": {"display_id": "named"}}, {}]
+
+
+def test_an_update_of_what_nobody_has_displayed_shows_nothing(cell: Any) -> None:
+    IPython.display.update_display(1, display_id="never displayed")
+    assert cell.outputs == []
+
+
 def test_a_handle_without_content_is_an_empty_item_to_fill(cell: Any) -> None:
     handle = IPython.display.display(display_id="here")
     assert handle is not None

@@ -2,20 +2,18 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
-from cellwire.protocol import Connection, KernelClient, launch_kernel
+from cellwire.protocol import KernelClient, launch_kernel
 from support.bare_frontend import BareFrontend
+from support.relay import Relay
 
 
 @pytest.fixture
@@ -60,71 +58,6 @@ def bare() -> Iterator[Callable[..., BareFrontend]]:
             return opened
 
         yield open
-
-
-# A connection that can be cut
-
-
-class Relay:
-    """An address that leads to a kernel, and a connection file that names it."""
-
-    def __init__(self, connection: Connection, directory: Path) -> None:
-        self._scheme, _, self._address = connection.endpoint.partition("://")
-        name = os.urandom(4).hex()
-        self._listener = self._socket()
-        if self._scheme == "ipc":
-            endpoint = f"{self._address}-{name}"
-            self._listener.bind(endpoint)
-        else:
-            self._listener.bind(("127.0.0.1", 0))
-            endpoint = "{}:{}".format(*self._listener.getsockname())
-        self._listener.listen()
-        self._open: list[socket.socket] = []
-        #: Connections that were made so far.
-        self.made = 0
-        self.file = directory / f"relay-{name}.json"
-        endpoint = f"{self._scheme}://{endpoint}"
-        described = msgspec.structs.replace(connection, endpoint=endpoint, file=str(self.file))
-        self.file.write_bytes(msgspec.json.encode(described))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def cut(self) -> None:
-        """Drop every connection over this address."""
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Drop every connection and accept no more."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self.cut()
-
-    def _socket(self) -> socket.socket:
-        return socket.socket(socket.AF_UNIX if self._scheme == "ipc" else socket.AF_INET)
-
-    def _reach(self) -> socket.socket:
-        back = self._socket()
-        host, _, port = self._address.rpartition(":")
-        back.connect(self._address if self._scheme == "ipc" else (host, int(port)))
-        return back
-
-    def _serve(self) -> None:
-        with self._listener, suppress(OSError):
-            while True:
-                front, _ = self._listener.accept()
-                back = self._reach()
-                self._open += [front, back]
-                self.made += 1
-                for source, target in ((front, back), (back, front)):
-                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
-
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 18):
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
-        source.close()
 
 
 @pytest.fixture

@@ -192,3 +192,46 @@ anyio.run(main)
     process = start_process(source)
     assert await anyio.to_thread.run_sync(process.stdout.readline) == "150 1 1\n"
     assert process.wait(PATIENCE) == 0
+
+
+CROWD = """
+import os, resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+from cellwire.protocol.blocking import connect, launch_kernel
+
+with launch_kernel() as kernel:
+    path = kernel.connection.endpoint.removeprefix("ipc://")
+    crowd = []
+    while len(crowd) < 200:
+        stranger = socket.socket(socket.AF_UNIX)
+        stranger.setblocking(False)
+        try:
+            stranger.connect(path)
+        except BlockingIOError:
+            time.sleep(0.001)
+        except FileNotFoundError:
+            break
+        else:
+            crowd.append(stranger)
+    assert len(crowd) < 200
+    # There is room for a runner and for children.
+    kernel.restart_runner()
+    source = "import subprocess\\nfor _ in range(3): subprocess.run(['echo', 'child'])"
+    assert kernel.run({"a": source}).status == "ok"
+    assert kernel.notebook.cells["a"].console.text() == 3 * "child\\n"
+    for stranger in crowd:
+        stranger.close()
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    with connect(kernel.connection_file) as other:
+        assert other.run({"b": "1"}).status == "ok"
+    place = os.path.dirname(path)
+assert not os.path.exists(place)
+print("right")
+"""
+
+
+async def test_frontends_leave_the_kernel_descriptors_for_itself_and_for_children(start_process):
+    process = start_process(CROWD)
+    output = await anyio.to_thread.run_sync(process.stdout.read, abandon_on_cancel=True)
+    assert "right" in output

@@ -81,6 +81,16 @@ def test_what_waits_for_a_disabled_cell_says_so_and_is_free_when_that_is_deleted
     assert (strict.status("below"), strict.shows("below")) == ("ok", "8")
 
 
+def test_a_new_runner_says_which_cells_wait_for_a_disabled_one(strict: Book) -> None:
+    strict.run(off="z = 1", below="z + 1", other="2")
+    strict.client.configure("off", disabled=True)
+    strict.client.restart_runner()
+    strict.run(last="3")
+    assert strict.stale == ["off", "below", "other"]
+    assert [strict[cell].stale_reason for cell in strict.stale] == ["", "disabled", ""]
+    assert strict["below"].stale_because == ["off"]
+
+
 def test_enabling_a_cell_runs_it_and_what_is_stale_below_it_alone(strict: Book) -> None:
     strict.run(off="z = 1", below="z", other="'other'")
     strict.client.configure("off", disabled=True)

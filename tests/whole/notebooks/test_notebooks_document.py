@@ -10,37 +10,18 @@ from cellwire.frontends.cli.graph import analyze_notebook
 from cellwire.frontends.notebook_files import percent
 from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol.messages import Cell
+from support.examples import examples, expected
 
 DOCUMENTS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCUMENTS / "notebooks.md").read_text()
-_EXPECTED = re.compile(
-    r"^(?P<code>.*?)  # (?P<expected>shows .*|cancelled|stopped|\w+Error|\w+Definitions)$", re.M
-)
-
-
-def examples() -> list[tuple[str, list[str]]]:
-    """Return each example with the edits that follow it, and its kind: `error` for one definer alone."""
-    found: list[tuple[str, list[str]]] = []
-    for kind, text in re.findall(r"^```python ?(\w*)\n(# %%.*?)^```", TEXT, re.M | re.S):
-        if kind == "edit":
-            found[-1][1].append(text)
-        else:
-            found.append((kind, [text]))
-    return found
-
-
-def expected(source: str) -> tuple[str, str]:
-    """Return the code of a cell, and what it is said to show."""
-    match = _EXPECTED.search(source)
-    return (source, "") if match is None else (_EXPECTED.sub(r"\g<code>", source), match["expected"])
 
 
 def test_the_examples_are_found() -> None:
-    assert len(examples()) > 8
-    assert sum(len(texts) for _, texts in examples()) > 12
+    assert len(examples(TEXT)) > 8
+    assert sum(len(texts) for _, texts in examples(TEXT)) > 12
 
 
-@pytest.mark.parametrize(("kind", "texts"), examples())
+@pytest.mark.parametrize(("kind", "texts"), examples(TEXT))
 def test_cells_show_what_the_document_says(kind: str, texts: list[str], request: Any) -> None:
     book = request.getfixturevalue("strict" if kind == "error" else "allowing")
     sources: dict[str, str] = {}
@@ -58,7 +39,7 @@ def test_cells_show_what_the_document_says(kind: str, texts: list[str], request:
 
 def test_the_picture_shows_the_example_below_it_and_its_edges(tmp_path: Path) -> None:
     notebook = tmp_path / "notebook.py"
-    _, (text, _) = next(example for example in examples() if "def average" in example[1][0])
+    _, (text, _) = next(example for example in examples(TEXT) if "def average" in example[1][0])
     notebook.write_text(text)
     graph = analyze_notebook(load(notebook), "allow")
     picture = (DOCUMENTS / "notebook.svg").read_text().partition("is read while")[0]

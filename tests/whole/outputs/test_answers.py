@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 from cellwire.protocol import KernelClient, RequestError, connect
+from cellwire.protocol.events import ConsoleWritten, Event, InputClosed, InputRequested
 from cellwire.protocol.notebook import PendingInput
 from support.waiting import PATIENCE, until
 
@@ -109,6 +110,38 @@ async def test_answers_drive_the_debugger(where, kernel: KernelClient, other: Ke
     assert plain(kernel) == ["43"]
 
 
+async def test_a_frontend_that_cannot_ask_refuses_and_the_code_raises(
+    kernel: KernelClient, other: KernelClient
+):
+    await kernel.run({"a": "input('? ')"}, wait=False)
+    asked = await input_request(other)
+    await other.refuse_input(asked.id)
+    with anyio.fail_after(PATIENCE):
+        await kernel.wait_idle()
+    error = kernel.notebook.cells["a"].error
+    assert error is not None
+    assert (error.kind, error.message) == (
+        "InputUnavailable",
+        "input() needs an attached frontend that can ask for it",
+    )
+    with pytest.raises(RequestError):
+        await kernel.refuse_input(asked.id)
+
+
+async def test_an_inspection_in_detail_has_the_source(kernel: KernelClient):
+    await kernel.run({"a": "def double(x):\n    return 2 * x"})
+    assert "return 2 * x" not in (await kernel.inspect("double")).data["text/plain"]
+    assert "return 2 * x" in (await kernel.inspect("double", detail=1)).data["text/plain"]
+
+
+async def test_names_that_a_deleted_cell_keeps_are_there(kernel: KernelClient):
+    await kernel.run({"a": "x = 1", "b": "x"})
+    await kernel.delete(["a"], keep=True)
+    assert kernel.notebook.cells["b"].stale
+    await kernel.run({"b": "x + 1"})
+    assert plain(kernel, "b") == ["2"]
+
+
 async def test_an_interrupt_withdraws_the_input_request(kernel: KernelClient, other: KernelClient):
     await kernel.run({"a": "input('? ')"}, wait=False)
     asked = await input_request(other)
@@ -126,3 +159,47 @@ async def test_a_child_process_finds_its_standard_input_empty(kernel: KernelClie
     source = "import subprocess\nsubprocess.run(['cat'], capture_output=True, timeout=30).stdout"
     await kernel.run({"a": source})
     assert plain(kernel) == ["b''"]
+
+
+CHILD = """
+import os, sys
+print("from the child", flush=True)
+os.write(int(sys.argv[1]), b".")
+sys.stdin.read()
+"""
+BEFORE_A_PROMPT = f"""
+import os, subprocess, sys
+reading, writing = os.pipe()
+command = [sys.executable, "-c", {CHILD!r}, str(writing)]
+child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writing])
+os.read(reading, 1)
+print("printed")
+answer = input("? ")
+child.communicate()
+"""
+
+
+async def test_a_prompt_comes_after_what_was_written_before_it_also_by_a_child(kernel: KernelClient):
+    events = kernel.events()
+    await kernel.run({"a": BEFORE_A_PROMPT}, wait=False)
+    asked = await input_request(kernel)
+    seen: list[Event] = []
+    while InputRequested not in map(type, seen):
+        seen += await events.receive()
+    before = seen[: [type(event) for event in seen].index(InputRequested)]
+    text = "".join(event.text for event in before if isinstance(event, ConsoleWritten))
+    assert sorted(text.splitlines()) == ["from the child", "printed"]
+    await kernel.provide_input(asked.id, "yes")
+    await kernel.wait_idle()
+
+
+async def test_an_input_is_closed_once(kernel: KernelClient):
+    events = kernel.events()
+    await kernel.run({"a": "input()"}, wait=False)
+    asked = await input_request(kernel)
+    await kernel.provide_input(asked.id, "yes")
+    await kernel.run({"a": "print('end')"})
+    seen: list[Event] = []
+    while ConsoleWritten not in map(type, seen):
+        seen += await events.receive()
+    assert seen.count(InputClosed(asked.id)) == 1

@@ -69,6 +69,24 @@ for i in range(200):
     assert await shown(kernel, source) == expected
 
 
+async def test_clearing_the_items_and_the_text_comes_in_its_order(kernel: KernelClient):
+    source = """
+import cellwire as cw
+for i in range(100):
+    print("old", i)
+    cw.output.append(i)
+    cw.output.clear()
+    cw.output.clear_console()
+"""
+    events = kernel.events()
+    await shown(kernel, source)
+    logged: list[str] = []
+    while "CellFinished" not in logged:
+        logged += [type(event).__name__ for event in await events.receive()]
+    one = ["ConsoleWritten", "OutputAppended", "OutputsCleared", "ConsoleCleared"]
+    assert [name for name in logged if name in one] == one * 100
+
+
 async def test_short_lines_to_both_streams_in_turn_are_all_kept(kernel: KernelClient):
     source = "import sys\nfor i in range(20_000):\n    print(i)\n    print(i, file=sys.stderr)"
     assert await shown(kernel, source) == [f"{stream}: {i}\n" for i in range(20_000) for stream in STREAMS]

@@ -1,0 +1,31 @@
+"""Be a kernel for Jupyter: `python -P -m cellwire.frontends.jupyter [--lazy] -f CONNECTION_FILE`.
+
+The runner takes longest to start, so it is started before anything slow is imported here.
+"""
+
+import signal
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until shut down and return the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if "-f" not in given[:-1]:
+        sys.stderr.write("usage: python -P -m cellwire.frontends.jupyter [--lazy] -f CONNECTION_FILE\n")
+        return 2
+    if sys.platform == "win32":
+        sys.stderr.write("cellwire: Windows is not supported; use WSL\n")
+        return 2
+    from ...kernel.process import RunnerProcess
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    process = RunnerProcess()
+    from .door import serve
+
+    return serve(given[given.index("-f") + 1], process, RunnerProcess, lazy="--lazy" in given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Jupyter's five sockets, bound where the connection file says. Knows frames, not messages.
+
+ZeroMQ's descriptors are edge-triggered for both directions at once: after every send or receive the events
+have to be looked at again, so `receive` goes on until no socket has a message.
+"""
+
+from collections.abc import Iterator
+
+import zmq
+
+from .connection_file import CHANNELS, Channel, ConnectionFile
+
+_KINDS = {
+    "hb": zmq.REP,
+    "control": zmq.ROUTER,
+    "iopub": zmq.XPUB,
+    "stdin": zmq.ROUTER,
+    "shell": zmq.ROUTER,
+}
+_POLLIN = int(zmq.POLLIN)
+#: Messages that may wait for a subscriber, and replies for a client; beyond it they are dropped.
+_PUBLISHED = 100_000
+_REPLIES = 10_000
+#: How long messages are still sent after the end.
+_LINGER_MS = 1000
+
+
+class Channels:
+    """The bound sockets."""
+
+    def __init__(self, file: ConnectionFile) -> None:
+        """Raise OSError if an address cannot be bound."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        try:
+            for channel in CHANNELS:
+                self._sockets[channel] = socket = self._context.socket(_KINDS[channel])
+                self._configure(channel, socket, file)
+                try:
+                    socket.bind(file.address(channel))
+                except zmq.ZMQError as error:
+                    raise OSError(error.errno, f"{file.address(channel)}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def descriptors(self) -> list[int]:
+        """To be watched; call `receive` whenever one of them is ready."""
+        return [int(socket.get(zmq.FD)) for socket in self._sockets.values()]
+
+    @property
+    def readable(self) -> bool:
+        """Whether `receive` has something to yield."""
+        return any(_is_readable(socket) for socket in self._sockets.values())
+
+    def receive(self, most: int) -> Iterator[tuple[Channel, list[bytes]]]:
+        """Yield at most `most` messages of each channel, those of urgent channels first."""
+        for channel, socket in self._sockets.items():
+            for _ in range(most):
+                if not _is_readable(socket):
+                    break
+                yield channel, socket.recv_multipart(zmq.NOBLOCK)
+
+    def send(self, channel: Channel, frames: list[bytes]) -> None:
+        """Send one message; it is lost if its receiver has gone or does not read."""
+        try:
+            self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            pass
+
+    def close(self) -> None:
+        """Close the sockets, once what was sent has left or a moment has passed."""
+        for socket in self._sockets.values():
+            socket.close()
+        self._context.term()
+
+    def _configure(self, channel: Channel, socket: "zmq.Socket[bytes]", file: ConnectionFile) -> None:
+        socket.linger = _LINGER_MS
+        socket.sndhwm = _PUBLISHED if channel == "iopub" else _REPLIES
+        if ":" in file.ip and file.transport == "tcp":
+            socket.ipv6 = True
+        if channel == "iopub":
+            # Every subscription is answered with a welcome, repeated ones too.
+            socket.xpub_verbose = True
+        elif channel != "hb":
+            # A client that connects again keeps its identity and takes the place of the old connection.
+            socket.router_handover = True
+        if file.encrypted:
+            socket.curve_server = True
+            socket.curve_publickey = file.curve_publickey.encode()
+            socket.curve_secretkey = file.curve_secretkey.encode()
+
+
+def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
+    return bool(int(socket.get(zmq.EVENTS)) & _POLLIN)

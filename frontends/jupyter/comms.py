@@ -1,0 +1,86 @@
+"""Comms, and with them widgets: messages between objects of user code and their views in clients.
+
+A client's message is passed on to the runner, and is done when user code has dealt with it: until then the
+kernel is busy for that message, which keeps clients from sending more. What user code sends is published
+under the request that executed the cell which opened the comm.
+"""
+
+from typing import Any, cast
+
+from ...protocol import events as e
+from ...protocol import messages as m
+from ...protocol.errors import RequestError
+from .connection_file import Channel
+from .core import Core
+from .publisher import Publisher
+from .views import Views
+from .wire import NO_PARENT, Message
+
+
+class Comms:
+    """The comms of one kernel, as its clients see them."""
+
+    def __init__(self, core: Core, publisher: Publisher, views: Views) -> None:
+        self._core, self._publisher, self._views = core, publisher, views
+        # Comms that a client opened or closes: clients do not expect to be told.
+        self._opened: set[str] = set()
+        self._closing: set[str] = set()
+
+    def open(self, target: object) -> dict[str, dict[str, str]]:
+        """Return the open comms by id, or those of one target."""
+        comms = self._core.notebook.comms
+        return {comm.id: {"target_name": comm.target} for comm in comms if target in (None, comm.target)}
+
+    def receive(self, channel: Channel, message: Message) -> bool:
+        """Pass a message on; return whether that is done."""
+        content = message.content
+        comm, action = str(content.get("comm_id", "")), message.type.removeprefix("comm_")
+        data: Any = content.get("data")
+        request = m.SendComm(
+            "",
+            comm,
+            action,  # type: ignore[arg-type]
+            str(content.get("target_name", "")),
+            cast(dict[str, Any], data) if isinstance(data, dict) else {},
+            # For code that asks which message it deals with.
+            {**message.metadata, "jupyter": message.header},
+            message.buffers,
+        )
+        known = any(other.id == comm for other in self._core.notebook.comms)
+        if action == "open":
+            self._opened.add(comm)
+        elif action == "close" and known:
+            self._closing.add(comm)
+
+        def on_reply(reply: Any) -> None:
+            self._views.idle(message.header_bytes)
+
+        try:
+            self._core.pass_on(request, on_reply)
+        except RequestError:
+            # There is no runner, and so no comm.
+            self._opened.discard(comm)
+            self._closing.discard(comm)
+            return True
+        return False
+
+    def sent(self, event: e.CommSent) -> None:
+        """Publish what user code did with a comm."""
+        if event.action == "open" and event.comm in self._opened:
+            return
+        if event.action == "close":
+            self._opened.discard(event.comm)
+            if event.comm in self._closing:
+                self._closing.remove(event.comm)
+                return
+        content: dict[str, Any] = {"comm_id": event.comm, "data": event.data}
+        if event.action == "open":
+            content |= {"target_name": event.target, "target_module": None}
+        view = self._views.get(event.cell) or self._views.current
+        parent = NO_PARENT if view is None else view.parent
+        self._publisher.publish(f"comm_{event.action}", content, parent, event.metadata, event.buffers)
+
+    def forget(self) -> None:
+        """Forget all comms: the runner ended."""
+        self._opened.clear()
+        self._closing.clear()

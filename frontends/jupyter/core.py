@@ -1,0 +1,83 @@
+"""What the binding needs of the kernel: the requests it makes, and the loop's clock.
+
+`door.Door` has it in the kernel's own process. Nothing here waits: a run ends with its `RunFinished`, and
+what the runner is asked beside runs with a call.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ...protocol import messages as m
+from ...protocol.notebook import Notebook
+from .dap import DebugAdapter
+
+
+class Core(Protocol):
+    """The kernel."""
+
+    @property
+    def notebook(self) -> Notebook:
+        """The state after the newest event, which may be newer than the one that is handled."""
+        ...
+
+    @property
+    def connection_file(self) -> str:
+        """The connection file of the kernel's own protocol."""
+        ...
+
+    def submit(self, request: m.Run) -> int:
+        """Accept a run and return its number.
+
+        Raises: RequestError if runs are refused.
+        """
+        ...
+
+    def pass_on(self, request: m.Introspection | m.SendComm, on_reply: Callable[[Any], None]) -> None:
+        """Pass a request on to the runner; `on_reply` is called among the events, where the reply came.
+
+        Raises: RequestError if there is no runner or it has too many requests already.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Interrupt what runs and drop what waits."""
+        ...
+
+    def replace(self) -> None:
+        """Replace the runner."""
+        ...
+
+    def revive(self) -> None:
+        """Start a runner if there is none."""
+        ...
+
+    def provide_input(self, id: str, text: str | None) -> None:
+        """Answer an input request with a text, or with the end of input if None.
+
+        Raises: RequestError if no user code waits for it.
+        """
+        ...
+
+    def refuse_input(self, id: str) -> None:
+        """Let user code that asks for input fail.
+
+        Raises: RequestError if no user code waits for it.
+        """
+        ...
+
+    def shut_down(self, reason: str) -> None:
+        """End the kernel."""
+        ...
+
+    def connect(
+        self, port: int, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+    ) -> DebugAdapter:
+        """Connect to a debug adapter on this machine.
+
+        Raises: OSError if none listens there.
+        """
+        ...
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> object:
+        """Call back once after `seconds`."""
+        ...

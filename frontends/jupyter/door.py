@@ -1,0 +1,233 @@
+"""Jupyter's way into a kernel process: its sockets in the loop, and the kernel as the binding sees it.
+
+Events are queued when the kernel logs them and taken in the door's turn, since they come in the middle of
+the kernel's work. Replies of the runner stand in the same queue, so that each comes in its place.
+"""
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ...kernel.diagnostics import report
+from ...kernel.kernel import Kernel
+from ...kernel.kernel_process import KernelProcess
+from ...kernel.loop import Loop, Timer
+from ...kernel.process import RunnerProcess
+from ...protocol import messages as m
+from ...protocol.connection import Connection, Settings
+from ...protocol.errors import ConnectionFileError
+from ...protocol.notebook import Notebook
+from .binding import Binding
+from .channels import Channels
+from .connection_file import ConnectionFile, read_connection_file
+from .dap import DebugAdapter
+from .history import History
+from .parent import watch_parent
+from .publisher import Publisher
+from .views import REDUCING, Reduced
+from .wire import UnreadableMessage, Wire
+
+#: Messages of one channel that are taken in one turn.
+_MESSAGES = 64
+#: How many unreadable messages are reported on standard error.
+_REPORTED = 10
+#: Jupyter's servers set it; what they start is behind the limits of their websockets.
+_BEHIND_SERVER = "JPY_SESSION_NAME"
+#: Seconds for which an address that is still in use is tried again: that of a kernel that just ends.
+_BIND_SECONDS = 2.0
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """A reply of the runner, and what takes it."""
+
+    on_reply: Callable[[Any], None]
+    reply: Any
+
+
+class Door:
+    """What the kernel's loop calls for Jupyter; the `Core` of the binding."""
+
+    def __init__(self, file: ConnectionFile, *, lazy: bool = False) -> None:
+        """Raise OSError if an address cannot be bound, or ValueError for an unknown hash function."""
+        self._file, self._lazy = file, lazy
+        self._wire = Wire(file.key.encode(), file.digest)
+        self._channels = _bound(file)
+        self._events: deque[Any] = deque()
+        self._interrupts = 0
+
+    def open(
+        self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None], connection: Connection
+    ) -> None:
+        """Begin to serve."""
+        self._loop, self._kernel, self._connection = loop, kernel, connection
+        self._shut_down = shut_down
+        paced = _BEHIND_SERVER in os.environ
+        publisher = Publisher(self._wire, self._channels.send, loop.later, paced=paced)
+        self._binding = Binding(self, publisher, History(), self._file.ports, lazy=self._lazy)
+        kernel.attended = True
+        kernel.store.followers.append(self._follow)
+        for descriptor in self._channels.descriptors:
+            loop.watch(descriptor, _wake_up)
+        # The kernel's handlers wake the loop.
+        signal.signal(signal.SIGINT, self._signalled)
+        watch_parent(loop, lambda: shut_down("the Jupyter server ended"))
+        self._binding.start()
+
+    def turn(self) -> float:
+        """Take what came from the kernel and from clients."""
+        if self._interrupts:
+            self._interrupts = 0
+            self._binding.interrupt()
+        self._take_events()
+        for channel, frames in self._channels.receive(_MESSAGES):
+            if channel == "hb":
+                self._channels.send("hb", frames)
+            elif channel == "iopub":
+                self._subscribed(frames[0])
+            else:
+                self._receive(channel, frames)
+                self._take_events()
+        if self._events or self._channels.readable:
+            return 0.0
+        self._binding.rest()
+        return 0.0 if self._events else float("inf")
+
+    def close(self) -> None:
+        """Send what is left and close the sockets."""
+        self._take_events()
+        self._binding.close()
+        self._channels.close()
+
+    def _receive(self, channel: Any, frames: list[bytes]) -> None:
+        try:
+            message = self._wire.read(frames)
+        except UnreadableMessage as error:
+            if self._wire.refused <= _REPORTED:
+                report(f"a message on Jupyter's {channel} channel was dropped: {error}")
+        else:
+            self._binding.receive(channel, message)
+
+    def _subscribed(self, frame: bytes) -> None:
+        if frame[:1] == b"\x01":
+            self._binding.welcome(frame[1:])
+
+    def _signalled(self, number: int, frame: object) -> None:
+        self._interrupts += 1
+
+    # Events
+
+    def _follow(self, event: Any) -> None:
+        """Queue an event that was just logged."""
+        if isinstance(event, REDUCING):
+            event = self._reduced(event)
+        self._events.append(event)
+
+    def _reduced(self, event: Any) -> Reduced:
+        last = self._events[-1] if self._events else None
+        if isinstance(last, Reduced) and isinstance(event, type(last.event)) and event.cell == last.cell:
+            # What is left after this one is all that counts.
+            self._events.pop()
+        cell = self.notebook.cells.get(event.cell)
+        return Reduced(event, list(cell.in_order()) if cell is not None and cell.run == event.run else [])
+
+    def _take_events(self) -> None:
+        while self._events:
+            event = self._events.popleft()
+            if isinstance(event, _Reply):
+                event.on_reply(event.reply)
+            else:
+                self._binding.take(event)
+
+    # The core
+
+    @property
+    def notebook(self) -> Notebook:
+        """The kernel's state."""
+        return self._kernel.store.notebook
+
+    @property
+    def connection_file(self) -> str:
+        """The kernel's own connection file."""
+        return self._connection.file
+
+    def submit(self, request: m.Run) -> int:
+        """Submit a run."""
+        return self._kernel.submit(request, 0)
+
+    def pass_on(self, request: m.Introspection | m.SendComm, on_reply: Callable[[Any], None]) -> None:
+        """Ask the runner."""
+        self._kernel.pass_on(request, lambda reply: self._events.append(_Reply(on_reply, reply)))
+
+    def interrupt(self) -> None:
+        """Interrupt what runs."""
+        self._kernel.interrupt()
+
+    def replace(self) -> None:
+        """Replace the runner."""
+        self._kernel.restart()
+
+    def revive(self) -> None:
+        """Start a runner if there is none."""
+        if not self._kernel.runner.alive and not self._kernel.closing:
+            self._kernel.restart()
+
+    def provide_input(self, id: str, text: str | None) -> None:
+        """Answer user code."""
+        self._kernel.provide_input(id, text)
+
+    def refuse_input(self, id: str) -> None:
+        """Let user code that asks fail."""
+        self._kernel.refuse_input(id)
+
+    def shut_down(self, reason: str) -> None:
+        """End the kernel."""
+        self._shut_down(reason)
+
+    def connect(
+        self, port: int, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+    ) -> DebugAdapter:
+        """Connect to a debug adapter."""
+        return DebugAdapter(self._loop, port, on_event, on_end)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back after `seconds`."""
+        return self._loop.later(seconds, callback)
+
+
+def serve(
+    path: str, process: RunnerProcess, start: Callable[[], RunnerProcess], *, lazy: bool = False
+) -> int:
+    """Be the kernel that a connection file of Jupyter describes; return the exit status."""
+    try:
+        file = read_connection_file(path)
+        if not file.encrypted and file.transport == "tcp":
+            report("messages are signed and not encrypted: other users of this machine may read outputs")
+        # Jupyter tells no order of cells. What follows a change is for the binding to decide.
+        settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
+        kernel = KernelProcess(settings, process, start, Door(file, lazy=lazy))
+    except (ConnectionFileError, OSError, ValueError) as error:
+        report(f"cannot start: {error}")
+        process.kill()
+        return 2
+    kernel.run(announce=False)
+    return 0
+
+
+def _bound(file: ConnectionFile) -> Channels:
+    until = time.monotonic() + _BIND_SECONDS
+    while True:
+        try:
+            return Channels(file)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_BIND_SECONDS / 100)
+
+
+def _wake_up() -> None:
+    """Wake the loop, whose turn does the work."""

@@ -1,0 +1,351 @@
+"""The execute requests: a queue of which one is with the kernel at a time, and the replies.
+
+A request with a `cellId` runs that cell of the notebook. Any other runs a loose cell, which takes part in
+nothing but the namespace, and is forgotten some requests later: its threads may write until then. Once the
+run has finished, the request's expressions are evaluated by one more run of loose cells, and then it is
+answered. An error aborts what waits behind it.
+"""
+
+import ast
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from itertools import count
+from typing import Any, cast
+
+from ...protocol import events as e
+from ...protocol import messages as m
+from ...protocol.errors import RequestError
+from ...protocol.mime_types import PAYLOAD_MIME
+from ...protocol.notebook import CellError
+from . import errors
+from .connection_file import Channel
+from .core import Core
+from .history import History
+from .publisher import Publisher
+from .reactivity import Reactivity
+from .views import View, Views, bundle
+from .wire import Message, now
+
+#: Loose cells that may still write.
+_LOOSE = 16
+#: Seconds that the reply to an error waits for requests that follow at once, and after it those for which
+#: others may arrive that were sent before. Clients send all cells of a notebook at once.
+_FOLLOWING = 0.01
+_UNDERWAY = 0.1
+#: The id of a loose cell begins with this, which no notebook's ids do.
+_SIGN = "~"
+
+
+class ExecuteRequest:
+    """A request to execute, from its arrival to its reply."""
+
+    def __init__(self, channel: Channel, message: Message) -> None:
+        content = message.content
+        self.channel: Channel = channel
+        self.message = message
+        self.code = str(content.get("code", ""))
+        self.silent = bool(content.get("silent"))
+        self.stored = bool(content.get("store_history", True)) and not self.silent
+        self.stop_on_error = bool(content.get("stop_on_error", True))
+        expressions = content.get("user_expressions")
+        self.expressions: dict[str, Any] = expressions if isinstance(expressions, dict) else {}
+        cell = message.metadata.get("cellId")
+        #: The cell of the notebook; empty for a loose one.
+        self.cell_id = cell if isinstance(cell, str) and not self.silent else ""
+        #: The cell that runs for it.
+        self.cell = ""
+        self.count = 0
+        self.started = ""
+        #: The number of the run that it waits for.
+        self.run = 0
+        self.error: CellError | None = None
+        #: What the reply says, once that is known.
+        self.outcome: dict[str, Any] | None = None
+        self.payload: list[dict[str, Any]] = []
+        self.results: dict[str, Any] = {}
+        #: The loose cells of its expressions, each with the name of the expression.
+        self.asked: dict[str, str] = {}
+
+
+class Executions:
+    """Executes one request after the other."""
+
+    def __init__(
+        self,
+        core: Core,
+        publisher: Publisher,
+        views: Views,
+        history: History,
+        reactivity: Reactivity,
+        on_idle: Callable[[], None],
+        before_cell: Callable[[str, str, Callable[[], None]], None],
+    ) -> None:
+        self._core, self._publisher, self._views, self._history = core, publisher, views, history
+        self._reactivity = reactivity
+        self._on_idle = on_idle
+        self._before_cell = before_cell
+        self._queue: deque[ExecuteRequest] = deque()
+        self._current: ExecuteRequest | None = None
+        self._count = 0
+        self._numbers = count(1)
+        self._loose: deque[str] = deque()
+        # When an error aborted the queue: by the clock that does not jump, and by that of messages.
+        self._aborted = (0.0, 0.0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in progress or waits."""
+        return self._current is not None or bool(self._queue)
+
+    def receive(self, channel: Channel, message: Message) -> None:
+        """Take a request."""
+        request = ExecuteRequest(channel, message)
+        if self._was_sent_before_error(message):
+            self._abort(request)
+            return
+        self._queue.append(request)
+        self._next()
+
+    def take(self, event: Any) -> bool:
+        """Take an event; return whether it concerns a request and nothing that is drawn."""
+        current = self._current
+        if current is None:
+            return False
+        if isinstance(event, e.RunFinished):
+            if event.run == current.run:
+                self._run_finished(current, event)
+            return True
+        cell: str = getattr(event, "cell", "")
+        if cell in current.asked:
+            return self._take_result(current, event)
+        if cell and cell == current.cell:
+            if isinstance(event, e.CellFinished | e.CellSkipped):
+                current.error = event.error
+            elif isinstance(event, e.OutputAppended):
+                return self._take_payload(current, cast(Any, event).item)
+        return False
+
+    # A request, step by step
+
+    def _next(self) -> None:
+        while self._current is None and self._queue:
+            self._begin(self._queue.popleft())
+
+    def _begin(self, request: ExecuteRequest) -> None:
+        message = request.message
+        blank = not request.code.strip()
+        self._current = request
+        self._publisher.status("busy", message.header_bytes)
+        if request.stored and not blank:
+            self._count += 1
+            self._history.add(self._count, request.code)
+        request.count = self._count
+        request.started = now()
+        if not request.silent:
+            content = {"code": request.code, "execution_count": request.count}
+            self._publisher.publish("execute_input", content, message.header_bytes)
+        self._forget_deleted(request)
+        request.cell = request.cell_id or self._new_loose_cell()
+        view = View(message, request.count, silent=request.silent)
+        self._views.current = view
+        if blank:
+            self._evaluate(request)
+            return
+        self._views.put(request.cell, view)
+        if request.cell_id:
+            self._reactivity.executed(request.cell_id, view)
+        about = {
+            "jupyter": {
+                "header": message.header,
+                "metadata": message.metadata,
+                "session": message.session,
+                "count": request.count,
+                "silent": request.silent,
+                "store": request.stored,
+            }
+        }
+        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id)]
+        self._before_cell(request.cell, request.code, lambda: self._run(request, cells))
+
+    def _run(self, request: ExecuteRequest, cells: list[m.Cell]) -> None:
+        run = m.RunCells("", cells)
+        try:
+            try:
+                request.run = self._core.submit(run)
+            except RequestError as error:
+                if error.code != "runner_unavailable":
+                    raise
+                self._core.revive()
+                request.run = self._core.submit(run)
+        except RequestError as error:
+            self._finish(request, errors.of_request(error))
+
+    def _run_finished(self, request: ExecuteRequest, event: e.RunFinished) -> None:
+        if request.asked:
+            self._delete(list(request.asked))
+            for name in request.asked.values():
+                # The value None shows nothing.
+                request.results.setdefault(name, _value({"text/plain": "None"}, {}))
+            self._finish(request)
+            return
+        if request.error is None and event.status in ("interrupted", "dropped"):
+            request.error = CellError("Interrupted", event.reason)
+        if request.error is None and event.reason:
+            request.error = CellError("RunnerDied", event.reason)
+        if request.error is not None:
+            self._finish(request, {"status": "error", **self._described(request.error)})
+        else:
+            self._evaluate(request)
+
+    def _evaluate(self, request: ExecuteRequest) -> None:
+        """Evaluate the expressions of a request, and then finish it."""
+        cells: list[m.Cell] = []
+        for name, source in request.expressions.items():
+            try:
+                ast.parse(str(source).strip(), mode="eval")
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                content = errors.named(type(error).__name__, str(error))
+                request.results[name] = {"status": "error", **content}
+                continue
+            cell = self._new_loose_cell()
+            request.asked[cell] = name
+            cells.append(m.Cell(cell, str(source).strip(), loose=True))
+        if cells:
+            self._run(request, cells)
+        else:
+            self._finish(request)
+
+    def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
+        """Answer a request, and go on with the next one."""
+        view = self._views.current
+        if error is not None and view is not None:
+            if view.error is None:
+                # Nothing of the cell could show it.
+                self._views.show_error(view, error)
+            error = {**error, **(view.error or {})}
+        request.outcome = error or {"status": "ok"}
+        if error is not None and request.stop_on_error:
+            self._core.later(_FOLLOWING, self.conclude)
+        else:
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Send the reply to a request that is done, if there is one."""
+        request, view = self._current, self._views.current
+        if request is None or request.outcome is None:
+            return
+        content = {
+            **request.outcome,
+            "execution_count": request.count,
+            "user_expressions": request.results,
+            "payload": request.payload,
+        }
+        before_reply = time.time()
+        self._publisher.reply(request.channel, request.message, "execute_reply", content, request.started)
+        self._publisher.status("idle", request.message.header_bytes)
+        self._current = self._views.current = None
+        if view is not None:
+            view.requested = False
+        if request.cell and not request.cell_id:
+            self._keep_loose_cell(request)
+        if request.stop_on_error and content["status"] == "error":
+            self._aborted = (time.monotonic(), before_reply)
+            waiting, self._queue = self._queue, deque()
+            for other in waiting:
+                self._abort(other)
+        self._next()
+        if not self.busy:
+            self._on_idle()
+
+    # What of a request is no drawing
+
+    def _take_result(self, request: ExecuteRequest, event: Any) -> bool:
+        name = request.asked[event.cell]
+        kind = event.__class__
+        if kind is e.OutputAppended:
+            data, metadata, own = bundle(event.item)
+            if own.get("result"):
+                request.results[name] = _value(data, metadata)
+        elif kind in (e.CellFinished, e.CellSkipped) and event.error is not None:
+            request.results[name] = {"status": "error", **self._described(event.error)}
+        elif kind is e.ConsoleWritten:
+            self._publisher.write(event.stream, event.text, request.message.header_bytes)
+        return True
+
+    def _take_payload(self, request: ExecuteRequest, item: Any) -> bool:
+        data, _, _ = bundle(item)
+        if PAYLOAD_MIME not in data:
+            return False
+        payload: dict[str, Any] = data[PAYLOAD_MIME]
+        if payload.get("source") == "set_next_input":
+            request.payload = [other for other in request.payload if other.get("source") != "set_next_input"]
+        request.payload.append(payload)
+        return True
+
+    # An error aborts what waits
+
+    def _was_sent_before_error(self, message: Message) -> bool:
+        """Whether the client cannot have known of an error when it sent a request that comes after it."""
+        at, by_clock = self._aborted
+        if time.monotonic() - at > _UNDERWAY:
+            return False
+        try:
+            return datetime.fromisoformat(str(message.header.get("date"))).timestamp() < by_clock
+        except ValueError:
+            return False
+
+    def _abort(self, request: ExecuteRequest) -> None:
+        message = request.message
+        self._publisher.status("busy", message.header_bytes)
+        # Clients show the count, and it has none.
+        content = {"status": "aborted", "execution_count": None}
+        self._publisher.reply(request.channel, message, "execute_reply", content)
+        self._views.idle(message.header_bytes)
+        view = self._views.get(request.cell_id)
+        if view is not None:
+            # What its cell shows from here on is drawn under this request.
+            self._views.put(request.cell_id, View(message, view.count, silent=False, requested=False))
+
+    # Cells
+
+    def _new_loose_cell(self) -> str:
+        return f"{_SIGN}{next(self._numbers)}"
+
+    def _keep_loose_cell(self, request: ExecuteRequest) -> None:
+        if request.silent:
+            self._delete([request.cell])
+            return
+        self._loose.append(request.cell)
+        if len(self._loose) > _LOOSE:
+            self._delete([self._loose.popleft()])
+
+    def _forget_deleted(self, request: ExecuteRequest) -> None:
+        """Forget cells that a client calls deleted.
+
+        It says so of cells that were cut and pasted too, or whose deletion was undone. So their names stay.
+        """
+        deleted: Any = request.message.metadata.get("deletedCells")
+        if isinstance(deleted, list):
+            cells = [cell for cell in cast(list[Any], deleted) if cell != request.cell_id]
+            self._reactivity.delete(cells)
+            self._delete(cells, keep=True)
+
+    def _delete(self, cells: list[Any], *, keep: bool = False) -> None:
+        known = [cell for cell in cells if isinstance(cell, str) and cell in self._core.notebook.cells]
+        for cell in known:
+            self._views.drop(cell)
+        if known:
+            try:
+                self._core.submit(m.DeleteCells("", known, keep))
+            except RequestError:
+                # The kernel is closing, or its runner is gone and these cells' values with it.
+                pass
+
+    def _described(self, error: CellError) -> dict[str, Any]:
+        return errors.of_cell(error, self._views.number_of)
+
+
+def _value(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "ok", "data": data, "metadata": metadata}

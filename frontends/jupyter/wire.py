@@ -1,0 +1,140 @@
+"""Jupyter's messages as frames: read, checked, written, signed. No sockets.
+
+A message is `[identity ...] <IDS|MSG> signature header parent_header metadata content [buffer ...]`. The four
+parts are JSON, and the signature is a hexadecimal HMAC over them, empty where there is no key. A header is
+kept as the bytes it came in, since it becomes the parent header of whatever answers the message.
+"""
+
+import hmac
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import msgspec
+
+DELIMITER = b"<IDS|MSG>"
+#: The version of Jupyter's messaging protocol.
+VERSION = "5.5"
+NO_PARENT = b"{}"
+#: Signatures that are remembered, to refuse a message that comes again.
+_SIGNATURES = 65536
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class UnreadableMessage(Exception):
+    """Raised when frames are no message, or were not signed with the key, or came before."""
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message of a client."""
+
+    #: Where a reply goes.
+    identities: list[bytes]
+    #: As it came, to be the parent of others.
+    header_bytes: bytes
+    header: dict[str, Any]
+    parent: dict[str, Any]
+    metadata: dict[str, Any]
+    content: dict[str, Any]
+    buffers: list[bytes]
+
+    @property
+    def type(self) -> str:
+        """What the message is, such as `execute_request`."""
+        return str(self.header.get("msg_type", ""))
+
+    @property
+    def session(self) -> str:
+        """The page or process of the client."""
+        return str(self.header.get("session", ""))
+
+
+class Wire:
+    """Reads and writes the messages of one kernel process."""
+
+    def __init__(self, key: bytes, digest: str = "sha256") -> None:
+        """Raise ValueError if there is no hash function `digest`."""
+        self._mac = hmac.new(key, digestmod=digest) if key else None
+        #: Names this process in all headers that it writes.
+        self.session = os.urandom(16).hex()
+        self._prefix = f"{self.session}_{os.getpid()}_"
+        self._numbers = count(1)
+        self._seen: dict[bytes, None] = {}
+        #: How many messages were refused.
+        self.refused = 0
+        #: The identifier of the message that was written last.
+        self.last_written = ""
+
+    def read(self, frames: Sequence[bytes]) -> Message:
+        """Return the message in `frames`.
+
+        Raises: UnreadableMessage.
+        """
+        try:
+            return self._read(list(frames))
+        except UnreadableMessage:
+            self.refused += 1
+            raise
+
+    def write(
+        self,
+        kind: str,
+        content: Any,
+        parent: bytes = NO_PARENT,
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Iterable[bytes] = (),
+    ) -> list[bytes]:
+        """Return the frames of a new message, from the delimiter on.
+
+        `parent` is the encoded header of the message that this one answers.
+        """
+        self.last_written = f"{self._prefix}{next(self._numbers)}"
+        header = {
+            "msg_id": self.last_written,
+            "msg_type": kind,
+            "username": "kernel",
+            "session": self.session,
+            "date": now(),
+            "version": VERSION,
+        }
+        parts = [_encode(header), parent, _encode(metadata) if metadata else b"{}", _encode(content)]
+        return [DELIMITER, self._sign(parts), *parts, *buffers]
+
+    def _read(self, frames: list[bytes]) -> Message:
+        try:
+            start = frames.index(DELIMITER)
+            signature, header, parent, metadata, content = frames[start + 1 : start + 6]
+        except ValueError:
+            raise UnreadableMessage("it has too few frames") from None
+        parts = [header, parent, metadata, content]
+        if self._mac is not None:
+            if not hmac.compare_digest(signature, self._sign(parts)):
+                raise UnreadableMessage("its signature is wrong: another key signed it, or none")
+            if signature in self._seen:
+                raise UnreadableMessage("it came before")
+            self._seen[signature] = None
+            if len(self._seen) > _SIGNATURES:
+                del self._seen[next(iter(self._seen))]
+        try:
+            decoded = [_decode(part) for part in parts]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableMessage(str(error)) from None
+        return Message(frames[:start], header, *decoded, buffers=frames[start + 6 :])
+
+    def _sign(self, parts: Iterable[bytes]) -> bytes:
+        if self._mac is None:
+            return b""
+        mac = self._mac.copy()
+        for part in parts:
+            mac.update(part)
+        return mac.hexdigest().encode()
+
+
+def now() -> str:
+    """Return the time as headers have it."""
+    seconds = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1e6):06d}Z"

@@ -1,0 +1,100 @@
+"""The outputs of a cell in the words of Jupyter's format, version 4.5.
+
+Text and items stand in the order in which they were written. The value of the cell is its `execute_result`,
+which the runner marks; whatever else it shows is `display_data`.
+"""
+
+import base64
+import json
+import re
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from ...protocol.mime_types import ERROR_MIME
+from ...protocol.notebook import CellError, CellState, ConsoleChunk, Item
+
+Output: TypeAlias = dict[str, Any]
+
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
+#: The key in an item's metadata under which cellwire keeps what concerns itself.
+OWN = "cellwire"
+#: What an interrupted cell raises, in the words of Jupyter.
+_NAMES = {"Interrupted": "KeyboardInterrupt"}
+
+
+def outputs_of(cell: CellState, count: int | None = None) -> list[Output]:
+    """Return what `cell` has shown; `count` is the number of its execution."""
+    found: list[Output] = []
+    texts: list[str] = []
+    if cell.console.dropped:
+        note = f"the first {cell.console.dropped:,} characters were dropped\n"
+        found.append({"name": "stderr", "output_type": "stream", "text": note})
+    error_shown = False
+    for part in cell.in_order():
+        if isinstance(part, ConsoleChunk):
+            if not texts or found[-1]["name"] != part.stream:
+                _end_text(found, texts)
+                found.append({"name": part.stream, "output_type": "stream"})
+            texts.append(part.text)
+            continue
+        _end_text(found, texts)
+        error_shown = error_shown or ERROR_MIME in part.data
+        found.append(_output(part, count))
+    _end_text(found, texts)
+    if cell.error is not None and not error_shown:
+        found.append(_of_error(cell.error, cell.status == "cancelled"))
+    return found
+
+
+def _end_text(found: list[Output], texts: list[str]) -> None:
+    """Give the last output its text: joined once, however many chunks there are."""
+    if texts:
+        found[-1]["text"] = "".join(texts)
+        texts.clear()
+
+
+def _output(item: Item, count: int | None) -> Output:
+    if ERROR_MIME in item.data:
+        try:
+            described = item.data[ERROR_MIME]
+            return _of_error(msgspec.convert(described, CellError), lines=described.get("lines"))
+        except msgspec.ValidationError:
+            pass  # an item of the user's own
+    metadata = {key: value for key, value in item.metadata.items() if key != OWN}
+    own: Any = item.metadata.get(OWN)
+    output: Output = {
+        "data": {mime: _plain(mime, data) for mime, data in item.data.items()},
+        "metadata": metadata,
+        "output_type": "display_data",
+    }
+    if isinstance(own, dict) and cast("dict[str, Any]", own).get("result"):
+        output["output_type"] = "execute_result"
+        output["execution_count"] = count
+    return output
+
+
+def _of_error(error: CellError, cancelled: bool = False, lines: list[str] | None = None) -> Output:
+    """Return an error, or for a cell that was not run because of another one a line that says so.
+
+    `lines` are the traceback as IPython has it.
+    """
+    if cancelled:
+        return {"name": "stderr", "output_type": "stream", "text": f"{error.message}\n"}
+    name = _NAMES.get(error.kind, error.kind)
+    summary = f"{name}: {error.message}" if error.message else name
+    if lines is None:
+        lines = (error.traceback.rstrip("\n") or summary).split("\n")
+    elif error.message not in _COLOR.sub("", lines[-1]):
+        lines = [*lines, summary]  # it says more than the exception could know
+    lines = [*lines, error.hint] if error.hint else lines
+    return {"ename": name, "evalue": error.message, "output_type": "error", "traceback": lines}
+
+
+def _plain(mime: str, data: Any) -> Any:
+    """Return the data of a mime type as the format has it: bytes in base64, JSON as such, else text."""
+    if isinstance(data, bytes):
+        return base64.b64encode(data).decode()
+    if mime == "application/json" or (mime.startswith("application/") and mime.endswith("+json")):
+        return data
+    return data if isinstance(data, str) else json.dumps(data)

@@ -1,0 +1,159 @@
+"""What code waits for when it is interrupted: child processes, and workers of pools that are processes.
+
+An interrupt raises in the code of a cell alone. A terminal sends it to children too, and so does this process
+to those that the cell waits for. How it waits is read from its stack: from frames of the libraries by which
+one waits, and what these hold. A cell that awaits has no stack; there the chain of coroutines, tasks and
+futures is followed, and likewise from a thread that is waited for to what it does.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any, cast
+
+#: Ends of the names of files in which one waits for child processes; and of those whose frames hold pools,
+#: tasks, futures or threads that one waits for.
+_CHILDREN = ("/subprocess.py", "/attribution/subprocesses.py")
+_HOLDERS = (
+    "/multiprocessing/pool.py",
+    "/concurrent/futures/_base.py",
+    "/concurrent/futures/process.py",
+    "/concurrent/futures/thread.py",
+    "/threading.py",
+    "/asyncio/base_events.py",
+    "/asyncio/tasks.py",
+    "/asyncio/taskgroups.py",
+    "/asyncio/streams.py",
+    "/anyio/_backends/_asyncio.py",
+)
+#: How many things are looked at: what a cell waits for may be large.
+_MOST = 1000
+
+
+class Awaited:
+    """What is waited for: whether there are child processes, and the processes whose pids are known."""
+
+    def __init__(self) -> None:
+        self.children = False
+        #: A child process is being started; its pid is not known before the program has been executed.
+        self.starts = False
+        self.pids: set[int] = set()
+        #: There is work of a pool of an unknown kind.
+        self.pools = False
+        self._seen: set[int] = set()
+
+    def by_stack(self, frame: FrameType | None) -> None:
+        """Add what the code waits for whose innermost frame this is."""
+        while frame is not None:
+            self._by_frame(frame)
+            frame = frame.f_back
+
+    def by_task(self, task: "asyncio.Task[Any]") -> None:
+        """Add what a task waits for."""
+        part: Any = task.get_coro()
+        while part is not None and self._is_new(part):
+            for prefix in ("cr", "gi", "ag"):
+                frame = getattr(part, f"{prefix}_frame", None)
+                if frame is not None:
+                    self._by_frame(frame)
+                    # The step by step execution of a cell hides the chain.
+                    driven = frame.f_locals.get("coroutine") if frame.f_code.co_name == "_drive" else None
+                    awaits = "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await"
+                    part = driven or getattr(part, awaits)
+                    break
+            else:
+                break
+        self._by_value(getattr(task, "_fut_waiter", None))
+
+    def _is_new(self, value: object) -> bool:
+        if id(value) in self._seen or len(self._seen) > _MOST:
+            return False
+        self._seen.add(id(value))
+        return True
+
+    def _by_frame(self, frame: FrameType) -> None:
+        name = frame.f_code.co_filename
+        if name.endswith(_CHILDREN):
+            self.children = True
+            held: Any = frame.f_locals.get("self")
+            self._add(getattr(held, "pid", None))
+            self.starts = self.starts or frame.f_code.co_name == "__init__"
+        elif name.endswith(_HOLDERS):
+            for value in frame.f_locals.values():
+                self._by_value(value)
+
+    def _by_value(self, value: Any) -> None:
+        """Add what `value` stands for, if it is one of the things that one waits for."""
+        kind = cast("type[Any]", type(value))
+        if kind in (list, set, tuple, dict):
+            if self._is_new(value):
+                self._by_values(value)
+        elif issubclass(kind, asyncio.Task):
+            if self._is_new(value):
+                self.by_task(value)
+        elif issubclass(kind, asyncio.Future):
+            if self._is_new(value):
+                self._by_future(value)
+        elif issubclass(kind, threading.Thread):
+            if self._is_new(value):
+                self.by_stack(sys._current_frames().get(value.ident or 0))
+        elif kind.__module__ == "multiprocessing.pool":
+            pool: Any = getattr(value, "_pool", None)
+            # That of a pool is a list; that of a result is its pool.
+            self._by_processes(pool if isinstance(pool, list) else getattr(pool, "_pool", ()))
+        elif kind.__module__ == "concurrent.futures.process":
+            processes: Any = getattr(value, "_processes", None) or getattr(value, "processes", None)
+            self._by_processes(processes.values() if processes else ())
+        elif kind.__module__ == "concurrent.futures._base":
+            self._by_work(value)
+        elif kind.__module__ == "asyncio.streams":
+            protocol = getattr(getattr(value, "_transport", None), "_protocol", None)
+            self._add(getattr(getattr(protocol, "proc", None), "_pid", None))
+        elif kind.__module__ == "anyio._backends._asyncio" and kind.__name__ == "Process":
+            self.children = True
+            self._add(value.pid)
+        elif kind.__name__ == "TaskGroup":
+            self._by_values(getattr(value, "_tasks", ()))
+
+    def _by_values(self, values: Iterable[Any]) -> None:
+        for value in list(values)[:_MOST]:
+            self._by_value(value)
+
+    def _by_future(self, future: Any) -> None:
+        self._by_values(getattr(future, "_children", ()))  # of `gather`
+        # What is copied into it: the work of a pool, or what `shield` is about.
+        for callback, _ in future._callbacks or ():
+            for cell in getattr(callback, "__closure__", None) or ():
+                self._by_value(cell.cell_contents)
+
+    def _by_work(self, future: Any) -> None:
+        """Add the workers of the pool that a future of `concurrent.futures` comes from."""
+        if not self._is_new(future):
+            return
+        found = False
+        module: Any = sys.modules.get("concurrent.futures.process")
+        for manager in list(getattr(module, "_threads_wakeups", ())):
+            pending = list(getattr(manager, "pending_work_items", {}).values())
+            if any(item.future is future for item in pending):
+                found = True
+                self._by_processes(manager.processes.values())
+        # A worker that is a thread has a frame that holds the work, and waits in frames inside that.
+        for innermost in sys._current_frames().values():
+            frame: FrameType | None = innermost
+            while frame is not None:
+                work = frame.f_locals.get("self") if frame.f_code.co_name == "run" else None
+                if getattr(work, "future", None) is future:
+                    found = True
+                    self.by_stack(innermost)
+                frame = frame.f_back
+        self.pools = self.pools or not found
+
+    def _by_processes(self, processes: Any) -> None:
+        for process in list(processes or ()):
+            self._add(process.pid)
+
+    def _add(self, pid: object) -> None:
+        if type(pid) is int:
+            self.pids.add(pid)

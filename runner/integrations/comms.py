@@ -1,0 +1,125 @@
+"""Comms: two-way channels between objects of user code, such as widgets, and frontends.
+
+The package `comm` defines them for kernels of any kind; it is changed when it is imported. What user code
+sends becomes a `CommSent` event. What frontends send is dealt with on the main thread, in the context in
+which the comm was opened or its target registered, so what a handler prints belongs to that cell.
+"""
+
+import sys
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Any
+
+from ...protocol.events import CommSent
+from ...protocol.messages import Done, SendComm
+from ..attribution.after_import import after_import
+from ..attribution.context import current_execution
+from ..attribution.redirection import begin_new_item
+from ..output.encoding import as_plain
+from ..output.reports import report
+
+
+class Comms:
+    """The comms of this process; `emit` takes the events."""
+
+    def __init__(self, emit: Callable[[CommSent | Done], None]) -> None:
+        self._emit = emit
+        #: The message that is being dealt with, as a map of Jupyter's; empty between messages.
+        self.message: dict[str, Any] = {}
+        self._targets: dict[str, Context] = {}
+        after_import("comm", self._install)
+
+    def context_for(self, message: SendComm) -> Context:
+        """Return the context in which user code deals with `message`."""
+        if message.action == "open":
+            context = self._targets.get(message.target)
+        else:
+            context = getattr(_manager().comms.get(message.comm), "context", None) if _manager() else None
+        return Context() if context is None else context.copy()
+
+    async def deal_with(self, message: SendComm) -> None:
+        """Let user code deal with `message`, and answer it. What a task executes can be interrupted."""
+        try:
+            self._deliver(message)
+        except BaseException as error:
+            report("", error)
+        self._emit(Done(message.id))
+
+    def _deliver(self, message: SendComm) -> None:
+        """Let user code deal with `message`; a comm that is not known is closed."""
+        manager = _manager()
+        if manager is None or (
+            message.target not in manager.targets
+            if message.action == "open"
+            else message.comm not in manager.comms
+        ):
+            if message.action != "close":
+                self._emit(CommSent(message.comm, "close"))
+            return
+        metadata = dict(message.metadata)
+        header = metadata.pop("jupyter", {})
+        self.message = {
+            "header": header,
+            "parent_header": {},
+            "metadata": metadata,
+            "content": {"comm_id": message.comm, "target_name": message.target, "data": message.data},
+            "buffers": [memoryview(buffer) for buffer in message.buffers],
+            "msg_type": f"comm_{message.action}",
+            "msg_id": header.get("msg_id", ""),
+        }
+        try:
+            getattr(manager, f"comm_{message.action}")(None, None, self.message)
+        finally:
+            self.message = {}
+            if message.action == "close":
+                # The other frontends have to know.
+                self._emit(CommSent(message.comm, "close"))
+
+    def _install(self, module: Any) -> None:
+        emit, targets = self._emit, self._targets
+
+        base: Any = module.base_comm.BaseComm
+
+        class Comm(base):
+            """A comm whose other ends are the frontends."""
+
+            def __init__(self, *args: Any, **options: Any) -> None:
+                execution = current_execution.get()
+                self.context = copy_context()
+                self._cell = "" if execution is None else execution.cell
+                base.__init__(self, *args, **options)
+                if not self.primary:
+                    # A frontend opened it; the others have to know.
+                    emit(CommSent(self.comm_id, "open", self._cell, self.target_name))
+
+            def publish_msg(
+                self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+            ) -> None:
+                action: Any = msg_type.removeprefix("comm_")
+                begin_new_item()
+                emit(
+                    CommSent(
+                        self.comm_id,
+                        action,
+                        self._cell,
+                        self.target_name if action == "open" else "",
+                        as_plain(data or {}),
+                        as_plain(metadata or {}),
+                        [bytes(memoryview(buffer).cast("B")) for buffer in buffers or ()],
+                    )
+                )
+
+        register = module.CommManager.register_target
+
+        def register_target(self: Any, target_name: str, f: Any) -> None:
+            targets[target_name] = copy_context()
+            register(self, target_name, f)
+
+        module.create_comm = Comm
+        module.CommManager.register_target = register_target
+
+
+def _manager() -> Any:
+    """Return what knows the open comms; None while nothing has imported `comm`."""
+    module: Any = sys.modules.get("comm")
+    return None if module is None else module.get_comm_manager()

@@ -1,0 +1,1 @@
+"""IPython's language and its shell, for notebooks that were written for IPython."""

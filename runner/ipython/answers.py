@@ -1,0 +1,78 @@
+"""Completion and inspection of magics, before those of names; in the introspector's thread.
+
+The shell is not made for it: that thread may run while user code imports IPython. Until there is one the
+names of the magics that come with IPython are known, and not what they do.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection, Variables
+from .line_magics import CODE, FOREIGN, LINE_MAGICS
+
+#: A magic whose name is being typed, or is under the cursor; and the options of one.
+_TYPED = re.compile(r"(?:^|[\s=])(%{1,2})([\w.]*)$")
+_MAGIC = re.compile(r"(%{1,2})(\w+)$")
+
+#: Names that no cell has bound.
+_GIVEN = frozenset({"In", "Out", "exit", "get_ipython", "open", "quit"})
+
+Answer = Callable[..., Any]
+
+
+def answering(bridge: Any, others: Answer) -> Answer:
+    """Return what answers requests about magics, and hands the others on to `others`."""
+
+    def answer(request: Any, *context: Any) -> Any:
+        found = None
+        if isinstance(request, Complete):
+            found = _complete(bridge, request)
+        elif isinstance(request, Inspect):
+            found = _inspect(bridge, request)
+        elif isinstance(request, Variables):
+            names, notebook, *more = context
+            return others(request, _of_cells(names, notebook), notebook, *more)
+        return others(request, *context) if found is None else found
+
+    return answer
+
+
+def _of_cells(names: dict[Any, Any], notebook: Any) -> dict[Any, Any]:
+    """Return the names without those that are there for every cell."""
+    defined = {name for cell in list(notebook.cells.values()) for name in cell.defs}
+    return {name: value for name, value in names.items() if name not in _GIVEN or name in defined}
+
+
+def _complete(bridge: Any, request: Complete) -> Completions | None:
+    before = request.code[: request.cursor]
+    typed = _TYPED.search(before)
+    if typed is None or (typed[1] == "%%" and before.strip() != typed[0].strip()):
+        return None
+    line, cell = _names(bridge)
+    names = cell if typed[1] == "%%" else line
+    items = [Completion(name, "magic") for name in sorted(names) if name.startswith(typed[2])]
+    return Completions(request.id, items, request.cursor - len(typed[2]), request.cursor)
+
+
+def _names(bridge: Any) -> tuple[set[str], set[str]]:
+    """Return the names of line magics and of cell magics."""
+    if bridge.shell is None:
+        return set(LINE_MAGICS), {*CODE, *FOREIGN, "capture"} - {"!"}
+    magics = bridge.shell.magics_manager.magics
+    return set(magics["line"]), set(magics["cell"]) - {"!"}
+
+
+def _inspect(bridge: Any, request: Inspect) -> Inspection | None:
+    code, end = request.code, request.cursor
+    while end < len(code) and (code[end].isalnum() or code[end] == "_"):
+        end += 1
+    found = _MAGIC.search(code[:end])
+    if found is None or bridge.shell is None:
+        return None
+    kind = "cell" if found[1] == "%%" else "line"
+    function = bridge.shell.find_magic(found[2], kind)
+    if function is None:
+        return None
+    document = f"{found[0]}\n\n{getattr(function, '__doc__', None) or ''}".rstrip()
+    return Inspection(request.id, {"text/plain": document, "text/markdown": f"```text\n{document}\n```"})

@@ -1,0 +1,287 @@
+"""What cells see of IPython, made when something first asks for it.
+
+The engine runs the cells. IPython's shell is what magics, `display` and libraries talk to: until a magic, a
+library, or a value that is more than a number or a text needs it, IPython is not imported. `get_ipython` and
+`display` are builtins that make it, and `IPython` in `sys.modules` loads itself when it is looked into.
+
+`install` is called by the host, which knows this module by name alone. Hooks around each cell do what
+IPython does there: they keep `In`, `Out` and `_`, trigger the events that extensions and matplotlib's inline
+backend register for, and notice when user code has given the shell transformers of its own.
+"""
+
+import builtins
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from ...protocol.mime_types import PAYLOAD_MIME
+from ..api.output import output
+from ..attribution.after_import import after_import
+from ..attribution.context import NO_VALUE, Execution
+from ..attribution.streams import ConsoleStream
+from ..execution.hooks import protected
+from ..integrations.figures import install_figures
+from ..integrations.ipython_display import install_displays
+from ..output import formatting
+from ..output.reports import is_own
+from .answers import answering
+from .autoreload import Watch
+from .debugger import install_ipython_debugger
+from .history import History
+from .syntax import LEAVING, IPythonLanguage, is_installed
+
+_PLAIN: tuple[type, ...] = (int, float, bool, str)
+#: Entries of a list that is shown without IPython, and characters of a line of its pretty printer.
+_FEW, _LINE = 20, 79
+
+
+def install(host: Any) -> None:
+    """Let cells be written for IPython; the host calls this before the first cell."""
+    Bridge(host).install()
+
+
+class Bridge:
+    """The shell of this process, whether it has been made or not, and what happens around cells for it."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+        self.engine = host.engine
+        self.names: dict[str, Any] = host.engine.globals
+        self.history = History(self.names)
+        self.language = IPythonLanguage(None, self._is_bound)
+        self.shell: Any = None
+        self._transformers: Any = None
+        self._making = False
+        self._watch = Watch(host.engine)
+
+    def install(self) -> None:
+        self.engine.program.language = self.language
+        if not is_installed():
+            install_displays()
+            install_figures()
+            return
+        self.language.make_shell = self.make_shell
+        builtins.get_ipython = self.make_shell  # pyright: ignore[reportAttributeAccessIssue]
+        builtins.display = self.display  # pyright: ignore[reportAttributeAccessIssue]
+        self.history.install()
+        for name in LEAVING:
+            self.names[name] = _Leave(self, name)
+        os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        os.environ.setdefault("CLICOLOR", "1")
+        # ipykernel's streams have it: code that forks asks it whether it is in the child.
+        ConsoleStream._is_master_process = _in_process(os.getpid())  # pyright: ignore[reportAttributeAccessIssue]
+        # There is no terminal on which a pager could wait for a key.
+        os.environ["PAGER"] = os.environ["GIT_PAGER"] = "cat"
+        formatting.whole = self.format
+        hooks = self.engine.hooks
+        hooks.pre_execution += [self.begin, self.announce]
+        after = {function.__name__: index for index, function in enumerate(hooks.post_execution)}
+        # In the place of cellwire's own figures: the inline backend shows them when it hears of the end.
+        hooks.post_execution[after["show_figures"]] = self.remember_value
+        hooks.post_execution.insert(after["finish"], self.end)
+        hooks.post_execution.insert(after["show_error"], self.describe_error)
+        self.host.answer = answering(self, self.host.answer)
+        install_ipython_debugger()
+        _load_when_used("IPython")
+        # Whoever imports IPython finds the shell in it.
+        after_import("IPython.core.interactiveshell", lambda module: self.make_shell())
+
+    # The shell
+
+    def make_shell(self) -> Any:
+        """Return the shell; the first call makes it."""
+        if self.shell is not None or self._making:
+            return self.shell
+        interrupts = self.engine.interrupts
+        subject, interrupts.subject = interrupts.subject, None
+        try:
+            # This calls the function we are in when it is new.
+            importlib.import_module("IPython.core.interactiveshell")
+
+            if self.shell is None and not self._making:
+                self._making = True
+                from .shell import make_shell
+
+                self.shell = self.language.shell = make_shell(self)
+                self._transformers = self._state_of_transformers()
+        finally:
+            self._making = False
+            interrupts.subject = subject
+            if subject is not None and interrupts.count:
+                interrupts.repeat()
+        return self.shell
+
+    def display(self, *values: Any, **options: Any) -> Any:
+        """Show values in the calling cell, as `IPython.display.display` does."""
+        self.make_shell()
+        show: Any = importlib.import_module("IPython.display").display
+        return show(*values, **options)
+
+    def _is_bound(self, name: str) -> bool:
+        if self.engine.program.all_definers(name):
+            return True
+        return name in self.names and name not in LEAVING
+
+    # Around a cell
+
+    @protected
+    def begin(self, execution: Execution) -> None:
+        """Note what runs."""
+        code = self.engine.program.compiled[execution.cell]
+        raw = self.engine.notebook.cells[execution.cell].source
+        self.history.begin(execution, code.source, raw)
+        if self.shell is not None:
+            self.note_cell(execution)
+
+    def note_cell(self, execution: Execution) -> None:
+        """Let the shell know the number and the file name of a cell that runs."""
+        self.shell.execution_count = self.history.count
+        code = self.engine.program.compiled[execution.cell]
+        self.shell.compile._filename_map[code.filename] = self.history.count
+
+    def announce(self, execution: Execution) -> None:
+        """Trigger the events before a cell."""
+        if self.shell is not None:
+            self.shell.events.trigger("pre_execute")
+            if not self.history.is_silent(execution):
+                self.shell.events.trigger("pre_run_cell", self.history.info(execution))
+
+    def remember_value(self, execution: Execution) -> None:
+        """Let `_` and `Out` have the value that was shown."""
+        if execution.status == "ok" and execution.value is not NO_VALUE and execution.value is not None:
+            self.history.end(execution, execution.value)
+
+    def describe_error(self, execution: Execution) -> None:
+        """Let a frontend of Jupyter show the error as IPython does, see `cell_hooks.show_error`."""
+        error: Any = execution.error
+        if error is None or "jupyter" not in execution.about:
+            return
+        shell = self.make_shell()
+        trace = error.__traceback__
+        while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
+            trace = trace.tb_next
+        if type(error).__name__ == "UsageError":
+            lines = [f"UsageError: {error}"]
+        elif hasattr(error, "_render_traceback_"):
+            lines: list[str] = list(error._render_traceback_())
+        else:
+            lines = shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
+        execution.about = {**execution.about, "lines": lines}
+
+    def end(self, execution: Execution) -> None:
+        """Trigger the events after a cell, and show what magics have left for the frontend."""
+        shell = self.shell
+        if shell is None:
+            self.history.forget(execution)
+            return
+        result = self.history.result(execution)
+        shell.last_execution_succeeded = execution.error is None
+        shell.last_execution_result = result
+        if execution.status == "error" and shell.call_pdb:
+            shell.InteractiveTB.tb = execution.error and execution.error.__traceback__
+            shell.debugger(force=True)
+        shell.events.trigger("post_execute")
+        if not self.history.is_silent(execution):
+            shell.events.trigger("post_run_cell", result)
+        for payload in shell.payload_manager.read_payload():
+            text = payload.get("text") or payload.get("data", {}).get("text/plain", "")
+            output.append_bundle({"text/plain": str(text), PAYLOAD_MIME: payload}, {})
+        shell.payload_manager.clear_payload()
+        transformers = self._state_of_transformers()
+        if transformers != self._transformers:
+            self._transformers = transformers
+            self.language.transforms_all = self.language.transforms_all or self._has_own_transformers()
+            self.language.version += 1
+        self._watch.note(shell)
+
+    def _state_of_transformers(self) -> Any:
+        """Return what tells whether sources would become another code than before."""
+        shell = self.shell
+        lists = (*self._transformer_lists(), shell.ast_transformers)
+        return [[id(each) for each in listed] for listed in lists], shell.ast_node_interactivity
+
+    def _transformer_lists(self) -> tuple[list[Any], ...]:
+        shell = self.shell
+        manager = shell.input_transformer_manager
+        return (
+            shell.input_transformers_post,
+            manager.cleanup_transforms,
+            manager.line_transforms,
+            manager.token_transformers,
+        )
+
+    def _has_own_transformers(self) -> bool:
+        """Return whether user code has given the shell transformers of text."""
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        plain: Any = TransformerManager()
+        cleanup: list[Any] = plain.cleanup_transforms
+        known: list[list[Any]] = [[], cleanup, plain.line_transforms, plain.token_transformers]
+        # Some are bound methods of the manager, equal only in name.
+        return any(
+            [getattr(each, "__qualname__", each) for each in listed]
+            != [getattr(each, "__qualname__", each) for each in own]
+            for listed, own in zip(self._transformer_lists(), known, strict=True)
+        )
+
+    # Values
+
+    def format(self, value: object) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return what IPython shows of `value`; None for what it would show as Python does."""
+        if self.shell is None and _is_shown_alike(value):
+            return None
+        data, about = self.make_shell().display_formatter.format(value)
+        if not data:
+            return {}, {}  # it has shown itself
+        bundle = formatting.normalized(data)
+        if "text/plain" not in bundle:
+            bundle["text/plain"] = ""
+        return bundle, formatting.as_plain(about)
+
+
+class _Leave:
+    """`exit` and `quit`: the frontend is asked to end the kernel, which does nothing to the cell."""
+
+    def __init__(self, bridge: Bridge, name: str) -> None:
+        self._bridge = bridge
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"Use {self._name}() to end the kernel"
+
+    def __call__(self, keep_kernel: bool = False) -> None:
+        self._bridge.make_shell().exiter(keep_kernel)
+
+
+def _in_process(pid: int) -> Callable[[ConsoleStream], bool]:
+    return lambda stream: os.getpid() == pid
+
+
+def _is_shown_alike(value: object) -> bool:
+    """Return whether IPython's pretty printer would show `value` as `repr` does."""
+    kind = type(value)
+    if kind in _PLAIN or value is None:
+        return True
+    if kind is list or kind is tuple:
+        entries = list(cast("list[object]", value)[: _FEW + 1])
+        return (
+            len(entries) <= _FEW
+            and all(type(entry) in _PLAIN or entry is None for entry in entries)
+            and sum(len(entry) for entry in entries if isinstance(entry, str)) <= _LINE
+            and len(repr(value)) <= _LINE
+        )
+    return False
+
+
+def _load_when_used(name: str) -> None:
+    """Put a module into `sys.modules` that is loaded when one of its attributes is read."""
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)

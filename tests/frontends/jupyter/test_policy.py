@@ -1,0 +1,212 @@
+"""What runs by itself, over drawn histories of gestures, on an engine in this process."""
+
+import asyncio
+import os
+from typing import Any
+
+import pytest
+from cellwire.frontends.jupyter.policy import INTERRUPTED, Following, contested_names, descendants
+from cellwire.protocol import events as e
+from cellwire.protocol import messages as m
+from cellwire.protocol.notebook import Notebook
+from cellwire.protocol.reducer import apply
+from cellwire.runner.engine import Engine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CELLS = ("a", "b", "c", "d", "e")
+SOURCES = (
+    "x = 1",
+    "x = 2",
+    "y = x + 1",
+    "z = y * 2",
+    "z = x + y",
+    "x",
+    "print(z)",
+    "w = 1 / (x - 1)",
+    "w",
+    "def f(): return x",
+    "f()",
+    "y = y + 1 if 'y' in globals() else 0",
+    "for i in range(2): pass",
+    "i",
+    "",
+)
+
+
+class Page:
+    """A page that executes cells; what follows runs one at a time, as the binding does it."""
+
+    def __init__(self) -> None:
+        self.notebook = Notebook()
+        self.following = Following()
+        self.ours: set[str] = set()
+        self.frozen: set[str] = set()
+        self.ran: list[str] = []
+        self.runner = asyncio.Runner()
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        engine = Engine(self._take, redefine="live")
+        self.runner.run(engine.set_mode("lazy"))
+        return engine
+
+    def _take(self, event: Any) -> None:
+        apply(self.notebook, event)
+        self.following.take(event, self.notebook)
+        if isinstance(event, e.CellStarted | e.CellSkipped):
+            self.ran.append(event.cell)
+
+    def close(self) -> None:
+        self.runner.close()
+
+    def execute(self, cell: str, source: str) -> None:
+        self.ours.add(cell)
+        self.following.execute(cell, self.notebook)
+        self.runner.run(self.engine.run([m.Cell(cell, source)]))
+
+    def delete(self, cell: str) -> None:
+        if cell in self.notebook.cells:
+            self.following.delete([cell], self.notebook, str)
+            self.runner.run(self.engine.delete([cell], keep=True))
+
+    def restart(self) -> None:
+        """Replace the runner, as the kernel does when it has died."""
+        cells = [self.notebook.cells[id] for id in self.notebook.order]
+        stale = [cell.id for cell in cells if cell.run and not cell.stale]
+        if stale:
+            self._take(e.CellsMarked(stale))
+        self._take(e.RunnerDied("died"))
+        self.engine = Engine(self._take, redefine="live")
+        declared = [e.CellDeclared(cell.id, cell.source, cell.revision) for cell in cells]
+        self.engine.restore(declared, mode="lazy")
+
+    def waiting(self) -> tuple[list[str], dict[str, str]]:
+        return self.following.waiting(self.notebook, self.ours, self.frozen, str)
+
+    def settle(self, steps: int = 100) -> None:
+        """Run what follows, at most so many cells."""
+        for _ in range(steps):
+            ready, _ = self.waiting()
+            if not ready:
+                return
+            self._check(ready[0])
+            before = len(self.ran)
+            self.runner.run(self.engine.run([m.Cell(ready[0], self.notebook.cells[ready[0]].source)]))
+            *needed, last = self.ran[before:]
+            assert last == ready[0]
+            # A definer whose value was lost to another one runs with its first reader.
+            assert all(ready[0] in descendants(self.notebook, cell) for cell in needed)
+
+    def _check(self, cell: str) -> None:
+        state = self.notebook.cells[cell]
+        assert state.stale
+        assert not contested_names(self.notebook).intersection((*state.defs, *state.refs, *state.rereads))
+        assert cell in self.ours
+        assert cell not in self.frozen
+
+
+GESTURES = st.one_of(
+    st.tuples(st.just("run"), st.sampled_from(CELLS), st.sampled_from(SOURCES)),
+    st.tuples(st.just("again"), st.sampled_from(CELLS), st.just("")),
+    st.tuples(st.just("all"), st.just(""), st.just("")),
+    st.tuples(st.just("delete"), st.sampled_from(CELLS), st.just("")),
+    st.tuples(st.just("interrupt"), st.sampled_from(CELLS), st.sampled_from(SOURCES)),
+    st.tuples(st.just("restart"), st.just(""), st.just("")),
+    st.tuples(st.just("freeze"), st.sampled_from(CELLS), st.just("")),
+)
+
+
+@settings(
+    max_examples=int(os.environ.get("CELLWIRE_EXAMPLES", 150)),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(st.lists(GESTURES, max_size=12))
+def test_whatever_the_gestures_each_cell_runs_once_for_each_and_everything_comes_to_rest(gestures):
+    page = Page()
+    try:
+        for kind, cell, source in gestures:
+            play(page, kind, cell, source)
+    finally:
+        page.close()
+
+
+def play(page: Page, kind: str, cell: str, source: str) -> None:
+    known = page.notebook.cells.get(cell)
+    page.ran.clear()
+    if kind == "run" or (kind == "again" and known is not None):
+        page.execute(cell, source if kind == "run" or known is None else known.source)
+        page.settle()
+    elif kind == "all":
+        for id in list(page.notebook.order):
+            page.execute(id, page.notebook.cells[id].source)
+        executed = list(page.ran)
+        page.settle()
+        assert len(executed) >= len(page.notebook.order)
+    elif kind == "delete":
+        page.delete(cell)
+        page.settle()
+    elif kind == "interrupt":
+        page.execute(cell, source)
+        page.settle(1)
+        page.following.interrupt()
+        stopped = len(page.ran)
+        page.settle()
+        assert len(page.ran) == stopped, "what was interrupted is not taken up again"
+        return
+    elif kind == "restart":
+        page.restart()
+        page.settle()
+        assert page.ran == [], "a restart runs nothing"
+        return
+    elif kind == "freeze":
+        page.frozen ^= {cell}
+        return
+    if kind != "all":
+        assert len(page.ran) == len(set(page.ran)), (kind, cell, page.ran)
+    ready, reasons = page.waiting()
+    assert ready == []
+    assert set(reasons) <= {id for id in page.notebook.order if page.notebook.cells[id].stale}
+
+
+@pytest.fixture
+def page():
+    page = Page()
+    yield page
+    page.close()
+
+
+def test_what_follows_runs_from_top_to_bottom_of_what_depends_on_each_other(page: Page):
+    for cell, source in {"a": "x = 1", "b": "y = x", "c": "x + y"}.items():
+        page.execute(cell, source)
+    page.ran.clear()
+    page.execute("a", "x = 2")
+    page.settle()
+    assert page.ran == ["a", "b", "c"]
+    assert [item.data["text/plain"] for item in page.notebook.cells["c"].outputs] == ["4"]
+
+
+def test_a_cell_that_another_page_has_executed_does_not_run_and_has_no_reason(page: Page):
+    page.execute("a", "x = 1")
+    page.execute("b", "x")
+    page.ours.discard("b")
+    page.execute("a", "x = 2")
+    assert page.waiting() == ([], {})
+
+
+def test_what_was_interrupted_runs_when_what_it_depends_on_is_executed_again(page: Page):
+    page.execute("a", "x = 1")
+    page.execute("b", "x")
+    page.execute("a", "x = 2")
+    page.following.interrupt()
+    assert page.waiting() == ([], {"b": INTERRUPTED})
+    page.execute("a", "x = 3")
+    assert page.waiting() == (["b"], {})
+
+
+def test_descendants_are_found_through_other_cells(page: Page):
+    for cell, source in {"a": "x = 1", "b": "y = x", "c": "y", "d": "1"}.items():
+        page.execute(cell, source)
+    assert descendants(page.notebook, "a") == ["b", "c"]
+    assert contested_names(page.notebook) == set()

@@ -1,0 +1,91 @@
+"""Messages as frames: what is read, what is refused, what is written."""
+
+import json
+
+import pytest
+from cellwire.frontends.jupyter.wire import DELIMITER, UnreadableMessage, Wire
+
+_KEY = b"secret"
+
+
+def _frames(kind: str = "x_request", **content: object) -> list[bytes]:
+    return Wire(_KEY).write(kind, content)
+
+
+def test_what_one_process_writes_another_one_with_the_key_reads() -> None:
+    parent = json.dumps({"msg_id": "p"}).encode()
+    frames = Wire(_KEY).write("x_request", {"a": "ä"}, parent, {"m": 1}, [b"buffer"])
+    message = Wire(_KEY).read([b"one", b"two", *frames])
+    assert message.identities == [b"one", b"two"]
+    assert (message.type, message.content, message.metadata) == ("x_request", {"a": "ä"}, {"m": 1})
+    assert message.parent == {"msg_id": "p"}
+    assert message.buffers == [b"buffer"]
+    assert json.loads(message.header_bytes) == message.header
+
+
+def test_jupyter_reads_what_is_written_and_its_messages_are_read() -> None:
+    from jupyter_client.session import Session
+
+    session = Session(key=_KEY)
+    ours = session.deserialize(_frames(n=1)[1:])
+    assert ours["content"] == {"n": 1}
+    assert ours["header"]["date"].tzinfo is not None
+    theirs = session.serialize(session.msg("kernel_info_request", {"b": 2}))
+    assert Wire(_KEY).read(theirs).content == {"b": 2}
+
+
+def test_bytes_become_base64_as_jupyter_has_images() -> None:
+    assert b'{"image/png":"UE5H"}' in Wire(b"").write("display_data", {"image/png": b"PNG"})
+
+
+def test_a_message_comes_once() -> None:
+    wire, frames = Wire(_KEY), _frames()
+    wire.read(frames)
+    with pytest.raises(UnreadableMessage, match="came before"):
+        wire.read([b"another identity", *frames])
+    assert wire.refused == 1
+
+
+@pytest.mark.parametrize("signature", [b"", b"0" * 64, b"\xff"])
+def test_a_wrong_or_missing_signature_is_refused(signature: bytes) -> None:
+    wire, frames = Wire(_KEY), _frames()
+    with pytest.raises(UnreadableMessage, match="signature"):
+        wire.read([DELIMITER, signature, *frames[2:]])
+    # The true one still counts.
+    assert wire.read(frames).type == "x_request"
+
+
+def test_every_part_is_signed() -> None:
+    wire = Wire(_KEY)
+    for part in range(2, 6):
+        frames = _frames()
+        frames[part] = b'{"changed":1}'
+        with pytest.raises(UnreadableMessage, match="signature"):
+            wire.read(frames)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [b"x"],
+        [DELIMITER],
+        [DELIMITER, b"", b"{}", b"{}", b"{}"],
+        [DELIMITER, b"", b"[]", b"{}", b"{}", b"{}"],
+    ],
+)
+def test_what_is_no_message_is_refused(frames: list[bytes]) -> None:
+    with pytest.raises(UnreadableMessage):
+        Wire(b"").read(frames)
+
+
+def test_without_a_key_nothing_is_signed_and_messages_may_repeat() -> None:
+    frames = Wire(b"").write("x", {})
+    assert frames[1] == b""
+    wire = Wire(b"")
+    assert wire.read(frames).header == wire.read(frames).header
+
+
+def test_a_hash_function_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ValueError, match="unsupported"):
+        Wire(_KEY, "md99")

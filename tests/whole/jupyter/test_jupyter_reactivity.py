@@ -1,0 +1,156 @@
+"""What runs by itself under a Jupyter frontend, and what the page shows of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.jupyter import attach, eventually, started
+from support.page import Page, opened
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with started() as jupyter, opened(jupyter) as page:
+        yield page
+
+
+def test_what_depends_on_an_edited_cell_is_redrawn_in_place(page: Page):
+    assert page.run_all(a="x = 1", b="x + 1", c="print(x)") == ["a", "b", "c"]
+    assert page.run("a", "x = 5") == ["a", "b", "c"]
+    assert page.shows("b") == ["6"]
+    assert page.shows("c") == ["5\n"]
+
+
+def test_run_all_executes_each_cell_once(page: Page):
+    cells = {"a": "x = 1", "b": "y = x", "c": "y + 1"}
+    assert page.run_all(**cells) == ["a", "b", "c"]
+    assert page.run_all() == ["a", "b", "c"]
+
+
+def test_an_error_in_what_follows_is_shown_and_what_depends_on_it_waits(page: Page):
+    page.run_all(a="x = 1", b="y = 1 / x\ny", c="y + 1")
+    assert page.run("a", "x = 0") == ["a", "b"]
+    assert page.shows("b") == ["ZeroDivisionError"]
+    assert page.shows("c") == ["2.0", "↻ stale: waits for cell [2]"]
+    assert page.run("a", "x = 2") == ["a", "b", "c"]
+    assert page.shows("c") == ["1.5"]
+
+
+def test_a_request_during_a_cascade_waits_for_one_cell_at_most(page: Page, tmp_path: Path):
+    go = tmp_path / "go"
+    wait = f"import os, time\nwhile x == 2 and not os.path.exists({str(go)!r}): time.sleep(0.01)\ny = x"
+    page.run_all(a="x = 1", b=wait, c="x + y")
+    page.jupyter.reply(page.send("a", "x = 2"))
+    eventually(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
+    asked = page.send("d", "'asked for'")
+    page.jupyter.ask("kernel_info_request", channel="control")
+    go.touch()
+    page.jupyter.reply(asked)
+    assert page.rest() == ["a", "b", "d", "c"]
+
+
+def test_an_interrupted_cascade_is_not_taken_up_again(page: Page):
+    page.run_all(a="x = 1", b="y = x\nwhile x == 2: pass", c="y + 1")
+    page.jupyter.reply(page.send("a", "x = 2"))
+    eventually(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
+    page.jupyter.ask("interrupt_request", channel="control")
+    assert page.rest() == ["a", "b"]
+    assert page.shows("b") == ["KeyboardInterrupt"]
+    assert page.shows("c") == ["2", "↻ stale: interrupted"]
+    assert page.run("d", "'something else'") == ["d"]
+    assert page.run("a", "x = 3") == ["a", "b", "c"]
+    assert page.shows("c") == ["4"]
+
+
+def test_a_contested_name_runs_nothing_by_itself(page: Page):
+    page.run_all(a="df = [1]", b="df = [*df, 2]", c="len(df)")
+    assert page.run("a") == ["a"]
+    assert page.shows("c") == ["2", "↻ stale: several cells define df"]
+    assert page.run_all() == ["a", "b", "c"]
+    assert page.shows("c") == ["2"]
+
+
+def test_a_loop_variable_is_not_contested(page: Page):
+    page.run_all(n="n = 2", a="for i in range(n): pass\n'a', n", b="for i in range(n): pass\n'b', n")
+    assert page.run("n", "n = 3") == ["n", "a", "b"]
+    assert page.shows("b") == ["('b', 3)"]
+
+
+def test_mutual_recursion_in_two_cells_comes_to_rest(page: Page):
+    even = "def even(n): return n == 0 or odd(n - 1)"
+    odd = "def odd(n): return n != 0 and even(n - 1)"
+    page.run_all(a=even, b=odd, c="even(10)")
+    ran = page.run("a", even + "  # edited")
+    assert ran.count("a") == 1
+    assert page.shows("c")[0] == "True"
+
+
+def test_a_cell_that_was_cut_and_pasted_loses_nothing(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    page.delete("a")
+    assert page.run("d", "1") == ["d"]
+    assert page.shows("b") == ["2", "↻ stale: cell [1], which defined x, was deleted"]
+    assert page.run("a", "x = 4") == ["a", "b"]
+    assert page.shows("b") == ["5"]
+
+
+def test_after_a_crash_only_what_is_needed_runs(page: Page):
+    page.run_all(a="x = 1", b="y = x", c="y + 1", d="'other'")
+    page.jupyter.reply(page.send("k", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"))
+    page.rest()
+    assert page.run("c") == ["a", "b", "c"]
+    assert page.shows("c") == ["2"]
+    assert page.shows("d") == ["'other'"]
+
+
+def test_a_frozen_cell_says_so_and_runs_when_it_is_executed(page: Page):
+    page.run("a", "x = 1")
+    page.run("b", "x + 1", tags=["cellwire-frozen"])
+    assert page.run("a", "x = 2") == ["a"]
+    assert page.shows("b") == ["2", "↻ stale: frozen"]
+    assert page.run("b", tags=["cellwire-frozen"]) == ["b"]
+    assert page.shows("b") == ["3"]
+
+
+def test_a_badge_is_never_all_that_a_cell_shows(page: Page):
+    page.run_all(a="df = [1]", b="df = [*df, 2]", c="n = len(df)")
+    page.run("a")
+    assert page.native.notebook.cells["c"].stale
+    assert page.shows("c") == []
+
+
+def test_an_anonymous_run_makes_nothing_stale(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    page.jupyter.run("x = 10")
+    assert page.rest() == []
+    assert page.shows("b") == ["2"]
+
+
+def test_a_reloaded_page_is_told_what_it_will_not_see(page: Page):
+    page.run_all(a="x = 1", b="x + 1", c="x + 2")
+    reloaded = attach(page.jupyter.manager)
+    try:
+        with opened(reloaded) as again:
+            assert again.run("a", "x = 2") == ["a"]
+            [note] = again.shows("a")
+            assert note.startswith("↻ 2 cells that depend on this ran before this page was loaded")
+            assert again.run("b", "x + 1") == ["b"]
+            assert again.run("a", "x = 3") == ["a", "b"]
+            assert again.shows("b") == ["4"]
+    finally:
+        reloaded.client.stop_channels()
+
+
+def test_the_lazy_kernel_runs_nothing_by_itself_and_says_what_is_stale():
+    with started(kernel_name="cellwire-lazy") as jupyter, opened(jupyter) as page:
+        page.run_all(a="x = 1", b="x + 1")
+        assert page.run("a", "x = 2") == ["a"]
+        assert page.shows("b") == ["2", "↻ stale: run it to bring it up to date"]
+        assert page.run("b") == ["b"]
+        assert page.shows("b") == ["3"]
+
+
+def test_a_state_is_followed(page: Page):
+    page.run_all(a="import cellwire as cw\nget, set_ = cw.state(1)", b="get() + 1", c="'set'")
+    assert page.run("c", "set_(5)") == ["c", "b"]
+    assert page.shows("b") == ["6"]

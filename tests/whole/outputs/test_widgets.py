@@ -1,0 +1,183 @@
+"""Widgets in a real kernel: their comms, and the cells that follow them."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+from cellwire.protocol import KernelClient, connect
+from cellwire.protocol.events import CommSent
+from support.waiting import PATIENCE, until
+
+pytestmark = pytest.mark.anyio
+
+SLIDER = "import ipywidgets\nslider = ipywidgets.IntSlider(3, 0, 100)\nslider"
+
+
+@pytest.fixture
+async def other(kernel: KernelClient) -> AsyncIterator[KernelClient]:
+    """A second frontend."""
+    async with connect(kernel.connection_file) as client:
+        yield client
+
+
+def shown(client: KernelClient, cell: str) -> list[str]:
+    return [item.data["text/plain"] for item in client.notebook.cells[cell].outputs]
+
+
+def model(client: KernelClient, cell: str) -> str:
+    """Return the comm of the widget that a cell shows."""
+    [view] = [
+        item.data["application/vnd.jupyter.widget-view+json"]
+        for item in client.notebook.cells[cell].outputs
+        if "application/vnd.jupyter.widget-view+json" in item.data
+    ]
+    return view["model_id"]
+
+
+async def move(client: KernelClient, comm: str, **state: Any) -> None:
+    """Set traits of a widget, as its view does."""
+    with anyio.fail_after(PATIENCE):
+        await client.send_comm(comm, {"method": "update", "state": state, "buffer_paths": []})
+
+
+async def test_a_widget_is_a_comm_that_every_frontend_knows(kernel: KernelClient, other: KernelClient):
+    await kernel.run({"w": SLIDER})
+    comm = model(kernel, "w")
+    await until(other, lambda it: any(each.id == comm for each in it.comms))
+    [known] = [each for each in other.notebook.comms if each.id == comm]
+    assert (known.target, known.cell) == ("jupyter.widget", "w")
+    async with connect(kernel.connection_file) as late:
+        assert late.notebook.comms == kernel.notebook.comms
+    await kernel.restart_runner()
+    await until(kernel, lambda it: not it.comms)
+
+
+async def test_cells_that_read_a_trait_follow_it_and_no_others(kernel: KernelClient):
+    await kernel.run(
+        {
+            "w": SLIDER,
+            "r": "slider.value * 2",
+            "o": "def seen(change): print('seen', change.new)\nslider.observe(seen, 'value')",
+            "s": "import cellwire as cw\ncw.output.append(slider)",
+        }
+    )
+    before = {id: cell.run for id, cell in kernel.notebook.cells.items()}
+    await move(kernel, model(kernel, "w"), value=21)
+    await until(kernel, lambda it: it.idle and it.cells["r"].run < 0)
+    assert shown(kernel, "r") == ["42"]
+    assert {id: kernel.notebook.cells[id].run for id in ("w", "o", "s")} == {
+        id: before[id] for id in ("w", "o", "s")
+    }
+    # What a handler prints belongs to the cell that made the widget.
+    await until(kernel, lambda it: "seen 21" in it.cells["w"].console.text())
+
+
+async def test_fifty_moves_are_dealt_with_in_order_and_readers_see_the_last(kernel: KernelClient):
+    await kernel.run({"w": SLIDER, "r": "runs = globals().get('runs', 0)\nslider.value"})
+    comm = model(kernel, "w")
+    started = 0
+    events = kernel.events(buffer=1_000_000)
+    async with anyio.create_task_group() as tasks:
+        for value in range(1, 51):
+            tasks.start_soon(lambda value=value: move(kernel, comm, value=value))
+    await until(kernel, lambda it: it.idle and shown(kernel, "r") == ["50"])
+    await kernel.wait_idle()
+    while (received := await events.receive()) is not None:
+        started += sum(getattr(event, "cells", None) == ["r"] for event in received)
+        if kernel.notebook.idle:
+            break
+    assert 1 <= started <= 50
+
+
+async def test_a_cell_may_await_a_widget(kernel: KernelClient):
+    await kernel.run({"w": SLIDER})
+    waiting = (
+        "import asyncio\n"
+        "moved = asyncio.get_running_loop().create_future()\n"
+        "slider.observe(lambda change: moved.done() or moved.set_result(change.new), 'value')\n"
+        "print('waiting')\n"
+        "await moved"
+    )
+    await kernel.run({"a": waiting}, wait=False)
+    await until(kernel, lambda it: "a" in it.cells and "waiting" in it.cells["a"].console.text())
+    await move(kernel, model(kernel, "w"), value=7)
+    with anyio.fail_after(PATIENCE):
+        await kernel.wait_idle()
+    assert shown(kernel, "a") == ["7"]
+
+
+async def test_an_endless_handler_can_be_interrupted_and_the_next_one_works(kernel: KernelClient):
+    endless = "def handle(change):\n    print('handling')\n    while change.new == 1: pass\n"
+    await kernel.run({"w": f"{SLIDER}\n{endless}slider.observe(handle, 'value')\nslider"})
+    comm = model(kernel, "w")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: move(kernel, comm, value=1))
+        await until(kernel, lambda it: "handling" in it.cells["w"].console.text())
+        with anyio.fail_after(PATIENCE):
+            await kernel.interrupt()
+    await move(kernel, comm, value=2)
+    assert (await kernel.run({"r": "slider.value"})).status == "ok"
+    assert shown(kernel, "r") == ["2"]
+
+
+async def test_a_handler_that_raises_says_so_in_its_cell(kernel: KernelClient):
+    await kernel.run({"w": SLIDER + "\nslider.observe(lambda change: 1 / 0, 'value')\nslider"})
+    await move(kernel, model(kernel, "w"), value=1)
+    await until(kernel, lambda it: "ZeroDivisionError" in it.cells["w"].console.text("stderr"))
+
+
+async def test_bytes_travel_both_ways(kernel: KernelClient):
+    source = (
+        "import comm\n"
+        "def opened(channel, message):\n"
+        "    @channel.on_msg\n"
+        "    def answer(message):\n"
+        "        sent = bytes(message['buffers'][0])\n"
+        "        channel.send({'length': len(sent)}, buffers=[sent[::-1], memoryview(b'more')])\n"
+        "comm.get_comm_manager().register_target('mirror', opened)"
+    )
+    await kernel.run({"a": source})
+    events = kernel.events()
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("m1", action="open", target="mirror")
+        await kernel.send_comm("m1", {}, buffers=[b"\x00abc"])
+        sent: list[CommSent] = []
+        while not sent or sent[-1].action != "msg":
+            sent += [event for event in await events.receive() or () if isinstance(event, CommSent)]
+    assert [(event.action, event.cell, event.target) for event in sent] == [
+        ("open", "a", "mirror"),
+        ("msg", "a", ""),
+    ]
+    assert (sent[-1].data, sent[-1].buffers) == ({"length": 4}, [b"cba\x00", b"more"])
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("m1", action="close")
+    await until(kernel, lambda it: all(each.id != "m1" for each in it.comms))
+
+
+async def test_a_comm_that_nothing_knows_is_closed(kernel: KernelClient):
+    events = kernel.events()
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("unknown", {"a": 1})
+        closed = [event for event in await events.receive() or () if isinstance(event, CommSent)]
+    assert closed == [CommSent("unknown", "close")]
+
+
+async def test_text_and_messages_of_a_comm_keep_their_order(kernel: KernelClient):
+    source = (
+        "import comm\n"
+        "channel = comm.create_comm(target_name='t')\n"
+        "print('before')\n"
+        "channel.send({'n': 1})\n"
+        "print('after')"
+    )
+    events = kernel.events()
+    await kernel.run({"a": source})
+    found: list[str] = []
+    with anyio.fail_after(PATIENCE):
+        while "RunFinished" not in found:
+            found += [
+                getattr(event, "text", "") or type(event).__name__ for event in await events.receive() or ()
+            ]
+    order = [each for each in found if each in ("before\n", "CommSent", "after\n")]
+    assert order == ["CommSent", "before\n", "CommSent", "after\n"]
