@@ -273,7 +273,7 @@ class DaskPlace(Place):
                 described = CellError(type(error).__name__, str(error))
                 self.finish(flight, Ended(task.cell, task.run, "error", error=described))
         elif flight.interrupts:
-            error = CellError("Interrupted", "interrupted before a worker had it")
+            error = CellError("Interrupted", "interrupted before a worker said that it had it")
             self.finish(flight, Ended(task.cell, task.run, "interrupted", error=error))
         else:
             self._give_up(flight)
