@@ -11,6 +11,7 @@ from .version import __version__ as __version__
 # As in typing, whose import would cost more than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .runner.api.elsewhere import fetch, on_retire
     from .runner.api.output import cell_id, output, running_in_kernel
     from .runner.api.progress import progress_bar, spinner
     from .runner.api.state import state
@@ -35,9 +36,11 @@ __all__ = [
     "detached",
     "embed",
     "embed_async",
+    "fetch",
     "html",
     "md",
     "mime",
+    "on_retire",
     "output",
     "progress_bar",
     "redirect_stderr",
@@ -58,9 +61,11 @@ _HOMES = {
     "detached": "attribution.threads",
     "embed": "embedding.embed",
     "embed_async": "embedding.embed",
+    "fetch": "api.elsewhere",
     "html": "api.values",
     "md": "api.values",
     "mime": "api.values",
+    "on_retire": "api.elsewhere",
     "output": "api.output",
     "progress_bar": "api.progress",
     "redirect_stderr": "attribution.redirection",

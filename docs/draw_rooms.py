@@ -33,14 +33,17 @@ PLACES = {
     "runner.api": (3, 4, "what a notebook calls"),
     "runner.attribution": (3, 5, "to which cell text belongs"),
     "runner.output": (3, 6, "how an item leaves"),
+    "runner.places.dask": (4, 0.4, "cells on a cluster"),
+    "runner.places.worker": (4, 1.45, "how a cell runs elsewhere"),
+    "runner.places": (4, 3, "where cells can run"),
 }
 PROTOCOL = "events, messages, the notebook and its reducer, limits, the link: every room may import it"
 #: The processes: a title and the columns from the first to the last.
-PROCESSES = [("a frontend", 0, 0), ("the kernel", 1, 1), ("the runner", 2, 3)]
+PROCESSES = [("a frontend", 0, 0), ("the kernel", 1, 1), ("the runner", 2, 3), ("runner and workers", 4, 4)]
 
 WIDTH, HEIGHT, FLOOR = 224, 52, 78
 #: The left edge of each column.
-LEFT = [40, 332, 626, 924]
+LEFT = [40, 332, 626, 924, 1302]
 TOP = 84
 GROUND = TOP + 7 * FLOOR + 8
 #: How far below a room's upper edge arrows reach and leave it at its sides.
@@ -167,7 +170,9 @@ def picture() -> str:
     ]
     for title, first, last in PROCESSES:
         start = LEFT[first] - 20
-        width = (right if last == 3 else LEFT[last] + WIDTH + 28) - start
+        width = (
+            LEFT[last + 1] - 42 if last == 3 else right if last == 4 else LEFT[last] + WIDTH + 28
+        ) - start
         parts.append(
             f'<rect x="{start}" y="20" width="{width}" height="{GROUND - 34}" rx="9" fill="#e9eef3"/>'
             f'<text x="{start + 20}" y="50" class="process">{title}</text>'

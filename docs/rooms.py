@@ -25,7 +25,11 @@ ARROWS = {
     # A notebook file is read the same way whoever asks; its readers import nothing but `protocol`.
     "runner.embedding": "engine execution dataflow api analysis attribution output frontends.notebook_files",
     "runner.engine": "execution dataflow analysis api output",
-    "runner.execution": "integrations api dataflow analysis attribution output",
+    "runner.execution": "places integrations api dataflow analysis attribution output",
+    "runner.places": "",
+    "runner.places.dask": "runner.places worker runner.api",
+    "runner.places.worker": "runner.places runner.execution runner.introspection runner.integrations "
+    "runner.api runner.analysis runner.attribution runner.output",
     "runner.integrations": "api attribution output",
     "runner.api": "attribution output",
     "runner.dataflow": "analysis",

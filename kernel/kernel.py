@@ -91,6 +91,8 @@ class Kernel:
             e.OutputRemoved: self._in_its_place,
             e.OutputsCleared: self._in_its_place,
             e.CommSent: self._in_its_place,
+            e.ConsoleWritten: self._console_written,
+            e.ConsoleCleared: self._console_cleared,
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
             e.RunnerStarted: self._runner_started,
@@ -215,7 +217,7 @@ class Kernel:
             limits=self.limits,
             mode=notebook.mode,
             last_own_run=self.queue.last_own,
-            cells=[e.CellDeclared(c.id, c.source, c.revision, loose=c.loose) for c in cells],
+            cells=[e.CellDeclared(c.id, c.source, c.revision, loose=c.loose, on=c.on) for c in cells],
             disabled=[cell.id for cell in cells if cell.disabled],
             redefine=self._settings.redefine,
             awake_seconds=_RUNNER_AWAKE,
@@ -314,6 +316,13 @@ class Kernel:
         # What the cell printed before comes before it in the log.
         self.runner.read_pipes()
         self.store.add_encoded(event, encoded)
+
+    def _console_written(self, event: e.ConsoleWritten, encoded: bytes) -> None:
+        # Of a cell that runs elsewhere: the runner's own text comes through pipes.
+        self._console.write(event.cell, event.run, event.stream, event.text)
+
+    def _console_cleared(self, event: e.ConsoleCleared, encoded: bytes) -> None:
+        self._console.clear(event.cell, event.run, event.stream)
 
     def _cells_deleted(self, event: e.CellsDeleted, encoded: bytes) -> None:
         self.store.add_encoded(event, encoded)

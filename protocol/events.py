@@ -70,6 +70,8 @@ class CellStarted(_Event, frozen=True):
     run: int
     #: Seconds since 1970.
     at: float = 0.0
+    #: Which worker executes it; empty for the runner itself.
+    where: str = ""
 
 
 class CellFinished(_Event, frozen=True):
@@ -130,6 +132,8 @@ class CellDeclared(msgspec.Struct, frozen=True, omit_defaults=True):
     rereads: list[str] = []
     #: The cell is no part of the graph.
     loose: bool = False
+    #: The variable whose value says where the cell runs; empty for the runner itself.
+    on: str = ""
 
 
 class GraphChanged(_Event, frozen=True):

@@ -44,6 +44,8 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     about: dict[str, Any] = {}
     #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
     loose: bool = False
+    #: The variable whose value says where the cell runs, a cluster's client; empty for the runner itself.
+    on: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):

@@ -109,6 +109,8 @@ class CellState(msgspec.Struct):
     rereads: list[str] = []
     #: The cell is no part of the graph: its names belong to no cell, and it depends on none.
     loose: bool = False
+    #: The variable whose value says where the cell runs; empty for the runner itself.
+    on: str = ""
 
     def in_order(self) -> Iterator["ConsoleChunk | Item"]:
         """Yield the console's chunks and the output items in the order in which they were written."""

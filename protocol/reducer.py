@@ -201,6 +201,7 @@ def _graph_changed(notebook: Notebook, event: e.GraphChanged) -> None:
         cell.refs = list(declared.refs)
         cell.rereads = [*declared.rereads]
         cell.loose = declared.loose
+        cell.on = declared.on
     if event.order is not None:
         # One order for both, so that the encoded forms of equal notebooks are equal.
         ids = dict.fromkeys([*event.order, *notebook.order])

@@ -81,6 +81,8 @@ class Engine:
         self._namespace = Namespace(self.program, register_main, limits.versions, file)
         #: The global names of the cells.
         self.globals = self._namespace.globals
+        #: Those whose values are where their cells have run, copies here or not.
+        self.elsewhere = self._namespace.elsewhere
         self._disabled = Disabled(self.program)
         self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
         self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set, embedded.forward)
@@ -90,10 +92,11 @@ class Engine:
         self._context.run(current_engine.set, self)
         #: The notebooks that cells have embedded, for the room that embeds them.
         self.parts: Any = None
-        explain = partial(cell_errors.explanation, self.globals, self.program, self.notebook)
+        explain = partial(cell_errors.explanation, self._namespace, self.program, self.notebook)
         CellReport(self._recorder, self.program, explain, self.interrupts).install(self.hooks)
+        core = self._recorder, self.program, self._namespace
         self._lifecycle = CellLifecycle(
-            self._recorder, self.program, self._namespace, self._disabled, self._updates, limits, embedded
+            *core, self._disabled, self._updates, limits, self.interrupts, embedded
         )
         self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
         self._scheduler = Scheduler(
@@ -105,6 +108,7 @@ class Engine:
             Executor(self.globals, self.hooks, self.interrupts),
             self.interrupts,
             self._context,
+            (self.hooks, self._planner, self._updates),
         )
         self._last_run = 0
         self._last_own_run = 0
@@ -159,7 +163,7 @@ class Engine:
         self._last_own_run = last_own_run
         errors = self.program.errors
         declared = self.program.declare(
-            [Cell(cell.id, cell.source, loose=cell.loose) for cell in cells]
+            [Cell(cell.id, cell.source, loose=cell.loose, on=cell.on) for cell in cells]
         ).declared
         self.program.revisions.update({cell.id: cell.revision for cell in cells})
         for old, new in zip(cells, declared, strict=True):
@@ -173,6 +177,7 @@ class Engine:
                 refs=new.refs,
                 rereads=new.rereads,
                 loose=new.loose,
+                on=new.on,
             )
         self.notebook.order = list(self.program.graph.order)
         self.notebook.mode = mode
@@ -386,7 +391,8 @@ class Engine:
         if isinstance(cells, Mapping):
             sources = cast("Mapping[str, str]", cells)
             return [Cell(id, source) for id, source in sources.items()]
-        return [Cell(cell, states[cell].source) if isinstance(cell, str) else cell for cell in cells]
+        known = {cell: states[cell] for cell in cells if isinstance(cell, str)}
+        return [Cell(c, known[c].source, on=known[c].on) if isinstance(c, str) else c for c in cells]
 
 
 def _status(interrupted: object, failed: object) -> RunStatus:

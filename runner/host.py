@@ -37,7 +37,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Inspect, Introspection, SendComm, Variables
+from ..protocol.messages import Complete, Inspect, Introspection, SendComm, Variable, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -46,7 +46,7 @@ from .attribution.subprocesses import install_subprocesses
 from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
-from .execution.hooks import protected
+from .execution.hooks import local, protected
 from .execution.signals import install_signals
 from .integrations.class_sources import install_class_sources
 from .integrations.comms import Comms
@@ -178,7 +178,7 @@ class Host:
         self._comms = Comms(self.emitter.emit)
         install_signals(self.engine.interrupts, self._handler)
         # An interrupt between the markers of the two streams would leave one of them to the last cell.
-        self.engine.hooks.pre_execution.append(protected(partial(console.enter)))
+        self.engine.hooks.pre_execution.append(local(protected(partial(console.enter))))
         self.engine.hooks.post_execution.insert(0, self._children.exit_forked)
         self.engine.interrupts.before_striking = self._children.interrupt
         if configure.dialect == "ipython":
@@ -313,7 +313,9 @@ class Host:
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
         """Return the answer to a request about names; in the introspector's thread."""
-        return self.answer(request, self.engine.globals.copy(), self.engine.notebook, describe)
+        remote = self.engine.elsewhere.copy().items()
+        elsewhere = {name: Variable(name, at.cell, at.type, at.summary) for name, at in remote}
+        return self.answer(request, self.engine.globals.copy(), self.engine.notebook, describe, elsewhere)
 
     def _stop(self) -> None:
         self._exiting = True

@@ -260,6 +260,21 @@ def test_notebooks_inside_a_notebook() -> None:
 FILES = sorted(path.name for path in NOTEBOOKS.iterdir() if path.suffix in (".py", ".ipynb"))
 
 
+def test_cells_on_a_cluster() -> None:
+    async def check(kernel: KernelClient, finished: RunFinished) -> None:
+        cells = kernel.notebook.cells
+        assert (finished.status, finished.failed) == ("ok", [])
+        assert texts(cells["both"]) == ["4203"]
+        assert cells["low"].console.text() == "counting below 20,000\n"
+        variables = {variable.name: variable for variable in await kernel.variables()}
+        assert variables["low"].cell == "low"
+        assert variables["low"].value.startswith("2262 (")
+        assert variables["both"].value == "4203"
+        await kernel.delete(list(cells))
+
+    run("cluster.py", check)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_notebook_runs_on_the_command_line(name: str) -> None:
     notebook = load(NOTEBOOKS / name)

@@ -21,6 +21,7 @@ export interface Cell {
   source?: string;
   about?: Record<string, unknown>;
   loose?: boolean;
+  on?: string;
 }
 
 /** Source and static names of one cell; part of `GraphChanged`. */
@@ -32,6 +33,7 @@ export interface CellDeclared {
   refs?: string[];
   rereads?: string[];
   loose?: boolean;
+  on?: string;
 }
 
 /** Why a cell failed, was interrupted or did not run. */
@@ -81,6 +83,7 @@ export interface CellStarted {
   cell: string;
   run: number;
   at?: number;
+  where?: string;
 }
 
 /** One cell as frontends see it. */
@@ -103,6 +106,7 @@ export interface CellState {
   stale_because?: string[];
   rereads?: string[];
   loose?: boolean;
+  on?: string;
 }
 
 /** Cells were disabled or enabled. */

@@ -79,6 +79,12 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
     )
 
+    how.add_argument(
+        "--engine",
+        metavar="ADDRESS",
+        help='where cells marked on="name" run, if no cell defines the name: an engine and an address',
+    )
+
     add_kernel_options(run.add_argument_group("the kernel"))
 
     shown = run.add_argument_group("showing").add_mutually_exclusive_group()
@@ -115,6 +121,10 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
 
         def read(name: str = name) -> NotebookFile:
             notebook = _load(name)
+            if options.engine:
+                from .engine import with_engine
+
+                notebook = with_engine(notebook, options.engine)
             return _with_parameters(notebook, given, options.redefine or notebook.redefine)
 
         notebook = read()

@@ -21,7 +21,7 @@ import msgspec
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
 from ...protocol.notebook import Dialect, Redefine
-from .raw_cell import Kind, RawCell, trimmed
+from .raw_cell import Kind, RawCell, place_of, trimmed
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
 #: The tag of a cell that is not to run.
@@ -167,7 +167,7 @@ def _notebook(
         if cell.kind != "code" or not source:
             continue
         cell_id = ids[index] = _unused(cell.id or _slug(cell.title) or f"cell-{len(cells) + 1}", used)
-        cells.append(Cell(cell_id, source))
+        cells.append(Cell(cell_id, source, on=place_of(cell.metadata)))
         if cell.title:
             titles[cell_id] = cell.title
         if cell.disabled:

@@ -92,7 +92,15 @@ def state(value: T, *, allow_self_loops: bool = False, always: bool = False) -> 
 
     The cell that sets the state runs again only with `allow_self_loops`. Setting it to an equal value
     runs nothing, unless `always`.
+
+    Raises: RuntimeError in a cell that runs elsewhere.
     """
+    execution = current_execution.get()
+    if execution is not None and execution.where:
+        raise RuntimeError(
+            f"cw.state() is for cells that run in the notebook's own process, and this one runs on "
+            f"{execution.where}: make the state in another cell; getter and setter may be used here"
+        )
     getter = Getter(value)
     return getter, Setter(getter, allow_self_loops=allow_self_loops, always=always)
 

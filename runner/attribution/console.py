@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from ...protocol.markers import Marker, MarkerKind, encode_marker
 from ...protocol.notebook import Stream
@@ -141,7 +141,17 @@ class _UnmarkedSink(PipeSink):
         return b"".join([cast(_Text, event)[1] for event in events if type(event) is tuple])
 
 
-_console: Console | None = None
+class _Clearing(Protocol):
+    def clear(self, execution: Execution | None) -> None: ...
+
+
+_console: _Clearing | None = None
+
+
+def use(console: _Clearing) -> None:
+    """Let `clear_console` ask `console`."""
+    global _console
+    _console = console
 
 
 def install_console(nonce: bytes, link: Emitter) -> Console:
@@ -150,14 +160,14 @@ def install_console(nonce: bytes, link: Emitter) -> Console:
     `link` is the emitter of the items that text is placed among.
     The interpreter's own streams lose their buffer, so text written to them keeps its order too.
     """
-    global _console
-    _console = Console(nonce, link)
+    console = Console(nonce, link)
+    use(console)
     for own in (sys.__stdout__, sys.__stderr__):
         if own is not None:
             own.reconfigure(write_through=True)  # pyright: ignore[reportAttributeAccessIssue]
-    sys.stdout, sys.stderr = _console.streams["stdout"], _console.streams["stderr"]
+    sys.stdout, sys.stderr = console.streams["stdout"], console.streams["stderr"]
     install_printing()
-    return _console
+    return console
 
 
 def clear_console() -> None:

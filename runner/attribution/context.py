@@ -51,12 +51,15 @@ class Execution:
         "cell",
         "embedding",
         "error",
+        "fetch",
+        "on_retire",
         "outputs",
         "over",
         "retired",
         "run",
         "status",
         "value",
+        "where",
     )
 
     def __init__(self, cell: str, run: int, outputs: OutputList, embedding: Embedding | None = None) -> None:
@@ -77,6 +80,12 @@ class Execution:
         self.over: bool = False
         #: Whether everything that this run still writes is dropped.
         self.retired: bool = False
+        #: Called, the last first, before the cell runs again or goes.
+        self.on_retire: list[Callable[[], object]] | None = None
+        #: Returns the value of a name that is elsewhere; None if there is no such thing here.
+        self.fetch: Callable[[str], object] | None = None
+        #: The worker that executes the cell; empty in the runner itself.
+        self.where: str = ""
 
     def __repr__(self) -> str:
         return f"<Execution of {self.cell!r}, run {self.run}>"

@@ -58,6 +58,11 @@ class Inputs:
         if os.getpid() != self._pid:
             raise InputUnavailable("a child process cannot ask for input: ask in the cell itself")
         execution = current_execution.get()
+        if execution is not None and execution.where:
+            raise InputUnavailable(
+                f"input() is for cells that run in the notebook's own process, and this one runs on "
+                f"{execution.where}"
+            )
         sys.stdout.flush()
         # The process id tells these ids from those of an earlier runner.
         name = f"{self._pid}-{next(self._numbers)}"

@@ -28,6 +28,7 @@ from .bindings import Bindings
 from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
 from .graph import Graph
+from .placement import Placement
 from .sequence import Sequence as CellSequence
 
 
@@ -70,6 +71,7 @@ class Program:
         self.about: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
         self._loose: set[str] = set()
+        self.placement = Placement()
         self.revisions: dict[str, int] = {}
         # For each name the cells whose source defines it, and the number of the change that made it so.
         self._definitions: dict[str, dict[str, int]] = {}
@@ -104,11 +106,14 @@ class Program:
                 self.about[cell.id] = cell.about
         bindings = Bindings(self.graph)
         self._place(list(wanted), bindings, change)
-        sources, loose = self._sources, self._loose
+        sources, loose, on = self._sources, self._loose, self.placement.on
         changed = [
             id
             for id, cell in wanted.items()
-            if id not in sources or sources[id] != cell.source or (id in loose) != cell.loose
+            if id not in sources
+            or sources[id] != cell.source
+            or (id in loose) != cell.loose
+            or ((on or cell.on) and on.get(id, "") != cell.on)
         ]
         if not changed and change.order is None:
             return change
@@ -135,6 +140,7 @@ class Program:
             del self._sources[cell], self.revisions[cell]
             self._loose.discard(cell)
             self.about.pop(cell, None)
+            self.placement.set(cell, "")
             self.errors.pop(cell, None)
         self._relink(change.deleted, names, {}, Bindings(self.graph), change)
         for cell in change.deleted:
@@ -182,17 +188,10 @@ class Program:
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
-        rereads = compiled.analysis.rereads | compiled.analysis.late_rereads if compiled else ()
-        loose = cell in self._loose
-        return CellDeclared(
-            cell,
-            self._sources[cell],
-            self.revisions[cell],
-            defs,
-            refs,
-            sorted(rereads) if rereads else [],
-            loose,
-        )
+        reread = compiled.analysis.rereads | compiled.analysis.late_rereads if compiled else ()
+        names = defs, refs, sorted(reread) if reread else []
+        on, loose = self.placement.on.get(cell, ""), cell in self._loose
+        return CellDeclared(cell, self._sources[cell], self.revisions[cell], *names, loose, on)
 
     # Sources
 
@@ -214,6 +213,7 @@ class Program:
         """Compile a cell again and return the names that it made before or makes, not both."""
         cell = new.id
         self._sources[cell] = new.source
+        self.placement.set(cell, new.on)
         self.revisions[cell] = self.revisions.get(cell, 0) + 1
         if new.loose:
             self._loose.add(cell)
@@ -241,6 +241,7 @@ class Program:
         """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
         old = self.compiled.pop(cell, None)
         before = old.analysis if old else Analysis()
+        compiled = self.placement.enter(cell, compiled)
         after = compiled.analysis if compiled else Analysis()
         if compiled:
             self.compiled[cell] = compiled

@@ -1,27 +1,44 @@
 """Kahn's algorithm, one cell at a time: which cells may have their turn.
 
-A cell may when all that has to come before it is done; among those that may, the first one listed does.
+A cell may when all that has to come before it is done, or has begun where that is enough; among those that
+may, the first one listed does.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 
 class ReadyCells:
-    """The cells of a list that have not had their turn."""
+    """The cells of a list that have not had their turn.
 
-    def __init__(self, cells: Sequence[str], before: Callable[[str], Iterable[str]]) -> None:
+    `before` returns the cells that have to be done before one, `begun` those that only have to have begun.
+    Cells in `first` have their turn before the others if they may.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[str],
+        before: Callable[[str], Iterable[str]],
+        begun: Callable[[str], Iterable[str]] | None = None,
+        first: Collection[str] = (),
+    ) -> None:
         self._cells = cells
-        self._rank = {cell: rank for rank, cell in enumerate(cells)}
+        size = len(cells) if first else 0
+        # Below 0 for the cells in `first`: an index of the same cell.
+        self._rank = {cell: rank - size if cell in first else rank for rank, cell in enumerate(cells)}
         self._after: dict[str, list[str]] = {}
-        # How many of the cells that have to come before each cell are not done.
+        self._after_begin: dict[str, list[str]] = {}
+        # For how many cells each has to wait.
         self._waits: dict[str, int] = {}
         for cell in cells:
             earlier = {other for other in before(cell) if other in self._rank and other != cell}
             self._waits[cell] = len(earlier)
             for other in earlier:
                 self._after.setdefault(other, []).append(cell)
-        self._ready = [rank for rank, cell in enumerate(cells) if not self._waits[cell]]
+            for other in set(begun(cell)) - earlier if begun else ():
+                self._waits[cell] += 1
+                self._after_begin.setdefault(other, []).append(cell)
+        self._ready = [self._rank[cell] for cell in cells if not self._waits[cell]]
         heapify(self._ready)
 
     def __len__(self) -> int:
@@ -38,15 +55,25 @@ class ReadyCells:
 
     def done(self, cell: str) -> None:
         """Let those that had to wait for `cell` have their turn."""
-        for later in self._after.get(cell, ()):
-            self._waits[later] -= 1
-            if not self._waits[later]:
-                heappush(self._ready, self._rank[later])
+        if self._after_begin:
+            self.begun(cell)
+        self._release(self._after.get(cell, ()))
+
+    def begun(self, cell: str) -> None:
+        """Let those that had to wait until `cell` has begun have their turn."""
+        self._release(self._after_begin.pop(cell, ()))
 
     def drop(self) -> list[str]:
         """Take out all that is left and return it, in the order of the list."""
-        left = sorted(self._waits, key=self._rank.__getitem__)
+        left = [cell for cell in self._cells if cell in self._waits] if self._waits else []
         self._waits.clear()
         self._after.clear()
+        self._after_begin.clear()
         self._ready.clear()
         return left
+
+    def _release(self, cells: Iterable[str]) -> None:
+        for later in cells:
+            self._waits[later] -= 1
+            if not self._waits[later]:
+                heappush(self._ready, self._rank[later])

@@ -15,12 +15,15 @@ from collections.abc import Iterable, Sequence
 from traceback import TracebackException
 from typing import Any
 
+import msgspec
+
 from ...protocol.mime_types import ERROR_MIME
 from ...protocol.notebook import CellError, CellState, Notebook
 from ..analysis.names import is_mangled, unmangle
 from ..attribution.context import Execution
 from ..dataflow.program import Program
 from ..output.reports import is_own, name_of_class, without_own_frames
+from .namespace import Namespace
 
 #: Characters of a message or traceback that are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
@@ -150,23 +153,49 @@ def never_ran() -> CellError:
 
 
 def explanation(
-    globals: dict[str, Any], program: Program, notebook: Notebook, error: BaseException, cell: str
+    namespace: Namespace, program: Program, notebook: Notebook, error: BaseException, cell: str
 ) -> tuple[str, list[str]]:
     """Return why a name was missing, if that is what `error` says, and the cells that this names."""
+    name = missing_name(error, namespace.globals)
+    return explain_missing(name, cell, namespace, program, notebook) if name else ("", [])
+
+
+def missing_name(error: BaseException, globals: dict[str, Any]) -> str:
+    """Return the name that code with these `globals` has missed, if that is what `error` says; else empty."""
     if (
         not isinstance(error, NameError)
         or isinstance(error, UnboundLocalError)
         or type(error.name) is not str
     ):
-        return "", []
+        return ""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None or trace.tb_frame.f_globals is not globals:
-        return "", []  # a library's own mistake
-    if is_mangled(error.name):
-        return _missing_private_name(unmangle(error.name), cell, program)
-    return _missing_name(error.name, cell, program, notebook)
+    # Otherwise it is a library's own mistake.
+    return error.name if trace is not None and trace.tb_frame.f_globals is globals else ""
+
+
+def explain_missing(
+    name: str, cell: str, namespace: Namespace, program: Program, notebook: Notebook
+) -> tuple[str, list[str]]:
+    """Return why `name` is missing in `cell`, and the cells that this names."""
+    value = namespace.elsewhere.get(name)
+    if value is not None and cell in program.graph and program.graph.binding(cell, name) == value.cell:
+        return (
+            f"cell {value.cell!r} defines it, and its value is on {value.where}: it is fetched for a cell "
+            f"whose code names it; elsewhere cw.fetch({name!r}) returns it",
+            [value.cell],
+        )
+    if is_mangled(name):
+        return _missing_private_name(unmangle(name), cell, program)
+    return _missing_name(name, cell, program, notebook)
+
+
+def with_explanation(error: CellError, explanation: str, cells: Sequence[str]) -> CellError:
+    """Return `error` with what the place where it was described could not know."""
+    text = f"{error.traceback.rstrip()}: {explanation}\n"
+    message = _bounded(f"{error.message}: {explanation}")
+    return msgspec.structs.replace(error, message=message, traceback=_bounded(text), cells=list(cells))
 
 
 def _missing_private_name(name: str, cell: str, program: Program) -> tuple[str, list[str]]:
@@ -254,6 +283,8 @@ def why_missing(cell: CellState) -> str:
         return f"it was cancelled: {error.message}" if error else "it was cancelled"
     if cell.status == "interrupted":
         return "it was interrupted"
+    if cell.status == "running":
+        return "it has not ended yet"
     if cell.status in ("idle", "queued") or not cell.run:
         return "it has not been run yet"
     return "did not when it ran"

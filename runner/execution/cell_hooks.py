@@ -20,57 +20,18 @@ from ..output.formatting import UNASKED, format_value, show_itself, unshown
 from ..output.output_list import RESULT
 from ..output.reports import name_of_class, report
 from . import cell_errors as errors
-from .hooks import Hooks, protected
-from .interrupts import Interrupts
+from .hooks import Hooks, local, protected
+from .interrupts import Gate
 from .recorder import Recorder
 
 
-class CellReport:
-    """The hooks that report a cell: its start, its value, its figures, its error and how it ended.
+class ValueHooks:
+    """The hooks that show what a cell has left, where its code is executed."""
 
-    `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
-    How a cell ended is held back, and goes out together with what follows.
-    """
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        program: Program,
-        explain: Callable[[BaseException, str], tuple[str, list[str]]],
-        interrupts: Interrupts,
-    ) -> None:
-        self._recorder = recorder
-        self._program = program
-        self._explain = explain
+    def __init__(self, interrupts: Gate) -> None:
         self._interrupts = interrupts
-        self._hooks = Hooks()
-        # Of the cells that are running: when they began, and what is to be said of how they ended.
-        self._began: dict[Execution, float] = {}
-        self._described: dict[Execution, CellError] = {}
 
-    def install(self, hooks: Hooks) -> None:
-        """Put these hooks first in their lists."""
-        self._hooks = hooks
-        hooks.pre_execution.insert(0, self.start)
-        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
-
-    @protected
-    def start(self, execution: Execution) -> None:
-        """Say that the cell runs, and print what Python warns of in its source."""
-        self._began[execution] = perf_counter()
-        self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
-        self._recorder.flush()
-        code = self._program.compiled[execution.cell]
-        if code.warns:
-            self._show_warnings(code.source, code.filename)
-
-    def _show_warnings(self, source: str, filename: str) -> None:
-        """Print what is silent where the source is only looked at."""
-        try:
-            show_warnings(source, filename)
-        except SyntaxError as error:
-            report("", error)
-
+    @local
     def show_value(self, execution: Execution) -> None:
         """Append the value, unless there is none, it is None, or it stands for an item that is there."""
         value = execution.value
@@ -89,6 +50,7 @@ class CellReport:
                 data, metadata = {"text/plain": unshown(value, error)}, {}
             execution.outputs.append_soon(data, metadata)
 
+    @local
     def show_figures(self, execution: Execution) -> None:
         """Append the figures that the cell has drawn and not shown."""
         if "matplotlib.pyplot" in sys.modules:
@@ -96,27 +58,83 @@ class CellReport:
 
             capture_figures(execution)
 
+    @local
     def show_error(self, execution: Execution) -> None:
-        """Append what the cell raised, behind what streams that the user has put in place hold back.
-
-        A hook before this one may have put `lines` into `execution.about`: the traceback in another form.
-        """
+        """Append what the cell raised, behind what streams that the user has put in place hold back."""
         for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
             if type(stream) is not ConsoleStream and stream is not own and stream is not None:
                 _flush(stream)
+        if execution.error is not None or execution.status == "interrupted":
+            self.describe_error(execution)
+
+    def describe_error(self, execution: Execution) -> None:
+        """Describe and append what the cell raised, or that it was interrupted."""
+        raise NotImplementedError
+
+
+class CellReport(ValueHooks):
+    """The hooks that report a cell: its start, its value, its figures, its error and how it ended.
+
+    `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
+    How a cell ended is held back, and goes out together with what follows.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        program: Program,
+        explain: Callable[[BaseException, str], tuple[str, list[str]]],
+        interrupts: Gate,
+    ) -> None:
+        super().__init__(interrupts)
+        self._recorder = recorder
+        self._program = program
+        self._explain = explain
+        self._hooks = Hooks()
+        # Of the cells that are running: when they began, and what is to be said of how they ended.
+        self._began: dict[Execution, float] = {}
+        self._described: dict[Execution, CellError] = {}
+
+    def install(self, hooks: Hooks) -> None:
+        """Put these hooks first in their lists."""
+        self._hooks = hooks
+        hooks.pre_execution.insert(0, self.start)
+        hooks.post_execution[:0] = [self.show_value, self.show_figures, self.show_error, self.finish]
+
+    @local
+    @protected
+    def start(self, execution: Execution) -> None:
+        """Say that the cell runs, and print what Python warns of in its source."""
+        self._began[execution] = perf_counter()
+        self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
+        self._recorder.flush()
+        code = self._program.compiled[execution.cell]
+        if code.warns:
+            self._show_warnings(code.source, code.filename)
+
+    def _show_warnings(self, source: str, filename: str) -> None:
+        """Print what is silent where the source is only looked at."""
+        try:
+            show_warnings(source, filename)
+        except SyntaxError as error:
+            report("", error)
+
+    def describe_error(self, execution: Execution) -> None:
+        """Describe what the cell raised; a hook before may have put `lines` into `execution.about`.
+
+        Those are the traceback in another form.
+        """
         error = execution.error
         filename = self._program.compiled[execution.cell].filename
-        if execution.status == "interrupted":
+        if execution.status == "interrupted" or error is None:
             described = errors.interrupted(error, filename)
-        elif error is not None:
+        else:
             explanation, cells = "", list[str]()
             try:
                 explanation, cells = self._explain(error, execution.cell)
             except BaseException:
                 pass  # its class has attributes of its own kind
             described = errors.raised(error, filename, explanation, cells)
-        else:
-            return
         if error is not None:
             errors.keep_last(error, execution)
         self._described[execution] = described
@@ -127,6 +145,7 @@ class CellReport:
             item[ERROR_MIME]["lines"] = execution.about["lines"]
         execution.outputs.append(item)
 
+    @local
     @protected
     def finish(self, execution: Execution) -> None:
         """Say how the cell ended."""

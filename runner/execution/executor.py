@@ -19,13 +19,13 @@ from ..analysis.compiler import CompiledCell
 from ..api.stop import CellStopped
 from ..attribution.context import NO_VALUE, Execution, current_execution
 from .hooks import Hooks, call_hooks
-from .interrupts import Interrupts
+from .interrupts import Gate
 
 
 class Executor:
     """Runs cells in the namespace `globals`."""
 
-    def __init__(self, globals: dict[str, Any], hooks: Hooks, interrupts: Interrupts) -> None:
+    def __init__(self, globals: dict[str, Any], hooks: Hooks, interrupts: Gate) -> None:
         self._globals = globals
         self._hooks = hooks
         self._interrupts = interrupts
@@ -99,7 +99,7 @@ async def _evaluate(code: CompiledCell, globals: dict[str, Any]) -> object:
 
 @types.coroutine
 def _drive(
-    coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts
+    coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Gate
 ) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
@@ -138,7 +138,7 @@ def _drive(
         waited = None
 
 
-def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Interrupts) -> None:
+def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Gate) -> None:
     """End `coroutine` without waiting for anything it still wants to wait for."""
     try:
         interrupts.subject = execution

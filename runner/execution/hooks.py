@@ -18,7 +18,7 @@ from ...protocol.events import RunFinished
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan
 from ..output.reports import name_of_class, report
-from .interrupts import Interrupts
+from .interrupts import Gate
 
 H = TypeVar("H", bound=Callable[..., object])
 
@@ -40,7 +40,18 @@ def protected(hook: H) -> H:
     return hook
 
 
-def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupts: Interrupts) -> None:
+def local(hook: H) -> H:
+    """Mark `hook` as one of cellwire's own for where the code of a cell is executed, and there alone."""
+    hook.__cellwire_local__ = True  # pyright: ignore[reportFunctionMemberAccess]
+    return hook
+
+
+def of_others(hooks: Sequence[Callable[[Any], object]]) -> list[Callable[[Any], object]]:
+    """Return those of `hooks` that are called here for a cell that runs elsewhere."""
+    return [hook for hook in hooks if not hasattr(hook, "__cellwire_local__")]
+
+
+def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupts: Gate) -> None:
     """Call each of `hooks` with `subject`; what one raises is reported and goes no further."""
     for hook in tuple(hooks):
         try:

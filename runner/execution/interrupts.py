@@ -31,7 +31,7 @@ from signal import SIGINT, pthread_kill
 from threading import main_thread
 from time import sleep
 from types import FrameType, FunctionType
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from ..attribution.context import current_execution
 
@@ -46,6 +46,18 @@ _LOOP = base_events.BaseEventLoop
 _SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
 _CALLBACK = events.Handle._run.__code__
 _FINALIZE = cast("FunctionType", weakref.finalize.__call__).__code__
+
+
+class Gate(Protocol):
+    """Decides whether an interrupt strikes what executes; `Interrupts` is one and explains these."""
+
+    count: int
+
+    @property
+    def subject(self) -> object: ...
+    @subject.setter
+    def subject(self, value: object) -> None: ...
+    def strikes(self, subject: object) -> bool: ...
 
 
 class Interrupts:

@@ -5,18 +5,21 @@ cells here, or skips them. Everything a run of a cell leaves (names, outputs, th
 end) is removed before the next run, never at its end: until then it is there to be looked at.
 """
 
-from collections.abc import Collection, Iterable
+import contextvars
+from collections.abc import Callable, Collection, Iterable
 
 from ...protocol import events
 from ...protocol.limits import Limits
 from ...protocol.notebook import CellError, Status
 from ..analysis.compiler import cell_filename
-from ..attribution.context import Execution
+from ..attribution.context import Execution, current_execution
 from ..dataflow.disabled import Disabled
 from ..dataflow.program import Change, Program
 from ..output.output_list import OutputList
+from ..output.reports import report
 from . import cell_errors
 from .embedded import NOT_EMBEDDED, Embedded
+from .interrupts import Interrupts
 from .namespace import Namespace
 from .recorder import Recorder
 from .sources import forget_source, remember_source
@@ -34,6 +37,7 @@ class CellLifecycle:
         disabled: Disabled,
         updates: PendingUpdates,
         limits: Limits,
+        interrupts: Interrupts,
         embedded: Embedded = NOT_EMBEDDED,
     ) -> None:
         self._recorder = recorder
@@ -42,30 +46,47 @@ class CellLifecycle:
         self._namespace = namespace
         self._disabled = disabled
         self._updates = updates
-        self._limits = limits
+        self.limits = limits
+        self._interrupts = interrupts
+        #: Returns the value of a name that is elsewhere; None as long as nothing is.
+        self.fetch: Callable[[str], object] | None = None
+        #: Called with each cell of which nothing is to be left; None as long as nothing was elsewhere.
+        self.on_forget: Callable[[str], object] | None = None
         self._embedding = embedded.embedding
         self._executions: dict[str, Execution] = {}
         # Stale cells of which frontends know why they do not run.
         self._explained: set[str] = set()
 
-    def start(self, cell: str, run: int, only: Collection[str] | None = None) -> Execution:
+    def start(
+        self,
+        cell: str,
+        run: int,
+        only: Collection[str] | None = None,
+        take: Callable[[], object] | None = None,
+    ) -> Execution:
         """Remove what the cell has left and return its new execution.
 
-        `only` names the versions of names to care for, see `Namespace.enter`.
+        For `only`, the versions of names to care for, and `take` see `Namespace.enter`.
         """
         code = self._program.compiled[cell]
         # Names that have one value have it from whichever cell ran last, as in any interpreter.
         keep = code.analysis.rereads if self._program.redefine == "live" else frozenset[str]()
         self._forget(cell, keep)
-        self._namespace.enter(cell, code, only)
+        self._namespace.enter(cell, code, only, take)
         self._updates.cell_started(cell)
         remember_source(code.filename, code.source)
-        outputs = OutputList(self._recorder.emitter, cell, run, self._limits)
+        outputs = OutputList(self._recorder.emitter, cell, run, self.limits)
         execution = Execution(cell, run, outputs, self._embedding)
+        execution.fetch = self.fetch
         if cell in self._program.about:
             execution.about = self._program.about[cell]
         self._executions[cell] = execution
         return execution
+
+    def clear(self, cell: str) -> None:
+        """Remove what the cell has left, some time before it starts."""
+        live = self._program.redefine == "live"
+        self._forget(cell, self._program.compiled[cell].analysis.rereads if live else frozenset())
 
     def skip(self, cell: str, run: int, status: Status, error: CellError | None) -> None:
         """Remove what the cell has left, and say that it does not run."""
@@ -146,12 +167,31 @@ class CellLifecycle:
                 return "contested", contested
         return "", ()
 
+    def _call_retiring(self, execution: Execution) -> None:
+        """Call what the cell wants called before it goes; what that prints is the notebook's."""
+        retiring, execution.on_retire = execution.on_retire or [], None
+        context = contextvars.copy_context()
+        context.run(current_execution.set, None)
+        while retiring:
+            try:
+                self._interrupts.subject = execution
+                context.run(retiring.pop())
+                self._interrupts.subject = None
+            except BaseException as error:
+                self._interrupts.subject = None
+                what = f"cellwire: what cell {execution.cell!r} gave to cw.on_retire raised\n"
+                context.run(report, what, error)
+
     def _forget(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
         """Remove all that the last run of `cell` has left behind."""
         execution = self._executions.pop(cell, None)
         if execution is not None:
+            if execution.on_retire:
+                self._call_retiring(execution)
             _retire(execution)
         self._namespace.unbind(cell, keep)
+        if self.on_forget is not None:
+            self.on_forget(cell)
 
 
 def _retire(execution: Execution) -> None:

@@ -7,13 +7,16 @@ run again or goes away; private names go with it.
 Where several cells make a name it has a version for each. A cell that is about to run finds the versions
 that the notebook above it makes; between runs those of the notebook's end are there. Versions are
 references. The one in the module belongs to its `owner`, even if another cell changes it; the others are put
-aside, if a cell may need them.
+aside, if a cell may need them. What a cell that runs elsewhere has defined stays there: such a version is a
+`RemoteValue`, in `elsewhere` while it is the one that counts, and its name is in the module only if the
+value was fetched.
 """
 
 import builtins
 import sys
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from ..analysis.compiler import CompiledCell
@@ -29,6 +32,35 @@ class _Missing:
 _MISSING = _Missing()
 
 
+class RemoteValue:
+    """A version of a name whose value is where the cell that made it has run."""
+
+    __slots__ = ("cell", "copy", "lost", "name", "nbytes", "place", "ref", "text", "type", "where")
+
+    def __init__(self, name: str, cell: str, place: Any, ref: object) -> None:
+        self.name: str = name
+        #: The cell that made it.
+        self.cell: str = cell
+        #: The place that has it, and what that knows it by.
+        self.place: Any = place
+        self.ref: object = ref
+        #: What is known of it without having it.
+        self.type: str = ""
+        self.text: str = ""
+        self.nbytes: int = 0
+        self.where: str = ""
+        #: Why it is gone; empty while it is there.
+        self.lost: str = ""
+        #: The value, if it was fetched and the version is put aside.
+        self.copy: object = _MISSING
+
+    @property
+    def summary(self) -> str:
+        """What a list of variables shows of it: a short text, its size, and where it is."""
+        size = f"{self.nbytes:,} bytes on " if self.nbytes else ""
+        return f"{self.text} ({self.lost or size + self.where})"
+
+
 class Namespace:
     """The global names of a notebook."""
 
@@ -41,10 +73,14 @@ class Namespace:
         self.globals["__builtins__"] = vars(builtins)
         if file:
             self.globals["__file__"] = file
+            # Processes that `multiprocessing` spawns would otherwise run the whole file to find its names.
+            self.globals["__spec__"] = ModuleSpec("__main__", None)
         # What a cell may replace, and what is put back when it goes away.
         self._own = dict(self.globals)
         #: The cell whose version of a name is in the module.
         self.owners: dict[str, str] = {}
+        #: The versions that count and are elsewhere.
+        self.elsewhere: dict[str, RemoteValue] = {}
         # The versions that were put aside, by name and cell, oldest first.
         self._versions: dict[str, dict[str, object]] = {}
         #: Versions, by name and cell, that nothing needed when they were replaced: the cell has to run again.
@@ -63,13 +99,12 @@ class Namespace:
             self._replaced = sys.modules["__main__"]
             sys.modules["__main__"] = self._module
 
-    def enter(self, cell: str, code: CompiledCell, only: Collection[str] | None = None) -> None:
-        """Have `cell`, of which nothing is left, find what the notebook above it makes, and bind its names.
+    def load(self, cell: str, only: Collection[str] | None = None) -> None:
+        """Put the versions in place that the notebook above `cell` makes.
 
         `only` names the versions to care for, where cells that have not ended need the others as they are.
         """
         graph = self._program.graph
-        analysis = code.analysis
         if graph.redefine != "live" and (graph.shared or graph.upward or self.displaced):
             hidden = self._program.sequence.hidden(cell)
             read = set(graph.reads(cell))
@@ -79,6 +114,24 @@ class Namespace:
                         () if name in hidden else self._program.sequence.versions(cell, name, name in read)
                     )
                     self._load(name, makers)
+
+    def enter(
+        self,
+        cell: str,
+        code: CompiledCell,
+        only: Collection[str] | None = None,
+        take: Callable[[], object] | None = None,
+    ) -> None:
+        """Have `cell`, of which nothing is left, find what the notebook above it makes, and bind its names.
+
+        `only` is for `load`. A cell that runs elsewhere finds it by calling `take`, and leaves nothing here.
+        """
+        graph = self._program.graph
+        analysis = code.analysis
+        if graph.shared or graph.upward or self.displaced:
+            self.load(cell, only)
+        if take is not None:
+            take()
         live = graph.redefine == "live"
         self._bound[cell] = analysis.defs if live else analysis.defs | analysis.deleted
         self._private[cell] = code.private_globals
@@ -90,6 +143,11 @@ class Namespace:
             self.owners[name] = cell
             if name in graph.shared:
                 self.displaced.add(name)
+        if take is not None or self.elsewhere:
+            for name in self._bound[cell]:
+                self.elsewhere.pop(name, None)
+                if take is not None:
+                    self.globals.pop(name, None)
         if analysis.maybe_defs and not live:
             # Whether the cell binds them is found out by their absence, unless it may read what was there.
             self._unbound[cell] = list(analysis.maybe_defs.difference(graph.reads(cell)))
@@ -104,10 +162,28 @@ class Namespace:
     def leave(self, cell: str) -> None:
         """Give back the names that `cell`, which has ended, could have bound and has left as they were."""
         for name in self._unbound.pop(cell, ()):
-            if name not in self.globals:
+            if name not in self.globals and name not in self.elsewhere:
                 self._bound[cell] -= {name}
                 del self.owners[name]
                 self._load(name, self._program.graph.makers_above(cell, name))
+
+    def arrive(self, value: RemoteValue) -> None:
+        """Let `value` be the version of its name that its cell, which has run elsewhere, makes."""
+        name = value.name
+        if self.owners.get(name) == value.cell:
+            self.elsewhere[name] = value
+        elif value.cell in self._versions.get(name, ()):
+            # A cell that did not wait for the value has put its version aside.
+            self._versions[name][value.cell] = value
+
+    def is_copied(self, name: str) -> bool:
+        """Return whether the value of `name` is lost where it was, and its copy is here."""
+        return bool(self.elsewhere[name].lost) and name in self.globals
+
+    def remote_values(self) -> list[RemoteValue]:
+        """Return all versions that are elsewhere."""
+        aside = [value for versions in self._versions.values() for value in versions.values()]
+        return [*self.elsewhere.values(), *(value for value in aside if isinstance(value, RemoteValue))]
 
     def observed(self, cell: str) -> dict[str, object]:
         """Return the names that have another value since `cell` began, and what they had before.
@@ -197,6 +273,10 @@ class Namespace:
         self.displaced.add(name)
         value = versions.pop(wanted, _MISSING) if wanted is not None else _MISSING
         self._put_aside(name)
+        self.elsewhere.pop(name, None)
+        if isinstance(value, RemoteValue):
+            self.elsewhere[name] = value
+            value = value.copy
         if value is _MISSING:
             self.globals.pop(name, None)
         else:
@@ -216,6 +296,10 @@ class Namespace:
             return
         versions = self._versions.setdefault(name, {})
         versions[owner] = self.globals.get(name, _MISSING)
+        if name in self.elsewhere:
+            remote = self.elsewhere[name]
+            remote.copy = versions[owner]
+            versions[owner] = remote
         if self._most_versions and len(versions) > self._most_versions:
             # That of the notebook's end is needed between runs.
             last = self._program.graph.makers(name)[-1]
@@ -231,6 +315,7 @@ class Namespace:
             if self.owners.get(name) == cell:
                 del self.owners[name]
                 self.globals.pop(name, None)
+                self.elsewhere.pop(name, None)
                 if name in self._own:
                     self.globals[name] = self._own[name]
                 if name in self._versions:

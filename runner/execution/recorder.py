@@ -4,6 +4,7 @@ A `Recorder` holds the replica that plans are made from and the emitter that car
 kernel. The replica changes by nothing but the events. It is the runner's twin of the kernel's `Store`.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,20 @@ class Recorder:
             self.emitter.defer(event)
         else:
             self.emitter.emit(event)
+
+    def emit_from(self, loop: asyncio.AbstractEventLoop, event: Any, dropped: Callable[[], bool]) -> None:
+        """Send `event` at once, from a thread other than that of `loop`, unless it is `dropped` at its turn.
+
+        The notebook here is the loop's thread's alone, unless a listener has it change with each event.
+        """
+
+        def apply_here() -> None:
+            if not dropped():
+                apply(self.notebook, event)
+
+        self.emitter.emit_step(lambda: None if dropped() else event)
+        if self._listener is None:
+            loop.call_soon_threadsafe(apply_here)
 
     def flush(self) -> None:
         """Send the events that were held back."""

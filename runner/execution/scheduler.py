@@ -4,28 +4,49 @@ Cells follow each other on this thread for as long as none of them awaits. From 
 such cell is a task in one task group, and cells that need not wait for it go on beside it. A cell that
 depends on one whose last run failed, stopped or was interrupted is cancelled at its turn, with that cause,
 whichever run that was; an interrupt drops all cells that have not had their turn.
+
+A cell that runs elsewhere is a task as well. Here it is submitted, before any other that may have its turn,
+and no other cell begins meanwhile: values are sent as they are at that moment. A cell whose names have
+values elsewhere is a task that fetches them first.
 """
 
 import asyncio
 import contextvars
-from asyncio import Event, TaskGroup, current_task, sleep  # as they are before user code can replace them
-from collections.abc import Iterable, Sequence
+from asyncio import (  # as they are before user code can replace them
+    CancelledError,
+    Event,
+    Lock,
+    TaskGroup,
+    current_task,
+    get_running_loop,
+    sleep,
+    wait,
+)
+from collections.abc import Coroutine, Iterable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..attribution.context import Execution
-from ..dataflow.plan import Plan
+from ..dataflow.plan import Plan, Planner
 from ..dataflow.program import Program
 from ..dataflow.ready import ReadyCells
 from . import cell_errors as errors
 from .corrections import Corrections
 from .executor import Executor
 from .hidden_task import HiddenTask
+from .hooks import Hooks
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
-from .namespace import Namespace
+from .namespace import Namespace, RemoteValue
+from .overlap import names_needed, waits_of
 from .recorder import Recorder
+from .state_updates import PendingUpdates
 
+if TYPE_CHECKING:
+    from ..places.place import PlaceError
+    from .elsewhere import Elsewhere, Submission
+
+T = TypeVar("T")
 #: Seconds that cells may follow each other before the loop's other tasks have a turn.
 _TURN = 0.01
 _BAD_ENDS = frozenset({"error", "stopped", "cancelled", "interrupted"})
@@ -44,6 +65,7 @@ class Scheduler:
         executor: Executor,
         interrupts: Interrupts,
         context: contextvars.Context,
+        for_elsewhere: tuple[Hooks, Planner, PendingUpdates],
     ) -> None:
         self._recorder = recorder
         self._notebook = recorder.notebook
@@ -54,10 +76,14 @@ class Scheduler:
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
-        # Tasks of cells that have begun and not ended.
+        self._for_elsewhere = for_elsewhere
+        #: What runs elsewhere; None before something did.
+        self.elsewhere: Elsewhere | None = None
         #: What hides the calling task from cells; None before there is a loop.
         self.hidden: HiddenTask | None = None
+        # Tasks of cells that have begun and not ended, and those that send or fetch values for one.
         self._tasks: dict[asyncio.Task[Any], Execution] = {}
+        self._moving: set[asyncio.Task[Any]] = set()
         # Cells that have started and not ended.
         self._in_flight: set[str] = set()
         self._run = 0
@@ -73,13 +99,14 @@ class Scheduler:
         self._failed, self._interrupted = [], []
         order = plan.cells
         done = 0
+        on = self._program.placement.on
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
                 if order[done] not in self._program.compiled:
                     done += 1  # rejected since the run began, as the language has changed
                     continue
-                if self._program.compiled[order[done]].analysis.is_async:
+                if self._program.compiled[order[done]].analysis.is_async or on or self.elsewhere:
                     rest = order[done:]
                     done = len(order)
                     await self._run_overlapping(rest)
@@ -102,6 +129,9 @@ class Scheduler:
             if self._interrupts.strikes(execution):
                 self._interrupts.before_striking(execution, task)
                 task.cancel()
+        # The interrupt may have been for a run that is over.
+        for task in tuple(self._moving) if self._interrupts.count else ():
+            task.cancel()
 
     def _run_sync(self, cell: str) -> None:
         """Run a cell that does not await, unless it is cancelled."""
@@ -113,12 +143,28 @@ class Scheduler:
             self._ended(execution)
 
     async def _run_overlapping(self, cells: Sequence[str]) -> None:
-        """Run `cells`; those that await run beside the others."""
+        """Run `cells`; those that await or run elsewhere run beside the others."""
         interrupts = self._interrupts
         progress = Event()
-        before = self._before(cells)
-        ready = ReadyCells(cells, before.__getitem__)
+        on = self._program.placement.on
+        if on and self.elsewhere is None:
+            from .elsewhere import Elsewhere
+
+            core = self._recorder, self._lifecycle, self._namespace, self._interrupts
+            self.elsewhere = Elsewhere(*core, *self._for_elsewhere)
+        elsewhere = self.elsewhere
+        waits = waits_of(self._program, cells)
+        ready = ReadyCells(cells, waits.done.__getitem__, waits.begun.__getitem__ if on else None, on)
         started: list[Execution] = []
+        # Cells that have had their turn and wait for values.
+        fetching: set[str] = set()
+        # Held while values are sent, or a cell runs after fetching some. No other lock is taken under it.
+        sending = Lock()
+
+        def done(cell: str) -> None:
+            self._recorder.flush()
+            ready.done(cell)
+            progress.set()
 
         async def run(execution: Execution) -> None:
             task = current_task()
@@ -129,9 +175,62 @@ class Scheduler:
             finally:
                 self._tasks.pop(task)
                 self._ended(execution)
-                self._recorder.flush()
-                ready.done(execution.cell)
-                progress.set()
+                done(execution.cell)
+
+        async def run_elsewhere(execution: Execution, given: "Submission") -> None:
+            assert elsewhere is not None
+            task = current_task()
+            assert task is not None
+            if interrupts.count:
+                return
+            self._tasks[task] = execution
+            try:
+                await elsewhere.follow(execution, given, lambda: ready.begun(execution.cell))
+            finally:
+                self._tasks.pop(task)
+                self._in_flight.discard(execution.cell)
+                if execution.status == "cancelled":
+                    if interrupts.count or not self._cancelled(execution.cell):
+                        execution.status = "running"  # to be dropped
+                elif execution.status != "running":
+                    self._ended(execution)
+                done(execution.cell)
+
+        async def send(cell: str, group: TaskGroup) -> None:
+            assert elsewhere is not None
+            self._in_flight.add(cell)
+            execution, taken = elsewhere.start(cell, self._run, names_needed(self._program, cell))
+            started.append(execution)
+            async with sending:
+                given, error = await self._moved(elsewhere.prepare(execution, taken))
+            if error is not None:
+                elsewhere.fail(execution, error)
+                self._ended(execution)
+                done(cell)
+            elif given is not None:
+                group.create_task(run_elsewhere(execution, given))
+                await self._let_others()
+
+        async def fetch(cell: str, values: list[RemoteValue]) -> None:
+            assert elsewhere is not None
+            _, error = await self._moved(elsewhere.values.fetch(values))
+            async with sending:
+                if interrupts.count:
+                    return
+                fetching.discard(cell)
+                self._in_flight.discard(cell)
+                if error is None and not self._program.compiled[cell].analysis.is_async:
+                    self._run_sync(cell)
+                    done(cell)
+                    return
+                execution = self._start(cell)
+            started.append(execution)
+            if error is None:
+                await run(execution)
+            else:
+                elsewhere.fail(execution, error)
+                self._ended(execution)
+                done(cell)
 
         async def follow(group: TaskGroup) -> None:
             while len(ready) and not interrupts.count:
@@ -140,8 +239,13 @@ class Scheduler:
                     progress.clear()
                     self._recorder.flush()
                     await progress.wait()
-                elif cell not in self._program.compiled:
+                elif cell not in self._program.compiled or (elsewhere is not None and self._cancelled(cell)):
                     ready.done(cell)
+                elif cell in on:
+                    await send(cell, group)
+                elif elsewhere is not None and (values := self._to_fetch(cell)):
+                    fetching.add(cell)
+                    self._context.run(group.create_task, fetch(cell, values))
                 elif not self._program.compiled[cell].analysis.is_async:
                     self._run_sync(cell)
                     ready.done(cell)
@@ -162,51 +266,54 @@ class Scheduler:
             async with TaskGroup() as group:
                 try:
                     await follow(group)
-                except asyncio.CancelledError:
+                except CancelledError:
                     # What the group cancels now has been interrupted.
                     interrupts.count = interrupts.count or 1
                     raise
         finally:
             lost = [execution.cell for execution in started if execution.status == "running"]
+            lost += [cell for cell in cells if cell in fetching]
             self._in_flight.difference_update(lost)
             self._drop([*lost, *ready.drop()])
 
-    def _before(self, cells: Sequence[str]) -> dict[str, set[str]]:
-        """Return for each of `cells` the earlier ones that it must not overlap with.
+    def _to_fetch(self, cell: str) -> list[RemoteValue]:
+        """Return the values that `cell`, which runs here at its turn, names and that are elsewhere."""
+        assert self.elsewhere is not None
+        self.elsewhere.values.ran(cell)
+        self._lifecycle.clear(cell)
+        self._in_flight.add(cell)
+        self._namespace.load(cell, names_needed(self._program, cell))
+        values = self.elsewhere.values.to_fetch(cell)
+        if not values:
+            self._in_flight.discard(cell)
+        return values
 
-        They are its parents, and cells that need another version of a name.
+    async def _moved(self, action: Coroutine[Any, Any, T]) -> "tuple[T | None, PlaceError | None]":
+        """Return what `action`, which sends or fetches values, returns, or why it could not.
+
+        Nothing of both if an interrupt has ended it.
         """
-        if not self._program.language.overlaps:
-            return {cell: set(cells[max(place - 1, 0) : place]) for place, cell in enumerate(cells)}
-        graph = self._program.graph
-        versions = graph.redefine != "live" and (graph.shared or graph.upward)
-        before: dict[str, set[str]] = {}
-        # For each name the cells that need the same version of it, and those that need the one before.
-        groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
-        for cell in cells:
-            waits = before[cell] = {parent for parent in graph.parents(cell) if parent in before}
-            hidden = self._program.sequence.hidden(cell)
-            for name in self._names_needed(cell) if versions else ():
-                names = graph.names_of(cell)
-                own = name in names.defs or name in names.deleted or name in hidden
-                version = None if own else graph.binding(cell, name)
-                same, members, others = groups.get(name, (None, [], []))
-                if version is None or version != same:
-                    members, others = [], members
-                members.append(cell)
-                groups[name] = (version, members, others)
-                waits.update(others)
-        return before
-
-    def _names_needed(self, cell: str) -> frozenset[str]:
-        """Return the names that `cell` reads or makes."""
-        graph = self._program.graph
-        names = graph.names_of(cell)
-        return frozenset((*graph.reads(cell), *names.defs, *names.deleted))
+        assert self.elsewhere is not None
+        task = get_running_loop().create_task(action)
+        self._moving.add(task)
+        try:
+            await wait([task])
+        finally:
+            self._moving.discard(task)
+            task.cancel()
+        if task.cancelled():
+            return None, None
+        error = task.exception()
+        if error is None:
+            return task.result(), None
+        if not isinstance(error, self.elsewhere.errors):
+            raise error
+        return None, error
 
     def _start(self, cell: str) -> Execution:
         # What cells in flight need stays as it is; what this one needs is the same, or it would have waited.
-        only = self._names_needed(cell) if self._in_flight else None
+        # Beside cells elsewhere the order is not the notebook's, and no version is put aside for that.
+        only = names_needed(self._program, cell) if self._in_flight or self.elsewhere else None
         self._in_flight.add(cell)
         return self._lifecycle.start(cell, self._run, only)
 
@@ -244,7 +351,8 @@ class Scheduler:
             self._failed.append(execution.cell)
         if execution.status != "ok":
             self._outdate_readers_of_imports(execution.cell)
-        self._failed += self._corrections.after(execution)
+        if not execution.where:
+            self._failed += self._corrections.after(execution)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
         """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""

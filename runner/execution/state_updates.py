@@ -38,6 +38,8 @@ class PendingUpdates:
         self._wake = wake
         self._forward = forward
         self._work: dict[Work, None] = {}
+        #: Grows with each update.
+        self.changes = 0
         self._waking: asyncio.Handle | None = None
         # Each update, by what is the same in equal ones, with the number of cells that had started when it
         # was made. The identity of its object: it may be equal to another one, and may refuse to be hashed.
@@ -52,6 +54,7 @@ class PendingUpdates:
         """Remember `update` and have it acted upon, at the latest at the end of the next run."""
         key = (id(update.getter), update.setter, update.attributes)
         self._updates[key] = (update, self._started)
+        self.changes += 1
         if self._forward is not None:
             self._forward(update)
             return

@@ -14,7 +14,7 @@ import inspect as inspection
 import keyword
 import re
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from ...protocol.messages import (
@@ -56,19 +56,30 @@ Describe = Callable[[object], str]
 
 
 def answer(
-    request: Introspection, names: dict[Any, Any], notebook: Notebook, describe: Describe | None = None
+    request: Introspection,
+    names: dict[Any, Any],
+    notebook: Notebook,
+    describe: Describe | None = None,
+    elsewhere: Mapping[str, Variable] | None = None,
 ) -> Completions | Inspection | VariableList:
-    """Return the answer to `request`; `describe` is called for the text of a value, see `short_text`."""
+    """Return the answer to `request`; `describe` is called for the text of a value, see `short_text`.
+
+    Of variables whose values are `elsewhere` and not in `names` there is nothing but what that says.
+    """
     describe = describe or short_text
     # Whatever the cells have put into their globals.
     names = {name: value for name, value in names.items() if type(name) is str}
+    remote = {name: at for name, at in (elsewhere or {}).items() if name not in names}
     match request:
         case Complete():
-            return complete(request, names)
+            return complete(request, {**dict.fromkeys(remote, object()), **names})
+        case Inspect() if (at := remote.get(_name_at(request.code, request.cursor))) is not None:
+            return Inspection(request.id, {"text/plain": f"{at.name}: {at.type} = {at.value}"})
         case Inspect():
             return inspect(request, names, describe)
         case Variables():
-            return variables(request, names, notebook, describe)
+            found = variables(request, names, notebook, describe).variables
+            return VariableList(request.id, sorted([*found, *remote.values()], key=lambda each: each.name))
 
 
 def complete(request: Complete, names: dict[str, Any]) -> Completions:

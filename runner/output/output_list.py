@@ -18,7 +18,14 @@ from typing import Any, Final, SupportsIndex
 
 import msgspec
 
-from ...protocol.events import OutputAppended, OutputRemoved, OutputReplaced, OutputsCleared
+from ...protocol.events import (
+    ConsoleCleared,
+    ConsoleWritten,
+    OutputAppended,
+    OutputRemoved,
+    OutputReplaced,
+    OutputsCleared,
+)
 from ...protocol.limits import Limits
 from .emitter import Emission
 from .encoding import encode_bundle
@@ -53,6 +60,8 @@ class OutputList:
         self._order: dict[int, bool] = {}
         #: Whether every change is ignored.
         self.retired: bool = False
+        # The items that were made where the cell runs, if that is elsewhere, by their ids there.
+        self._made_elsewhere: dict[int, ItemRef] | None = None
 
     def __len__(self) -> int:
         return len(self._order)
@@ -95,6 +104,15 @@ class OutputList:
     def clear(self, wait: bool = False) -> None:
         """Remove every item; with `wait`, displays may show them until something new comes."""
         self._change(partial(self._clear, wait))
+
+    def relay(self, event: Any) -> None:
+        """Carry out `event`, a change of the list or the text that belongs to the cell where it runs.
+
+        Items get ids of this list: those made here, for an error, stand in one order with the others.
+        """
+        if self._made_elsewhere is None:
+            self._made_elsewhere = {}
+        self._change(partial(self._relay, event, self._made_elsewhere))
 
     def retire(self) -> None:
         """Ignore every later change."""
@@ -175,6 +193,24 @@ class OutputList:
             return None
         self._order.pop(ref.id, None)
         return OutputRemoved(self.cell, self.run, ref.id)
+
+    def _relay(self, event: Any, refs: dict[int, "ItemRef"]) -> Any:
+        if self.retired:
+            return None
+        if type(event) is ConsoleWritten:
+            return msgspec.structs.replace(event, before=next(reversed(self._order), -1) + 1)
+        if type(event) is ConsoleCleared:
+            return event
+        if type(event) is OutputsCleared:
+            return self._clear(event.wait)
+        if type(event) is OutputRemoved:
+            ref = refs.get(event.item)
+            return None if ref is None else self.remove_step(ref)
+        item = event.item
+        if type(event) is OutputAppended:
+            return self.append_step(refs.setdefault(item.id, ItemRef()), (item.data, item.metadata))
+        ref = refs.get(item.id)
+        return None if ref is None else self.replace_step(ref, (item.data, item.metadata))
 
     def _clear(self, wait: bool) -> OutputsCleared | None:
         if self.retired:

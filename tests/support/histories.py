@@ -21,7 +21,7 @@ _runs = st.integers(-1, 3)
 _lists = st.lists(_ids.filter(bool), max_size=4)
 _streams = st.sampled_from(["stdout", "stderr"])
 _texts = st.sampled_from(["", "x", "line\n", "y" * (CHUNK_CHARS - 3), "z" * (CHUNK_CHARS + 5)])
-_declarations = st.builds(e.CellDeclared, _ids.filter(bool))
+_declarations = st.builds(e.CellDeclared, _ids.filter(bool), on=st.sampled_from(["", "client"]))
 _items = st.builds(item, st.integers(0, 5), st.sampled_from(["p", "q"]))
 _statuses = st.sampled_from(["ok", "error", "cancelled", "interrupted"])
 _errors = st.none() | st.builds(CellError, st.just("E"), st.just("m"))
@@ -58,6 +58,7 @@ _fields = {
     "stream": _streams,
     "target": _texts,
     "text": _texts,
+    "where": st.sampled_from(["", "tcp://worker"]),
     "wait": st.booleans(),
     "CellsMarked.reason": st.sampled_from(["", "disabled", "contested"]),
     "GraphChanged.cells": st.lists(_declarations, max_size=3),

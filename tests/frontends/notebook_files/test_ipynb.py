@@ -43,3 +43,17 @@ def test_magics_stay_in_the_source(sources: Sources) -> None:
 def test_an_ipynb_that_nbformat_writes_is_read(sources: Sources) -> None:
     written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1", id="abc")])
     assert sources("n.ipynb", nbformat.writes(written)) == {"abc": "x = 1"}
+
+
+def test_metadata_or_a_tag_say_where_a_cell_runs(read: Read) -> None:
+    metadata: list[object] = [
+        {"cellwire": {"on": "client"}, "tags": ["on:other"]},
+        {"tags": ["slow", "on:client"]},
+        {"tags": "on:client", "cellwire": []},
+        {"cellwire": {"on": 3}},
+        [],
+    ]
+    cells: list[dict[str, object]] = [
+        {"cell_type": "code", "source": "1", "metadata": given} for given in metadata
+    ]
+    assert [cell.on for cell in read("n.ipynb", ipynb(cells)).cells] == ["client", "client", "", "", ""]

@@ -62,3 +62,8 @@ def test_markers_make_a_script_light_without_a_header(read: Read) -> None:
     assert read("a.py", "x = 1\n\n# +\ny = 2\n# -\n").format == "light"
     assert read("b.py", "x = 1\n\n# + and a comment\ny = 2\n").format == "percent"
     assert read("c.py", "# %%\nx = 1\n\n# +\ny = 2\n").format == "percent"
+
+
+def test_an_option_says_where_a_cell_runs(read: Read) -> None:
+    notebook = read("n.py", '# + fit on="client"\nx = 1\n# -\n\n# +\n2\n')
+    assert [cell.on for cell in notebook.cells] == ["client", ""]

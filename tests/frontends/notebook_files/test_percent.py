@@ -103,3 +103,10 @@ def test_a_script_that_looks_as_if_it_had_cells_is_one_cell_with_a_remark(read: 
 def test_an_ordinary_script_gets_no_remark(read: Read) -> None:
     assert read("a.py", "# A comment.\n##### a line\nx = 1\n").remark == ""
     assert read("b.py", "# %% a\n#####\nx = 1\n#####\n").remark == ""
+
+
+def test_an_option_says_where_a_cell_runs(read: Read) -> None:
+    text = "# %% fit on=\"client\"\nx = 1\n# %% on='other'\n2\n# %% on=third tags=[1]\n3\n# %% carry on\n4\n"
+    notebook = read("n.py", text)
+    assert [cell.on for cell in notebook.cells] == ["client", "other", "third", ""]
+    assert [notebook.titles.get(cell.id) for cell in notebook.cells] == ["fit", None, None, "carry on"]

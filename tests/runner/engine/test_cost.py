@@ -164,6 +164,20 @@ def test_the_engine_needs_no_library_but_msgspec():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+def test_a_notebook_whose_cells_all_run_here_loads_nothing_of_places():
+    program = (
+        "import asyncio, sys\n"
+        "from cellwire.runner.engine import Engine\n"
+        "engine = Engine(lambda event: None, redefine='allow')\n"
+        "asyncio.run(engine.run({'a': 'import asyncio\\nx = await asyncio.sleep(0, 1)', 'b': 'x = x + 1'}))\n"
+        "print(*[name for name in sys.modules if 'places' in name or 'elsewhere' in name])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split() == []
+
+
 def test_only_what_is_asked_for_is_held_by_the_engine_without_outputs():
     engine = Engine(lambda event: None, keep_outputs=False)
     asyncio.run(engine.run({"a": "x = 1\nx"}))

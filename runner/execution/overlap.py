@@ -1,0 +1,102 @@
+"""Which cells of a plan may overlap, as some of them await or run elsewhere.
+
+The result is as if they had run one by one. So a cell waits for those that it depends on, and for those
+that need another version of a name. What a cell needs that runs elsewhere is taken at its turn; from then
+on cells may go ahead that only must not change it before, and cells at the same place that follow it: the
+place starts them when it has ended.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..dataflow.program import Program
+
+
+class Waits(NamedTuple):
+    """For each cell the earlier ones that it waits for."""
+
+    #: Until they have ended.
+    done: dict[str, set[str]]
+    #: Until they have begun.
+    begun: dict[str, set[str]]
+
+
+def names_needed(program: Program, cell: str) -> frozenset[str]:
+    """Return the names that `cell` reads or makes."""
+    names = program.graph.names_of(cell)
+    return frozenset((*program.graph.reads(cell), *names.defs, *names.deleted))
+
+
+def waits_of(program: Program, cells: Sequence[str]) -> Waits:
+    """Return what `cells`, in the order of their plan, wait for among each other."""
+    graph = program.graph
+    live = graph.redefine == "live"
+    # What runs elsewhere would change by chance which cell has set a name last.
+    versions = graph.shared and program.placement.on if live else graph.shared or graph.upward
+    waits = Waits({}, {})
+    # For each name the cells that need the same version of it, and those that need the one before.
+    groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
+    for cell in cells:
+        before = waits.done[cell] = {parent for parent in graph.parents(cell) if parent in waits.done}
+        hidden = program.sequence.hidden(cell)
+        for name in names_needed(program, cell) if versions else ():
+            names = graph.names_of(cell)
+            own = live or name in names.defs or name in names.deleted or name in hidden
+            version = None if own else graph.binding(cell, name)
+            same, members, others = groups.get(name, (None, [], []))
+            if version is None or version != same:
+                members, others = [], members
+            members.append(cell)
+            groups[name] = (version, members, others)
+            before.update(others)
+    if program.placement.on:
+        _let_overlap(program, cells, waits)
+    if not program.language.overlaps:
+        here = [cell for cell in cells if cell not in program.placement.on]
+        for before, cell in pairwise(here):
+            waits.done[cell].add(before)
+            waits.begun.get(cell, set[str]()).discard(before)
+    return waits
+
+
+def _let_overlap(program: Program, cells: Sequence[str], waits: Waits) -> None:
+    """Let cells wait no longer than they must for those that run elsewhere, and keep values as they are."""
+    graph, on = program.graph, program.placement.on
+    # The cells that name a value of this process, which cells here may change in place.
+    here: dict[str, list[str]] = {}
+    there: dict[str, list[str]] = {}
+    for cell in cells:
+        done, begun = waits.done[cell], waits.begun.setdefault(cell, set())
+        begun.update(earlier for earlier in done if earlier in on and _may_go_on(program, earlier, cell))
+        done -= begun
+        reads = set(graph.reads(cell))
+        for name in reads - {on[cell]} if cell in on else reads:
+            maker = graph.binding(cell, name)
+            if maker is None or maker in on or _is_imported(program, maker, name):
+                continue
+            (there if cell in on else here).setdefault(name, []).append(cell)
+            if cell in on:
+                done.update(here.get(name, ()))
+            else:
+                begun.update(there.get(name, ()))
+        begun -= done
+
+
+def _is_imported(program: Program, maker: str, name: str) -> bool:
+    """Return whether `maker` binds `name` by an import: no cell changes a module in place."""
+    imports = program.compiled[maker].analysis.imports
+    return any(imported == name for imported, _ in imports)
+
+
+def _may_go_on(program: Program, earlier: str, later: str) -> bool:
+    """Return whether it is enough for `later` that `earlier`, which runs elsewhere, was submitted."""
+    graph, on = program.graph, program.placement.on
+    analysis = program.compiled[earlier].analysis
+    made = analysis.defs | analysis.deleted
+    certain = not (analysis.maybe_defs or analysis.deleted or analysis.stars)
+    if made.isdisjoint(graph.reads(later)):
+        names = graph.names_of(later)
+        independent = made.isdisjoint(names.defs) and made.isdisjoint(names.deleted)
+        return independent or (certain and later in on)
+    return certain and on.get(later) == on[earlier] and earlier in graph.bound_parents(later)

@@ -1,0 +1,151 @@
+"""The parts of Dask that are not official, in one place.
+
+`Relay` is a plugin of the scheduler. It passes the reports of workers on to their client without keeping
+them, knows which cells have begun, so that none is executed twice, and says which values went with a worker.
+The scheduler may lack cellwire, so the class and `execute` travel by value and import nothing of it.
+"""
+
+import asyncio
+from typing import Any
+
+import cloudpickle
+from distributed import Future
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+
+class Relay(SchedulerPlugin):
+    """Passes on reports, and knows which cells have begun."""
+
+    idempotent = True
+    name = "cellwire-relay"
+
+    async def start(self, scheduler: Any) -> None:
+        """Add what workers send and ask to what the scheduler understands."""
+        self.scheduler = scheduler
+        # Where each cell has begun, by its key, and the topics of each client.
+        self.begun: dict[Any, str] = {}
+        self.topics: dict[str, set[str]] = {}
+        scheduler.stream_handlers["cellwire-report"] = self.report
+        scheduler.handlers["cellwire_begin"] = self.begin
+
+    def send(self, client: str, topic: str, event: Any) -> None:
+        """Send an event to a client, as if it had been logged for it."""
+        message = {"op": "event", "topic": topic, "event": (0.0, event)}
+        self.scheduler.send_all({client: [message]}, {})
+
+    def report(self, client: str = "", topic: str = "", reports: Any = None, worker: Any = None) -> None:
+        """Pass reports of a worker on."""
+        self.send(client, topic, reports)
+
+    def begin(
+        self, key: Any = None, where: str = "", client: str = "", topic: str = "", report: Any = None
+    ) -> str:
+        """Note that a worker begins a cell, and return why it must not: "released", or who began it."""
+        self.topics.setdefault(client, set()).add(topic)
+        task = self.scheduler.tasks.get(key)
+        if task is None:
+            return "released"
+        before = self.begun.setdefault(key, where)
+        # Begun: if its worker dies it is not executed again.
+        task.suspicious = self.scheduler.allowed_failures
+        if before != where:
+            return before
+        self.report(client, topic, [report])
+        return ""
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        """Forget a cell with its task."""
+        if finish == "forgotten":
+            self.begun.pop(key, None)
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Say which values went with a worker."""
+        said: dict[str, Any] = {**msg} if topic == "all" and isinstance(msg, dict) else {}
+        if said.get("action") == "remove-worker":
+            lost = [key for key in said.get("lost-scattered-tasks", ()) if str(key).startswith("cellwire-")]
+            for client, topics in self.topics.items():
+                for each in topics:
+                    self.send(client, each, {"lost": lost, "where": said.get("worker")})
+
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        """Forget a client."""
+        self.topics.pop(client, None)
+
+
+def execute(payload: bytes, *inputs: Any) -> None:
+    """Execute a cell: the task of Dask."""
+    from importlib import import_module
+
+    worker: Any = import_module("cellwire.runner.places.dask.worker")
+    worker.run_cell(payload, inputs)
+
+
+# By value: pickle does not find it there.
+execute.__module__ = "__main__"
+
+
+def send_report(worker: Any, client: str, topic: str, reports: list[bytes]) -> None:
+    """Send reports from a worker's loop, in order."""
+    worker.batched_send({"op": "cellwire-report", "client": client, "topic": topic, "reports": reports})
+
+
+def is_wanted(worker: Any, key: Any) -> bool:
+    """Return whether a task of a worker is still to be executed."""
+    task = worker.state.tasks.get(key)
+    return task is not None and task.state not in ("cancelled", "released") and worker.status.name != "closed"
+
+
+async def store(worker: Any, client: str, values: dict[str, Any], sizes: dict[str, int]) -> None:
+    """Make `values` data of a worker, which no task has made and none can make again."""
+    worker.update_data(values)
+    where = {key: [worker.contact_address] for key in values}
+    await worker.scheduler.update_data(who_has=where, nbytes=sizes, client=client)
+
+
+def on_loop(worker: Any, coroutine: Any) -> Any:
+    """Return what `coroutine` returns on the loop of a worker; for another thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, worker.loop.asyncio_loop).result()
+
+
+def finish_future(client: Any, key: str) -> Any:
+    """Return a future for data that is there."""
+    kind: Any = Future
+    future = kind(key, client)
+    state = client.futures.get(key)
+    if state is not None:
+        state.finish(type=None)
+    return future
+
+
+def threads_of(client: Any) -> int:
+    """Return how many threads the workers have, as the client was told last."""
+    return int(client._scheduler_identity.get("total_threads", 1))
+
+
+def renew_identity(client: Any) -> None:
+    """Have the client ask for that again, without waiting."""
+    client.loop.add_callback(client._update_scheduler_info)
+
+
+def tell(client: Any, function: Any, *arguments: Any, workers: list[str], nanny: bool = False) -> None:
+    """Have workers call a function, without waiting; if they have gone, nothing is to be done."""
+
+    async def run() -> None:
+        try:
+            await client._run(function, *arguments, workers=workers, nanny=nanny, on_error="ignore")
+        except Exception:
+            pass
+
+    client.loop.add_callback(run)
+
+
+def register_by_value(module: Any) -> None:
+    """Have the classes and functions of a module travel by value."""
+    pickler: Any = cloudpickle
+    pickler.register_pickle_by_value(module)
+
+
+def dumps(value: object) -> bytes:
+    """Return `value`, pickled for another process."""
+    pickler: Any = cloudpickle
+    return pickler.dumps(value)

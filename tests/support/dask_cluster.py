@@ -1,0 +1,38 @@
+"""A cluster of two workers on this machine, with TLS, which the tests of a module share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+#: The client of the cluster that is open, for cells: `from support.dask_cluster import client`.
+client: Any = None
+
+
+@contextmanager
+def cluster(**options: Any) -> Iterator[Any]:
+    """Open a cluster and return its client."""
+    global client
+    given = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "silence_logs": 60,
+        **options,
+    }
+    if "security" not in given:
+        given["security"] = Security.temporary()
+    with LocalCluster(**given) as opened, Client(opened) as client:
+        yield client
+    client = None
+
+
+def names(kind: str = "") -> list[str]:
+    """Return the keys of cellwire that the scheduler knows."""
+
+    def keys(dask_scheduler: Any) -> list[str]:
+        return [str(key) for key in dask_scheduler.tasks]
+
+    return sorted(key for key in client.run_on_scheduler(keys) if kind in key)
