@@ -101,7 +101,7 @@ PLACES = {
     "the attributes of its class": (
         META.format("def __getattribute__(self, name): fail()", "") + "E()",
         NOWHERE,
-        "cell_hooks.CellReport.show_value",
+        "cell_hooks.ValueHooks.show_value",
     ),
     # An error
     "the text of an error": (
@@ -112,7 +112,7 @@ PLACES = {
     "the class that an error claims": (
         "class E(Exception): __class__ = property(fail)\nraise E",
         NOWHERE,
-        "cell_errors._suggestion cell_hooks.CellReport.show_error",
+        "cell_errors._suggestion cell_hooks.CellReport.describe_error",
     ),
     "the name of an error's class": (
         META.format("__name__ = property(fail)", "Exception, ") + "raise E",
@@ -137,7 +137,7 @@ PLACES = {
     "a name that is missing": (
         "class E(NameError): name = property(fail)\nraise E",
         NOWHERE,
-        "cell_hooks.CellReport.show_error",
+        "cell_hooks.CellReport.describe_error",
     ),
     # Streams
     "a stream that is flushed": (
@@ -201,7 +201,7 @@ PLACES = {
     "a state": (
         A.format("__eq__ = fail") + "_get, _set = cw.state(A())\n_set(A());",
         NOWHERE,
-        "state._equal",
+        "state.equal",
     ),
     "metadata": (
         A.format("__str__ = fail") + "cw.output.append(cw.mime({'text/plain': ''}, {'a': A()}));",
@@ -214,7 +214,7 @@ PLACES = {
     "names of a module, looked at again": (
         "from listed_once import *",
         NOWHERE,
-        "scheduler.Scheduler._correct_stars",
+        "corrections.Corrections._correct_names",
     ),
 }
 
@@ -249,6 +249,43 @@ ELSEWHERE = {
     "formatters._artists_bundle": "called as other formatters are",
     "formatters.figure_bundle": "likewise",
     "formatting.format_value": "what metaclasses raise where the methods of a value are looked for",
+    "answers._source": "files, and attributes of functions and classes",
+    "comms.Comms.deal_with": "tests/whole/outputs/test_widgets.py",
+    "embed._guard": "what the engine of an embedded notebook is given, which it handles as any engine",
+    "part.Part._ipython_display_": "names and numbers of items",
+    "part.PartOutput.__repr__": "texts of items",
+    "host._call": "tests/whole/test_settings.py",
+    "lifecycle.CellLifecycle._call_retiring": "tests/runner/engine/test_elsewhere.py and its siblings",
+    "formatting.normalized": "names of mime types, from IPython's formatters",
+    # IPython's shell, which catches what user code raises in magics
+    "bridge.Bridge.end": "the text of a page",
+    "bridge._is_shown_alike": "built-in containers of built-in values",
+    "shell.CellDisplayHook.quiet": "the tokens of a source",
+    "shell.KernelFacade._parent_ident": "a part of a message",
+    "shell.ZMQInteractiveShell._showtraceback": "tests/whole/ipython/",
+    "kernel_magics.KernelMagics.autosave": "a part of a source",
+    "kernel_magics.KernelMagics.edit": "the path of a file",
+    "syntax.IPythonLanguage._transform_tree": "tests/whole/ipython/",
+    # Places of cells: what is raised there is the error of the cell, in the tests of each place
+    "boxes._dump": "tests/runner/engine/test_elsewhere.py and its siblings",
+    "boxes._load": "likewise",
+    "boxes.cannot_send": "the text of an error of pickle's",
+    "cellhost.CellHost._execute": "tests/runner/engine/test_elsewhere.py and its siblings",
+    "cellhost.CellHost._execute_within_gate": "likewise",
+    "cellhost.CellHost._summary": "likewise",
+    "cellhost._retire": "likewise",
+    "client.DaskPlace.__init__": "an error of the scheduler",
+    "client.DaskPlace._on_done": "an error of a worker",
+    "client.DaskPlace.check": "likewise",
+    "client.DaskPlace.fetch": "likewise",
+    "client.DaskPlace.send": "tests/runner/engine/test_elsewhere.py and its siblings",
+    "connect.connect": "a number of the command line",
+    "find.make_place": "an error of a place",
+    "inputs._copies_on_write": "the version of pandas",
+    "internals.Relay.log_event": "keys of a scheduler",
+    "internals.tell.run": "an error of a worker that has ended",
+    "internals.threads_of": "a number of the scheduler",
+    "place.Place._pump": "an error of a place",
 }
 FAILURES = ["ValueError", "SystemExit", "KeyboardInterrupt", "MemoryError"]
 
