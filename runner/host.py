@@ -53,6 +53,7 @@ from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
+from .integrations.marimo import install_marimo
 from .integrations.progress_of_libraries import install_progress
 from .integrations.widgets import install_widgets
 from .introspection.introspector import LOOK_INTERVAL, Introspector
@@ -174,6 +175,7 @@ class Host:
         install_event_loops()
         install_class_sources()
         install_progress()
+        install_marimo()
         install_widgets(self.engine.changed)
         self._comms = Comms(self.emitter.emit)
         install_signals(self.engine.interrupts, self._handler)

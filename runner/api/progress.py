@@ -113,6 +113,10 @@ class _Widget:
         if isinstance(self._item, _TerminalLine):
             self._item.end()
 
+    def clear(self) -> None:
+        """Remove the widget from the outputs."""
+        self._item.remove()
+
     def send(self) -> None:
         """Show the newest state; called by the throttle."""
         mine = False
@@ -183,6 +187,7 @@ class ProgressBar(_Widget, Generic[ValueT]):
         title: str,
         subtitle: str,
         completion_title: str | None,
+        completion_subtitle: str | None,
         show_rate: bool,
         show_eta: bool,
         remove_on_exit: bool,
@@ -193,6 +198,7 @@ class ProgressBar(_Widget, Generic[ValueT]):
         self._total = total
         self._current: float = 0
         self._completion_title = None if completion_title is None else safe_str(completion_title)
+        self._completion_subtitle = None if completion_subtitle is None else safe_str(completion_subtitle)
         self._show_rate = show_rate
         self._show_eta = show_eta
         self._complete = total == 0
@@ -247,7 +253,7 @@ class ProgressBar(_Widget, Generic[ValueT]):
         done = self._complete and not self._failed
         return Progress(
             self._completion_title if done and self._completion_title is not None else self._title,
-            self._subtitle,
+            self._completion_subtitle if done and self._completion_subtitle is not None else self._subtitle,
             current,
             total,
             rate if self._show_rate else None,
@@ -264,6 +270,7 @@ def progress_bar(
     title: str = "",
     subtitle: str = "",
     completion_title: str | None = None,
+    completion_subtitle: str | None = None,
     total: float | None = None,
     show_rate: bool = True,
     show_eta: bool = True,
@@ -299,6 +306,7 @@ def progress_bar(
         title=title,
         subtitle=subtitle,
         completion_title=completion_title,
+        completion_subtitle=completion_subtitle,
         show_rate=show_rate,
         show_eta=show_eta,
         remove_on_exit=remove_on_exit,
