@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from ...protocol.mime_types import ERROR_MIME
+from ...protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from ...protocol.notebook import CellError, CellState, ConsoleChunk, Item
 
 Output: TypeAlias = dict[str, Any]
@@ -37,6 +37,9 @@ def outputs_of(cell: CellState, count: int | None = None) -> list[Output]:
                 _end_text(found, texts)
                 found.append({"name": part.stream, "output_type": "stream"})
             texts.append(part.text)
+            continue
+        if PAYLOAD_MIME in part.data:
+            # What a cell asks a frontend to do, such as to show a page, is over.
             continue
         _end_text(found, texts)
         error_shown = error_shown or ERROR_MIME in part.data

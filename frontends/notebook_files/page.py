@@ -131,7 +131,10 @@ def _code(source: str) -> str:
 
 def _code_style() -> str:
     pygments = _pygments()
-    return pygments.formatters.HtmlFormatter().get_style_defs(".source") if pygments is not None else ""
+    if pygments is None:
+        return ""
+    # A magic is no Python, and no error either.
+    return pygments.formatters.HtmlFormatter().get_style_defs(".source") + "\n.source .err { border: 0 }"
 
 
 @cache

@@ -11,7 +11,7 @@ from cellwire.frontends.notebook_files.executed import encoded, executed
 from cellwire.frontends.notebook_files.load import NotebookFile, load
 from cellwire.frontends.notebook_files.writing import require_writable, save
 from cellwire.protocol.errors import NotebookFileError
-from cellwire.protocol.mime_types import ERROR_MIME
+from cellwire.protocol.mime_types import ERROR_MIME, PAYLOAD_MIME
 from cellwire.protocol.notebook import CellError, CellState, Console, ConsoleChunk, Item, Notebook
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +56,11 @@ def test_text_and_items_stand_in_the_order_in_which_they_were_written(file: Note
             "execution_count": 1,
         },
     ]
+
+
+def test_what_a_cell_asks_a_frontend_to_do_is_no_output(file: NotebookFile) -> None:
+    page = Item(0, {"text/plain": "a page", PAYLOAD_MIME: {"source": "page"}})
+    assert outputs(file, state_of(file, outputs=[page])) == []
 
 
 def test_an_error_is_one_output_with_the_cells_named_as_jupyter_does(file: NotebookFile) -> None:
