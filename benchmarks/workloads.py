@@ -228,6 +228,17 @@ WORKLOADS = (
         (Row("50 notebooks of 20 cells embedded again, each", "ms", median, 1e3, 2.0),),
     ),
     Workload(
+        "cluster",
+        "cluster",
+        {"cellwire": {"cells": 200, "times": 50}},
+        (
+            Row("trivial cell on a Dask cluster", "ms", median, 1e3, floor=median),
+            Row("200 cells on a Dask cluster: a chain", "s", take("chain"), 1, 5.0, floor=take("chain")),
+            Row("200 cells on a Dask cluster: a fan", "s", take("fan"), 1, 5.0, floor=take("fan")),
+        ),
+        Floor("dask by hand", "delayed", {"cells": 200, "times": 50}),
+    ),
+    Workload(
         "wide-1000",
         "wide",
         everyone(cells=1000),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
 from cellwire.protocol.client.dealer import Dealer
+from cellwire.protocol.messages import Cell
 from frontend import Frontend
 from measuring import measure_with
 from serving import serve
@@ -58,8 +59,8 @@ class CellwireFrontend(Frontend):
     async def finish(self) -> None:
         await self._kernel.wait_idle()
 
-    async def run(self, cells: dict[str, str]) -> None:
-        await self._kernel.run(cells)
+    async def run(self, cells: dict[str, str], on: str = "") -> None:
+        await self._kernel.run([Cell(id, source, on=on) for id, source in cells.items()])
         if self._counting is not None:
             self._counting.cancel()
 

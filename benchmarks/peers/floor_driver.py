@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import zmq
 from serving import serve
@@ -113,6 +113,34 @@ def child_pipe(megabytes: float) -> Figures:
     return {"seconds": [seconds], "rate": megabytes / seconds}
 
 
+def delayed(cells: int, times: int) -> Figures:
+    """Dask by hand on a cluster of two processes: a task that does nothing, then a chain and a fan."""
+    import dask.base
+    from dask.delayed import delayed as later
+    from distributed import Client, LocalCluster
+
+    increment: Any = later(lambda x: x + 1, pure=False)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=cast("Any", None)) as cluster,
+        Client(cluster) as client,
+    ):
+        client.submit(len, "").result()
+        seconds: list[float] = []
+        for number in range(times):
+            start = clock()
+            client.submit(lambda x: x + 1, number, pure=False).result()
+            seconds.append(clock() - start)
+        last = 0
+        start = clock()
+        for _ in range(cells):
+            last = increment(last)
+        last.compute()  # pyright: ignore[reportAttributeAccessIssue]
+        chain = clock() - start
+        start = clock()
+        dask.base.compute(*(increment(number) for number in range(cells)))
+        return {"seconds": seconds, "chain": chain, "fan": clock() - start}
+
+
 def _trips(trip: Callable[[], Any], times: int) -> list[float]:
     for _ in range(50):
         trip()
@@ -165,7 +193,8 @@ async def measure(workload: str, **parameters: Any) -> Figures:
 
 
 FLOORS = {
-    f.__name__: f for f in (child_pipe, interpreter, pair_echo, pair_stream, whole_trip, zmq_echo, zmq_stream)
+    f.__name__: f
+    for f in (child_pipe, delayed, interpreter, pair_echo, pair_stream, whole_trip, zmq_echo, zmq_stream)
 }
 PARTNERS = {f.__name__: f for f in (count_router, echo_pair, echo_router, read_pair)}
 
