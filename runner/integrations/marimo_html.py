@@ -25,14 +25,20 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def patch_html(module: Any) -> None:
-    """Give frontends HTML with content in the elements that marimo's frontend would draw."""
+    """Give frontends HTML with content in the elements that marimo's frontend would draw, and text."""
     as_html: Callable[[Any], str] = module.Html._repr_html_
 
     @wraps(as_html)
     def _repr_html_(self: Any) -> str:
         return _EMPTY.sub(_filled, as_html(self))
 
-    module.Html._repr_html_ = _repr_html_
+    def __repr__(self: Any) -> str:
+        if "_value_frontend" in vars(self):
+            secret = self._component_args.get("kind") == "password"
+            return f"{type(self).__name__}({'' if secret else f'value={self.value!r}'})"
+        return (getattr(self, "_repr_markdown_", None) or self._repr_html_)()
+
+    module.Html._repr_html_, module.Html.__repr__ = _repr_html_, __repr__
     others.append(_formatter_of)
 
 
@@ -53,15 +59,7 @@ def _by_mime(value: Any) -> Data:
         content = msgspec.json.decode(content)
     elif isinstance(content, str) and content.startswith("data:") and ";base64," in content:
         content = content.partition(",")[2]
-    whole = mime == "application/vnd.marimo+mimebundle"
-    bundle: Data = cast("Data", content) if whole else {mime: content}
-    if "_value_frontend" in vars(value):
-        secret = value._component_args.get("kind") == "password"
-        bundle["text/plain"] = f"{type(value).__name__}({'' if secret else f'value={value.value!r}'})"
-    elif mime in ("text/html", "text/markdown"):
-        as_text = getattr(value, "_repr_markdown_", None) or getattr(value, "_repr_html_", None)
-        bundle["text/plain"] = content if as_text is None else as_text()
-    return bundle
+    return cast("Data", content) if mime == "application/vnd.marimo+mimebundle" else {mime: content}
 
 
 def _filled(match: re.Match[str]) -> str:

@@ -37,7 +37,7 @@ async def test_stop_ends_its_cell_without_an_error_and_shows_its_output(kernel: 
         "ok",
     )
     assert texts(kernel, "gate") == ["*press*"]
-    raised = "try:\n    mo.stop(True)\nexcept mo.MarimoStopError as stop:\n    print(stop.output)"
+    raised = "try:\n    mo.stop(True)\nexcept mo.MarimoStopError as stop:\n    print(stop.output)\nx = 1"
     assert (await kernel.run({"gate": raised})).status == "ok"
     assert printed(kernel, "gate") == "None\n"
 
