@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ..attribution.after_import import after_import
+from ..output.reports import write_report
 
 #: Modules of marimo, and the function that changes each.
 _PATCHES = {
@@ -25,6 +26,7 @@ _PATCHES = {
     "_runtime.runtime": "runtime.patch_parameters",
     "_save.save": "runtime.patch_cache_blocks",
     "_save.toplevel": "runtime.patch_cache_scope",
+    "_output.hypertext": "html.patch_html",
     "_output.formatting": "runtime.patch_formatting",
     "_plugins.stateless.status._progress": "progress.patch_status",
     "_plugins.ui._core.ui_element": "elements.patch_elements",
@@ -40,4 +42,7 @@ def install_marimo() -> None:
 
 def _patch(where: str, module: Any) -> None:
     file, _, function = where.partition(".")
-    getattr(import_module(f"{__package__}.marimo_{file}"), function)(module)
+    try:
+        getattr(import_module(f"{__package__}.marimo_{file}"), function)(module)
+    except AttributeError as error:
+        write_report(f"cellwire: a part of marimo's API does not work with this version of it: {error}\n")

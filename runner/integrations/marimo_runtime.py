@@ -173,6 +173,11 @@ def patch_formatting(module: Any) -> None:
     """
     get_formatter = module.get_formatter
 
+    def _display_(self: Any) -> object:
+        return self.child
+
+    module.Plain._display_ = _display_
+
     @wraps(get_formatter)
     def get_formatter_here(*args: Any, **options: Any) -> Any:
         if module.FORMATTERS.is_empty() and not marimo_runs():

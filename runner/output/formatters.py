@@ -1,16 +1,19 @@
 """Formatters for values of well-known libraries that do not format themselves.
 
 matplotlib's figures, and what its plotting calls return, are pictures; plotly's figures are data for
-plotly.js; what rich can print is text and HTML; what marimo can show has methods of marimo's. Nothing here
-imports a library: if there is a value of its class, the user has imported it. `formatter_for` comes after
-all of the value's own methods.
+plotly.js; what rich can print is text and HTML. Nothing here imports a library: if there is a value of
+its class, the user has imported it. `formatter_for` comes after all of the value's own methods.
 """
 
 import io
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
+
+#: Functions of libraries that are there: each takes a class and returns what formats its values, or None.
+others: list[Callable[[type], Any]] = []
 
 #: Width in characters to which rich lays out what it prints.
 _RICH_COLUMNS = 100
@@ -80,27 +83,6 @@ def _rich_bundle(value: Any) -> dict[str, Any]:
     return {"text/html": html, "text/plain": console.export_text().rstrip("\n")}
 
 
-def _marimo_bundle(value: Any) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the methods give by which marimo asks values, and the text of what gives itself as HTML."""
-    if not hasattr(value, "_mime_"):
-        from .formatting import format_value
-
-        return format_value(value._display_())
-    mime, content = value._mime_()
-    if mime == "application/vnd.marimo+mimebundle":
-        return msgspec.json.decode(content) if isinstance(content, str) else content
-    if mime.endswith("json") and isinstance(content, str):
-        content = msgspec.json.decode(content)
-    elif isinstance(content, str) and content.startswith("data:") and ";base64," in content:
-        content = content.partition(",")[2]
-    bundle = {mime: content}
-    if "_value_frontend" in vars(value):
-        bundle["text/plain"] = f"{type(value).__name__}(value={value.value!r})"
-    elif mime == "text/html":
-        bundle["text/plain"] = value._repr_markdown_() if hasattr(value, "_repr_markdown_") else content
-    return bundle
-
-
 def formatter_for(value: object) -> Any:
     """Return the function that makes a mime bundle of `value`, or None if its class is of no library here."""
     if figure_of(value) is not None:
@@ -109,8 +91,10 @@ def formatter_for(value: object) -> Any:
     plotly = sys.modules.get("plotly.basedatatypes")
     if plotly is not None and issubclass(kind, plotly.BaseFigure):
         return _plotly_bundle
-    if "marimo" in sys.modules and (hasattr(kind, "_mime_") or hasattr(kind, "_display_")):
-        return _marimo_bundle
     if "rich" in sys.modules and (hasattr(kind, "__rich_console__") or hasattr(kind, "__rich__")):
         return _rich_bundle
+    for other in others:
+        formatter = other(kind)
+        if formatter is not None:
+            return formatter
     return None
