@@ -33,6 +33,10 @@ class CellFiles:
         """Return the path of a cell with this source."""
         return os.path.join(self._directory, f"{murmur2(source.encode(), _SEED)}{_SUFFIX}")
 
+    def is_one(self, path: str) -> bool:
+        """Return whether `path` names a cell."""
+        return os.path.dirname(path) == self._directory
+
     def write(self, source: str) -> str:
         """Write the file of a cell and return its path.
 

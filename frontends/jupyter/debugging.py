@@ -57,6 +57,7 @@ class Debugger:
             "dumpCell": self._dump_cell,
             "debugInfo": self._info,
             "source": self._source,
+            "stackTrace": self._stack_trace,
             "setBreakpoints": self._set_breakpoints,
             "variables": self._variables,
             "inspectVariables": self._inspect_variables,
@@ -215,6 +216,18 @@ class Debugger:
                 answer({"body": {"content": file.read()}})
         except (OSError, UnicodeDecodeError) as error:
             answer(_failure(f"the source cannot be read: {error}"))
+
+    def _stack_trace(self, arguments: dict[str, Any], answer: OnReply) -> None:
+        def cut(reply: Reply) -> None:
+            body: Any = reply.get("body") or {}
+            frames: list[Any] = body.get("stackFrames", [])
+            own = [n for n, frame in enumerate(frames, 1) if self._files.is_one(frame["source"]["path"])]
+            if own:
+                # What is below the outermost frame of a cell only runs cells.
+                reply = {**reply, "body": {**body, "stackFrames": frames[: own[-1]], "totalFrames": own[-1]}}
+            answer(reply)
+
+        self._forward("stackTrace", arguments, cut)
 
     def _set_breakpoints(self, arguments: dict[str, Any], answer: OnReply) -> None:
         path = str(arguments["source"]["path"])

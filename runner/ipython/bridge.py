@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import Any, cast
 
 from ...protocol.mime_types import PAYLOAD_MIME
@@ -177,9 +178,7 @@ class Bridge:
         if error is None or "jupyter" not in execution.about:
             return
         shell = self.make_shell()
-        trace = error.__traceback__
-        while trace is not None and is_own(trace.tb_frame.f_code.co_filename):
-            trace = trace.tb_next
+        trace = _without_own_frames(error.__traceback__)
         if type(error).__name__ == "UsageError":
             lines = [f"UsageError: {error}"]
         elif hasattr(error, "_render_traceback_"):
@@ -319,3 +318,15 @@ def _load_when_used(name: str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+
+
+def _without_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return a copy of a traceback without cellwire's own frames: the first, and the last of an interrupt."""
+    parts: list[TracebackType] = []
+    while trace is not None:
+        parts.append(trace)
+        trace = trace.tb_next
+    for part in reversed(parts):
+        if not is_own(part.tb_frame.f_code.co_filename):
+            trace = TracebackType(trace, part.tb_frame, part.tb_lasti, part.tb_lineno)
+    return trace

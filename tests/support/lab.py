@@ -32,6 +32,7 @@ _SHOWN = f"""{_PANEL}
 return panel.content.widgets.map(cell => [...cell.outputArea.node.querySelectorAll(
     '.jp-OutputArea-output')].filter(part => !part.parentElement.closest('.jp-OutputArea-output'))
     .map(part => part.innerText.trim()));"""
+_TEXTS = "return [...document.querySelectorAll(arguments[0])].map(element => element.innerText);"
 _READY = f"""{_PANEL}
 return panel && panel.context && panel.context.isReady && panel.sessionContext.isReady
     && panel.sessionContext.session && panel.sessionContext.session.kernel
@@ -130,6 +131,15 @@ class Book:
             lambda: "\n".join(self.shown[cell]),
             lambda text: re.search(pattern, text),
             f"cell {cell}: {pattern}",
+        )
+
+    def reads(self, selector: str, *patterns: str) -> None:
+        """Return when the elements that a selector finds have texts that these patterns match, one each."""
+        wanted = [pattern.replace(" ", r"\s*") for pattern in patterns]
+        self._until(
+            lambda: self.driver.execute_script(_TEXTS, selector),
+            lambda texts: len(texts) == len(wanted) and all(map(re.search, wanted, texts)),
+            f"{selector}: {patterns}",
         )
 
     def numbered(self, *numbers: str) -> None:

@@ -63,6 +63,8 @@ def test_a_cell_stops_at_a_breakpoint_and_goes_on_by_steps(debugger: Debugger) -
         frame = debugger.stopped(running)
         assert (frame["name"], frame["line"]) == ("add", 2)
         assert frame["source"]["path"] == debugger.ask("dumpCell", code=CODE)["body"]["sourcePath"]
+        frames = debugger.ask("stackTrace", threadId=1)["body"]["stackFrames"]
+        assert [each["name"] for each in frames] == ["add", "<module>"]
         assert debugger.variables(frame) == {"first": "2", "second": "3"}
         debugger.ask("next", threadId=1)
         frame = debugger.stopped(running)

@@ -236,6 +236,15 @@ def test_the_runner_answers_while_a_cell_runs(kernel: Jupyter) -> None:
     assert ran.kinds == ["error"]
 
 
+def test_the_traceback_of_an_interrupted_cell_has_frames_of_user_code_alone(kernel: Jupyter) -> None:
+    running = kernel.execute("def f():\n    print('in', flush=True)\n    while True: pass\n\nf()")
+    kernel.until(running, lambda message: message["msg_type"] == "stream")
+    kernel.ask("interrupt_request", channel="control")
+    [error] = kernel.ran(running).of("error")
+    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error["traceback"]))
+    assert re.findall(r"^(?:Cell|File) [^[]*", text, re.MULTILINE) == ["Cell In", "Cell In"]
+
+
 def test_other_requests_leave_the_kernel_busy_while_a_cell_runs(kernel: Jupyter) -> None:
     running = kernel.execute("input('go? ')")
     kernel.input_request()
