@@ -255,6 +255,7 @@ ELSEWHERE = {
     "part.Part._ipython_display_": "names and numbers of items",
     "part.PartOutput.__repr__": "texts of items",
     "host._call": "tests/whole/test_settings.py",
+    "marimo_html._content": "what was decoded from JSON",
     "lifecycle.CellLifecycle._call_retiring": "tests/runner/engine/test_elsewhere.py and its siblings",
     "formatting.normalized": "names of mime types, from IPython's formatters",
     # IPython's shell, which catches what user code raises in magics
