@@ -78,7 +78,8 @@ class MarimoFrontend(Frontend):
 
     async def begin(self, cells: dict[str, str]) -> None:
         self._pending += 1
-        self._queues.control_queue.put(ExecuteCellsCommand(cell_ids=list(cells), codes=list(cells.values())))
+        ids: list[Any] = list(cells)
+        self._queues.control_queue.put(ExecuteCellsCommand(cell_ids=ids, codes=list(cells.values())))
 
     async def finish(self) -> None:
         while self._pending:
