@@ -78,7 +78,7 @@ class MarimoFrontend(Frontend):
 
     async def begin(self, cells: dict[str, str]) -> None:
         self._pending += 1
-        ids: Any = list(cells)
+        ids: list[Any] = list(cells)
         self._queues.control_queue.put(ExecuteCellsCommand(cell_ids=ids, codes=list(cells.values())))
 
     async def finish(self) -> None:

@@ -52,7 +52,8 @@ def patch_elements(module: Any) -> None:
     element_class._initialize = _initialize
     element_class._repr_markdown_ = _repr_markdown_
     for name in ("_update", "_update_value"):
-        setattr(element_class, name, _telling(name, getattr(element_class, name)))
+        if hasattr(element_class, name):
+            setattr(element_class, name, _telling(name, getattr(element_class, name)))
 
 
 def _telling(name: str, update: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -86,9 +87,14 @@ def _tell(element: Any, attributes: set[str]) -> None:
         listener(object_change(element, attributes))
 
 
+def holds_elements(element: Any) -> bool:
+    """Return whether an element is made of others."""
+    return hasattr(element, "elements") or hasattr(element, "element")
+
+
 def _attributes(element: Any) -> set[str]:
     """Return the names by which cells read an element's value; none if it holds other elements."""
-    if hasattr(element, "elements") or hasattr(element, "element"):
+    if holds_elements(element):
         return set()
     base = sys.modules["marimo._plugins.ui._core.ui_element"].UIElement
     classes = type(element).__mro__

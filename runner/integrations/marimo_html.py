@@ -13,6 +13,7 @@ import msgspec
 
 from ..output.formatters import others
 from ..output.formatting import Data, Metadata, format_value
+from .marimo_elements import holds_elements
 
 _EMPTY = re.compile(r"(<(marimo-[\w-]+)((?: [\w-]+='[^']*')*) ?>)(</\2>)")
 _ATTRIBUTE = re.compile(r" data-([\w-]+)='([^']*)'")
@@ -34,8 +35,9 @@ def patch_html(module: Any) -> None:
 
     def __repr__(self: Any) -> str:
         if "_value_frontend" in vars(self):
-            secret = self._component_args.get("kind") == "password"
-            return f"{type(self).__name__}({'' if secret else f'value={self.value!r}'})"
+            # What holds other elements may hold a password.
+            hidden = holds_elements(self) or self._component_args.get("kind") == "password"
+            return f"{type(self).__name__}({'' if hidden else f'value={self.value!r}'})"
         return (getattr(self, "_repr_markdown_", None) or self._repr_html_)()
 
     module.Html._repr_html_, module.Html.__repr__ = _repr_html_, __repr__

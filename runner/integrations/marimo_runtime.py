@@ -23,8 +23,10 @@ def marimo_runs() -> bool:
 
 
 def replace(module: Any, name: str, own: Callable[..., Any]) -> None:
-    """Make the function `name` of a module `own`, but for code that marimo runs."""
-    original = getattr(module, name)
+    """Make the function `name` of a module, if it has that, `own`, but for code that marimo runs."""
+    original = getattr(module, name, None)
+    if original is None:
+        return
 
     @wraps(original)
     def chosen(*args: Any, **options: Any) -> Any:

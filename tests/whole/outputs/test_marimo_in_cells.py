@@ -153,6 +153,7 @@ async def test_values_of_marimo_are_shown_by_their_own_methods(kernel: KernelCli
         "display": "class B:\n    def _display_(self): return mo.md('g')\nB()",
         "plain": "mo.plain([1])",
         "secret": "mo.ui.text(kind='password', value='hidden')",
+        "secrets": "mo.ui.array([mo.ui.text(kind='password', value='hidden')])",
     }
     await kernel.run({**MARIMO, **values})
     shown: dict[str, dict[str, Any]] = {cell: kernel.notebook.cells[cell].outputs[0].data for cell in values}
@@ -166,7 +167,7 @@ async def test_values_of_marimo_are_shown_by_their_own_methods(kernel: KernelCli
     assert shown["mime"]["image/png"] == b"hello"
     assert shown["display"]["text/markdown"] == "g"
     assert shown["plain"]["text/plain"] == "[1]"
-    assert "hidden" not in str(shown["secret"])
+    assert "hidden" not in str([shown["secret"], shown["secrets"]])
 
 
 ELEMENTS = """\
