@@ -136,6 +136,12 @@ def test_cells_follow_a_slider_and_widgets_show_what_is_written_into_them(lab: L
     book.has(2, "double 6")
     book.numbered("1", "2", "3", "4", "5")
 
+    book.save()
+    book.reload()
+    book.run(1)
+    book.find(".noUi-handle").send_keys(Keys.ARROW_LEFT)
+    book.shows(1, "value 49")
+
 
 def test_a_cell_stops_at_a_breakpoint_and_goes_on(lab: Lab) -> None:
     book = lab.open("debugged", "def f(n):\n    m = n + 1\n    return m", "f(20)")
