@@ -9,7 +9,7 @@ const newConsole = (dropped = 0) => ({ chunks: [], dropped });
 const newRunner = (condition = "starting", generation = 0, pid = 0, reason = "") => ({ condition, generation, pid, reason });
 const newCell = (id) => ({
   id, source: "", revision: 0, status: "idle", stale: false, disabled: false, run: 0, outputs: [], console: newConsole(),
-  error: null, started: 0, duration: 0, defs: [], refs: [], stale_reason: "", stale_because: [], rereads: [], loose: false,
+  error: null, started: 0, duration: 0, defs: [], refs: [], stale_reason: "", stale_because: [], rereads: [], loose: false, on: "",
 });
 
 /** Return the state before the first event. `cells` is a Map in notebook order. */
@@ -127,12 +127,12 @@ const rules = {
     notebook.order = notebook.order.filter((id) => notebook.cells.has(id));
   },
   GraphChanged(notebook, { cells = [], order = null }) {
-    for (const { id, source = "", revision = 1, defs = [], refs = [], rereads = [], loose = false } of cells) {
+    for (const { id, source = "", revision = 1, defs = [], refs = [], rereads = [], loose = false, on = "" } of cells) {
       if (!notebook.cells.has(id)) {
         notebook.cells.set(id, newCell(id));
         notebook.order.push(id);
       }
-      Object.assign(notebook.cells.get(id), { source, revision, defs, refs, rereads, loose });
+      Object.assign(notebook.cells.get(id), { source, revision, defs, refs, rereads, loose, on });
     }
     if (order === null) return;
     const ids = [...new Set([...order, ...notebook.order])].filter((id) => notebook.cells.has(id));
