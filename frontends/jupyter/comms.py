@@ -52,11 +52,15 @@ class Comms:
         elif action == "close" and known:
             self._closing.add(comm)
 
+        opener = next((other.cell for other in self._core.notebook.comms if other.id == comm), "")
+
         def on_reply(reply: Any) -> None:
+            self._views.come_home(opener, message)
             self._views.idle(message.header_bytes)
 
         try:
             self._core.pass_on(request, on_reply)
+            self._views.go_to(opener, message)
         except RequestError:
             # There is no runner, and so no comm.
             self._opened.discard(comm)

@@ -26,7 +26,10 @@ class View:
     """Where one cell is drawn."""
 
     def __init__(self, message: Message, count: int, *, silent: bool, requested: bool = True) -> None:
-        self.parent = message.header_bytes
+        #: The header under which it is drawn now, and that of the request.
+        self.parent = self.home = message.header_bytes
+        #: Messages of other pages that are being dealt with.
+        self.guests: list[bytes] = []
         self.identities = message.identities
         self.session = message.session
         self.allow_stdin = bool(message.content.get("allow_stdin"))
@@ -97,6 +100,23 @@ class Views:
     def drop(self, cell: str) -> None:
         """Do not draw a cell any more."""
         self._views.pop(cell, None)
+
+    def go_to(self, cell: str, message: Message) -> None:
+        """Draw what a cell shows under `message` for now, if that is of another page than its request.
+
+        A page that was loaded again knows nothing of the request by which an earlier one executed the cell.
+        """
+        view = self._views.get(cell)
+        if view is not None and view.session != message.session:
+            view.guests.append(message.header_bytes)
+            view.parent = message.header_bytes
+
+    def come_home(self, cell: str, message: Message) -> None:
+        """End what `go_to` began."""
+        view = self._views.get(cell)
+        if view is not None and message.header_bytes in view.guests:
+            view.guests.remove(message.header_bytes)
+            view.parent = view.guests[-1] if view.guests else view.home
 
     def number_of(self, cell: str) -> int | None:
         """Return the number that a cell has in its notebook; None if Jupyter did not execute it."""

@@ -7,7 +7,7 @@ which the comm was opened or its target registered, so what a handler prints bel
 
 import sys
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from ...protocol.events import CommSent
@@ -18,14 +18,15 @@ from ..attribution.redirection import begin_new_item
 from ..output.encoding import as_plain
 from ..output.reports import report
 
+#: The message that the calling handler deals with, as a map of Jupyter's; empty elsewhere.
+message_in_hand: ContextVar[dict[str, Any]] = ContextVar("message_in_hand")
+
 
 class Comms:
     """The comms of this process; `emit` takes the events."""
 
     def __init__(self, emit: Callable[[CommSent | Done], None]) -> None:
         self._emit = emit
-        #: The message that is being dealt with, as a map of Jupyter's; empty between messages.
-        self.message: dict[str, Any] = {}
         self._targets: dict[str, Context] = {}
         after_import("comm", self._install)
 
@@ -58,7 +59,7 @@ class Comms:
             return
         metadata = dict(message.metadata)
         header = metadata.pop("jupyter", {})
-        self.message = {
+        jupyter_message: dict[str, Any] = {
             "header": header,
             "parent_header": {},
             "metadata": metadata,
@@ -67,10 +68,10 @@ class Comms:
             "msg_type": f"comm_{message.action}",
             "msg_id": header.get("msg_id", ""),
         }
+        message_in_hand.set(jupyter_message)
         try:
-            getattr(manager, f"comm_{message.action}")(None, None, self.message)
+            getattr(manager, f"comm_{message.action}")(None, None, jupyter_message)
         finally:
-            self.message = {}
             if message.action == "close":
                 # The other frontends have to know.
                 self._emit(CommSent(message.comm, "close"))

@@ -30,6 +30,7 @@ from ..attribution.context import current_execution
 from ..attribution.redirection import redirection
 from ..attribution.streams import ConsoleStream
 from ..integrations import ipython_display
+from ..integrations.comms import message_in_hand
 from ..output.encoding import as_plain
 from ..output.formatting import normalized
 from ..output.output_list import RESULT
@@ -172,9 +173,15 @@ class ZMQInteractiveShell(InteractiveShell):
         return self.get_parent().get("header", {})
 
     def get_parent(self) -> dict[str, Any]:
-        """Return the request that the calling cell runs for, as far as the frontend has told it."""
+        """Return the request that the calling cell runs for, as far as the frontend has told it.
+
+        For the handler of a comm, whose message is of another page than that request, it is the message.
+        """
         execution = current_execution.get()
         about = {} if execution is None else execution.about.get("jupyter", {})
+        message = message_in_hand.get({})
+        if message and message["header"].get("session") != about.get("session"):
+            return message
         header = about.get("header", {})
         return {"header": header, "msg_id": header.get("msg_id", ""), "metadata": about.get("metadata", {})}
 

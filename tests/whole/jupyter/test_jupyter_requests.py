@@ -358,6 +358,36 @@ def test_a_widget_opens_a_comm_under_its_cell_and_follows_its_view(kernel: Jupyt
     assert kernel.run("slider.value").result == "17"
 
 
+def test_what_a_handler_prints_for_a_page_that_was_loaded_again_is_under_its_message(kernel: Jupyter) -> None:
+    source = (
+        "import ipywidgets\n"
+        "watched, out = ipywidgets.IntSlider(3), ipywidgets.Output()\n"
+        "def seen(change):\n"
+        "    print('seen', change.new)\n"
+        "    with out: print('inside')\n"
+        "watched.observe(seen, 'value')\n"
+        "watched"
+    )
+    ran = kernel.run(source, cell="watched")
+    [result] = ran.of("execute_result", "display_data")
+    model = result["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    again = attach(kernel.manager)
+    try:
+        for page in (again, kernel):
+            value = {again: 8, kernel: 9}[page]
+            update = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+            moved = page.send("shell", "comm_msg", {"comm_id": model, "data": update})
+            under = moved if page is again else ran.id
+            sent = page.until(under, lambda message: message["msg_type"] == "stream")
+            assert sent[-1]["content"]["text"] == f"seen {value}\n"
+            then = page.until(moved, idle)
+            states = [m["content"]["data"].get("state") for m in then if m["msg_type"] == "comm_msg"]
+            # The view of `out` listens to the message that it is told.
+            assert ({"msg_id": moved} in states) is (page is again)
+    finally:
+        again.client.stop_channels()
+
+
 def test_history_remembers_inputs_and_values(kernel: Jupyter) -> None:
     kernel.run("'remembered'")
     content = {"hist_access_type": "tail", "n": 1, "output": True, "raw": True}
