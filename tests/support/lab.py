@@ -90,6 +90,17 @@ class Book:
         self.keys(Keys.ESCAPE)
         self.keys("i", "i")
 
+    def slide(self, number: int, key: str, value: str) -> None:
+        """Press a key on a slider until it stands at `value`: a page that is being drawn may lose one."""
+
+        def stands() -> bool:
+            if self.find(".widget-readout", number).text == value:
+                return True
+            self.find(".noUi-handle", number).send_keys(key)
+            return self.find(".widget-readout", number).text == value
+
+        eventually(stands)
+
     def save(self) -> list[Any]:
         """Press Ctrl-S and return the cells of the saved file."""
         self.keys("s", control=True)
