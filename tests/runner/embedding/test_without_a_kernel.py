@@ -65,7 +65,8 @@ def test_errors_awaits_and_nested_notebooks_work_there_too(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("source", ["while True: pass", "import asyncio\nawait asyncio.sleep(1000)"])
 def test_ctrl_c_ends_the_script(tmp_path: Path, source: str) -> None:
-    write(tmp_path, "inner.py", f"print('begun', flush=True)\n{source}", "print('not run')")
+    # Cells that do not depend on one that awaits run beside it.
+    write(tmp_path, "inner.py", f"print('begun', flush=True)\n{source}\nx = 1", "print('not run', x)")
     script = write(tmp_path, "main.py", "import cellwire as cw\ncw.embed('inner.py')\nprint('not run')")
     command = [sys.executable, str(script)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
