@@ -249,6 +249,7 @@ class Executions:
         self._current = self._views.current = None
         if view is not None:
             view.requested = False
+        self._reactivity.replied()
         if request.cell and not request.cell_id:
             self._keep_loose_cell(request)
         if request.stop_on_error and content["status"] == "error":

@@ -6,6 +6,7 @@ import re
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from .jupyter import eventually
 from .machines import missing
+from .waiting import PATIENCE
 
 _CHROMIUM, _DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 _OPTIONS = (
@@ -90,16 +92,23 @@ class Book:
         self.keys(Keys.ESCAPE)
         self.keys("i", "i")
 
-    def slide(self, number: int, key: str, value: str) -> None:
-        """Press a key on a slider until it stands at `value`: a page that is being drawn may lose one."""
+    def slide(self, number: int, key: str, follows: Callable[[str], object]) -> None:
+        """Press a key on a slider until what is to follow it does; `follows` is given the slider's value.
 
-        def stands() -> bool:
-            if self.find(".widget-readout", number).text == value:
-                return True
+        Once may not be enough: until its comm is there, a widget that is drawn moves by itself alone.
+        """
+        before = self.find(".widget-readout", number).text
+
+        def moved() -> bool:
             self.find(".noUi-handle", number).send_keys(key)
-            return self.find(".widget-readout", number).text == value
+            until = time.monotonic() + PATIENCE / 10
+            while time.monotonic() < until:
+                value = self.find(".widget-readout", number).text
+                if value != before and follows(value):
+                    return True
+            return False
 
-        eventually(stands)
+        eventually(moved)
 
     def save(self) -> list[Any]:
         """Press Ctrl-S and return the cells of the saved file."""

@@ -1,9 +1,11 @@
 """A notebook's page, as JupyterLab keeps it: a cell shows what the messages about its last request say."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cellwire.frontends.jupyter.reactivity import FOLLOWING
 from cellwire.protocol.blocking import KernelClient, connect
 from cellwire.protocol.events import CellStarted
 
@@ -65,7 +67,9 @@ class Page:
 
         def at_rest() -> bool:
             nonlocal before
-            # The kernel looks for what to run next before it takes another request.
+            # After a reply the kernel waits for another request; then it looks for what to run next before it
+            # takes one.
+            time.sleep(2 * FOLLOWING)
             self.jupyter.ask("kernel_info_request")
             self.native.ping()
             last, before = before, self.native.seq

@@ -127,23 +127,18 @@ def test_cells_follow_a_slider_and_widgets_show_what_is_written_into_them(lab: L
     book.has(3, "from a thread 'displayed' last")
     book.idle()
 
-    book.slide(0, Keys.ARROW_RIGHT, "4")
-    book.slide(0, Keys.ARROW_RIGHT, "5")
-    book.shows(1, "value 5")
+    book.slide(0, Keys.ARROW_RIGHT, lambda value: book.shown[1] == [f"value {value}"])
     ActionChains(book.driver).drag_and_drop_by_offset(book.find(".noUi-handle"), 400, 0).perform()
     book.shows(1, "value 50")
-    book.slide(1, Keys.ARROW_LEFT, "3")
-    book.has(2, "double 6")
+    book.slide(1, Keys.ARROW_LEFT, lambda value: f"double {2 * int(value)}" in "\n".join(book.shown[2]))
     book.numbered("1", "2", "3", "4", "5")
 
     book.save()
     book.reload()
     book.run(1)
-    book.slide(0, Keys.ARROW_LEFT, "49")
-    book.shows(1, "value 49")
+    book.slide(0, Keys.ARROW_LEFT, lambda value: book.shown[1] == [f"value {value}"])
     # What is shown inside a widget goes to the page that moved it.
-    book.slide(1, Keys.ARROW_LEFT, "2")
-    book.has(2, "double 4")
+    book.slide(1, Keys.ARROW_LEFT, lambda value: f"double {2 * int(value)}" in "\n".join(book.shown[2]))
 
 
 def test_a_cell_stops_at_a_breakpoint_and_goes_on(lab: Lab) -> None:
