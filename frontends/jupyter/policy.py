@@ -116,11 +116,7 @@ class Following:
         if left:
             return f"{self._left[left[0]]}, which defined {left[0]}, was deleted"
         parents = {definers[name] for name in cell.refs if name in definers} - {cell.id}
-        unready = [
-            id
-            for id in notebook.order
-            if id in parents and not _is_well(notebook.cells[id]) and id != cell.id
-        ]
+        unready = [id for id in notebook.order if id in parents and not _is_well(notebook.cells[id])]
         return f"waits for {call(unready[0])}" if unready else ""
 
     def _forget(self, cells: Iterable[str]) -> None:

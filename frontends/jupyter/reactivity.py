@@ -4,7 +4,6 @@ One cell at a time, so that a request waits for one cell at most. A stale cell t
 below its outputs, but only once nothing else runs: until then it may still get its turn.
 """
 
-import time
 from typing import Any
 
 from ...protocol import events as e
@@ -30,8 +29,8 @@ class Reactivity:
         self._following = Following()
         # The page that asked last.
         self._session = ""
-        # When cells may run by themselves: the next request of *Run All* may be on its way.
-        self._not_before = 0.0
+        # Replies after which the next request of *Run All* may be on its way.
+        self._awaited = 0
         # Whether something has happened since `go_on` looked.
         self._due = False
         # The number of the run that goes on by itself; 0 if none does.
@@ -75,16 +74,16 @@ class Reactivity:
         self._following.delete(cells, self._core.notebook, self._call)
 
     def replied(self) -> None:
-        """Note that a request was answered."""
-        self._not_before = time.monotonic() + FOLLOWING
+        """Wait a moment for another request: one was answered."""
+        self._awaited += 1
+        self._core.later(FOLLOWING, self._waited)
+
+    def _waited(self) -> None:
+        self._awaited -= 1
 
     def go_on(self) -> None:
         """Run the next cell, or show why the others wait; called when no client waits for anything."""
-        if self._run or not self._due:
-            return
-        if (wait := self._not_before - time.monotonic()) > 0:
-            # The loop looks here again when it has called something.
-            self._core.later(wait, _wake_up)
+        if self._run or self._awaited or not self._due:
             return
         self._due = False
         notebook = self._core.notebook
@@ -142,10 +141,6 @@ class Reactivity:
             return 0
         below = (self._views.get(id) for id in descendants(notebook, cell) if notebook.cells[id].stale)
         return sum(view is not None and view.session != session for view in below)
-
-
-def _wake_up() -> None:
-    """Wake the loop."""
 
 
 def _note(text: str, display_id: str) -> dict[str, Any]:
