@@ -86,9 +86,6 @@ class Views:
             Reduced: self._reduced,
         }
 
-    def __contains__(self, cell: str) -> bool:
-        return cell in self._views
-
     def get(self, cell: str) -> View | None:
         """Return where a cell is drawn; None if it is not."""
         return self._views.get(cell)

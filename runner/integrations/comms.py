@@ -35,7 +35,8 @@ class Comms:
         if message.action == "open":
             context = self._targets.get(message.target)
         else:
-            context = getattr(_manager().comms.get(message.comm), "context", None) if _manager() else None
+            manager = _manager()
+            context = getattr(manager and manager.comms.get(message.comm), "context", None)
         return Context() if context is None else context.copy()
 
     async def deal_with(self, message: SendComm) -> None:

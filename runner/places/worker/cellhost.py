@@ -204,17 +204,6 @@ class CellHost:
             del self._last[notebook, cell]
         _retire(execution)
 
-    def retire_notebook(self, notebook: str) -> None:
-        """Interrupt the cells of a notebook that is gone, and retire those that have ended."""
-        with self._lock:
-            running = [cell for key, cell in self._running.items() if key[0] == notebook]
-            gone = [key for key in self._last if key[0] == notebook]
-            executions = [self._last.pop(key) for key in gone]
-        for cell in running:
-            self._interrupt(cell)
-        for execution in executions:
-            _retire(execution)
-
     def _interrupt(self, running: RunningCell) -> None:
         running.execution.end()
         running.gate.interrupt()
