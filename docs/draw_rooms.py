@@ -21,8 +21,8 @@ PLACES = {
     "protocol.client": (0, 4, "the frontend's end of the wire"),
     "frontends.jupyter": (1, 1.2, "the kernel as Jupyter sees it"),
     "kernel": (1, 3, "sockets, log, the runner's life"),
-    "runner.embedding": (2, 0, "a notebook inside a cell"),
-    "runner.introspection": (2, 3, "what is known of a name"),
+    "runner.embedding": (2, 0.5, "a notebook inside a cell"),
+    "runner.introspection": (2, 3.2, "what is known of a name"),
     "runner.ipython": (2, 1.5, "the language of IPython"),
     "runner.dataflow": (2, 4.5, "which cell depends on which"),
     "runner.analysis": (2, 6, "which names a source uses"),
@@ -33,8 +33,8 @@ PLACES = {
     "runner.api": (3, 4, "what a notebook calls"),
     "runner.attribution": (3, 5, "to which cell text belongs"),
     "runner.output": (3, 6, "how an item leaves"),
-    "runner.places.dask": (4, 0.4, "cells on a cluster"),
-    "runner.places.worker": (4, 1.45, "how a cell runs elsewhere"),
+    "runner.places.dask": (4, 0.2, "cells on a cluster"),
+    "runner.places.worker": (4, 1.33, "how a cell runs elsewhere"),
     "runner.places": (4, 3, "where cells can run"),
 }
 PROTOCOL = "events, messages, the notebook and its reducer, limits, the link: every room may import it"
@@ -43,14 +43,16 @@ PROCESSES = [("a frontend", 0, 0), ("the kernel", 1, 1), ("the runner", 2, 3), (
 
 WIDTH, HEIGHT, FLOOR = 224, 52, 78
 #: The left edge of each column.
-LEFT = [40, 332, 626, 924, 1302]
+LEFT = [40, 332, 626, 1016, 1380]
 TOP = 84
 GROUND = TOP + 7 * FLOOR + 8
 #: How far below a room's upper edge arrows reach and leave it at its sides.
 ENTRY, EXIT = 17, 37
 #: Pixels between two lanes, the radius of a bend, and the gap in front of a box that an arrow's head fills.
 LANE, BEND, HEAD = 15, 8, 7
-COLOURS = ["#3b6fb6", "#b5523b", "#3d8a5f", "#8a5aa8", "#a9782a", "#2f8792", "#a8457b", "#5b6b7d"]
+COLOURS = (
+    "#3b6fb6 #b5523b #3d8a5f #8a5aa8 #b8862a #2f8792 #b8457b #5b6b7d #7a5a3a #6f8f1f #33408f #d0702f"
+).split()
 
 Point = tuple[float, float]
 
@@ -149,7 +151,7 @@ def size(count: int) -> str:
 def picture() -> str:
     """Return the picture as SVG."""
     counted = lines()
-    right = LEFT[-1] + WIDTH + 112
+    right = LEFT[-1] + WIDTH + 40
     bottom = GROUND + 64
     heads = "".join(
         f'<marker id="head{number}" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="8" markerHeight="8" '

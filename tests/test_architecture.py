@@ -1,6 +1,7 @@
 """docs/architecture.md: its picture is the one that the sources give, and the files it names exist."""
 
 import re
+from itertools import pairwise
 
 from draw_rooms import PICTURE, PLACES, picture
 from rooms import ARROWS, ROOT, SHARED
@@ -27,6 +28,25 @@ def test_all_arrows_of_the_picture_point_down() -> None:
     for lines in re.findall(r'<path d="(M[^"]*)" fill="none"', PICTURE.read_text()):
         points = re.findall(r"[\d.]+,([\d.]+)", lines)
         assert float(points[0]) < float(points[-1])
+
+
+def test_no_arrow_of_the_picture_runs_behind_a_room() -> None:
+    stored = PICTURE.read_text()
+    rooms = [
+        tuple(map(float, found))
+        for found in re.findall(r'<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)" rx="7"', stored)
+    ]
+    assert len(rooms) == len(PLACES)
+    for path in re.findall(r'<path d="(M[^"]*)" fill="none"', stored):
+        points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+),([\d.]+)", path)]
+        for (x0, y0), (x1, y1) in pairwise(points):
+            hidden = [
+                (left, top)
+                for left, top, width, height in rooms
+                if left < max(x0, x1) and min(x0, x1) < left + width
+                if top < max(y0, y1) and min(y0, y1) < top + height
+            ]
+            assert hidden == [], path
 
 
 def test_the_hops_of_a_run_are_numbered_in_order() -> None:
