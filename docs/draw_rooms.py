@@ -50,9 +50,20 @@ GROUND = TOP + 7 * FLOOR + 8
 ENTRY, EXIT = 17, 37
 #: Pixels between two lanes, the radius of a bend, and the gap in front of a box that an arrow's head fills.
 LANE, BEND, HEAD = 15, 8, 7
-COLOURS = (
-    "#3b6fb6 #b5523b #3d8a5f #8a5aa8 #b8862a #2f8792 #b8457b #5b6b7d #7a5a3a #6f8f1f #33408f #d0702f"
-).split()
+COLOURS = [
+    "#3b6fb6",
+    "#b5523b",
+    "#3d8a5f",
+    "#8a5aa8",
+    "#b8862a",
+    "#2f8792",
+    "#b8457b",
+    "#5b6b7d",
+    "#7a5a3a",
+    "#6f8f1f",
+    "#33408f",
+    "#d0702f",
+]
 
 Point = tuple[float, float]
 

@@ -1,7 +1,7 @@
-"""Completion and inspection of magics, before those of names; in the introspector's thread.
+"""Completion and inspection of magics, tried before those of names; on the introspector's thread.
 
-The shell is not made for it: that thread may run while user code imports IPython. Until there is one the
-names of the magics that come with IPython are known, and not what they do.
+This never makes the shell, since user code may be importing IPython at the same time. Until a shell exists it
+knows the names of the magics that come with IPython, but not their documentation.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection, Variables
 from .line_magics import CODE, FOREIGN, LINE_MAGICS
 
-#: A magic whose name is being typed, or is under the cursor; and the options of one.
+#: The name of a magic that is being typed or is under the cursor, and the options of a magic.
 _TYPED = re.compile(r"(?:^|[\s=])(%{1,2})([\w.]*)$")
 _MAGIC = re.compile(r"(%{1,2})(\w+)$")
 
@@ -22,7 +22,7 @@ Answer = Callable[..., Any]
 
 
 def answer(bridge: Any, others: Answer, request: Any, *context: Any) -> Any:
-    """Return the answer to a request about magics; hand any other request on to `others`."""
+    """Return the answer to a request about magics; pass any other request on to `others`."""
     found = None
     if isinstance(request, Complete):
         found = _complete(bridge, request)
@@ -35,7 +35,7 @@ def answer(bridge: Any, others: Answer, request: Any, *context: Any) -> Any:
 
 
 def _of_cells(names: dict[Any, Any], notebook: Any) -> dict[Any, Any]:
-    """Return the names without those that are there for every cell."""
+    """Return the names without those that every cell has."""
     defined = {name for cell in list(notebook.cells.values()) for name in cell.defs}
     return {name: value for name, value in names.items() if name not in _GIVEN or name in defined}
 

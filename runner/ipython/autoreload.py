@@ -1,8 +1,8 @@
-"""Cells that have imported a module which `%autoreload` is to reload become stale when its file changes.
+"""With `%autoreload` on, cells that import a module become stale when the file of that module changes.
 
-The magic itself reloads the module when the next cell begins. From the first cell that ends with autoreload
-switched on, the files are looked at about once a second while nothing runs. Modules of the standard library
-and installed ones are left out.
+The magic itself reloads the module when the next cell begins. Once a cell has ended with autoreload switched
+on, the files are checked about once a second while nothing runs. Installed modules and those of the standard
+library are not watched.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 _INTERVAL = 1.0
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 #: Folders of installed modules.
@@ -21,17 +21,17 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 
 
 class Watch:
-    """Looks at the files of the modules that cells have imported."""
+    """Checks the files of the modules that cells have imported."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self._shell: Any = None
         self._timer: asyncio.TimerHandle | None = None
-        #: When the file of each module was last changed, as far as it is known.
+        #: When the file of each module last changed, as of the last check.
         self._changed: dict[str, float] = {}
 
     def note(self, shell: Any) -> None:
-        """Take over which modules there are, after a cell, and begin to look if autoreload is on."""
+        """Record the loaded modules after a cell, and start checking if autoreload is on."""
         self._shell = shell
         if not self._is_on():
             return
@@ -45,7 +45,7 @@ class Watch:
         return magics is not None and magics._reloader.enabled
 
     def _wait(self) -> None:
-        # What happens then belongs to no cell.
+        # Checks belong to no cell.
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_INTERVAL, self._look, context=contextvars.Context())
 
@@ -65,11 +65,11 @@ class Watch:
         self._wait()
 
     def _modules(self) -> Iterator[tuple[str, ModuleType, float]]:
-        """Return the modules that are to be reloaded, and when the file of each was last changed."""
+        """Return the modules that autoreload covers, and when the file of each last changed."""
         reloader = self._shell.magics_manager.registry["AutoreloadMagics"]._reloader
         loaded: dict[str, Any] = sys.modules.copy()
         for name, module in loaded.items():
-            # Not by `getattr`: some modules load themselves when they are asked for an attribute.
+            # Not by `getattr`: reading an attribute makes some modules load themselves.
             file: Any = vars(module).get("__file__") if isinstance(module, ModuleType) else None
             if not isinstance(file, str) or not file.endswith(".py") or file.startswith(_STANDARD):
                 continue
@@ -96,12 +96,12 @@ class Watch:
 
 
 def _root(imported: str) -> str:
-    """Return the package that an import statement is about, which an analysis has as text."""
+    """Return the top-level package that an import statement, given as text, imports from."""
     return imported.split(" ")[1].partition(".")[0]
 
 
 def _users(changed: set[str], modules: list[ModuleType]) -> set[str]:
-    """Return `changed` and the modules that have one of these, or something that comes from one."""
+    """Return `changed` and the modules that hold one of these, or something defined in one."""
     found = set(changed)
     grows = True
     while grows:

@@ -1,12 +1,12 @@
-"""What cells see of IPython, made when something first asks for it.
+"""What cells see of IPython; IPython is imported when something first needs it.
 
-The engine runs the cells. IPython's shell is what magics, `display` and libraries talk to: until a magic, a
-library, or a value that is more than a number or a text needs it, IPython is not imported. `get_ipython` and
-`display` are builtins that make it, and `IPython` in `sys.modules` loads itself when it is looked into.
+The engine runs the cells. IPython's shell serves magics, `display` and libraries: until a magic, a library,
+or a value other than a number or a text needs the shell, IPython is not imported. `get_ipython` and `display`
+are builtins that make the shell, and `IPython` in `sys.modules` loads itself when an attribute of it is read.
 
-`install` is called by the host, which knows this module by name alone. Hooks around each cell do what
-IPython does there: they keep `In`, `Out` and `_`, trigger the events that extensions and matplotlib's inline
-backend register for, and notice when user code has given the shell transformers of its own.
+The host calls `install`, and knows this module only by its name. Hooks around each cell do what IPython does
+there: they keep `In`, `Out` and `_`, trigger the events that extensions and matplotlib's inline backend
+register for, and notice when user code gives the shell transformers of its own.
 """
 
 import builtins
@@ -35,7 +35,7 @@ from .history import History
 from .syntax import LEAVING, IPythonLanguage, is_installed
 
 _PLAIN: tuple[type, ...] = (int, float, bool, str)
-#: Entries of a list that is shown without IPython, and characters of a line of its pretty printer.
+#: The longest list that is shown without IPython, and the width of a line of IPython's pretty printer.
 _FEW, _LINE = 20, 79
 
 
@@ -45,7 +45,7 @@ def install(host: Any) -> None:
 
 
 class Bridge:
-    """The shell of this process, whether it has been made or not, and what happens around cells for it."""
+    """The shell of this process, which may not exist yet, and what it needs around cells."""
 
     def __init__(self, host: Any) -> None:
         self.host = host
@@ -56,7 +56,7 @@ class Bridge:
         self.shell: Any = None
         self._transformers: Any = None
         self._making = False
-        # The names of the embedded notebooks that run, the innermost last.
+        # The namespaces of the embedded notebooks that are running, the innermost last.
         self._parts: list[dict[str, Any]] = []
         self._watch: Any = None
 
@@ -74,22 +74,22 @@ class Bridge:
             self.names[name] = _Leave(self, name)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
         os.environ.setdefault("CLICOLOR", "1")
-        # ipykernel's streams have it: code that forks asks it whether it is in the child.
+        # ipykernel's streams have this: code that forks uses it to find out whether it is in the child.
         ConsoleStream._is_master_process = _in_process(os.getpid())  # pyright: ignore[reportAttributeAccessIssue]
-        # There is no terminal on which a pager could wait for a key.
+        # No terminal: a pager would wait for a key for ever.
         os.environ["PAGER"] = os.environ["GIT_PAGER"] = "cat"
         formatting.whole = self.format
         hooks = self.engine.hooks
         hooks.pre_execution += [self.begin, self.announce]
         after = {function.__name__: index for index, function in enumerate(hooks.post_execution)}
-        # In the place of cellwire's own figures: the inline backend shows them when it hears of the end.
+        # In place of cellwire's own figures: the inline backend shows figures on this event.
         hooks.post_execution[after["show_figures"]] = self.remember_value
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
         self.host.answer = partial(self._answer, self.host.answer)
         install_ipython_debugger()
         _load_when_used("IPython")
-        # Whoever imports IPython finds the shell in it.
+        # So that code that imports IPython finds this shell in it.
         after_import("IPython.core.interactiveshell", lambda module: self.make_shell())
 
     # The shell
@@ -101,7 +101,7 @@ class Bridge:
         interrupts = self.engine.interrupts
         subject, interrupts.subject = interrupts.subject, None
         try:
-            # This calls the function we are in when it is new.
+            # The first call of `make_shell` leads back into this method.
             importlib.import_module("IPython.core.interactiveshell")
 
             if self.shell is None and not self._making:
@@ -138,7 +138,7 @@ class Bridge:
 
     @protected
     def begin(self, execution: Execution) -> None:
-        """Note what runs."""
+        """Note the cell that begins."""
         if execution.embedding is not None:
             self._parts.append(execution.embedding.globals)
             self._find_names()
@@ -150,7 +150,7 @@ class Bridge:
             self.note_cell(execution)
 
     def note_cell(self, execution: Execution) -> None:
-        """Let the shell know the number and the file name of a cell that runs."""
+        """Give the shell the number and the file name of the cell that is about to run."""
         self.shell.execution_count = self.history.count
         code = self.engine.program.compiled[execution.cell]
         self.shell.compile._filename_map[code.filename] = self.history.count
@@ -163,7 +163,7 @@ class Bridge:
                 self.shell.events.trigger("pre_run_cell", self.history.info(execution))
 
     def remember_value(self, execution: Execution) -> None:
-        """Let `_` and `Out` have the value that was shown."""
+        """Put the value that was shown into `_` and `Out`."""
         if (
             execution.embedding is None
             and execution.status == "ok"
@@ -173,7 +173,7 @@ class Bridge:
             self.history.end(execution, execution.value)
 
     def describe_error(self, execution: Execution) -> None:
-        """Let a frontend of Jupyter show the error as IPython does, see `cell_hooks.show_error`."""
+        """Describe the error as IPython does, for Jupyter's frontends; see `cell_hooks.show_error`."""
         error: Any = execution.error
         if error is None or "jupyter" not in execution.about:
             return
@@ -188,7 +188,7 @@ class Bridge:
         execution.about = {**execution.about, "lines": lines}
 
     def end(self, execution: Execution) -> None:
-        """Trigger the events after a cell, and show what magics have left for the frontend."""
+        """Trigger the events after a cell, and show what its magics left for the frontend."""
         if execution.embedding is not None:
             self._parts.pop()
             self._find_names()
@@ -208,7 +208,7 @@ class Bridge:
             shell.events.trigger("post_run_cell", result)
         for payload in shell.payload_manager.read_payload():
             text = payload.get("text") or payload.get("data", {}).get("text/plain", "")
-            # Its colours are for frontends that know what a payload is.
+            # Only frontends that understand payloads can show the colours.
             plain = re.sub(r"\x1b\[[\d;]*m", "", str(text))
             output.append_bundle({"text/plain": plain, PAYLOAD_MIME: payload}, {})
         shell.payload_manager.clear_payload()
@@ -224,7 +224,7 @@ class Bridge:
         self._watch.note(shell)
 
     def _state_of_transformers(self) -> Any:
-        """Return what tells whether sources would become another code than before."""
+        """Return a value that differs if the same source would now be transformed differently."""
         shell = self.shell
         lists = (*self._transformer_lists(), shell.ast_transformers)
         return [[id(each) for each in listed] for listed in lists], shell.ast_node_interactivity
@@ -263,12 +263,12 @@ class Bridge:
     # Values
 
     def format(self, value: object) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Return what IPython shows of `value`; None for what it would show as Python does."""
+        """Return IPython's mime bundle of `value`; None where IPython would show it as Python does."""
         if self.shell is None and _is_shown_alike(value):
             return None
         data, about = self.make_shell().display_formatter.format(value)
         if not data:
-            return {}, {}  # it has shown itself
+            return {}, {}  # it displayed itself
         bundle = formatting.normalized(data)
         if "text/plain" not in bundle:
             bundle["text/plain"] = ""
@@ -276,7 +276,7 @@ class Bridge:
 
 
 class _Leave:
-    """`exit` and `quit`: the frontend is asked to end the kernel, which does nothing to the cell."""
+    """`exit` and `quit`: asks the frontend to end the kernel, and lets the cell go on."""
 
     def __init__(self, bridge: Bridge, name: str) -> None:
         self._bridge = bridge

@@ -1,6 +1,6 @@
-"""An interrupt at the prompt of IPython's debugger is for the cell, as at that of `pdb`.
+"""An interrupt at the prompt of IPython's debugger ends the cell, as at the prompt of `pdb`.
 
-The debugger would ask again, or end its session and let the cell go on.
+By itself the debugger would prompt again, or end its session and let the cell go on.
 """
 
 from functools import wraps

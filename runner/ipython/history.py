@@ -1,19 +1,19 @@
-"""The numbers of cells, and what IPython remembers of them: `In`, `Out`, `_`, `_i` and their kin.
+"""The numbers of cells, and what IPython remembers of them: `In`, `Out`, `_`, `_i` and the like.
 
-A frontend that numbers the cells itself says so in what it submits, see `Cell.about`, under `jupyter`: the
-`count`, and whether to `store` the run at all. Otherwise each run has the next number.
+A frontend that numbers the cells itself submits the number as `count` under `jupyter` in `Cell.about`, with
+`store`, which says whether the run is remembered at all. Otherwise each run gets the next number.
 """
 
 from typing import Any
 
 from ..attribution.context import NO_VALUE, Execution
 
-#: Values that are kept, the newest.
+#: How many values are kept, the newest ones.
 _MOST = 1000
 
 
 class History:
-    """Inputs and outputs by number. They are the shell's own once there is one."""
+    """Inputs and outputs by number. Once there is a shell, these are the shell's own objects."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
@@ -23,18 +23,18 @@ class History:
         self.outputs: dict[int, Any] = {}
         # The shell's own, once there is one.
         self._manager: Any = None
-        # What this has put under the names that a cell may take.
+        # What this bound to names that a cell may bind too.
         self._given: dict[str, Any] = {}
         self._sources: dict[Execution, tuple[str, str]] = {}
 
     def install(self) -> None:
-        """Put the names there that cells find from the start."""
+        """Bind the names that cells have from the start."""
         self._names.update(_ih=self.inputs, In=self.inputs, _oh=self.outputs, Out=self.outputs)
         for name in ("_", "__", "___", "_i", "_ii", "_iii"):
             self._give(name, "")
 
     def join(self, manager: Any) -> None:
-        """Let the history of a shell, which is new, be this one."""
+        """Make this the history of a new shell."""
         for mine, its in ((self.inputs, manager.input_hist_parsed), (self.raw, manager.input_hist_raw)):
             its[:] = mine
         manager.output_hist.update(self.outputs)
@@ -60,7 +60,7 @@ class History:
             inputs += [""] * (self.count + 1 - len(inputs))
             inputs[self.count] = text.rstrip("\n")
         if self._manager is not None:
-            # Of what this holds the shell makes its database, where `%history` looks.
+            # The shell writes its database from these; `%history` reads it.
             self._manager.db_input_cache.append((self.count, source.rstrip("\n"), raw.rstrip("\n")))
         before = self.raw[self.count - 1 : self.count]
         self._give("_iii", self._given["_ii"])
@@ -83,11 +83,11 @@ class History:
             self._names.pop(f"_{oldest}", None)
 
     def is_silent(self, execution: Execution) -> bool:
-        """Return whether the frontend has asked for a run that leaves nothing."""
+        """Return whether the frontend asked for a run that is not remembered."""
         return not execution.about.get("jupyter", {}).get("store", True)
 
     def info(self, execution: Execution) -> Any:
-        """Return what IPython tells listeners of a cell that begins."""
+        """Return what IPython passes to listeners when a cell begins."""
         from IPython.core.interactiveshell import ExecutionInfo
 
         source, raw = self._sources.get(execution, ("", ""))
@@ -96,7 +96,7 @@ class History:
         return info
 
     def result(self, execution: Execution) -> Any:
-        """Return what IPython tells listeners of a cell that has ended, and forget its source."""
+        """Return what IPython passes to listeners when a cell has ended, and forget its source."""
         from IPython.core.interactiveshell import ExecutionResult
 
         result: Any = ExecutionResult(self.info(execution))

@@ -1,13 +1,13 @@
-"""Which expressions of a cell show their value, if the shell is configured otherwise than cellwire shows it.
+"""Which expressions of a cell show their value, where the user has configured the shell differently.
 
-The value of the last expression is shown by the engine. `InteractiveShell.ast_node_interactivity` may ask
-for all expressions, for the target of a last assignment, or for none.
+By default the engine shows the value of the last expression. `InteractiveShell.ast_node_interactivity` may
+ask for all expressions, for the target of a last assignment, or for none.
 """
 
 import ast
 from typing import Any
 
-#: What displays a value: an attribute of the shell.
+#: The attribute of the shell that displays a value.
 SHOW = "show_value"
 
 
@@ -43,7 +43,7 @@ def _target(statement: ast.stmt) -> str | None:
 
 
 class _Shown(ast.NodeTransformer):
-    """Has every expression statement show its value, but those of functions and classes."""
+    """Makes every expression statement show its value, except those in functions and classes."""
 
     def visit_FunctionDef(self, node: Any) -> Any:
         return node

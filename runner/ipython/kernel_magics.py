@@ -1,4 +1,4 @@
-"""The magics that a kernel has beside IPython's own, as its frontend is no terminal."""
+"""Magics that work differently in a kernel than in IPython's terminal."""
 
 # IPython has few types.
 # pyright: basic
@@ -18,11 +18,11 @@ from IPython.utils import openpy
 
 @magics_class
 class KernelMagics(Magics):
-    """What a frontend of a kernel does in another way than a terminal."""
+    """Magics for frontends that are not a terminal."""
 
     @line_magic
     def edit(self, line: str, last_call: Any = None) -> None:
-        """Ask the frontend to open an editor; see IPython's own `%edit` for what may be given."""
+        """Ask the frontend to open an editor; the arguments are those of IPython's own `%edit`."""
         shell: Any = self.shell
         options, target = self.parse_options(line, "prn:")
         try:

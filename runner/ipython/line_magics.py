@@ -1,7 +1,7 @@
-"""The magics that come with IPython, by what they do with names; IPython is not asked, as it is not loaded.
+"""The magics that come with IPython, by what they do with names; listed here, so that IPython need not load.
 
-What is not listed here is a line magic that reads `{expression}` and `$name`, or a cell magic that may
-bind anything.
+A line magic that is not listed reads `{expression}` and `$name`. A cell magic that is not listed may bind any
+name.
 """
 
 
@@ -9,7 +9,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Names of line magics, which may stand without `%` where they mean nothing else.
+#: Names of line magics, which may be written without `%` where the name has no other meaning.
 LINE_MAGICS = _words("""
     alias alias_magic autoawait autocall automagic autosave bookmark cat cd clear code_wrap colors conda
     config connect_info cp debug dhist dirs doctest_mode ed edit env gui hist history killbgscripts ldir less
@@ -30,11 +30,11 @@ CODE: dict[str, str] = {
     "time": "",
     "timeit": "nrtpv",
 }
-#: Those among them that run it in a function: what it binds is gone afterwards.
+#: Those of them that run it in a function, so that what it binds is gone afterwards.
 IN_FUNCTION = frozenset({"timeit"})
 #: Options of theirs whose value is an expression.
 EVALUATED = "f"
-#: Cell magics whose body is none of Python's here, or is not run.
+#: Cell magics whose body is not Python, is run elsewhere, or is not run.
 FOREIGN = _words("""
     ! HTML SVG bash cmd file html javascript js latex markdown perl pypy python python2 python3 ruby script sh
     svg sx system writefile
@@ -43,9 +43,9 @@ FOREIGN = _words("""
 OPEN = _words("""
     R cython ed edit julia load loadpy macro pylab recall rep rerun reset reset_selective run sql store xdel
 """)
-#: Magics that take their argument as text: nothing in it is read.
+#: Magics that take their argument as text and read no name in it.
 TEXT = _words("code_wrap macro pdef pdoc pfile pinfo pinfo2 psearch psource")
-#: Lines that only set up what cells have here without them.
+#: Lines that only set up what cells have in cellwire anyway.
 SET_UP = (
     r"(?P<indent>\s*)(?P<magic>%\s*(?:matplotlib(?:\s+(?:inline|agg|widget|notebook|ipympl))?"
     r"|(?:re)?load_ext\s+autoreload|autoreload\b.*|aimport\b.*|config\s+(?:InlineBackend|(?:IP)?Completer)\..*"

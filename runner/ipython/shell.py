@@ -1,7 +1,7 @@
 """IPython's shell over the names of the cells; importing this imports IPython.
 
-It has no loop and runs no cells: it is what magics and libraries call. What they display is appended to the
-outputs of the calling cell, and commands are children of that cell.
+It has no loop and runs no cells: magics and libraries call it. What they display is appended to the outputs
+of the calling cell, and commands are children of that cell.
 """
 
 # IPython has few types.
@@ -36,7 +36,7 @@ from ..output.formatting import normalized
 from ..output.output_list import RESULT
 from .kernel_magics import KernelMagics
 
-#: Bytes that are read at once from a command whose text goes to a stream of user code.
+#: How many bytes are read at once from a command whose output goes to a stream of user code.
 _CHUNK = 4096
 
 
@@ -74,11 +74,11 @@ class CellDisplayHook(DisplayHook):
         try:
             return bool(super().quiet())
         except Exception:
-            return False  # the input is no Python that could be cut into tokens
+            return False  # the input is not Python
 
 
 class ZMQInteractiveShell(InteractiveShell):
-    """The shell. Libraries look for one of this name."""
+    """The shell. Libraries look for a class of this name."""
 
     displayhook_class = Type(CellDisplayHook)
     display_pub_class = Type(CellPublisher)
@@ -89,10 +89,10 @@ class ZMQInteractiveShell(InteractiveShell):
         self.exiter = ZMQExitAutocall(self)
 
     def init_sys_modules(self) -> None:
-        """Do nothing: the module of the cells is in its place."""
+        """Do nothing: the runner has already installed the module of the cells."""
 
     def init_virtualenv(self) -> None:
-        """Do nothing: the interpreter is the one that was asked for."""
+        """Do nothing: the runner's interpreter is the one that the user chose."""
 
     def init_hooks(self) -> None:
         super().init_hooks()
@@ -103,15 +103,15 @@ class ZMQInteractiveShell(InteractiveShell):
         self.register_magics(KernelMagics)
 
     def enable_gui(self, gui: Any = None) -> None:
-        """Do nothing: windows have no loop here."""
+        """Do nothing: no event loop for windows runs here."""
 
     def show_value(self, value: Any) -> None:
-        """Show the value of an expression statement, if it is asked for; see `interactivity`."""
+        """Show the value of an expression statement; `interactivity` inserts the calls."""
         if value is not None:
             self.displayhook(value)
 
     def run_cell(self, *args: Any, **options: Any) -> Any:
-        """Run code inside of a cell, as `%%capture` does; an interrupt is for the cell."""
+        """Run code inside a cell, as `%%capture` does; an interrupt ends the whole cell."""
         result = super().run_cell(*args, **options)
         if isinstance(result.error_in_exec, KeyboardInterrupt):
             raise result.error_in_exec
@@ -120,7 +120,7 @@ class ZMQInteractiveShell(InteractiveShell):
     # Commands
 
     def system(self, cmd: str) -> None:
-        """Run a command; what it writes is its cell's, live."""
+        """Run a command; the calling cell shows what it writes as it comes."""
         command = self.var_expand(cmd, depth=1)
         options = _options()
         if type(sys.stdout) is ConsoleStream and redirection("stdout") is None:
@@ -173,9 +173,9 @@ class ZMQInteractiveShell(InteractiveShell):
         return self.get_parent().get("header", {})
 
     def get_parent(self) -> dict[str, Any]:
-        """Return the request that the calling cell runs for, as far as the frontend has told it.
+        """Return the request that the calling cell runs for, if the frontend submitted one with the cell.
 
-        For the handler of a comm, whose message is of another page than that request, it is the message.
+        In the handler of a comm it is the message that the handler deals with, maybe of another page.
         """
         execution = current_execution.get()
         about = {} if execution is None else execution.about.get("jupyter", {})
@@ -186,7 +186,7 @@ class ZMQInteractiveShell(InteractiveShell):
         return {"header": header, "msg_id": header.get("msg_id", ""), "metadata": about.get("metadata", {})}
 
     def set_parent(self, parent: Any) -> None:
-        """Do nothing: what belongs to which request is known by the cell."""
+        """Do nothing: cells know which request their output belongs to."""
 
     set_thread_parent = set_parent
 
@@ -224,7 +224,7 @@ def make_shell(bridge: Any) -> Any:
     config = Config()
     # Not the database that all sessions of IPython share.
     config.HistoryManager.hist_file = ":memory:"
-    # tqdm takes a kernel without this for a terminal.
+    # Without this attribute tqdm takes the kernel for a terminal.
     config.IPKernelApp.connection_file = ""
     names = bridge.names
     known = set(names)
@@ -238,16 +238,16 @@ def make_shell(bridge: Any) -> Any:
     shell.kernel = KernelFacade(shell)
     names.update(kept)
     for name in known - kept.keys():
-        # Cells have bound these before: they are not the shell's, and `%who` lists them.
+        # Cells have bound these already: they are the user's, and `%who` lists them.
         if name not in ("In", "Out", "get_ipython") and not name.startswith("_"):
             shell.user_ns_hidden.pop(name, None)
     for name in ("exit", "quit", "In", "Out", "display", "get_ipython"):
         shell.user_ns_hidden[name] = names.get(name)
     bridge.history.join(shell.history_manager)
-    # As inside of a cell that IPython runs: what runs further code in it leaves these as they are.
+    # As inside a cell that IPython runs: nested runs of code then leave these as they are.
     shell.builtin_trap.__enter__()
     shell.display_trap.__enter__()
-    # What a kernel of IPython's loads too.
+    # As IPython's own kernel does.
     extensions: Any = shell.extension_manager
     extensions.load_extension("storemagic")
     execution = current_execution.get()

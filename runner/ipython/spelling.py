@@ -1,8 +1,8 @@
-"""What magics and shell lines do with names: their calls, replaced by the code that they run.
+"""What magics and shell lines do with names: a tree in which their calls are replaced by the code they run.
 
-IPython's transformer makes calls of what is not Python, with the text as an argument. To find names as in
-any cell, a tree that is for that alone has in place of each call what the call runs: for `%time x = f(y)` the
-assignment, for `!ls {folder}` a read of `folder`. Such a tree is not executed.
+IPython's transformer turns what is not Python into calls that take its text as an argument. The analysis of
+names works on another tree, in which each such call is replaced by what it does: `%time x = f(y)` by the
+assignment, `!ls {folder}` by a read of `folder`. This tree is never executed.
 """
 
 import ast
@@ -16,7 +16,7 @@ from .line_magics import CODE, EVALUATED, FOREIGN, IN_FUNCTION, OPEN, TEXT
 
 _DOLLAR = re.compile(r"(?<!\$)\$([^\W\d]\w*)")
 _OUTPUT = re.compile(r"--(?:out|err|proc)[\s=]+([^\W\d]\w*)")
-#: rpy2's and its like: names that go in, and come out.
+#: The options of rpy2's magics and similar ones that name the variables that go in and come out.
 _IMPORTED = re.compile(r"(?:^|\s)(?:-i|--input)[\s=]+([\w,]+)")
 _EXPORTED = re.compile(r"(?:^|\s)(?:-o|--output)[\s=]+([\w,]+)")
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -29,9 +29,9 @@ class Spelled(NamedTuple):
     """A tree without magics."""
 
     tree: ast.Module
-    #: One of them may bind names that are not in the tree.
+    #: Whether one of the magics may bind names that are not in the tree.
     is_open: bool
-    #: Names that only the text of commands reads, which stays as it is where they stand for nothing.
+    #: Names that only the text of commands reads: a command leaves a name that is not defined as it stands.
     weak: frozenset[str]
 
 
@@ -70,7 +70,7 @@ class _Spelling(ast.NodeTransformer):
         return [*(ast.copy_location(part, node) for part in code), self.generic_visit(node)]
 
     def visit_Call(self, node: ast.Call) -> Any:
-        """A call inside an expression: what it reads is left."""
+        """A call inside an expression: only what it reads is kept."""
         code = self._called(node)
         if code is None:
             return self.generic_visit(node)
@@ -84,7 +84,7 @@ class _Spelling(ast.NodeTransformer):
         return ast.copy_location(ast.Tuple(names, ast.Load()), node)
 
     def _called(self, node: ast.expr) -> list[ast.stmt] | None:
-        """Return what a call of a magic or of the shell runs; None if `node` is no such call."""
+        """Return what a call of a magic or of the shell runs; None if `node` is another call."""
         match node:
             case ast.Call(ast.Attribute(ast.Call(ast.Name("get_ipython"), []), method), args):
                 given = [part.value for part in args if isinstance(part, ast.Constant)]
@@ -134,13 +134,13 @@ class _Spelling(ast.NodeTransformer):
         return [*self._expanded(line), *self._nested("\n".join(read)), *_assigned(bound)]
 
     def _code(self, name: str, line: str, body: str) -> list[ast.stmt]:
-        """Return what a magic runs that runs Python."""
+        """Return the Python code that a magic runs."""
         statement, evaluated = _without_options(line, CODE[name])
         code = [*self._nested("\n".join(evaluated)), *self._nested(statement), *self._nested(body)]
         return _kept_inside(code) if name in IN_FUNCTION and code else code
 
     def _nested(self, source: str) -> list[ast.stmt]:
-        """Return the code in a magic's text, with the magics in that spelled out."""
+        """Return the code in a magic's text, with the magics inside it spelled out too."""
         try:
             tree = self._source_tree(source) if source.strip() else ast.Module([], [])
         except AnalysisError:
@@ -148,7 +148,7 @@ class _Spelling(ast.NodeTransformer):
         return self.visit(tree).body
 
     def _expanded(self, text: str) -> list[ast.stmt]:
-        """Return what IPython puts into the text of a command: `{expression}` and `$name`."""
+        """Return the expressions whose values IPython puts into a command: `{expression}` and `$name`."""
         fields: list[str] = []
         try:
             for _, field, spec, _ in string.Formatter().parse(text):

@@ -1,14 +1,14 @@
-"""What ordinary notebooks are written in: Python, and what IPython makes Python of.
+"""The language of ordinary notebooks: Python, and what IPython turns into Python.
 
-A source that is Python is taken as it is, and IPython is not imported for it. Anything else is given to
+A source that is Python stays as it is, and IPython is not imported for it. Any other source goes through
 IPython's transformer: `%time f(x)` becomes `get_ipython().run_line_magic('time', 'f(x)')`. A single line that
-Python could only reject when it runs, as it begins with a magic's name that stands for nothing else
-(`cd /tmp`, `ls`), is that magic. Once user code has registered transformers of its own, all cells go through
-them, those too that were compiled before.
+begins with the name of a magic (`cd /tmp`, `ls`) is that magic, if as Python it would only fail when it runs.
+Once user code has registered transformers of its own, all cells go through them, also those that were
+compiled before.
 
-All names are shared, those with an underscore too, except the ones that IPython keeps for itself: each cell
-finds its own `_`, `_i` and `In` there, so nobody depends on another cell by them. Without IPython a cell may
-still have the magics that only set up what is there anyway.
+All names are shared, also those with an underscore, except those that IPython keeps for itself (`_`, `_i`,
+`In`): each cell has its own, so cells never depend on each other by them. Without IPython a cell may still
+contain the magics that only set up what cellwire has anyway.
 """
 
 import ast
@@ -28,9 +28,9 @@ _KEPT = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code|In|Out")
 _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)")
 #: Names whose functions may bind any name.
 _BINDERS = frozenset({"exec", "globals", "locals", "vars", "get_ipython"})
-#: Names that a cell may consist of, as if it called them.
+#: Names that call themselves where a cell consists of nothing else.
 LEAVING = ("exit", "quit")
-#: Names that are there besides Python's own, and those that the shell binds when it is made.
+#: Names that are always there besides Python's builtins, and those that the shell binds when it is made.
 BUILTINS = frozenset({"display", "get_ipython"})
 _BOUND_BY_SHELL = BUILTINS.union(LEAVING, ["open"])
 
@@ -38,11 +38,11 @@ _BOUND_BY_SHELL = BUILTINS.union(LEAVING, ["open"])
 class IPythonLanguage(Language):
     """Python as IPython extends it.
 
-    `make_shell` returns the shell of this process; without one the transformer alone is used. `is_bound` says
-    whether a name stands for something in the notebook.
+    `make_shell` returns the shell of this process; without it only the transformer is used. `is_bound` says
+    whether a name is defined in the notebook.
     """
 
-    #: IPython's shell and its magics know of one cell at a time.
+    #: IPython's shell and its magics can handle only one cell at a time.
     overlaps = False
 
     def __init__(
@@ -55,7 +55,7 @@ class IPythonLanguage(Language):
         self._is_bound = is_bound
         #: The shell, once it has been made.
         self.shell: Any = None
-        #: User code has registered transformers: they see all sources.
+        #: Whether user code has registered transformers, which then see all sources.
         self.transforms_all: bool = False
         self._transformer: Any = None
 
@@ -71,7 +71,7 @@ class IPythonLanguage(Language):
         tree = parsed.tree
         spelled = None
         if "get_ipython" in parsed.source:
-            # In a tree of its own, as the calls of magics are replaced by what they run.
+            # A separate tree, in which what magics run replaces their calls.
             from .spelling import spell_out  # plain cells do not need it
 
             tree = parse(parsed.source, "<cell>")
@@ -79,7 +79,7 @@ class IPythonLanguage(Language):
             tree = spelled.tree
         found = find_names(tree, follow_stars=True, shared=True)
         if spelled is not None:
-            # The text of a magic has the names as they are written.
+            # The text of a magic names variables as they are written.
             found.private_uses.clear()
             found.private_uses_in_class.clear()
         for names in (*found[:9], found.starred):
@@ -132,7 +132,7 @@ class IPythonLanguage(Language):
         return text
 
     def _is_command(self, source: str, tree: ast.Module) -> bool:
-        """Return whether Python could only fail to find what a source of one line begins with."""
+        """Return whether a one-line source begins with a magic's name that is not defined as a variable."""
         if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr) or "\n" in source.strip():
             return False
         word = _FIRST_WORD.match(source)
@@ -159,7 +159,7 @@ class IPythonLanguage(Language):
     def _without_ipython(self, source: str, filename: str, rejected: AnalysisError) -> Parsed:
         """Return `source` without the magics that only set up what is there anyway.
 
-        Raises: AnalysisError if more of it is IPython's, with what to install.
+        Raises: AnalysisError if it contains more of IPython, with what to install.
         """
         text = "\n".join(
             re.sub(SET_UP, r"\g<indent>pass  # \g<magic>", line) if re.fullmatch(SET_UP, line) else line
