@@ -1,7 +1,7 @@
 """Finds the place that a value stands for, by an entry point of the group `cellwire.places`.
 
-It is named like the top module of the value's class, so that nothing is loaded but what the user has
-imported, and this package knows no engine by name. The entry point is a function of the value.
+The entry point is named after the top-level module of the value's class, so that only engines whose library
+the user has imported are loaded, and this package names none. It is a function of the value.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,23 @@ from .place import CannotSend, Place, PlaceError
 _GROUP = "cellwire.places"
 _ENGINES = "cellwire.engines"
 
-#: The functions that were loaded, and those that stand for themselves, by the name of the module.
+#: The loaded functions, by the name of the module.
 makers: dict[str, Callable[[Any], Place]] = {}
 
 
 def make_place(value: object, name: str, cell: str) -> Place:
     """Return a new place for `value`, the variable `name` on which `cell` is to run.
 
-    Raises: CannotSend if the value stands for none.
+    Raises: CannotSend if the value is not a place.
     """
     kind = cast("type[Any]", type(value))
     module = kind.__module__.partition(".")[0]
     maker = makers.get(module) or _load(module)
     if maker is None:
         raise CannotSend(
-            f"cell {cell!r} is to run on `{name}`, and a {kind.__module__}.{kind.__qualname__} is no place",
-            f"let `{name}` be a client of a cluster; {_known()}",
+            f"cell {cell!r} is to run on `{name}`, but a {kind.__module__}.{kind.__qualname__} "
+            "is not a place",
+            f"make `{name}` a client of a cluster; {_known()}",
         )
     makers[module] = maker
     try:

@@ -1,13 +1,12 @@
-"""The protocol of a place, where cells run that do not run here, and the data that goes there and comes back.
+"""A place, where cells run outside the runner: its protocol, and the data that goes there and comes back.
 
 A place is made from the value of the variable that a cell names. It holds one end of a connection to
-workers; the other end, on each of them, is a `CellHost`. The runner submits a `Task`, and the place calls
-back with `Report`s, on threads of its own. Values stay where they were made: the runner knows each by a
-reference that only its place understands, and hands it on with the tasks that need it.
+workers; the other end, on each worker, is a `CellHost`. The runner submits a `Task`, and the place calls back
+with `Report`s, on threads of its own. Values stay where they were made: the runner has a reference to each,
+which only its place understands, and passes it on with the tasks that need the value.
 
-`Place` holds back what cannot begin: a cell whose parents are on their way waits for them, and no more
-are started than there are threads, in the order in which they were submitted. An engine adds how a cell is
-started, ended and its values moved.
+`Place` decides when a cell starts: after the cells it depends on have ended, and only when a worker has a
+free thread, in the order of submission. An engine adds how to start and end a cell and how to move values.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -33,7 +32,7 @@ INLINE_BYTES = 64 * 1024
 
 
 class PlaceError(Exception):
-    """Base of what is wrong with a place or a value: what happened, and what to do about it."""
+    """Base class of errors of a place or a value: what happened, and what to do about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
@@ -45,11 +44,11 @@ class PlaceError(Exception):
 
 
 class CannotSend(PlaceError):
-    """Raised when a cell cannot run where it should, or a value that it needs cannot go there."""
+    """Raised when a cell cannot run where it should, or a value that it needs cannot be sent there."""
 
 
 class CannotFetch(PlaceError):
-    """Raised when a value that is elsewhere cannot be had here."""
+    """Raised when a value that is elsewhere cannot be fetched."""
 
 
 class ModuleNotFound(PlaceError):
@@ -81,17 +80,17 @@ Input: TypeAlias = Module | Pickled | Referred
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One run of one cell. Its source goes along and not its code: tracebacks, and other Pythons."""
+    """One run of one cell. It carries source, not code, for tracebacks and other versions of Python."""
 
     notebook: str
     cell: str
     run: int
     source: str
     inputs: dict[str, Input] = {}
-    #: The names whose values are kept there when the cell has ended.
+    #: The names whose values the worker keeps when the cell has ended.
     keep: list[str] = []
     limits: Limits = Limits()
-    #: Whether names with a leading underscore are those of all cells.
+    #: Whether cells share names with a leading underscore.
     shared: bool = False
 
 
@@ -99,19 +98,19 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A value that stays where it was made, as others see it."""
+    """What the runner knows of a value that stays where it was made."""
 
     name: str
     type: str = ""
     text: str = ""
     nbytes: int = 0
-    #: Where it has its place, for the engine; a module is there by its name alone.
+    #: The key under which the engine finds it; of a module only the name is kept.
     key: str = ""
     module: str = ""
 
 
 class Began(msgspec.Struct, frozen=True, tag=True):
-    """A worker executes the cell."""
+    """A worker has begun to execute the cell."""
 
     cell: str
     run: int
@@ -120,7 +119,7 @@ class Began(msgspec.Struct, frozen=True, tag=True):
 
 
 class StateSet(msgspec.Struct, frozen=True, tag=True):
-    """The cell has called the setter of a state."""
+    """The cell called the setter of a state."""
 
     cell: str
     run: int
@@ -129,24 +128,24 @@ class StateSet(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """The cell has ended, and this is what it leaves."""
+    """The cell has ended: how, and what it defined."""
 
     cell: str
     run: int
-    #: `cancelled` if it was not started, since a cell that it waited for did not end well.
+    #: `cancelled` if it was not started, because a cell that it waited for failed or was stopped.
     status: Status
     duration: float = 0.0
     error: CellError | None = None
-    #: Whether the cell's items show the error already.
+    #: Whether the cell's items already show the error.
     shown: bool = False
-    #: The name that was missing, if that is what the error says.
+    #: The name that was missing, if the error is a NameError.
     missing: str = ""
     values: list[Summary] = []
     where: str = ""
 
 
 class EncodedItem(msgspec.Struct, frozen=True, gc=False):
-    """An item whose content is passed on as it is."""
+    """An item whose encoded content is passed on unchanged."""
 
     id: int
     data: msgspec.Raw
@@ -167,14 +166,14 @@ Report: TypeAlias = (
 
 
 class FromFlight(NamedTuple):
-    """A reference to what a cell defines that may still be on its way."""
+    """A reference to a value of a cell that may not have ended yet."""
 
     flight: "Flight"
     name: str
 
 
 class Flight:
-    """One task, from being submitted to its end."""
+    """One task, from its submission to its end."""
 
     def __init__(
         self,
@@ -189,28 +188,28 @@ class Flight:
         self.report = report
         #: Grows in the order in which cells were submitted.
         self.number = number
-        #: Whether a worker may have it; which one, once that is known.
+        #: Whether a worker may have it, and which one, once that is known.
         self.started = False
         self.where = ""
         self.interrupts = 0
         self.ended: Ended | None = None
-        #: What it has defined, once it has ended: references by name.
+        #: References to what it defined, by name, once it has ended.
         self.values: dict[str, object] = {}
         self.waits_for: set[Flight] = set()
-        #: Whether one of those did not end well.
+        #: Whether one of those failed or was stopped.
         self.spoilt = False
         self.followers: list[Flight] = []
 
 
 class Place:
-    """Where cells run; each engine has a class for it. Threads of the place and of the runner call it."""
+    """Where cells run; each engine has a subclass. Called on threads of the place and of the runner."""
 
     def __init__(self, notebook: str) -> None:
-        #: Tells this notebook's cells from those of others at the same place.
+        #: Distinguishes this notebook's cells from those of other notebooks at the same place.
         self.notebook = notebook
-        #: Called, on a thread of the place, with the references that are lost, with whom, and why.
+        #: Called on a thread of the place with the lost references, the worker that is gone, and why.
         self.lost: Callable[[Collection[object], str, str], object] = lambda refs, where, reason: None
-        # Guards the flights. Nothing that a cell or the runner gave is called under it.
+        # Guards the flights. No callback of the runner or of a cell is called while it is held.
         self._lock = RLock()
         self._submitted = 0
         self._ready: list[tuple[int, Flight]] = []
@@ -219,7 +218,7 @@ class Place:
     # What an engine does
 
     def check(self) -> None:
-        """Raise CannotSend if no cell can run here. Blocks."""
+        """Raise CannotSend if no cell can run at this place. Blocks."""
         raise NotImplementedError
 
     def slots(self) -> int:
@@ -227,43 +226,43 @@ class Place:
         raise NotImplementedError
 
     def start(self, flight: Flight, task: Task, refs: list[Any]) -> None:
-        """Have a worker execute `task`, with what the inputs that are `Referred` refer to in `refs`."""
+        """Have a worker execute `task`; its `Referred` inputs are indices into `refs`."""
         raise NotImplementedError
 
     def strike(self, flight: Flight) -> None:
-        """Interrupt a cell that was started."""
+        """Interrupt a cell that has been started."""
         raise NotImplementedError
 
     def kill(self, flight: Flight) -> None:
-        """End the process that executes the cell."""
+        """Kill the process that executes the cell."""
         raise NotImplementedError
 
     def send(self, name: str, cell: str, value: object) -> tuple[Input, object]:
-        """Return how `value`, the variable `name` of `cell`, goes along: an input, and its reference if
-        it is `Referred`. Blocks.
+        """Return `value`, the variable `name` of `cell`, as an input of a task, with a reference if the input
+        is `Referred`. Blocks.
 
         Raises: CannotSend if it does not pickle.
         """
         raise NotImplementedError
 
     def fetch(self, refs: Sequence[Any]) -> list[Any]:
-        """Return the values, in the order of `refs`; instead of one that failed a `PlaceError`. Blocks."""
+        """Return the values in the order of `refs`, a `PlaceError` for each that failed. Blocks."""
         raise NotImplementedError
 
     def is_there(self, ref: Any) -> bool:
-        """Return whether the value is there, as far as is known."""
+        """Return whether the value still exists, as far as the place knows."""
         raise NotImplementedError
 
     def reference(self, summary: Summary) -> object:
-        """Return the reference of a value that a cell has left."""
+        """Return the reference of a value that a cell defined."""
         raise NotImplementedError
 
     def retire(self, cell: str, run: int, where: str) -> None:
-        """Drop what a run of a cell still writes, and ask its threads to exit."""
+        """Drop anything a run of a cell still writes, and ask its threads to exit."""
         raise NotImplementedError
 
     def unpickle(self, data: bytes) -> Any:
-        """Return what a worker has pickled."""
+        """Return the object that a worker pickled."""
         raise NotImplementedError
 
     # Flights
@@ -275,7 +274,7 @@ class Place:
         report: Callable[[Any], object],
         after: Iterable[Flight] = (),
     ) -> Flight:
-        """Have `task` executed after the flights `after`, if these end well. Does not wait."""
+        """Have `task` executed once the flights `after` have succeeded. Does not wait."""
         after = tuple(after)
         with self._lock:
             self._submitted += 1
@@ -309,7 +308,7 @@ class Place:
             self.kill(flight)
 
     def finish(self, flight: Flight, ended: Ended) -> None:
-        """Note that a cell has ended, unless that is known, and start what has waited for it."""
+        """Note that a cell has ended, unless that is known, and start the cells that waited for it."""
         with self._lock:
             if flight.ended is not None:
                 return
@@ -335,7 +334,7 @@ class Place:
         self._pump()
 
     def open_flights(self) -> list[Flight]:
-        """Return the cells that were started and have not ended."""
+        """Return the cells that have been started and have not ended."""
         with self._lock:
             return [*self._going]
 
@@ -343,7 +342,7 @@ class Place:
         self.finish(flight, Ended(flight.task.cell, flight.task.run, "cancelled"))
 
     def _pump(self) -> None:
-        """Start what can be, the first submitted first."""
+        """Start the flights that can start, in the order of submission."""
         while True:
             with self._lock:
                 while self._ready and self._ready[0][1].ended is not None:
@@ -366,7 +365,7 @@ class Place:
 def _resolved(flight: Flight) -> tuple[Task, list[Any]]:
     """Return the task and its references once the cells that it waited for have ended.
 
-    What these were to define and have not is left out, so that the name is missing there as well.
+    A name that they did not define is left out, so that it is missing on the worker too.
     """
     inputs: dict[str, Input] = {}
     refs: list[Any] = []

@@ -1,8 +1,8 @@
-"""A value as Dask holds it: boxed, so that Dask neither looks inside nor hangs on what does not pickle.
+"""A value as Dask holds it: in a box, so that Dask neither looks inside nor hangs if it does not pickle.
 
-On its way to another process a value that does not pickle becomes a marker that says so; while it is being
-written to disk it raises, and Dask keeps it in memory. Without the box a value that does not pickle keeps
-its reader waiting for ever, and then every transfer between the two workers.
+When a value that does not pickle is sent to another process, a marker that says so goes instead. When it is
+written to disk, the box raises, and Dask keeps it in memory. Without the box, a value that does not pickle
+would block its reader for ever, and after that every transfer between the two workers.
 """
 
 import logging
@@ -37,13 +37,13 @@ def _sizeof(held: Held) -> int:
 
 
 def cannot_send(name: str, cell: str, value: object, error: BaseException) -> CannotSend:
-    """Return what to say of a value that does not pickle."""
+    """Return the error for a value that does not pickle."""
     kind: Any = type(value)
     cause = error.__cause__ if error.__cause__ is not None and "serialize" in str(error) else error
     return CannotSend(
         f"`{name}` of cell {cell!r} cannot be sent to another process: {kind.__module__}.{kind.__qualname__} "
         f"({type(cause).__name__}: {cause})",
-        f"make `{name}` in the cell that uses it, or have both cells run in one place",
+        f"make `{name}` in the cell that uses it, or run both cells in one place",
     )
 
 

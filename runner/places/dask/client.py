@@ -1,7 +1,7 @@
-"""The runner's side of a Dask place: submits cells, takes in reports, fetches values, interrupts.
+"""The runner's side of a Dask place: submits cells, receives reports, fetches values, interrupts.
 
-Reports come on the thread of the client's loop. Results are no tasks: a cell's task returns nothing, and what
-the cell defines is data of its worker, which Dask never makes again by itself.
+Reports arrive on the thread of the client's loop. A cell's task returns nothing. What the cell defines
+becomes data of its worker that belongs to no task, so Dask never computes it again by itself.
 """
 
 import logging
@@ -37,7 +37,7 @@ from ..place import (
 from . import internals, worker
 from .boxes import Held, cannot_send
 
-#: Seconds that the end of a cell may come later than that of its task.
+#: How many seconds after its task a cell's own report of its end may arrive.
 _LATE = 5.0
 
 # The scheduler may lack cellwire.
@@ -54,7 +54,7 @@ class DaskPlace(Place):
         super().__init__(os.urandom(4).hex())
         if not hasattr(client, "scheduler") or client.asynchronous:
             raise CannotSend(
-                f"{type(client).__qualname__} is no client of a cluster that a cell can run on",
+                f"{type(client).__qualname__} is not a client of a cluster that cells can run on",
                 "use distributed.Client(...) without `asynchronous=True`",
             )
         self._client = client
@@ -63,11 +63,11 @@ class DaskPlace(Place):
         self._count = 0
         self._flights: dict[tuple[str, int], Flight] = {}
         self._futures: dict[Flight, Any] = {}
-        # The last run of each cell that has ended, whose threads may write.
+        # The last run of each cell that has ended; its threads may still write.
         self._ended: dict[str, Flight] = {}
-        # What cells have left, by key, as long as anything else needs it.
+        # The values that cells defined, by key, as long as something needs them.
         self._values: WeakValueDictionary[str, Any] = WeakValueDictionary()
-        # Why workers were ended, by address, as their nannies said.
+        # Why nannies ended their workers, by address.
         self._reasons: dict[str, str] = {}
         self.check()
         client.subscribe_topic(self._topic, self._receive)
@@ -77,7 +77,7 @@ class DaskPlace(Place):
         except Exception as error:
             raise CannotSend(
                 f"the scheduler {self._address} refuses cellwire's plugin: {type(error).__name__}: {error}",
-                "without it a crash would run a cell several times: have the scheduler allow plugins",
+                "without it a crash could run a cell several times: make the scheduler allow plugins",
             ) from error
 
     @property
@@ -141,7 +141,7 @@ class DaskPlace(Place):
             got: list[Any] = self._client.gather(there, errors="skip") if there else []
         except Exception as error:
             return [CannotFetch(f"{type(error).__name__}: {error}", _AGAIN) for _ in refs]
-        # What failed is left out of the list.
+        # Values that failed are left out of the list.
         by_key: dict[Any, Any] = {}
         if len(got) == len(there):
             by_key = {ref.key: held for ref, held in zip(there, got, strict=True)}
@@ -219,7 +219,7 @@ class DaskPlace(Place):
             report = _decode(bytes(data))
             flight = self._flights.get((report.cell, report.run))
             if flight is None:
-                # A thread of a cell that has ended may go on writing.
+                # A thread of a cell that has ended may still write.
                 flight = self._ended.get(report.cell)
                 if flight is not None and flight.task.run == report.run and not isinstance(report, Ended):
                     flight.report(report)
@@ -234,10 +234,10 @@ class DaskPlace(Place):
 
     def _note_memory(self, event: Any) -> None:
         _, message = event
-        self._reasons[message.get("worker")] = "its nanny ended it, since it used too much memory"
+        self._reasons[message.get("worker")] = "its nanny ended it because it used too much memory"
 
     def _note_lost(self, message: dict[str, Any]) -> None:
-        """Note that a worker has gone, and values with it."""
+        """Note that a worker is gone, and values with it."""
         where = message["where"]
         reason = self._reasons.pop(where, "")
         for flight in self.open_flights():
@@ -258,12 +258,12 @@ class DaskPlace(Place):
         return Ended(task.cell, task.run, "error", error=error)
 
     def _on_done(self, flight: Flight, future: Any) -> None:
-        """Note how the task of a cell has ended, if the cell has not said so itself."""
+        """Note how the task of a cell ended, if the cell has not reported its end itself."""
         if flight.ended is not None:
             return
         task = flight.task
         if future.status == "finished":
-            # Its reports are on another way.
+            # Its reports travel another way, and may arrive later.
             self._client.loop.call_later(_LATE, self._give_up, flight)
         elif future.status == "error":
             error: Any = future.exception(timeout=_LATE)
@@ -273,7 +273,7 @@ class DaskPlace(Place):
                 described = CellError(type(error).__name__, str(error))
                 self.finish(flight, Ended(task.cell, task.run, "error", error=described))
         elif flight.interrupts:
-            error = CellError("Interrupted", "interrupted before a worker said that it had it")
+            error = CellError("Interrupted", "interrupted before a worker confirmed that it had the cell")
             self.finish(flight, Ended(task.cell, task.run, "interrupted", error=error))
         else:
             self._give_up(flight)

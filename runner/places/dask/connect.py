@@ -11,7 +11,7 @@ _dask: Any = distributed
 
 
 def connect(address: str) -> Any:
-    """Return a client of the cluster at `address`, which is closed when the calling cell goes.
+    """Return a client of the cluster at `address`; it closes when the calling cell runs again or is deleted.
 
     `dask://host:port` and `tls://host:port` name a scheduler; `local:4` starts four workers on this machine,
     `local` one for each processor.

@@ -1,8 +1,8 @@
-"""The parts of Dask that are not official, in one place.
+"""All uses of Dask's internals, in one place.
 
-`Relay` is a plugin of the scheduler. It passes the reports of workers on to their client without keeping
-them, knows which cells have begun, so that none is executed twice, and says which values went with a worker.
-The scheduler may lack cellwire, so the class and `execute` travel by value and import nothing of it.
+`Relay` is a plugin of the scheduler. It passes reports of workers on to their client without storing them. It
+knows which cells have begun, so that none executes twice, and reports which values were lost with a worker.
+The scheduler may not have cellwire installed, so `Relay` and `execute` travel by value and import none of it.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 
 class Relay(SchedulerPlugin):
-    """Passes on reports, and knows which cells have begun."""
+    """Passes reports on, and knows which cells have begun."""
 
     idempotent = True
     name = "cellwire-relay"
 
     async def start(self, scheduler: Any) -> None:
-        """Add what workers send and ask to what the scheduler understands."""
+        """Add the messages of workers to those that the scheduler understands."""
         self.scheduler = scheduler
-        # Where each cell has begun, by its key, and the topics of each client.
+        # Where each cell began, by its key, and the topics of each client.
         self.begun: dict[Any, str] = {}
         self.topics: dict[str, set[str]] = {}
         scheduler.stream_handlers["cellwire-report"] = self.report
@@ -34,7 +34,7 @@ class Relay(SchedulerPlugin):
         self.scheduler.send_all({client: [message]}, {})
 
     def report(self, client: str = "", topic: str = "", reports: Any = None, worker: Any = None) -> None:
-        """Pass reports of a worker on."""
+        """Pass on reports of a worker."""
         self.send(client, topic, reports)
 
     def begin(
@@ -46,7 +46,7 @@ class Relay(SchedulerPlugin):
         if task is None:
             return "released"
         before = self.begun.setdefault(key, where)
-        # Begun: if its worker dies it is not executed again.
+        # It has begun, so Dask must not execute it again if its worker dies.
         task.suspicious = self.scheduler.allowed_failures
         if before != where:
             return before
@@ -59,7 +59,7 @@ class Relay(SchedulerPlugin):
             self.begun.pop(key, None)
 
     def log_event(self, topic: str, msg: Any) -> None:
-        """Say which values went with a worker."""
+        """Report which values were lost with a worker."""
         said: dict[str, Any] = {**msg} if topic == "all" and isinstance(msg, dict) else {}
         if said.get("action") == "remove-worker":
             lost = [key for key in said.get("lost-scattered-tasks", ()) if str(key).startswith("cellwire-")]
@@ -73,14 +73,14 @@ class Relay(SchedulerPlugin):
 
 
 def execute(payload: bytes, *inputs: Any) -> None:
-    """Execute a cell: the task of Dask."""
+    """Execute a cell; this is the function of the Dask task."""
     from importlib import import_module
 
     worker: Any = import_module("cellwire.runner.places.dask.worker")
     worker.run_cell(payload, inputs)
 
 
-# By value: pickle does not find it there.
+# By value, since pickle would not find it there by name.
 execute.__module__ = "__main__"
 
 
@@ -90,20 +90,20 @@ def send_report(worker: Any, client: str, topic: str, reports: list[bytes]) -> N
 
 
 def is_wanted(worker: Any, key: Any) -> bool:
-    """Return whether a task of a worker is still to be executed."""
+    """Return whether a task of a worker is still wanted."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state not in ("cancelled", "released") and worker.status.name != "closed"
 
 
 async def store(worker: Any, client: str, values: dict[str, Any], sizes: dict[str, int]) -> None:
-    """Make `values` data of a worker, which no task has made and none can make again."""
+    """Make `values` data of a worker that belongs to no task, so that Dask never computes it again."""
     worker.update_data(values)
     where = {key: [worker.contact_address] for key in values}
     await worker.scheduler.update_data(who_has=where, nbytes=sizes, client=client)
 
 
 def on_loop(worker: Any, coroutine: Any) -> Any:
-    """Return what `coroutine` returns on the loop of a worker; for another thread."""
+    """Run `coroutine` on the loop of a worker and return its result; called on another thread."""
     return asyncio.run_coroutine_threadsafe(coroutine, worker.loop.asyncio_loop).result()
 
 
@@ -118,17 +118,17 @@ def finish_future(client: Any, key: str) -> Any:
 
 
 def threads_of(client: Any) -> int:
-    """Return how many threads the workers have, as the client was told last."""
+    """Return how many threads the workers have, by the client's last information."""
     return int(client._scheduler_identity.get("total_threads", 1))
 
 
 def renew_identity(client: Any) -> None:
-    """Have the client ask for that again, without waiting."""
+    """Make the client ask for that information again, without waiting."""
     client.loop.add_callback(client._update_scheduler_info)
 
 
 def tell(client: Any, function: Any, *arguments: Any, workers: list[str], nanny: bool = False) -> None:
-    """Have workers call a function, without waiting; if they have gone, nothing is to be done."""
+    """Have workers call a function, without waiting. Workers that are gone are ignored."""
 
     async def run() -> None:
         try:
@@ -140,7 +140,7 @@ def tell(client: Any, function: Any, *arguments: Any, workers: list[str], nanny:
 
 
 def register_by_value(module: Any) -> None:
-    """Have the classes and functions of a module travel by value."""
+    """Make the classes and functions of a module travel by value."""
     pickler: Any = cloudpickle
     pickler.register_pickle_by_value(module)
 

@@ -22,9 +22,9 @@ from ..worker.process import install_worker
 from . import internals
 from .boxes import Held
 
-#: Bytes of reports that wait for the worker's loop; beyond them the cell waits.
+#: How many bytes of reports may wait for the worker's loop before the cell has to wait.
 _WAITING = 4_000_000
-#: Messages that wait for the connection; beyond them reports are kept together.
+#: How many messages may wait for the connection before reports are held back and joined.
 _MESSAGES = 32
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -33,7 +33,7 @@ _lock = threading.Lock()
 
 
 class Payload(msgspec.Struct):
-    """What the task of Dask is given beside its inputs."""
+    """What the Dask task is given besides its inputs."""
 
     task: Task
     client: str
@@ -50,7 +50,7 @@ class Reporter:
         self._worker = worker
         self._client = client
         self._topic = topic
-        # Guards the rest; nothing is called under it but the encoder.
+        # Guards the rest; only the encoder is called while it is held.
         self._lock = threading.Lock()
         self._waiting: list[bytes | list[ConsoleWritten]] = []
         self._size = 0
@@ -76,7 +76,7 @@ class Reporter:
             self._worker.loop.add_callback(self._flush)
 
     def wait(self) -> None:
-        """Return when all is on its way."""
+        """Return when all reports are on their way."""
         while self._flushing and self._worker.status.name in ("running", "paused", "closing_gracefully"):
             sleep(0.0005)
 
@@ -107,7 +107,7 @@ def run_cell(payload: bytes, inputs: Sequence[Any]) -> None:
     key = worker.get_current_task()
     host = _host_of(worker)
     report = Reporter(worker, given.client, given.topic)
-    # Before it begins, so that it can be interrupted as soon as it is known to have begun.
+    # Entered first, so that the cell can be interrupted as soon as it is known to have begun.
     running = host.enter(task, report)
     began = _encode(Began(task.cell, task.run, time(), host.where))
     refusal = internals.on_loop(
@@ -147,11 +147,11 @@ def run_cell(payload: bytes, inputs: Sequence[Any]) -> None:
 
 
 def died(where: str) -> CellError:
-    """Return what to say of a cell whose worker has gone."""
+    """Return the error of a cell whose worker is gone."""
     return CellError(
         "WorkerDied",
         f"the worker {where} that ran this cell has gone",
-        hint="values that were only there are lost; run the cell again",
+        hint="values that existed only there are lost; run the cell again",
     )
 
 
@@ -166,7 +166,7 @@ def interrupt_cell(notebook: str, cell: str, run: int, dask_worker: Any = None) 
 
 
 def retire_cell(notebook: str, cell: str, run: int, dask_worker: Any = None) -> None:
-    """Drop what a run of a cell still writes; in a thread, since the cell may want something called."""
+    """Drop anything a run of a cell still writes; on a thread, since callbacks of the cell may take long."""
     host = _host_of(dask_worker)
     threading.Thread(target=host.retire, args=(notebook, cell, run), daemon=True).start()
 
@@ -185,7 +185,7 @@ def _host_of(worker: Any) -> CellHost:
                 worker.contact_address,
                 pickle=_pickle,
                 sizeof=sizeof,
-                module_hint="install it on the workers, or send it there: client.upload_file(...)",
+                module_hint="install it on the workers, or send it to them: client.upload_file(...)",
             )
         return host
 

@@ -1,9 +1,9 @@
-"""Where a cell runs that does not run in the runner: executes it, reports as it goes, and describes its end.
+"""Executes cells in a worker process, reports as they go, and describes how they ended.
 
-A worker has one `CellHost`. Each cell is executed by a thread of its own, by the same executor and hooks as
-in the runner, in a fresh namespace with its inputs. The thread that asked for it waits beside it: it notices
-that the cell is not wanted any more, and leaves one that an interrupt does not end, as it is in a call into
-C, to itself. What the cell has defined is kept by the engine.
+A worker has one `CellHost`. Each cell runs on a thread of its own, with the same executor and hooks as in the
+runner, in a fresh namespace that holds its inputs. The thread that called `run` waits beside it. It notices
+when the cell is not wanted any more, and stops waiting for a cell that an interrupt cannot end because it is
+in a call into C. The engine keeps what the cell defined.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from .hosted import HostedExecution
 from .inputs import provide
 from .process import ReportSink
 
-#: Seconds between two looks whether the cell is still wanted, and that an interrupted one has to end.
+#: Seconds between two checks whether the cell is still wanted, and that an interrupted one has to end.
 _LOOK = 0.1
 _GRACE = 1.0
 
 
 class _Shared(Language):
-    """Python, but names with a leading underscore are those of all cells."""
+    """Python, but cells share names with a leading underscore."""
 
     def find_names(self, parsed: Parsed) -> NameUsage:
         return find_names(parsed.tree, follow_stars=True, shared=True)
@@ -54,7 +54,7 @@ def _compiled(source: str, cell: str, shared: bool) -> CompiledCell:
 
 
 class RunningCell:
-    """A cell that is executed here, or is about to be."""
+    """A cell that executes here, or is about to."""
 
     def __init__(self, task: Task, execution: HostedExecution, emitter: Emitter) -> None:
         self.task = task
@@ -62,7 +62,7 @@ class RunningCell:
         self.emitter = emitter
         self.gate = ThreadGate()
         self.done = threading.Event()
-        #: What the cell has defined, and what is known of that.
+        #: The values that the cell defined, and their summaries.
         self.values: dict[str, Any] = {}
         self.summaries: list[Summary] = []
         self.status: Status = "running"
@@ -72,7 +72,7 @@ class RunningCell:
 
 
 class _Hooks(ValueHooks):
-    """The hooks that show what a cell has left; how it ended is said with its end."""
+    """The hooks that show a cell's value and figures; `Ended` says how the cell ended."""
 
     def __init__(self, running: RunningCell, names: dict[str, Any]) -> None:
         super().__init__(running.gate)
@@ -88,7 +88,7 @@ class _Hooks(ValueHooks):
             running.error = cell_errors.raised(error, filename)
             running.missing = cell_errors.missing_name(error, self._names)
         if not running.missing:
-            # Why a name is missing is for the runner to say, which knows the other cells.
+            # The runner explains missing names, since it knows the other cells.
             execution.outputs.append(cell_errors.error_item(running.error))
             running.shown = True
 
@@ -108,10 +108,10 @@ class CellHost:
         self._pickle = pickle
         self._sizeof = sizeof
         self._module_hint = module_hint
-        # Guards the two; nothing is called under it.
+        # Guards the next two; nothing is called while it is held.
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str, int], RunningCell] = {}
-        # The last run of each cell, whose threads may go on.
+        # The last run of each cell, whose threads may still run.
         self._last: dict[tuple[str, str], HostedExecution] = {}
 
     def enter(self, task: Task, report: Callable[[Any], object]) -> RunningCell:
@@ -137,7 +137,7 @@ class CellHost:
     ) -> Ended:
         """Execute the cell and return how it ended.
 
-        `keep` stores values by name and returns their summaries with the keys under which it has them.
+        `keep` stores values by name and returns their summaries, each with its key in the store.
         """
         task, gate = running.task, running.gate
         began = perf_counter()
@@ -181,7 +181,7 @@ class CellHost:
         )
 
     def leave(self, running: RunningCell) -> None:
-        """Forget a cell that was entered and is not run."""
+        """Forget a cell that was entered but will not run."""
         task = running.task
         with self._lock:
             self._running.pop((task.notebook, task.cell, task.run), None)
@@ -196,7 +196,7 @@ class CellHost:
         return True
 
     def retire(self, notebook: str, cell: str, run: int) -> None:
-        """Drop what `run` of a cell still writes, and ask its threads to exit."""
+        """Drop anything `run` of a cell still writes, and ask its threads to exit."""
         with self._lock:
             execution = self._last.get((notebook, cell))
             if execution is None or execution.run != run:
@@ -209,11 +209,11 @@ class CellHost:
         running.gate.interrupt()
 
     def _execute(self, running: RunningCell, inputs: Sequence[Any]) -> None:
-        """Execute the cell: the body of its thread."""
+        """Execute the cell; this is the body of its thread."""
         try:
             self._execute_within_gate(running, inputs)
         except BaseException as error:
-            # An interrupt between two statements of ours, or a fault of cellwire's own.
+            # An interrupt between two of cellwire's own statements, or a bug of cellwire.
             running.gate.subject = None
             if running.status == "running":
                 running.status = "interrupted" if running.gate.count else "error"
@@ -264,24 +264,26 @@ class CellHost:
         try:
             size = int(self._sizeof(value))
         except Exception:
-            size = 0  # the value has a size of its own kind
+            size = 0  # the value's own idea of its size is not a number
         return Summary(name, qualname(kind), short_text(value), size)
 
 
 def _retire(execution: HostedExecution) -> None:
-    """Retire a run, after what it wants called before that."""
+    """Retire a run, after calling what it gave to `cw.on_retire`."""
     retiring, execution.on_retire = execution.on_retire or [], None
     while retiring:
         function = retiring.pop()
         try:
             function()
         except BaseException as error:
-            report_error(f"cellwire: what cell {execution.cell!r} gave to cw.on_retire raised\n", error)
+            report_error(
+                f"cellwire: a callback that cell {execution.cell!r} gave to cw.on_retire raised\n", error
+            )
     execution.retire()
 
 
 def _described(error: BaseException, cell: str) -> CellError:
-    """Return what to say about an error that came before the cell's code."""
+    """Return the error, hint and traceback for an exception that came before the cell's code."""
     if isinstance(error, PlaceError):
         return CellError(type(error).__name__, error.message, hint=error.hint)
     if isinstance(error, KeyboardInterrupt):

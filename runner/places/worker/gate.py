@@ -1,9 +1,9 @@
-"""Interrupts of a cell that is executed by a thread of its own, beside others.
+"""Interrupts of a cell that executes on a thread of its own, beside others.
 
-A thread is no target of signals. KeyboardInterrupt is raised into it by the interpreter, at its next
-bytecode, which a call into C may keep waiting. So what was not raised yet when the user code is over is
-raised while the gate closes, and goes no further. To take it back instead would leave the interpreter
-looking for it: CPython 3.11 then hangs in the first function that is traced.
+A signal cannot be sent to a Python thread. Instead the interpreter raises KeyboardInterrupt into the thread
+at its next bytecode, which a call into C may delay. An exception that is still to come when the user code is
+over is raised while the gate closes, and goes no further. Cancelling it instead would confuse the
+interpreter: CPython 3.11 then hangs in the first function that is traced.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ class ThreadGate:
         self.count = 0
         self._thread = 0
         self._subject: object = None
-        # Whether KeyboardInterrupt was to be raised since the gate was opened.
+        # Whether KeyboardInterrupt has been requested since the gate was opened.
         self._signalled = False
-        # Guards the opening and closing against `interrupt`. Nothing else is called under it.
+        # Guards opening and closing against `interrupt`. Nothing else is called while it is held.
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -46,7 +46,7 @@ class ThreadGate:
                 with self._lock:
                     self._subject = None
                 if self._signalled:
-                    # In place of one that waits, or a second one.
+                    # Replaces one that has not been raised yet, or comes as a second one.
                     _raise_in(ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt))
                     while True:
                         sleep(0)

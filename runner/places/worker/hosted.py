@@ -1,4 +1,4 @@
-"""One run of a cell in the process that executes it, which is not the notebook's own."""
+"""One run of a cell in a worker process."""
 
 import codecs
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from ..place import StateSet
 
 
 class HostedExecution(Execution):
-    """A run whose text, items and changes of states are reported to the notebook."""
+    """A run that reports its text, items and state updates to the notebook."""
 
     __slots__ = ("_decoders", "_pickle", "report")
 
@@ -47,6 +47,6 @@ class HostedExecution(Execution):
             self.report(ConsoleCleared(self.cell, self.run, "stderr"))
 
     def set_state(self, state: str, update: object) -> None:
-        """Report that the cell sets a state, with a value or with a function of the old one."""
+        """Report that the cell sets a state to a value, or by a function of the old value."""
         if not self.retired:
             self.report(StateSet(self.cell, self.run, state, self._pickle(update)))

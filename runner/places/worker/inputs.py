@@ -1,4 +1,4 @@
-"""The inputs of a cell as its namespace has them, where it is executed."""
+"""The inputs of a cell as its namespace holds them on the worker."""
 
 import importlib
 import pickle
@@ -10,12 +10,12 @@ from ..place import Input, Module, ModuleNotFound, Pickled, PlaceError, Referred
 
 
 def provide(task: Task, values: Sequence[Any], where: str, hint: str) -> dict[str, Any]:
-    """Return the values by name. `hint` says how a module that is missing gets to `where`.
+    """Return the values by name. `hint` says how to get a missing module to `where`.
 
-    Raises: PlaceError if one cannot be had; whatever unpickling raises.
+    Raises: PlaceError if a value is not available; whatever unpickling raises.
     """
     found: dict[str, Any] = {}
-    # Two names of one object stay two names of one object.
+    # Two names of one object stay names of one object.
     known: dict[int, Any] = {}
     for name, given in task.inputs.items():
         try:
@@ -27,7 +27,7 @@ def provide(task: Task, values: Sequence[Any], where: str, hint: str) -> dict[st
             raise value
         if isinstance(given, Referred):
             if id(value) not in known:
-                known[id(value)] = protected(value, name in task.keep)
+                known[id(value)] = isolated(value, name in task.keep)
             value = known[id(value)]
         found[name] = value
     return found
@@ -43,7 +43,7 @@ def _value(given: Input, values: Sequence[Any]) -> Any:
             return values[index]
 
 
-def protected(value: Any, replaced: bool) -> Any:
+def isolated(value: Any, replaced: bool) -> Any:
     """Return `value` so that in-place changes of a cell are not seen by others on the same worker.
 
     What is inside a container is shared. An array is read-only, and a copy where the cell also defines its

@@ -1,8 +1,8 @@
-"""What a worker process is made to do so that all in it belongs to the cell that started it.
+"""Prepares a worker process so that text, threads and child processes belong to the cell that started them.
 
-As in the runner (see `host.py` there), but for what needs a kernel: text goes to the cell's reports, and
-that of no cell to the worker's own log. What asks a person is refused. In the runner itself, which can be
-a worker too, all this is done already.
+`runner/host.py` does the same for the runner. Without a kernel, a cell's text goes into its reports and other
+text to the worker's own log, and whatever would ask a person is refused. A runner that is itself a worker is
+prepared already.
 """
 
 import sys
@@ -26,14 +26,14 @@ from .hosted import HostedExecution
 
 
 class ReportSink(CallbackSink):
-    """Calls `callback` with each event as it was made."""
+    """Calls `callback` with each event, which is not encoded."""
 
     def encode(self, *events: Any) -> tuple[Any, ...]:
         return events
 
 
 def install_worker() -> None:
-    """Do it, once in each process."""
+    """Prepare the process; called once in each."""
     if running_in_kernel():
         return
     enter_kernel()
@@ -49,7 +49,7 @@ def install_worker() -> None:
 
 
 def install_streams() -> None:
-    """Let `sys.stdout` and `sys.stderr` report the text of cells, and write all other where they did."""
+    """Make `sys.stdout` and `sys.stderr` report the text of cells; other text goes where it went before."""
     for stream in DESCRIPTORS:
         sink = ReportSink(partial(_written, stream, getattr(sys, stream)))
         setattr(sys, stream, ConsoleStream(stream, Emitter(sink)))
@@ -57,7 +57,7 @@ def install_streams() -> None:
 
 
 class _Console:
-    """Clears the console of a cell that is executed here."""
+    """Clears the console of a cell that executes here."""
 
     def clear(self, execution: Execution | None) -> None:
         if isinstance(execution, HostedExecution):
@@ -79,8 +79,8 @@ def _refuse_debugger(module: Any) -> None:
         execution = current_execution.get()
         if execution is not None and execution.where:
             raise InputUnavailable(
-                f"a debugger needs a person, and this cell runs on {execution.where}: "
-                "run it in the notebook's own process to debug it"
+                f"a debugger needs a person, but this cell runs on {execution.where}: "
+                "to debug it, run it in the notebook's own process"
             )
         initialise(self, *args, **options)
 

@@ -84,7 +84,7 @@ def test_where_a_cell_runs_is_part_of_its_source(book):
     [
         (Cell("a", "1", on="nowhere"), "cell 'a' is to run on `nowhere`, which is missing"),
         (Cell("a", "1", on="_private"), "cell 'a' is to run on `_private`, which is missing"),
-        (Cell("a", "1", on="number"), "is to run on `number`, and a builtins.int is no place"),
+        (Cell("a", "1", on="number"), "is to run on `number`, but a builtins.int is not a place"),
         (Cell("a", "1", on="far"), "cell 'a' is to run on `far`, which is elsewhere"),
     ],
 )

@@ -108,7 +108,7 @@ def test_values_text_items_and_errors_come_as_if_the_cell_ran_here(book):
     assert book["asks"].error.message.startswith(
         "input() is for cells that run in the notebook's own process"
     )
-    assert book["debugs"].error.message.startswith("a debugger needs a person, and this cell runs on tls://")
+    assert book["debugs"].error.message.startswith("a debugger needs a person, but this cell runs on tls://")
     assert book.emitted(e.CellStarted, cell="y")[0].where.startswith("tls://")
     kinds = [type(event).__name__ for event in book.events if getattr(event, "cell", "") == "y"]
     assert (kinds[0], kinds[-1]) == ("CellStarted", "CellFinished")
