@@ -1,4 +1,4 @@
-"""Which cells of an embedded notebook run when it is embedded again, and in which order all are shown."""
+"""Which cells of an embedded notebook run when it is embedded again, and the order in which all are shown."""
 
 from ...protocol.notebook import CellState
 from ..dataflow.program import Program
@@ -6,7 +6,7 @@ from ..engine import Engine
 
 
 def in_order(program: Program) -> list[str]:
-    """Return the cells in the order in which they run, those that cannot run behind the one above them."""
+    """Return the cells in the order in which they run; those that cannot run follow the cell above them."""
     works = [cell for cell in program.graph.order if program.works(cell)]
     behind: dict[str, list[str]] = {}
     above = ""
@@ -25,7 +25,7 @@ def is_wrong(cell: CellState) -> bool:
 
 
 def to_run(engine: Engine) -> list[str]:
-    """Return the cells that are stale or have failed, for which the reason may be gone, in notebook order."""
+    """Return the cells that are stale, and those that failed, which may succeed now, in notebook order."""
     notebook = engine.notebook
     lost = _makers_of_lost_names(engine)
     return [cell for cell in notebook.order if cell in lost or _has_to_run(notebook.cells[cell])]
@@ -36,9 +36,9 @@ def _has_to_run(cell: CellState) -> bool:
 
 
 def _makers_of_lost_names(engine: Engine) -> set[str]:
-    """Return cells that ended well, but whose version of a name was dropped when no cell could need it.
+    """Return cells that succeeded, but whose version of a name was dropped when no cell needed it.
 
-    The notebook's end may be where it is needed, if the cell that made the next version is gone.
+    The end of the notebook may need it once the cell that made the next version is gone.
     """
     program, states = engine.program, engine.notebook.cells
     found: set[str] = set()

@@ -1,9 +1,9 @@
-"""The text that cells of an embedded notebook print: kept for each of them, and passed on to the cell around.
+"""The text that cells of an embedded notebook print: kept for each cell, and passed on to the embedding cell.
 
-Their context redirects both streams to an `InnerStream`, so threads and tasks that they start write here
-too, whenever they do. Text goes on with the run and the redirections of the embedding cell, as if that had
-written it. No lock is taken, since `__del__` may print in the middle of anything: what is shown again while
-a thread prints is told apart by one atomic operation for each text.
+Their context redirects both streams to an `InnerStream`, so the threads and tasks that they start write here
+too, at any time. The text is passed on with the run and the redirections of the embedding cell, as if that
+cell had written it. No lock is taken, since `__del__` may print in the middle of anything. One atomic
+operation for each text decides whether a printing thread or the code that shows kept text passes it on.
 """
 
 from collections import deque
@@ -15,12 +15,12 @@ from ..attribution.console import clear_console
 from ..attribution.context import Embedding, Execution, current_execution
 from ..attribution.redirection import ItemsTarget, Redirection, begin_new_item, redirections
 
-#: How many texts are kept of one cell, however short: each takes a third of a kilobyte.
+#: How many texts of a cell are kept, however short: each takes a third of a kilobyte.
 _MOST = 50_000
 
 
 class _Text:
-    """A text of a cell, which stands before its items from the id `before` on."""
+    """A text of a cell. It stands before the cell's items with ids of `before` and higher."""
 
     __slots__ = ("before", "shown", "stream", "text")
 
@@ -28,14 +28,14 @@ class _Text:
         self.stream: Stream = stream
         self.text = text
         self.before = before
-        #: The runs of the embedding cell that have it.
+        #: The runs of the embedding cell that it was passed on to.
         self.shown: dict[Execution | None, object] = {}
 
 
 class InnerConsole:
     """What the cells of an embedded notebook have printed.
 
-    `next_item` returns the id that the next item of a cell will have.
+    `next_item` returns the id that the next item of a cell will get.
     """
 
     def __init__(self, embedding: Embedding, limit: int, next_item: Callable[[str], int]) -> None:
@@ -45,11 +45,11 @@ class InnerConsole:
         self._next_item = next_item
         self._texts: dict[str, deque[_Text]] = {}
         self._sizes: dict[str, int] = {}
-        # The cells of which not all is kept.
+        # The cells whose oldest text was dropped.
         self._cut: set[str] = set()
-        #: The cells whose text is shown as it comes; that of others is shown with their items.
+        #: The cells whose text is shown as it comes; the text of other cells is shown with their items.
         self.live: set[str] = set()
-        #: The streams as the embedding cell has them, and what it has redirected them to.
+        #: The streams of the embedding cell, and where it has redirected them.
         self.streams: Mapping[Stream, Any] = {}
         self.around: dict[Stream, Redirection] = {}
 
@@ -58,7 +58,7 @@ class InnerConsole:
         redirections.set({stream: Redirection(InnerStream(self, stream), None) for stream in STREAMS})
 
     def begin(self, cell: str) -> None:
-        """Forget what `cell` has printed: it begins again."""
+        """Forget what `cell` printed, since it begins again."""
         self._texts[cell] = deque()
         self._sizes[cell] = 0
         self._cut.discard(cell)
@@ -77,7 +77,7 @@ class InnerConsole:
         return [*cut, *self._texts.get(cell, ())]
 
     def write(self, stream: Stream, text: str) -> None:
-        """Keep and pass on what the calling code writes."""
+        """Keep what the calling code writes, and pass it on."""
         execution = current_execution.get()
         if execution is None or execution.embedding is not self._embedding:
             self._pass_on(stream, text)  # the context has left the notebook, its redirection has not
@@ -96,13 +96,13 @@ class InnerConsole:
             self.show(entry)
 
     def begin_new_item(self) -> None:
-        """Have text that the embedding cell has redirected into items go on in a new one."""
+        """Begin a new item for text that the embedding cell has redirected into items."""
         if self.around:
             with self.outside():
                 begin_new_item()
 
     def _clear(self, cell: str) -> None:
-        """Remove what `cell` has printed: there is no other way than to print anew what is left."""
+        """Remove what `cell` printed from the embedding cell: clear its console and print the rest again."""
         self._texts[cell] = deque()
         with self.outside():
             clear_console()
@@ -112,7 +112,7 @@ class InnerConsole:
                 self.show(entry)
 
     def show(self, entry: _Text) -> None:
-        """Pass on a text unless the embedding cell has it."""
+        """Pass on a text, unless the embedding cell has it already."""
         mine = object()
         execution = self._embedding.execution
         if entry.shown.setdefault(execution, mine) is mine:
@@ -124,12 +124,12 @@ class InnerConsole:
             self.streams[stream].write(text)
 
     def outside(self) -> "_Outside":
-        """Return the context in which the calling code is that of the embedding cell."""
+        """Return a context manager: its block runs as code of the embedding cell."""
         return _Outside(self._embedding.execution, self.around)
 
 
 class _Outside:
-    """A block of code that belongs to `execution`. A class, as text is written in one each time."""
+    """A block of code that belongs to `execution`. A class, for speed: each text needs one."""
 
     def __init__(self, execution: Execution | None, around: dict[Stream, Redirection]) -> None:
         self._execution = execution

@@ -1,11 +1,11 @@
 """`cw.embed` and `cw.embed_async`: another notebook as a part of this cell.
 
-Parts are kept for the engine whose cells embed them, by cell, file and how often the cell has embedded that
-file in one run; those that a cell embeds no more are closed after its run.
+The engine whose cells embed notebooks keeps the parts, by cell, file, and how often the cell has embedded
+that file in one run. After a run of the cell, parts that it did not embed again are closed.
 
-A cell that does not await is called by the loop, which stands still meanwhile, so `embed` takes the steps of
-the inner engine's coroutine itself: nothing in it waits, unless a cell of the notebook awaits. Such a
-notebook has a loop of its own until it has run. `embed_async` awaits the coroutine like any other.
+A cell that does not await is called by the loop, which stands still until the cell returns. So `embed` takes
+the steps of the inner engine's coroutine itself, and nothing in it waits, unless a cell of the notebook
+awaits; such a notebook gets a loop of its own for the run. `embed_async` awaits the coroutine like any other.
 """
 
 import asyncio
@@ -42,8 +42,9 @@ def embed(path: "str | os.PathLike[str]", /, **definitions: object) -> Part:
     `definitions` replace those of the same names in the notebook. A later run of this cell runs only those
     cells of the notebook again whose source or inputs have changed, or that failed.
 
-    Raises: TypeError if the notebook does not define a name that is given; ValueError if it embeds itself;
-    NotebookFileError if the file is missing or no notebook; RuntimeError where no cell can wait for it.
+    Raises: TypeError if the notebook does not define a given name; ValueError if it embeds itself;
+    NotebookFileError if the file is missing or not a notebook; RuntimeError if the calling code, such as a
+    thread, cannot wait for it.
     """
     part = _part_of(path, sys._getframe(1).f_globals)
     with _embedded(part):
@@ -56,7 +57,7 @@ def embed(path: "str | os.PathLike[str]", /, **definitions: object) -> Part:
 
 
 async def embed_async(path: "str | os.PathLike[str]", /, **definitions: object) -> Part:
-    """Do what `embed` does in a cell that awaits: other cells go on meanwhile, and so may those in there."""
+    """Do what `embed` does in a cell that awaits: other cells, and cells of the notebook, may overlap."""
     part = _part_of(path, sys._getframe(1).f_globals)
     with _embedded(part):
         _finish(part, await _guarded(part, part.embed(definitions)))
@@ -69,12 +70,12 @@ class Parts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._parts: dict[tuple[str, str, int], Part] = {}
-        # How often each run of a cell has embedded each file.
+        # How often each run of a cell embedded each file.
         self._calls: WeakKeyDictionary[Execution, Counter[str]] = WeakKeyDictionary()
         engine.hooks.on_finish.append(protected(partial(self._close_unused)))
 
     def get(self, execution: Execution, path: str) -> Part:
-        """Return the part that `execution` embeds from `path` with its next call."""
+        """Return the part for the next call by which `execution` embeds `path`."""
         calls = self._calls.setdefault(execution, Counter())
         calls[path] += 1
         key = execution.cell, path, calls[path]
@@ -126,7 +127,7 @@ def _new_part(path: str, engine: Engine | None, execution: Execution | None) -> 
 
 
 def _resolved(path: str, globals: Mapping[str, Any]) -> str:
-    """Return the absolute path of a file beside the notebook that embeds it, or in the working directory."""
+    """Return the absolute path of a file beside the notebook that embeds it, or in the working folder."""
     around = globals.get("__file__")
     if isinstance(around, str):
         beside = os.path.join(os.path.dirname(os.path.abspath(around)), path)
@@ -152,7 +153,7 @@ def _refuse_circle(file: str, globals: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _embedded(part: Part) -> Iterator[None]:
-    """Let the part show itself in the calling cell."""
+    """Show the part in the calling cell from here on, with the redirections of that cell."""
     with ExitStack() as stack:
         part.console.streams = {stream: stack.enter_context(redirectable(stream)) for stream in STREAMS}
         part.console.around = redirections.get()
@@ -170,7 +171,7 @@ def _finish(part: Part, interrupted: bool) -> None:
 
 
 def _in_loop() -> bool:
-    """Return whether a loop runs on this thread, as it does around every cell of a kernel."""
+    """Return whether a loop runs on this thread, as around every cell in a kernel."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -179,7 +180,7 @@ def _in_loop() -> bool:
 
 
 def _run(part: Part, definitions: Mapping[str, object]) -> bool:
-    """Embed the part in a cell that does not await, and return whether that was interrupted."""
+    """Embed the part in a cell that does not await, and return whether it was interrupted."""
     _drive(_guarded(part, part.update(definitions)))
     if not part.awaits:
         return _drive(_guarded(part, part.run()))
@@ -194,13 +195,13 @@ def _run(part: Part, definitions: Mapping[str, object]) -> bool:
 
 
 async def _guarded(part: Part, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await `coroutine`, of the part's engine, which no interrupt tears apart."""
+    """Await `coroutine`, of the part's engine, so that an interrupt cannot tear it apart."""
     return await _guard(part, coroutine)
 
 
 @types.coroutine
 def _guard(part: Part, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Take each step of `coroutine` as one of the part's engine."""
+    """Take each step of `coroutine` as a step of the part's engine."""
     interrupts = part.engine.interrupts
     step: Callable[[Any], Any] = coroutine.send
     argument: Any = None
@@ -221,13 +222,13 @@ def _guard(part: Part, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any,
 
 
 def _drive(steps: Coroutine[Any, Any, T]) -> T:
-    """Take all steps of what waits for nothing, on the running loop, and return its value.
+    """Take all steps of a coroutine that never waits, on the running loop, and return its value.
 
-    Raises: RuntimeError if it waits for something after all.
+    Raises: RuntimeError if it does wait.
     """
     try:
         while steps.send(None) is None:
-            pass  # it only lets others go first
+            pass  # it only lets other tasks go first
     except StopIteration as end:
         return end.value
     steps.close()
@@ -236,7 +237,7 @@ def _drive(steps: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _interruptible(engine: Engine) -> Iterator[None]:
-    """Let Ctrl-C interrupt the notebook in a process without a kernel."""
+    """Make Ctrl-C interrupt the notebook in a process without a kernel."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGINT) is not signal.default_int_handler

@@ -1,11 +1,12 @@
 """`Part`: an embedded notebook, with the engine that runs it and what it shows.
 
-A part is made by the first run of the cell that embeds it and kept for the next ones. Each of them calls
-`begin`, `update` and `run`. What its cells show goes to the run that embeds it: the items of each cell by
-a `Relay`, the text by an `InnerConsole`, both of which keep it. Cells that do not run again are shown as
-they were, in between those that do.
+The first run of the embedding cell makes the part, and the next ones use it again. Each run calls `begin`,
+`update` and `run`. What the part's cells show goes to the run that embeds it: the items of each cell through
+a `Relay`, the text through an `InnerConsole`, and both keep it. Cells that do not run again are shown as they
+were, in their places between those that do.
 
-A state of the notebook is followed when the notebook around it follows its own (`Engine.state_set`).
+When a state of the notebook is set, its readers run when the outer notebook runs those of its own states
+(`Engine.state_set`).
 """
 
 import contextvars
@@ -57,14 +58,14 @@ class Part:
         self._view = View(self._printed)
         # The cells of the run in progress that have not ended.
         self._planned: set[str] = set()
-        # What was read from `defs` since the part was embedded last, by name and reader, as it was then.
+        # The values read from `defs` since the part was last embedded, by name and reader.
         self._taken: dict[tuple[str, Execution | None], object] = {}
         self._closed = False
-        # Whether the engine has other cells than it should have.
+        # Whether the engine's cells differ from those that it should have.
         self._outdated = True
         # The cells, in the order in which a run of all shows them.
         self._order: list[str] = []
-        # Whether cells that do not run are shown when their turn has come.
+        # Whether cells that do not run are shown when their turn comes.
         self._showing = False
         #: The part that the embedding cell belongs to.
         self.parent: Part | None = current_part.get()
@@ -73,7 +74,7 @@ class Part:
     def __repr__(self) -> str:
         return f"<part of {self._source.name}: {', '.join(self.defs) or 'nothing defined'}>"
 
-    # What the notebook around it uses
+    # What the outer notebook uses
 
     @property
     def path(self) -> str:
@@ -90,12 +91,12 @@ class Part:
 
     @property
     def outputs(self) -> dict[str, list[dict[str, Any]]]:
-        """The list of each cell, as mime bundles; cells are named as in the file."""
+        """The outputs of each cell as mime bundles, by the cell's name in the file."""
         return {self._source.title_of(cell): self.bundles(cell) for cell in self.engine.notebook.order}
 
     @property
     def output(self) -> "PartOutput":
-        """A value that shows what the notebook shows, wherever it is shown, and follows it."""
+        """A value that shows what the notebook shows, wherever it is displayed, and follows changes."""
         return PartOutput(self)
 
     @property
@@ -106,16 +107,16 @@ class Part:
         return list(map(self._source.title_of, failed))
 
     def _ipython_display_(self) -> None:
-        """Show nothing in the cell that embeds it, where everything is shown already."""
+        """Show nothing in the embedding cell, which already shows everything."""
         if current_execution.get() is not self._embedding.execution:
             output.append_bundle({"text/plain": repr(self)}, {})
 
     def bundles(self, cell: str) -> list[dict[str, Any]]:
-        """Return what the list of a cell holds."""
+        """Return the outputs of a cell."""
         return [_decode(item.data) for item in self._relay.items(cell)]
 
     def look_up(self, name: str) -> Any:
-        """Return a definition, and remember that it was taken out."""
+        """Return a definition, and remember that the calling cell has read it."""
         if name not in self.names():
             raise KeyError(self._missing(name))
         value = self.engine.globals[name]
@@ -123,13 +124,13 @@ class Part:
         return value
 
     def names(self) -> list[str]:
-        """Return the definitions that are there."""
+        """Return the names that are defined."""
         cells = self.engine.notebook.cells
         found = {name for cell in cells.values() for name in cell.defs}
         return sorted(name for name in found if name in self.engine.globals)
 
     def show_output(self, execution: Execution) -> None:
-        """Show the lists of all cells in another run, from here on."""
+        """Show the outputs of all cells in another run too, from here on."""
         view = View(execution.outputs)
         self._relay.add_view(view)
         self._relay.show(view, self._order)
@@ -142,7 +143,7 @@ class Part:
         return self._embedding.execution
 
     def begin(self, execution: Execution | None) -> None:
-        """Show it in `execution`, which embeds it, from here on."""
+        """Show the part in `execution`, which embeds it, from here on."""
         self._embedding.execution = execution
         self._taken = {}
         self.console.live.clear()
@@ -150,12 +151,12 @@ class Part:
         self._showing = False
 
     async def embed(self, definitions: Mapping[str, object]) -> bool:
-        """Do `update`, and then `run`."""
+        """Call `update`, then `run`."""
         await self.update(definitions)
         return await self.run()
 
     async def update(self, definitions: Mapping[str, object]) -> None:
-        """Bring the notebook up to date with its file and `definitions`; runs nothing and awaits nothing.
+        """Bring the cells up to date with the file and `definitions`, without running or awaiting anything.
 
         Raises: NotebookFileError, and TypeError if a definition does not fit.
         """
@@ -163,12 +164,12 @@ class Part:
         self._outdated = source.read() or self._outdated
         self._outdated = source.give(definitions) or self._outdated
         if self._outdated:
-            # One run of all that is stale by then, instead of one for each of these changes.
+            # So that all stale cells run once, and not after each of these changes.
             await engine.set_mode("lazy")
             cells = source.cells()
             ids = {cell.id for cell in cells}
             states = engine.notebook.cells
-            # What is wrong with a cell that has moved stands on another line: it comes anew.
+            # The error of a cell that has moved names another line, so it is reported again.
             moved = {id for id in source.moved if id in states and is_wrong(states[id])}
             await engine.delete([id for id in states if id not in ids or id in moved])
             await engine.sync(cells)
@@ -187,7 +188,7 @@ class Part:
         return any(code.analysis.is_async for code in self.engine.program.compiled.values())
 
     async def run(self) -> bool:
-        """Run what has to run and show all cells; return whether that was interrupted."""
+        """Run the cells that have to run, show all, and return whether the run was interrupted."""
         engine = self.engine
         self.console.live.clear()
         self._relay.add_view(self._view)
@@ -199,7 +200,7 @@ class Part:
         return finished is not None and finished.status == "interrupted"
 
     def close(self) -> None:
-        """End all that the notebook has left behind; what it has defined stays."""
+        """End everything that the notebook left running; its definitions stay."""
         if not self._closed:
             self._closed = True
             if self._around is not None:
@@ -238,10 +239,10 @@ class Part:
         engine.hooks.post_execution.insert(0, self._before_value)
         return engine
 
-    # What its engine says
+    # Events of its engine
 
     def _listen(self, event: Any) -> dict[str, Any] | None:
-        """Show what is kept of other cells when their turn has come; return the error of a skipped cell."""
+        """Show what is kept of other cells when their turn comes; return the error of a skipped cell."""
         match event:
             case events.RunPlanned(cells=cells):
                 self._planned = set(cells)
@@ -259,7 +260,7 @@ class Part:
         return None
 
     def _show_up_to(self, last: str | None) -> None:
-        """Show what is kept of the cells above `last`, or of all, that do not run."""
+        """Show what is kept of the cells that do not run: those above `last`, or all."""
         if not self._showing:
             return
         waiting: list[str] = []
@@ -294,20 +295,20 @@ class Part:
 
     @protected
     def _before_value(self, execution: Execution) -> None:
-        """Have text that is redirected around stand before the value of a cell."""
+        """Make text that the embedding cell redirects stand before the value of a cell."""
         if execution.value is not NO_VALUE and execution.value is not None:
             self.console.begin_new_item()
 
     # States
 
     def _on_state_set(self, update: StateChange) -> None:
-        """Have the notebook around it follow a state that was set; from any thread."""
+        """Make the outer notebook follow a state that was set; called on any thread."""
         if self._around is not None and not self._closed:
             setter = self._cell if update.setter else ""
             self._around.state_set(update._replace(setter=setter), self._follow)
 
     async def _follow(self) -> list[str]:
-        """Run what follows states, and return the embedding cell if it has taken what is different then."""
+        """Run the readers of states; return the embedding cell if that changes what it read from `defs`."""
         if self._closed:
             return []
         await self.engine.follow_states()
@@ -370,12 +371,12 @@ class PartOutput:
 
 
 def _state_of(value: Any) -> object:
-    """Return what a definition stands for: the getter of a state for that."""
+    """Return the state if `value` is its getter, and otherwise the value itself."""
     return cast("Getter[object]", value)() if isinstance(value, Getter) else value
 
 
 def _inherit(around: list[Callable[[Execution], object]], hooks: list[Callable[[Execution], object]]) -> None:
-    """Add what others have put before and behind the engine's own hooks around."""
+    """Add the hooks that others have put before and after the outer engine's own."""
     before: list[Callable[[Execution], object]] = []
     others = before
     for hook in around:

@@ -1,4 +1,4 @@
-"""The items of an embedded notebook in a process without a kernel: they are printed."""
+"""Prints the items of an embedded notebook in a process without a kernel."""
 
 import sys
 from typing import Any, cast

@@ -1,12 +1,12 @@
-"""The file of an embedded notebook: its cells, with definitions that are given from outside, and their code.
+"""The file of an embedded notebook: its cells, the definitions given from outside, and their code.
 
-Cells are named after the file too (`clean.py:load`), so that what is said of them names it. Their code has
-the name and the lines of the file, where it has lines, so that tracebacks and debuggers show those; an
-`.ipynb` has none, and there each cell has a name of its own.
+The ids of the cells contain the name of the file (`clean.py:load`), so that messages about a cell name it.
+Their code has the file's name and line numbers, so that tracebacks and debuggers show the file. An `.ipynb`
+has no such lines, so there each cell has a file name of its own.
 
-A definition that is given replaces the cells that define it, except those that make another version of
-what they read (`df = df.dropna()`). Of a cell that is replaced only the imports are left, so other names
-of it that cells read have to be given too.
+A given definition replaces the cells that define the name, except those that make a new version of the name
+from an old one (`df = df.dropna()`). Only the imports of a replaced cell are kept, so its other names have to
+be given too if cells read them.
 """
 
 import ast
@@ -27,7 +27,7 @@ from ..analysis.language import PYTHON, Language
 from ..api.state import equal
 from ..execution.cell_errors import error_item
 
-#: The global name under which cells find what is given.
+#: The global name under which cells find the given definitions.
 GIVEN = "__given__"
 
 
@@ -42,32 +42,32 @@ class SourceFile:
         self.path: str = path
         self.name: str = os.path.basename(path)
         self.notebook: NotebookFile = NotebookFile(path, "percent", [])
-        #: The values that are given, by name and a number that changes with the value.
+        #: The given values, by name and a number that changes with the value.
         self.given: dict[tuple[str, int], Any] = {}
-        #: The ids of cells that stand on other lines than they did.
+        #: The ids of cells whose lines have changed.
         self.moved: set[str] = set()
-        # The code that was given its place, and how many lines of the file are above it.
+        # The code objects moved to their lines in the file, and how many lines are above each.
         self._placed: dict[str, tuple[CompiledCell, int]] = {}
         self._content: bytes | None = None
         self._analyses: dict[str, Analysis] = {}
 
     @property
     def language(self) -> Language:
-        """What its cells are written in: IPython's language where a notebook around has it."""
+        """The language of its cells: IPython's if the outer notebook has it."""
         return self._around if self.notebook.dialect == "ipython" else PYTHON
 
     def id_of(self, cell: str) -> str:
-        """Return the id, for the engine, of the cell that the file names `cell`."""
+        """Return the engine's id for the cell that the file names `cell`."""
         return f"{self.name}:{cell}"
 
     def title_of(self, id: str) -> str:
-        """Return what the file names the cell with this id."""
+        """Return the name in the file of the cell with this id."""
         return id.removeprefix(f"{self.name}:")
 
     def read(self) -> bool:
-        """Look at the file, and return whether it has changed since the last time.
+        """Read the file, and return whether it has changed since the last time.
 
-        Raises: NotebookFileError if it is no notebook.
+        Raises: NotebookFileError if it is not a notebook.
         """
         content = None
         try:
@@ -101,10 +101,10 @@ class SourceFile:
         return found
 
     def give(self, definitions: Mapping[str, object]) -> bool:
-        """Take `definitions` instead of those that were given last, and return whether they differ.
+        """Replace the given definitions by `definitions`, and return whether they differ.
 
-        Raises: TypeError if the notebook has no such definition, or a cell is replaced whose other
-        definitions are missing.
+        Raises: TypeError if the notebook has no such definition, or a replaced cell has other definitions
+        that are needed and not given.
         """
         if definitions:
             self._check(definitions)
@@ -120,7 +120,7 @@ class SourceFile:
             else:
                 given[name, number] = old
         changed = given.keys() != self.given.keys()
-        # In place, as the cells have it.
+        # In place, since the cells hold this object.
         self.given.update(given)
         for key in self.given.keys() - given.keys():
             del self.given[key]
@@ -150,7 +150,7 @@ class SourceFile:
                     )
 
     def _replaced(self, names: Iterable[str]) -> dict[str, set[str]]:
-        """Return the cells that given `names` replace, each with those that it defines."""
+        """Return the cells that the given `names` replace, each with those of the names that it defines."""
         found: dict[str, set[str]] = {}
         for name in names:
             definers = [cell for cell in self.notebook.cells if name in self._analysis(cell).defs]
@@ -184,7 +184,7 @@ class SourceFile:
     # Code
 
     def place(self, compiled: dict[str, CompiledCell]) -> None:
-        """Give the code of each cell its place in the file, in tracebacks and for debuggers."""
+        """Give the code of each cell its line numbers in the file, for tracebacks and debuggers."""
         for cell in self.notebook.cells:
             id = self.id_of(cell.id)
             code = compiled.get(id)
@@ -208,11 +208,11 @@ class SourceFile:
         return self.path if cell in self.notebook.first_lines else cell_filename(self.id_of(cell))
 
     def _down(self, cell: str) -> int:
-        """Return how many lines of the file are above the cell; 0 if it has no lines."""
+        """Return how many lines of the file are above the cell; 0 if the file has no lines."""
         return self.notebook.first_lines.get(cell, 1) - 1
 
     def error_item(self, cell: str, error: CellError) -> dict[str, Any]:
-        """Return the mime bundle of what is wrong with a cell that does not run."""
+        """Return the mime bundle of the error of a cell that cannot run."""
         title = self.title_of(cell)
         down = self._down(title)
         place = f'"{self._filename(title)}", line {(error.line or 1) + down}, in cell {title!r}'
@@ -229,11 +229,11 @@ class SourceFile:
         return item
 
     def _show_lines(self) -> None:
-        """Let Python find the lines of the file as the cells have them."""
+        """Make Python find the lines of the file as the cells contain them."""
         linecache.checkcache(self.path)
         if self.notebook.format != "marimo":
             return
-        # There they are indented.
+        # In the file they are indented.
         lines: dict[int, str] = {}
         for cell in self.notebook.cells:
             first = self.notebook.first_lines.get(cell.id, 0)
@@ -250,7 +250,7 @@ def _imports(source: str) -> list[str]:
 
 
 def _moved(code: CodeType, filename: str, down: int) -> CodeType:
-    """Return `code` as that of another file, in which it stands `down` lines further down."""
+    """Return `code` as code of the file `filename`, where it stands `down` lines further down."""
     parts = [_moved(part, filename, down) if isinstance(part, CodeType) else part for part in code.co_consts]
     return code.replace(
         co_filename=filename, co_firstlineno=code.co_firstlineno + down, co_consts=tuple(parts)
