@@ -1,1 +1,1 @@
-"""A kernel for every Jupyter frontend: Jupyter's sockets and messages as one more door of the kernel."""
+"""A kernel for every Jupyter frontend: Jupyter's sockets and messages as one more way into the kernel."""

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     from ...protocol.errors import ConnectionFileError
 
     try:
-        # Before the rest is imported: a client that finds nobody looks again only after a while.
+        # Before the rest is imported: a client whose first attempt to connect fails waits before the next.
         from .channels import listen
         from .connection_file import read_connection_file
 

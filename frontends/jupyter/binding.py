@@ -1,7 +1,7 @@
-"""Between Jupyter's messages and the kernel: requests other than execute, and where events go. No sockets.
+"""Translates between Jupyter's messages and the kernel. Knows no sockets.
 
-Only requests to execute wait for each other. All others are answered at once, also while a cell runs, each
-between a `busy` and an `idle` of its own.
+Execute requests wait for each other, in `executions`. All other requests are handled here, at once, even
+while a cell runs, each between a `busy` and an `idle` of its own. Events are passed to what handles them.
 """
 
 import os
@@ -39,7 +39,7 @@ PACKAGE = Path(__file__).parents[2]
 _SAVE = 2.0
 
 _STUCK = (
-    "Python takes no interrupt while native code holds the interpreter. Interrupt again to replace the "
+    "Python cannot be interrupted while native code holds the interpreter. Interrupt again to replace the "
     "process that runs the cells: outputs stay, and cells run again when they are needed.\n"
 )
 
@@ -48,7 +48,7 @@ _Handler = Callable[[Channel, Message], bool]
 
 
 class Binding:
-    """Carries out what the clients of one kernel ask for."""
+    """Carries out the requests of one kernel's clients."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class Binding:
         self._inputs = InputRequests(core, publisher, self._views)
         self._comms = Comms(core, publisher, self._views)
         self._saving = False
-        # The view of a request whose code took no interrupt.
+        # The view of a request whose code could not be interrupted.
         self._stuck: View | None = None
-        # Whether a runner was ready since one was started here.
+        # Whether a runner has been ready since one was last started here.
         self._was_ready = True
         self._handlers: dict[str, _Handler] = {
             "kernel_info_request": self._kernel_info,
@@ -98,7 +98,7 @@ class Binding:
         }
 
     def start(self) -> None:
-        """Say that the kernel starts."""
+        """Publish that the kernel is starting."""
         self._publisher.status("starting", NO_PARENT)
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class Binding:
         self._history.close()
 
     def welcome(self, topic: bytes) -> None:
-        """Greet a client that begins to listen."""
+        """Greet a client that has subscribed."""
         self._publisher.welcome(topic)
 
     # From clients
@@ -236,7 +236,7 @@ class Binding:
         return False
 
     def _ask(self, request: m.Introspection, on_reply: Callable[[Any], None]) -> None:
-        """Ask the runner; where it cannot be asked, nothing is known."""
+        """Ask the runner; answer with an empty result if it cannot be asked."""
         try:
             self._core.pass_on(request, on_reply)
         except RequestError as error:
@@ -251,8 +251,8 @@ class Binding:
     def interrupt(self) -> None:
         """Interrupt what runs.
 
-        Native code that holds the interpreter takes no interrupt. Once that shows, the next one replaces the
-        runner: all that Jupyter offers besides is to restart everything.
+        Native code that holds the interpreter cannot be interrupted. Once that is noticed, the next interrupt
+        replaces the runner, since Jupyter itself can only restart everything.
         """
         self._reactivity.interrupt()
         current = self._views.current
@@ -285,12 +285,12 @@ class Binding:
     # From the kernel
 
     def rest(self) -> None:
-        """Do what is left to do while nothing comes from either side."""
+        """Do what is left to do when neither clients nor the kernel have sent anything."""
         if not self._executions.busy:
             self._reactivity.go_on()
 
     def take(self, event: Any) -> None:
-        """Take one event of the kernel."""
+        """Handle one event of the kernel."""
         if self._debugger.take(event):
             return
         self._reactivity.take(event)
@@ -310,7 +310,7 @@ class Binding:
             self._inputs.forget()
             self._comms.forget()
             if self._was_ready:
-                # One that never gets ready is started again by the next request, and not for ever.
+                # Only after a runner that had been ready: one that cannot start would be restarted for ever.
                 self._was_ready = False
                 self._core.revive()
         else:

@@ -1,7 +1,7 @@
-"""The files by which debuggers of Jupyter name cells: a directory, and a hash of the source.
+"""The files by which Jupyter's debuggers name cells: a directory, and a hash of the source.
 
-A client computes the path itself, from what `debugInfo` says of it. The code of a cell has another file name;
-the debug adapter is given the one for the other.
+A client computes the path of a cell itself, by the rules in the reply to `debugInfo`. The cell's code object
+has another file name, and the debug adapter is told which path stands for which.
 """
 
 import os
@@ -21,7 +21,7 @@ class CellFiles:
 
     @property
     def described(self) -> dict[str, object]:
-        """What a client has to know to compute a path."""
+        """What a client needs to compute a path."""
         return {
             "hashMethod": "Murmur2",
             "hashSeed": _SEED,
@@ -34,7 +34,7 @@ class CellFiles:
         return os.path.join(self._directory, f"{murmur2(source.encode(), _SEED)}{_SUFFIX}")
 
     def is_one(self, path: str) -> bool:
-        """Return whether `path` names a cell."""
+        """Return whether `path` is that of a cell."""
         return os.path.dirname(path) == self._directory
 
     def write(self, source: str) -> str:

@@ -19,12 +19,12 @@ _KINDS = {
     "shell": zmq.ROUTER,
 }
 _POLLIN = int(zmq.POLLIN)
-#: Messages that may wait for a subscriber, and replies for a client; beyond it they are dropped.
+#: How many messages may wait for a subscriber, or replies for a client, before more are dropped.
 _PUBLISHED = 100_000
 _REPLIES = 10_000
-#: Seconds for which an address that is in use is tried again.
+#: For how many seconds binding an address that is in use is retried.
 _BIND_SECONDS = 2.0
-#: How long messages are still sent after the end.
+#: Milliseconds for which closing waits for messages to leave.
 _LINGER_MS = 1000
 
 
@@ -49,7 +49,7 @@ class Channels:
 
     @property
     def descriptors(self) -> list[int]:
-        """To be watched; call `receive` whenever one of them is ready."""
+        """The descriptors to watch; call `receive` whenever one of them is ready."""
         return [int(socket.get(zmq.FD)) for socket in self._sockets.values()]
 
     @property
@@ -58,7 +58,7 @@ class Channels:
         return any(_is_readable(socket) for socket in self._sockets.values())
 
     def receive(self, most: int) -> Iterator[tuple[Channel, list[bytes]]]:
-        """Yield at most `most` messages of each channel, those of urgent channels first."""
+        """Yield at most `most` messages of each channel, the most urgent channels first."""
         for channel, socket in self._sockets.items():
             for _ in range(most):
                 if not _is_readable(socket):
@@ -66,7 +66,7 @@ class Channels:
                 yield channel, socket.recv_multipart(zmq.NOBLOCK)
 
     def send(self, channel: Channel, frames: list[bytes]) -> None:
-        """Send one message; it is lost if its receiver has gone or does not read."""
+        """Send one message; it is lost if its receiver is gone or does not read."""
         try:
             self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
@@ -96,9 +96,9 @@ class Channels:
 
 
 def listen(file: ConnectionFile) -> Channels:
-    """Bind the sockets; an address that is in use may be that of a kernel that just ends.
+    """Bind the sockets. An address that is in use is retried: it may be that of a kernel that is just ending.
 
-    Raises: OSError if that does not help.
+    Raises: OSError if it stays in use.
     """
     until = time.monotonic() + _BIND_SECONDS
     while True:

@@ -1,8 +1,8 @@
-"""Comms, and with them widgets: messages between objects of user code and their views in clients.
+"""Comms, which carry widgets: messages between objects of user code and their views in clients.
 
-A client's message is passed on to the runner, and is done when user code has dealt with it: until then the
-kernel is busy for that message, which keeps clients from sending more. What user code sends is published
-under the request that executed the cell which opened the comm.
+A client's message is passed on to the runner. Until user code has handled it the kernel is busy with that
+message, which keeps clients from sending more. What user code sends is published under the request that
+executed the cell which opened the comm.
 """
 
 from typing import Any, cast
@@ -22,17 +22,17 @@ class Comms:
 
     def __init__(self, core: Core, publisher: Publisher, views: Views) -> None:
         self._core, self._publisher, self._views = core, publisher, views
-        # Comms that a client opened or closes: clients do not expect to be told.
+        # Comms that a client opened or is closing: clients do not expect a message about them.
         self._opened: set[str] = set()
         self._closing: set[str] = set()
 
     def open(self, target: object) -> dict[str, dict[str, str]]:
-        """Return the open comms by id, or those of one target."""
+        """Return the open comms by id, all or those of one target."""
         comms = self._core.notebook.comms
         return {comm.id: {"target_name": comm.target} for comm in comms if target in (None, comm.target)}
 
     def receive(self, channel: Channel, message: Message) -> bool:
-        """Pass a message on; return whether that is done."""
+        """Pass a message on to the runner; return whether it needs no more handling."""
         content = message.content
         comm, action = str(content.get("comm_id", "")), message.type.removeprefix("comm_")
         data: Any = content.get("data")
@@ -42,7 +42,7 @@ class Comms:
             action,  # type: ignore[arg-type]
             str(content.get("target_name", "")),
             cast(dict[str, Any], data) if isinstance(data, dict) else {},
-            # For code that asks which message it deals with.
+            # For code that asks which message it is handling.
             {**message.metadata, "jupyter": message.header},
             message.buffers,
         )
@@ -69,7 +69,7 @@ class Comms:
         return False
 
     def sent(self, event: e.CommSent) -> None:
-        """Publish what user code did with a comm."""
+        """Publish what user code sent through a comm."""
         if event.action == "open" and event.comm in self._opened:
             return
         if event.action == "close":

@@ -1,4 +1,4 @@
-"""Whether a source is complete, for consoles that decide what the Enter key does. Without IPython."""
+"""Whether a source is complete, for consoles that decide what the Enter key does. Does not use IPython."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ _COMPOUND = (
     ast.AsyncFunctionDef,
     ast.ClassDef,
 )
-#: What IPython adds to Python in a line: a magic, a command or a question, alone or as a value.
+#: A line of IPython's: a magic, a command or a `?`, alone or as an assigned value.
 _LINE = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?\??\s*)$")
 _VALUE = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
 

@@ -1,7 +1,7 @@
-"""Jupyter's connection file: what a server writes for the kernel that it is about to start.
+"""Jupyter's connection file, which a server writes for the kernel that it is about to start.
 
-It is not cellwire's own connection file (`protocol/connection.py`): here the launcher chooses the addresses,
-and the kernel binds them.
+This is not cellwire's own connection file (`protocol/connection.py`): here the launcher chooses the
+addresses, and the kernel binds them.
 """
 
 import os
@@ -26,10 +26,10 @@ class ConnectionFile(msgspec.Struct, frozen=True):
     iopub_port: int
     stdin_port: int
     shell_port: int
-    #: An address of this machine; with `ipc` the beginning of a path.
+    #: An address of this machine; with `ipc`, the beginning of a path.
     ip: str = "127.0.0.1"
     transport: Literal["tcp", "ipc"] = "tcp"
-    #: Signs messages; empty for none.
+    #: The key that signs messages; empty if they are not signed.
     key: str = ""
     signature_scheme: str = "hmac-sha256"
     #: The kernel's CURVE key pair, which clients use as well; empty for no encryption.
@@ -38,12 +38,12 @@ class ConnectionFile(msgspec.Struct, frozen=True):
 
     @property
     def ports(self) -> dict[Channel, int]:
-        """The ports; with `ipc` the numbers at the end of the paths."""
+        """The ports; with `ipc`, the numbers at the end of the paths."""
         return {channel: getattr(self, f"{channel}_port") for channel in CHANNELS}
 
     @property
     def digest(self) -> str:
-        """The name of the hash function that signatures are made with."""
+        """The name of the hash function of the signatures."""
         return self.signature_scheme.removeprefix(_SCHEME)
 
     @property
@@ -62,7 +62,7 @@ class ConnectionFile(msgspec.Struct, frozen=True):
 def read_connection_file(path: str | os.PathLike[str]) -> ConnectionFile:
     """Return what `path` holds.
 
-    Raises: ConnectionFileError if there is no such file, or it is not a connection file of Jupyter.
+    Raises: ConnectionFileError if there is no such file, or it is not one of Jupyter's connection files.
     """
     name = os.fspath(path)
     try:

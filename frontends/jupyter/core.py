@@ -1,7 +1,7 @@
-"""What the binding needs of the kernel: the requests it makes, and the loop's clock.
+"""What the binding needs from the kernel: the requests that it makes, and the loop's timers.
 
-`door.Door` has it in the kernel's own process. Nothing here waits: a run ends with its `RunFinished`, and
-what the runner is asked beside runs with a call.
+`door.Door` implements it in the kernel's own process. Nothing here waits: a run ends with its `RunFinished`
+event, and the reply to any other request comes as a call.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Core(Protocol):
 
     @property
     def notebook(self) -> Notebook:
-        """The state after the newest event, which may be newer than the one that is handled."""
+        """The state after the newest event, which may be newer than the one being handled."""
         ...
 
     @property
@@ -33,14 +33,14 @@ class Core(Protocol):
         ...
 
     def pass_on(self, request: m.Introspection | m.SendComm, on_reply: Callable[[Any], None]) -> None:
-        """Pass a request on to the runner; `on_reply` is called among the events, where the reply came.
+        """Pass a request on to the runner; `on_reply` is called in order with the events around the reply.
 
         Raises: RequestError if there is no runner or it has too many requests already.
         """
         ...
 
     def interrupt(self) -> None:
-        """Interrupt what runs and drop what waits."""
+        """Interrupt the running cells and drop the waiting runs."""
         ...
 
     def replace(self) -> None:
@@ -52,16 +52,16 @@ class Core(Protocol):
         ...
 
     def provide_input(self, id: str, text: str | None) -> None:
-        """Answer an input request with a text, or with the end of input if None.
+        """Answer an input request with a text; None is the end of input.
 
-        Raises: RequestError if no user code waits for it.
+        Raises: RequestError if user code does not wait for it.
         """
         ...
 
     def refuse_input(self, id: str) -> None:
-        """Let user code that asks for input fail.
+        """Make user code that asks for input fail.
 
-        Raises: RequestError if no user code waits for it.
+        Raises: RequestError if user code does not wait for it.
         """
         ...
 
@@ -79,5 +79,5 @@ class Core(Protocol):
         ...
 
     def later(self, seconds: float, callback: Callable[[], None]) -> object:
-        """Call back once after `seconds`."""
+        """Call `callback` once, after `seconds`."""
         ...

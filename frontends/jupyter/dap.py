@@ -14,14 +14,14 @@ from ...kernel.loop import Loop
 
 _END = b"\r\n\r\n"
 _READ = 65536
-#: Seconds that connecting may take: the adapter listens on this machine already.
+#: Seconds that connecting may take; the adapter already listens on this machine.
 _PATIENCE = 2.0
 
 OnReply = Callable[[dict[str, Any]], None]
 
 
 class DebugAdapter:
-    """Sends requests and hands over their replies, and events."""
+    """Sends requests, and passes on their replies and the adapter's events."""
 
     def __init__(
         self, loop: Loop, port: int, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
@@ -39,7 +39,7 @@ class DebugAdapter:
         loop.watch(self._fd, self._read)
 
     def request(self, command: str, arguments: Any, on_reply: OnReply) -> None:
-        """Send a request; `on_reply` takes the reply, or a failure if the connection ends before."""
+        """Send a request; `on_reply` gets the reply, or a failure if the connection ends first."""
         number = next(self._numbers)
         self._waiting[number] = on_reply
         body = msgspec.json.encode(

@@ -1,8 +1,8 @@
-"""The debugger: requests of clients for debugpy in the runner, and its events.
+"""The debugger: clients' requests to debugpy in the runner, and debugpy's events.
 
-A loose cell lets debugpy listen in the runner, and the kernel holds the connection to its adapter. At a
-breakpoint user code alone stands still: the kernel and the runner's own threads go on. Clients name a cell by
-a file (`cell_files`), which the adapter is told to be the cell before the cell runs.
+A loose cell makes debugpy listen in the runner, and the kernel connects to its adapter. At a breakpoint only
+user code stands still: the kernel and the runner's own threads go on. Clients name a cell by a file
+(`cell_files`); before the cell runs, the adapter is told that this file is the cell.
 """
 
 import ast
@@ -19,11 +19,11 @@ from .core import Core
 from .dap import DebugAdapter
 from .own_code import LISTEN, MODULES, OwnCode
 
-#: The lines of a cell that are mapped, at most.
+#: How many lines of a cell are mapped at most.
 _LINES = 1_000_000
-#: Seconds that a thread takes from saying that it goes on to going on.
+#: Seconds between the message that a thread continues and the moment when it does.
 _LEAVING = 0.02
-#: Names that a reader of variables does not look for.
+#: Names that the list of variables leaves out.
 _HIDDEN = frozenset({"In", "Out", "exit", "quit", "get_ipython", "debugpy", "display"})
 
 Reply = dict[str, Any]
@@ -31,7 +31,7 @@ OnReply = Callable[[Reply], None]
 
 
 class Debugger:
-    """What clients debug with."""
+    """The debugger of one kernel, as clients use it."""
 
     def __init__(self, core: Core, publish: Callable[[dict[str, Any]], None], own_code: str) -> None:
         """`publish` publishes an event, and `own_code` is the folder that stepping does not enter."""
@@ -43,10 +43,10 @@ class Debugger:
         self._port = 0
         self._breakpoints: dict[str, list[Any]] = {}
         self._stopped: set[int] = set()
-        # What to do when user code goes on, and whether its breakpoints were taken away for that.
+        # What to do when user code continues, and whether its breakpoints were removed for that.
         self._on_continued: Callable[[], None] | None = None
         self._paused = False
-        # Cells by the path that stands for them.
+        # Cells by the path of their file.
         self._mapped: dict[str, str] = {}
         self._code = OwnCode(core)
         self._handlers: dict[str, Callable[[dict[str, Any], OnReply], None]] = {
@@ -72,7 +72,7 @@ class Debugger:
         return bool(self._stopped)
 
     def request(self, content: dict[str, Any], on_reply: OnReply) -> None:
-        """Carry out one request of a client; `on_reply` takes the content of the reply."""
+        """Carry out one request of a client; `on_reply` gets the content of the reply."""
         command = str(content.get("command", ""))
         arguments: dict[str, Any] = content.get("arguments") or {}
 
@@ -90,23 +90,23 @@ class Debugger:
             answer(_failure(f"{command}: {type(error).__name__}: {error}"))
 
     def before_cell(self, cell: str, source: str, run: Callable[[], None]) -> None:
-        """Call `run` once the adapter knows the cell by the path of its source."""
+        """Call `run` once the adapter knows which file is the cell."""
         if self._adapter is None:
             run()
             return
         path = self._files.path(source)
         for other, mapped in list(self._mapped.items()):
             if mapped == cell and other != path:
-                # It has another source now.
+                # Its source has changed.
                 del self._mapped[other]
                 self._map(other, "", _ignore)
         self._mapped[path] = cell
         self._map(path, cell, lambda reply: run())
 
     def interrupt(self, interrupt: Callable[[], None]) -> None:
-        """Call `interrupt` once user code does not stand at a breakpoint.
+        """Call `interrupt` as soon as user code is not stopped at a breakpoint.
 
-        An exception in the middle of debugpy's waiting would leave it waiting for ever.
+        An exception while debugpy waits would make it wait for ever.
         """
         if self._adapter is None or not self._stopped:
             interrupt()
@@ -120,7 +120,7 @@ class Debugger:
         self._forward("setBreakpoints", {"source": {"path": path}, "breakpoints": points}, _ignore)
 
     def take(self, event: Any) -> bool:
-        """Take an event of the kernel; return whether it is of a cell of the debugger's own."""
+        """Handle an event of the kernel; return whether it is from one of the debugger's own cells."""
         if isinstance(event, e.RunnerDied):
             self._end()
             self._port = 0
@@ -131,7 +131,7 @@ class Debugger:
         return self._code.take(event)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Disconnect, and remove the cells' files."""
         self._end()
         self._files.remove()
 
@@ -171,7 +171,7 @@ class Debugger:
         self._forward("attach", wanted, answer)
 
     def _configured(self, arguments: dict[str, Any], answer: OnReply) -> None:
-        # The adapter was told when it was ready, which is before clients say so.
+        # The adapter got this when it was ready, which is before clients send it.
         answer({})
 
     def _disconnect(self, arguments: dict[str, Any], answer: OnReply) -> None:
@@ -223,7 +223,7 @@ class Debugger:
             frames: list[Any] = body.get("stackFrames", [])
             own = [n for n, frame in enumerate(frames, 1) if self._files.is_one(frame["source"]["path"])]
             if own:
-                # What is below the outermost frame of a cell only runs cells.
+                # The frames below the outermost frame of a cell are cellwire's.
                 reply = {**reply, "body": {**body, "stackFrames": frames[: own[-1]], "totalFrames": own[-1]}}
             answer(reply)
 
@@ -233,7 +233,7 @@ class Debugger:
         path = str(arguments["source"]["path"])
 
         def set_(reply: Reply) -> None:
-            # They may stand on other lines than those that were asked for.
+            # They may be on other lines than the client asked for.
             found = reply.get("body", {}).get("breakpoints") if reply.get("success") else None
             lines = arguments.get("breakpoints", []) if found is None else found
             self._breakpoints[path] = [{"line": point["line"]} for point in lines if "line" in point]
@@ -356,7 +356,7 @@ class Debugger:
         self._publish(event)
 
     def _map(self, path: str, cell: str, on_reply: OnReply) -> None:
-        """Tell the adapter that a path stands for a cell, or for none."""
+        """Tell the adapter that a path is a cell, or is no cell any more."""
         code = {"path": f"<cell {cell}>"}
         lines = {"line": 1, "endLine": _LINES, "runtimeSource": code, "runtimeLine": 1}
         arguments = {"source": {"path": path}, "pydevdSourceMaps": [lines] if cell else []}

@@ -1,7 +1,7 @@
 """Jupyter's way into a kernel process: its sockets in the loop, and the kernel as the binding sees it.
 
-Events are queued when the kernel logs them and taken in the door's turn, since they come in the middle of
-the kernel's work. Replies of the runner stand in the same queue, so that each comes in its place.
+The kernel logs events in the middle of its work, so they are queued, and handled in the door's turn. Replies
+of the runner go through the same queue, so that their order among the events is kept.
 """
 
 import os
@@ -31,23 +31,23 @@ from .publisher import Publisher
 from .views import REDUCING, Reduced
 from .wire import UnreadableMessage, Wire
 
-#: Messages of one channel that are taken in one turn.
+#: How many messages of one channel are handled in one turn.
 _MESSAGES = 64
 #: How many unreadable messages are reported on standard error.
 _REPORTED = 10
-#: Jupyter's servers set it; what they start is behind the limits of their websockets.
+#: Jupyter's servers set it; output of the kernels they start passes the rate limits of their websockets.
 _BEHIND_SERVER = "JPY_SESSION_NAME"
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    """A reply of the runner, and what takes it."""
+    """A reply of the runner, and the function that gets it."""
 
     on_reply: Callable[[Any], None]
     reply: Any
 
 
 class Door:
-    """What the kernel's loop calls for Jupyter; the `Core` of the binding."""
+    """Jupyter's part of the kernel's loop, and the `Core` of the binding."""
 
     def __init__(self, file: ConnectionFile, channels: Channels, *, lazy: bool = False) -> None:
         """Raise ValueError for an unknown hash function."""
@@ -59,7 +59,7 @@ class Door:
     def open(
         self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None], connection: Connection
     ) -> None:
-        """Begin to serve."""
+        """Start serving."""
         self._loop, self._kernel, self._connection = loop, kernel, connection
         self._shut_down = shut_down
         paced = _BEHIND_SERVER in os.environ
@@ -75,7 +75,7 @@ class Door:
         self._binding.start()
 
     def turn(self) -> float:
-        """Take what came from the kernel and from clients."""
+        """Handle what came from the kernel and from clients."""
         if self._interrupts:
             self._interrupts = 0
             self._binding.interrupt()
@@ -126,11 +126,11 @@ class Door:
     def _reduced(self, event: Any) -> Reduced:
         last = self._events[-1] if self._events else None
         if isinstance(last, Reduced) and isinstance(event, type(last.event)) and event.cell == last.cell:
-            # What is left after this one is all that counts.
+            # Only the state after this event matters.
             self._events.pop()
         cell = self.notebook.cells.get(event.cell)
         parts = cell.in_order() if cell is not None and cell.run == event.run else ()
-        # The notebook's own text grows with what follows.
+        # A copy: the notebook's own text grows with later events.
         return Reduced(event, [copy(part) if isinstance(part, ConsoleChunk) else part for part in parts])
 
     def _take_events(self) -> None:
@@ -211,7 +211,7 @@ def serve(
     """
     if not file.encrypted and file.transport == "tcp":
         report("messages are signed and not encrypted: other users of this machine may read outputs")
-    # Jupyter tells no order of cells. What follows a change is for the binding to decide.
+    # Jupyter does not say in which order cells stand. The binding decides what follows a change.
     settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
     kernel = KernelProcess(settings, process, start, Door(file, channels, lazy=lazy))
     kernel.run(announce=False)

@@ -1,6 +1,6 @@
-"""Errors of cells as Jupyter has them: a name, a value, the lines of a traceback.
+"""Errors of cells in Jupyter's form: a name, a value, the lines of a traceback.
 
-The kernel names cells by their ids, which for a notebook are random; a reader knows their numbers.
+The kernel names cells by their ids, which are random in a Jupyter notebook; a reader knows their numbers.
 """
 
 import re
@@ -20,9 +20,9 @@ _FILE = re.compile(r'File "<cell (.+?)>"')
 
 
 def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = None) -> dict[str, Any]:
-    """Return what Jupyter has of a cell's error; `lines` replace the traceback."""
+    """Return a cell's error in Jupyter's form; `lines` replace the traceback."""
     kind, message = error.kind, _numbered(error.message, number_of)
-    # A cell whose turn had not come is cancelled, and no other cell is the cause.
+    # The cell was cancelled before its turn, and not because of another cell.
     if kind == "Interrupted" or (kind == "Cancelled" and not error.cells):
         kind, message = "KeyboardInterrupt", ""
     text = error.traceback or (f"{kind}: {message}" if message else kind)
@@ -36,25 +36,25 @@ def of_cell(error: CellError, number_of: NumberOf, lines: list[str] | None = Non
 
 
 def of_item(described: Mapping[str, Any], number_of: NumberOf) -> dict[str, Any]:
-    """Return what Jupyter has of the error that an output item describes."""
+    """Return the error that an output item describes, in Jupyter's form."""
     names = ("kind", "message", "traceback", "hint")
     kind, message, traceback, hint = (str(described.get(name, "")) for name in names)
     return of_cell(CellError(kind, message, traceback, hint), number_of, described.get("lines"))
 
 
 def of_request(error: RequestError) -> dict[str, Any]:
-    """Return what Jupyter has of a request that the kernel refused."""
+    """Return the error of a request that the kernel refused, in Jupyter's form."""
     text = f"{error.message}; {error.hint}" if error.hint else error.message
     return {"status": "error", **named("RequestError", text)}
 
 
 def named(kind: str, message: str) -> dict[str, Any]:
-    """Return what Jupyter has of an error without a traceback."""
+    """Return an error without a traceback, in Jupyter's form."""
     return {"ename": kind, "evalue": message, "traceback": [f"{kind}: {message}"]}
 
 
 def _with_explanation(line: str, message: str) -> str:
-    """Return the last line of a traceback with what `message` says beyond it: why a name is missing."""
+    """Return the last line of a traceback, with what `message` adds to it, such as why a name is missing."""
     said = _COLOUR.sub("", line).partition(": ")[2]
     return line + message[len(said) :] if said and message.startswith(said) else line
 

@@ -1,9 +1,9 @@
-"""The execute requests: a queue of which one is with the kernel at a time, and the replies.
+"""Execute requests: a queue, of which the kernel runs one at a time, and the replies.
 
-A request with a `cellId` runs that cell of the notebook. Any other runs a loose cell, which takes part in
-nothing but the namespace, and is forgotten some requests later: its threads may write until then. Once the
-run has finished, the request's expressions are evaluated by one more run of loose cells, and then it is
-answered. An error aborts what waits behind it.
+A request with a `cellId` runs that cell of the notebook. Any other request runs a loose cell, which uses the
+namespace but is not part of the graph. It is deleted some requests later; until then its threads may write.
+Once the run has finished, one more run of loose cells evaluates the request's expressions, and then the
+request is answered. An error aborts the requests that wait behind it.
 """
 
 import ast
@@ -28,10 +28,10 @@ from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message, now
 
-#: Loose cells that may still write.
+#: How many loose cells are kept, since their threads may still write.
 _LOOSE = 16
-#: Seconds that the reply to an error waits for requests that follow at once, and after it those for which
-#: others may arrive that were sent before. Clients send all cells of a notebook at once.
+#: How long the reply to an error waits for requests that follow at once, and how long after it requests may
+#: arrive that were sent before, in seconds. Clients send all cells of a notebook at once.
 _FOLLOWING = 0.01
 _UNDERWAY = 0.1
 #: The id of a loose cell begins with this, which no notebook's ids do.
@@ -54,14 +54,14 @@ class ExecuteRequest:
         cell = message.metadata.get("cellId")
         #: The cell of the notebook; empty for a loose one.
         self.cell_id = cell if isinstance(cell, str) and not self.silent else ""
-        #: The cell that runs for it.
+        #: The cell that the kernel runs for it.
         self.cell = ""
         self.count = 0
         self.started = ""
         #: The number of the run that it waits for.
         self.run = 0
         self.error: CellError | None = None
-        #: What the reply says, once that is known.
+        #: The content of the reply, once it is known.
         self.outcome: dict[str, Any] | None = None
         self.payload: list[dict[str, Any]] = []
         self.results: dict[str, Any] = {}
@@ -91,7 +91,7 @@ class Executions:
         self._count = 0
         self._numbers = count(1)
         self._loose: deque[str] = deque()
-        # When an error aborted the queue: by the clock that does not jump, and by that of messages.
+        # When an error aborted the queue: by the monotonic clock, and by the clock of message headers.
         self._aborted = (0.0, 0.0)
 
     @property
@@ -100,7 +100,7 @@ class Executions:
         return self._current is not None or bool(self._queue)
 
     def receive(self, channel: Channel, message: Message) -> None:
-        """Take a request."""
+        """Accept a request."""
         request = ExecuteRequest(channel, message)
         if self._was_sent_before_error(message):
             self._abort(request)
@@ -109,7 +109,7 @@ class Executions:
         self.go_on()
 
     def take(self, event: Any) -> bool:
-        """Take an event; return whether it concerns a request and nothing that is drawn."""
+        """Handle an event; return whether it concerns only a request, and nothing is drawn for it."""
         current = self._current
         if current is None:
             return False
@@ -130,7 +130,7 @@ class Executions:
     # A request, step by step
 
     def go_on(self) -> None:
-        """Begin the next request, unless a cell runs by itself: it is drawn under its last request."""
+        """Begin the next request, unless a cell runs by itself, drawn under the request it last had."""
         while self._current is None and self._queue and not self._reactivity.running:
             self._begin(self._queue.popleft())
 
@@ -219,11 +219,11 @@ class Executions:
             self._finish(request)
 
     def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
-        """Answer a request, and go on with the next one."""
+        """Answer a request, and begin the next one."""
         view = self._views.current
         if error is not None and view is not None:
             if view.error is None:
-                # Nothing of the cell could show it.
+                # The cell itself could not show it.
                 self._views.show_error(view, error)
             error = {**error, **(view.error or {})}
         request.outcome = error or {"status": "ok"}
@@ -233,7 +233,7 @@ class Executions:
             self.conclude()
 
     def conclude(self) -> None:
-        """Send the reply to a request that is done, if there is one."""
+        """Send the reply to a finished request, if one is held back."""
         request, view = self._current, self._views.current
         if request is None or request.outcome is None:
             return
@@ -261,7 +261,7 @@ class Executions:
         if not self.busy:
             self._on_idle()
 
-    # What of a request is no drawing
+    # Events of a request that draw nothing
 
     def _take_result(self, request: ExecuteRequest, event: Any) -> bool:
         name = request.asked[event.cell]
@@ -286,10 +286,10 @@ class Executions:
         request.payload.append(payload)
         return True
 
-    # An error aborts what waits
+    # An error aborts waiting requests
 
     def _was_sent_before_error(self, message: Message) -> bool:
-        """Whether the client cannot have known of an error when it sent a request that comes after it."""
+        """Whether the client sent this request, which came after an error, before it knew of the error."""
         at, by_clock = self._aborted
         if time.monotonic() - at > _UNDERWAY:
             return False
@@ -301,7 +301,7 @@ class Executions:
     def _abort(self, request: ExecuteRequest) -> None:
         message = request.message
         self._publisher.status("busy", message.header_bytes)
-        # Clients show the count, and it has none.
+        # Clients show the count, and an aborted request has none.
         content = {"status": "aborted", "execution_count": None}
         self._publisher.reply(request.channel, message, "execute_reply", content)
         self._views.idle(message.header_bytes)
@@ -326,7 +326,7 @@ class Executions:
     def _forget_deleted(self, request: ExecuteRequest) -> None:
         """Forget cells that a client calls deleted.
 
-        It says so of cells that were cut and pasted too, or whose deletion was undone. So their names stay.
+        It also does so for cells that were cut and pasted, or whose deletion was undone. So their names stay.
         """
         deleted: Any = request.message.metadata.get("deletedCells")
         if isinstance(deleted, list):

@@ -1,8 +1,9 @@
 """What was run, for `history_request`: the inputs of this process, and those of earlier ones from a file.
 
-The file is an SQLite database in the user's data directory, readable by the user alone and shared by all
-kernels; each process is one session in it. Entries are kept here first and written in one transaction now and
-then, so that a run waits for no disk. Without a file that can be used, history is that of this process.
+The file is an SQLite database in the user's data directory, readable only by the user and shared by all
+kernels; each process is one session in it. Entries are kept in memory first and written in one transaction
+now and then, so that runs do not wait for the disk. If the file cannot be used, only the history of this
+process is known.
 """
 
 import os
@@ -19,9 +20,9 @@ CREATE TABLE IF NOT EXISTS inputs (
 ) WITHOUT ROWID;
 """
 _NEW_SESSION = "INSERT INTO sessions (pid, started) VALUES (?, julianday('now')) RETURNING session"
-#: Seconds that a statement waits for another process which writes.
+#: Seconds that a statement waits while another process writes.
 _PATIENCE = 0.2
-#: Most characters of an output that are kept, and most entries of an answer.
+#: How many characters of an output are kept at most, and how many entries an answer has.
 _OUTPUT = 10_000
 _ENTRIES = 10_000
 
@@ -42,12 +43,12 @@ def default_file() -> Path:
 
 
 class History:
-    """The inputs of one kernel process, and access to those of others."""
+    """The inputs of this kernel process, and access to those of others."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = default_file() if file is None else file
         self._database: sqlite3.Connection | None = None
-        # Of this process in the database; 0 until something was written.
+        # The session of this process in the database; 0 until something has been written.
         self._session = 0
         self._unwritten: dict[int, tuple[str, str | None]] = {}
 
@@ -63,12 +64,12 @@ class History:
             del self._unwritten[next(iter(self._unwritten))]
 
     def add_output(self, line: int, text: str) -> None:
-        """Note what the last expression of an input that is not saved yet has shown."""
+        """Note what the last expression of an input showed, unless the input has been saved."""
         if line in self._unwritten:
             self._unwritten[line] = (self._unwritten[line][0], text[:_OUTPUT])
 
     def save(self) -> None:
-        """Write what is new; it stays here if that is not possible."""
+        """Write the new entries; those that cannot be written stay in memory."""
         import sqlite3
 
         if not self._unwritten:
@@ -92,7 +93,7 @@ class History:
         query = _query(content, self._session)
         entries = self._entries(query)
         if query.unique:
-            # The newest of those with the same text.
+            # Of entries with the same text, the newest.
             newest: dict[str, Entry] = {}
             for entry in reversed(entries):
                 newest.setdefault(entry[2], entry)
@@ -141,7 +142,7 @@ class History:
 
         if self._database is None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # SQLite gives its other files the mode of this one.
+            # SQLite creates its other files with the mode of this one.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             database = sqlite3.connect(self._file, timeout=_PATIENCE)
             try:

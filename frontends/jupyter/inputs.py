@@ -1,7 +1,7 @@
 """Input requests of user code, on Jupyter's stdin channel.
 
-A request goes to the client whose request executed the cell, if that client said that it answers. A client
-that ends its input sends the character of Ctrl-D.
+A request goes to the client whose request executed the cell, if that client said that it can answer. To end
+the input, a client sends the character of Ctrl-D.
 """
 
 from ...protocol import events as e
@@ -19,11 +19,11 @@ class InputRequests:
 
     def __init__(self, core: Core, publisher: Publisher, views: Views) -> None:
         self._core, self._publisher, self._views = core, publisher, views
-        # The ids of requests, oldest first, each with that of the message that asks a client.
+        # The ids of requests, oldest first, each with the id of the message that asks a client.
         self._open: dict[str, str] = {}
 
     def requested(self, event: e.InputRequested) -> None:
-        """Ask the client of the cell, or refuse."""
+        """Ask the client that executed the cell, or refuse."""
         view = self._views.get(event.cell)
         if view is None and not event.cell:
             view = self._views.current
@@ -31,14 +31,14 @@ class InputRequests:
             try:
                 self._core.refuse_input(event.id)
             except RequestError:
-                # Nothing waits for it any more.
+                # User code has stopped waiting.
                 pass
             return
         content = {"prompt": event.prompt, "password": event.password}
         self._open[event.id] = self._publisher.request(view.identities, content, view.parent)
 
     def closed(self, event: e.InputClosed) -> None:
-        """Forget a request that is answered, or that nothing waits for."""
+        """Forget a request that was answered or withdrawn."""
         self._open.pop(event.id, None)
 
     def forget(self) -> None:
@@ -46,7 +46,7 @@ class InputRequests:
         self._open.clear()
 
     def receive(self, message: Message) -> None:
-        """Take an answer: of the request that it names, or the oldest one if it names none."""
+        """Pass on an answer: to the request that it names, or to the oldest one if it names none."""
         asked = message.parent.get("msg_id")
         ids = [id for id, name in self._open.items() if not asked or name == asked]
         if not ids:
@@ -55,5 +55,5 @@ class InputRequests:
         try:
             self._core.provide_input(ids[0], None if value == _END else value)
         except RequestError:
-            # Another frontend was first.
+            # Another frontend has answered already.
             pass

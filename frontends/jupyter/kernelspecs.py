@@ -1,7 +1,7 @@
-"""Kernelspecs: how Jupyter learns of the kernel and starts it.
+"""Kernelspecs: how Jupyter finds the kernel and starts it.
 
-The wheel brings them for the environment that it is installed into. `cellwire jupyter install` writes them
-for another one, where they start the kernel with the Python that runs the command.
+The wheel contains them for the environment that it is installed in. `cellwire jupyter install` writes them
+for another environment; they then start the kernel with the Python that runs the command.
 """
 
 import json
@@ -16,14 +16,14 @@ _SPECS = Path(__file__).with_name("kernels")
 
 
 def names() -> list[str]:
-    """Return the names of the kernels that there are."""
+    """Return the names of the kernels."""
     return sorted(path.name for path in _SPECS.iterdir() if path.is_dir())
 
 
 def install(directory: Path, name: str = "", display_name: str = "") -> list[Path]:
-    """Write the kernelspecs below `directory`, one of Jupyter's data directories, and return where.
+    """Write the kernelspecs below `directory`, one of Jupyter's data directories, and return their paths.
 
-    `name` and `display_name` replace those of the first; the others' begin with them.
+    `name` and `display_name` replace those of the first kernelspec; those of the others begin with them.
 
     Raises: OSError if that is not possible.
     """
@@ -44,7 +44,7 @@ def install(directory: Path, name: str = "", display_name: str = "") -> list[Pat
 
 
 def user_directory() -> Path:
-    """Return Jupyter's data directory of the user."""
+    """Return the user's data directory of Jupyter."""
     if given := os.environ.get("JUPYTER_DATA_DIR"):
         return Path(given)
     if sys.platform == "darwin":
@@ -54,5 +54,5 @@ def user_directory() -> Path:
 
 
 def prefix_directory(prefix: str) -> Path:
-    """Return Jupyter's data directory of an environment."""
+    """Return the data directory of Jupyter in an environment."""
     return Path(prefix) / "share" / "jupyter"

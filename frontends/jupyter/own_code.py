@@ -1,4 +1,4 @@
-"""Code that the binding itself runs in the runner, beside the notebook's cells: loose cells of its own."""
+"""Code that the binding itself runs in the runner, in loose cells beside those of the notebook."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,9 @@ from ...protocol.errors import RequestError
 from .core import Core
 from .views import bundle
 
-#: The ids of these cells begin so.
+#: The prefix of the ids of these cells.
 _CELL = "~own-"
-#: Called with the value of a cell as a mime bundle, or None if it failed, and with the text that it printed.
+#: Called with a cell's value as a mime bundle, or None if it failed, and with the text that it printed.
 OnResult = Callable[[dict[str, Any] | None, str], None]
 
 _LISTENING = """\
@@ -33,18 +33,18 @@ result = None
 
 
 def _apart(source: str) -> str:
-    """Return an expression that executes `source` without the user's names, and has its `result`."""
+    """Return an expression that executes `source` apart from the user's names; its value is `result`."""
     return f"(lambda names: (exec({source!r}, names), names['result'])[1])({{}})"
 
 
-#: What a cell traces with ends with its code, so tracing begins between two steps of the cell.
+#: A trace function set by a cell is gone when its code ends, so tracing is enabled by a later callback.
 LISTEN = f"await __import__('asyncio').sleep(0, {_apart(_LISTENING)})"
-#: The modules that have a source file, as JSON.
+#: Prints the modules that have a source file, as JSON.
 MODULES = _apart(_LIST_MODULES)
 
 
 class OwnCode:
-    """Runs loose cells and hands over what comes of them."""
+    """Runs loose cells and passes on their results."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -53,7 +53,7 @@ class OwnCode:
         self._shown: dict[str, tuple[dict[str, Any], str]] = {}
 
     def run(self, source: str, on_result: OnResult) -> None:
-        """Run `source` and call `on_result` once, when it has ended."""
+        """Run `source`, and call `on_result` once when it has ended."""
         self._cells += 1
         cell = f"{_CELL}{self._cells}"
         self._running[cell] = on_result
@@ -65,7 +65,7 @@ class OwnCode:
             on_result(None, "")
 
     def take(self, event: Any) -> bool:
-        """Take an event of the kernel; return whether it is of one of these cells."""
+        """Handle an event of the kernel; return whether it is from one of these cells."""
         if isinstance(event, e.RunnerDied):
             running, self._running = self._running, {}
             for on_result in running.values():

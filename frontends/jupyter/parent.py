@@ -1,8 +1,8 @@
-"""The end of the process that started the kernel, however it ends.
+"""Notices when the process that started the kernel has ended, however it ended.
 
-A Jupyter server closes the kernel's standard input at once, so that says nothing. It gives its process id
-instead, which is watched where the system can do that; elsewhere the kernel looks now and then whether it has
-another parent.
+A Jupyter server closes the kernel's standard input at once, so that is no sign. It passes its process id
+instead. Where the system can watch a process, that process is watched; elsewhere the kernel checks now and
+then whether its parent has changed.
 """
 
 import os
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from ...kernel.loop import Loop
 
 _VARIABLE = "JPY_PARENT_PID"
-#: Seconds between two looks at the parent.
+#: Seconds between two checks of the parent.
 _LOOK = 1.0
 
 
 def watch_parent(loop: Loop, on_end: Callable[[], None]) -> None:
-    """Call `on_end` once the process has ended that started this one for Jupyter, if one did."""
+    """Call `on_end` when the process that started this one for Jupyter has ended, if there is one."""
     try:
         server = int(os.environ.get(_VARIABLE, ""))
     except ValueError:
@@ -25,7 +25,7 @@ def watch_parent(loop: Loop, on_end: Callable[[], None]) -> None:
     try:
         descriptor = os.pidfd_open(server)
     except (AttributeError, OSError):
-        # It ended already, or the system cannot watch processes, or it is one of another container.
+        # It has ended already, or the system cannot watch processes, or the id is from another container.
         _poll(loop, server, parent, on_end)
         return
 
@@ -38,7 +38,7 @@ def watch_parent(loop: Loop, on_end: Callable[[], None]) -> None:
 
 
 def _poll(loop: Loop, server: int, parent: int, on_end: Callable[[], None]) -> None:
-    """Look for the end of `parent`; if that is init and not the server, the server ended before."""
+    """Check whether `parent` is still the parent; if it is init, the server has ended already."""
 
     def look() -> None:
         if os.getppid() != parent or (parent == 1 and server != 1):

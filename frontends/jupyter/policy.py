@@ -1,9 +1,10 @@
-"""Which stale cells run by themselves, in which order, and why the others wait. No messages, no sockets.
+"""Which stale cells run by themselves, in which order, and why others wait. No messages, no sockets.
 
-A cell follows a change if that made it stale while the runner lives, not if the runner's death or an
-interrupt did: what a user has stopped is not taken up again. It runs when all that it depends on is up to
-date and has ended well. A name is *contested* if several cells define it and another one reads it: its value
-depends on which ran last, as in any ordinary notebook, so no cell that reads or defines it runs by itself.
+A cell follows a change if the change made it stale. A cell that is stale because the runner died or the user
+interrupted it does not: what a user has stopped is not started again. A cell runs when all cells that it
+depends on are up to date and have succeeded. A name is *contested* if several cells define it and another
+one reads it. Its value then depends on which cell ran last, as in any ordinary notebook, so no cell that
+reads or defines it runs by itself.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -18,16 +19,16 @@ _ENDED_BADLY = frozenset({"error", "interrupted", "cancelled", "stopped"})
 
 
 class Following:
-    """The stale cells that follow a change, and those that do not although they could."""
+    """Decides which stale cells follow a change, and why others do not."""
 
     def __init__(self) -> None:
         self._candidates: set[str] = set()
         self._interrupted: set[str] = set()
-        # What deleted cells defined, with how to call the cell.
+        # The names that deleted cells defined, each with how to call the cell.
         self._left: dict[str, str] = {}
 
     def take(self, event: Any, notebook: Notebook) -> None:
-        """Take an event of the kernel."""
+        """Handle an event of the kernel."""
         match event:
             case e.CellsMarked(cells=cells, stale=True):
                 self._candidates.update(cells)
@@ -50,18 +51,18 @@ class Following:
                 pass
 
     def interrupt(self) -> None:
-        """Leave alone what would have run: the user stops it."""
+        """Do not run the cells that would have followed: the user has stopped them."""
         self._interrupted |= self._candidates
         self._candidates.clear()
 
     def execute(self, cell: str, notebook: Notebook) -> None:
-        """Let what depends on `cell` follow, which the user executes."""
+        """Let the cells that depend on `cell` follow, since the user executes it."""
         below = [each for each in descendants(notebook, cell) if notebook.cells[each].stale]
         self._forget([cell, *below])
         self._candidates.update(below)
 
     def delete(self, cells: Iterable[str], notebook: Notebook, call: Callable[[str], str]) -> None:
-        """Note what `cells`, which are deleted next, leave; `call` returns how to call a cell."""
+        """Note what `cells`, which are about to be deleted, define; `call` returns how to call a cell."""
         for id in cells:
             if id in notebook.cells:
                 self._left.update(dict.fromkeys(notebook.cells[id].defs, call(id)))
@@ -75,7 +76,7 @@ class Following:
     ) -> tuple[list[str], dict[str, str]]:
         """Return the cells to run, in order, and why others of `ours` are stale.
 
-        `ours` are the cells that the page which asked last has executed, `frozen` those that never run by
+        `ours` are the cells executed by the page that sent the last request; `frozen` cells never run by
         themselves.
         """
         contested = contested_names(notebook)
@@ -87,7 +88,7 @@ class Following:
             if not cell.stale or id not in ours:
                 continue
             if id in self._interrupted:
-                # The error of the cell that was executing says so already.
+                # The error of the cell that was executing already says so.
                 if cell.status != "interrupted":
                     reasons[id] = INTERRUPTED
             elif id in self._candidates:
@@ -106,7 +107,7 @@ class Following:
         definers: dict[str, str],
         call: Callable[[str], str],
     ) -> str:
-        """Return why `cell` does not run by itself; empty if it does."""
+        """Return why `cell` does not run by itself, or an empty text if it does."""
         if cell.stale_reason == "disabled":
             return "disabled" if cell.disabled else f"{call(cell.stale_because[0])} is disabled"
         touched = sorted({*cell.defs, *cell.refs, *cell.rereads}.intersection(contested))
@@ -126,7 +127,7 @@ class Following:
 
 
 def contested_names(notebook: Notebook) -> set[str]:
-    """Return the names that several cells define and a cell reads that is not the only one to define it."""
+    """Return the names that several cells define and at least one cell reads."""
     definers: dict[str, int] = {}
     read: set[str] = set()
     for cell in notebook.cells.values():

@@ -1,10 +1,10 @@
-"""What goes out to Jupyter's clients, in its order: joined, and held back where a server would drop it.
+"""Sends messages to Jupyter's clients in order: joins text, and holds back what a server would drop.
 
-Text that follows other text of the same stream within a moment is joined to one message, as little lines come
-in thousands. A Jupyter server drops what exceeds 1,000 messages or 1 MB of text in a second, on an average of
-three seconds since the kernel was last idle. Behind a server, what exceeds that waits here instead, and
-everything after it, since the order must not change. Text that cannot be shown in time loses its oldest part,
-as in a console that is full, and a line says so.
+Text that soon follows other text of the same stream is joined to it, since short lines come by the thousand.
+A Jupyter server drops whatever exceeds 1,000 messages or 1 MB of text a second, on an average of up to three
+seconds since the kernel was last idle. Behind a server, messages beyond these limits wait here instead, and
+so do all later ones, since the order must not change. Of text that cannot be sent in time the oldest part is
+dropped, as in a full console, and a line says so.
 """
 
 import time
@@ -18,25 +18,25 @@ from .wire import Message, Wire, now
 Send = Callable[[Channel, list[bytes]], None]
 Later = Callable[[float, Callable[[], None]], object]
 
-#: Seconds after which the kernel publishes even if no client listens.
+#: Seconds after which the kernel publishes even if no client has subscribed.
 _SILENT = 1.0
-#: Seconds for which text is joined after other text, and the characters of one message.
+#: For how many seconds text is joined with earlier text, and how many characters a message has at most.
 _JOIN = 0.02
 _LARGEST = 256 * 1024
-#: What a server lets pass in so many seconds, less a reserve for what it counts and we do not.
+#: What a server lets pass in a window of seconds, less a reserve for messages that only the server counts.
 _WINDOW = 3.0
 _MESSAGES = 2_500
 _TEXT_BYTES = 2_500_000
-#: What a server does not count.
+#: Messages that a server does not count.
 _FREE = frozenset({"status", "comm_open", "execute_input"})
-#: Characters of text that may wait for a server.
+#: How many characters of text may wait.
 _WAITING = 8 * 1024 * 1024
 
 _Stream = tuple[bytes, str]
 
 
 class _Held:
-    """A message that waits for its turn; of text, the characters that follow the same stream join it."""
+    """A message that waits. If it is text, later text of the same stream is joined to it."""
 
     def __init__(self, kind: str, frames: list[bytes], stream: _Stream | None = None, text: str = "") -> None:
         self.kind, self.frames = kind, frames
@@ -60,17 +60,17 @@ class Publisher:
         #: Whether a server stands between the kernel and its clients.
         self._paced = paced
         self._clock = clock
-        # What was published before a client listened; None once one does. Clients connect to each channel by
-        # itself, and may ask on one before they hear on another.
+        # What was published before a client subscribed; None once one has. Clients connect to each channel
+        # separately, and may send a request on one before they can receive on another.
         self._early: list[list[bytes]] | None = []
         later(_SILENT, self._listened)
-        # Text that is not sent yet, and where it belongs.
+        # Text that has not been sent, and where it belongs.
         self._stream: _Stream = (b"", "")
         self._text: list[str] = []
         self._chars = 0
         self._text_sent = -_JOIN
         self._timer = False
-        # What was sent within the window, and what waits until less was.
+        # What was sent within the window, and what waits for room in it.
         self._sent: deque[tuple[float, int]] = deque()
         self._sent_bytes = 0
         self._held: deque[_Held] = deque()
@@ -85,7 +85,7 @@ class Publisher:
         metadata: Mapping[str, Any] | None = None,
         buffers: Iterable[bytes] = (),
     ) -> None:
-        """Publish a message on iopub, after all text that was written before."""
+        """Publish a message on iopub, after all text written before."""
         self.flush()
         self._emit(_Held(kind, self._wire.write(kind, content, parent, metadata, buffers)))
 
@@ -94,7 +94,7 @@ class Publisher:
         self.publish("status", {"execution_state": state}, parent)
 
     def write(self, name: str, text: str, parent: bytes) -> None:
-        """Publish text of a stream, maybe together with what follows it."""
+        """Publish text of a stream, possibly joined with the text that follows."""
         if (parent, name) != self._stream:
             self.flush()
             self._stream = (parent, name)
@@ -107,7 +107,7 @@ class Publisher:
             self._later(_JOIN, self._joined)
 
     def flush(self) -> None:
-        """Publish text that waits for more."""
+        """Publish text that is waiting to be joined with more."""
         if self._text:
             parent, name = self._stream
             text, self._text, self._chars = "".join(self._text), [], 0
@@ -115,7 +115,7 @@ class Publisher:
             self._emit(_Held("stream", [], (parent, name), text))
 
     def reply(self, channel: Channel, message: Message, kind: str, content: Any, started: str = "") -> None:
-        """Answer a request on its channel, after the output that came before.
+        """Answer a request on its channel, after earlier output.
 
         `started` says when it was begun; most are answered at once.
         """
@@ -137,7 +137,7 @@ class Publisher:
         self._listened()
 
     def finish(self) -> None:
-        """Send everything at once: the kernel ends."""
+        """Send everything without waiting, since the kernel is ending."""
         self.flush()
         self._listened()
         while self._held:
@@ -181,7 +181,7 @@ class Publisher:
             self._sent.append((self._clock(), size))
             self._sent_bytes += size
         elif message.kind == "status" and b'"idle"' in frames[-1]:
-            # The server begins to count again.
+            # An idle kernel makes the server count from zero.
             self._sent.clear()
             self._sent_bytes = 0
 

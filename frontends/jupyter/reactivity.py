@@ -1,7 +1,7 @@
-"""What runs by itself, and what cells say that wait: after each request, while no client asks for anything.
+"""Runs cells that follow a change, and shows why others wait; only while no request is in progress.
 
-One cell at a time, so that a request waits for one cell at most. A stale cell that does not run shows a badge
-below its outputs, but only once nothing else runs: until then it may still get its turn.
+It runs one cell at a time, so that a request waits for at most one cell. A stale cell that does not run shows
+a badge below its outputs, but only once nothing else runs: until then its turn may still come.
 """
 
 from typing import Any
@@ -14,28 +14,28 @@ from .policy import Following, descendants
 from .publisher import Publisher
 from .views import Reduced, View, Views
 
-#: Seconds after a reply in which another request is waited for.
+#: For how many seconds after a reply no cell is started, in case another request comes.
 FOLLOWING = 0.04
 #: The tag of a cell that never runs by itself.
 _FROZEN = "cellwire-frozen"
 
 
 class Reactivity:
-    """Runs the cells that follow a change; with `lazy` says only that they are stale."""
+    """Runs the cells that follow a change; with `lazy` it only shows that they are stale."""
 
     def __init__(self, core: Core, publisher: Publisher, views: Views, *, lazy: bool) -> None:
         self._core, self._publisher, self._views = core, publisher, views
         self._lazy = lazy
         self._following = Following()
-        # The page that asked last.
+        # The page that sent the last request.
         self._session = ""
-        # Replies after which the next request of *Run All* may be on its way.
+        # How many replies were just sent, after which the next request of *Run All* may be on its way.
         self._awaited = 0
-        # Whether something has happened since `go_on` looked.
+        # Whether something has happened since the last `go_on`.
         self._due = False
-        # The number of the run that goes on by itself; 0 if none does.
+        # The number of the run that was started here; 0 if none is in progress.
         self._run = 0
-        # What the badge of a cell says, where one is shown.
+        # The text of the badge that each cell shows.
         self._badges: dict[str, str] = {}
         # The cells that were executed since notes were shown, and where they are drawn.
         self._executed: dict[str, View] = {}
@@ -46,20 +46,20 @@ class Reactivity:
         return self._run != 0
 
     def take(self, event: Any) -> None:
-        """Take an event of the kernel, before it is drawn."""
+        """Handle an event of the kernel, before it is drawn."""
         if isinstance(event, Reduced):
             self._badges.pop(event.cell, None)
             return
         self._due = True
         self._following.take(event, self._core.notebook)
         if isinstance(event, e.CellStarted | e.CellSkipped):
-            # What the cell shows is cleared.
+            # The outputs of the cell are cleared.
             self._badges.pop(event.cell, None)
         elif isinstance(event, e.RunFinished) and event.run == self._run:
             self._run = 0
 
     def interrupt(self) -> None:
-        """Run nothing of what waits."""
+        """Do not run the waiting cells."""
         self._due = True
         self._following.interrupt()
 
@@ -70,11 +70,11 @@ class Reactivity:
         self._following.execute(cell, self._core.notebook)
 
     def delete(self, cells: list[str]) -> None:
-        """Note that cells are deleted next."""
+        """Note that cells are about to be deleted."""
         self._following.delete(cells, self._core.notebook, self._call)
 
     def replied(self) -> None:
-        """Wait a moment for another request: one was answered."""
+        """Wait a moment for another request, since one was answered."""
         self._awaited += 1
         self._core.later(FOLLOWING, self._waited)
 
@@ -82,7 +82,7 @@ class Reactivity:
         self._awaited -= 1
 
     def go_on(self) -> None:
-        """Run the next cell, or show why the others wait; called when no client waits for anything."""
+        """Run the next cell, or show why the others wait; called when no request is in progress."""
         if self._run or self._awaited or not self._due:
             return
         self._due = False
@@ -102,7 +102,7 @@ class Reactivity:
                     m.RunCells("", [m.Cell(ready[0], notebook.cells[ready[0]].source)])
                 )
             except RequestError:
-                # The kernel is closing, or there is no runner: a request will start one.
+                # The kernel is closing, or there is no runner; a request will start one.
                 pass
             return
         self._show(reasons)
@@ -121,7 +121,7 @@ class Reactivity:
                 self._views.redraw(cell, view)
         for id, reason in reasons.items():
             cell, view = self._core.notebook.cells[id], self._views.get(id)
-            # The badge would be all that the saved cell shows.
+            # Otherwise the saved cell would show nothing but the badge.
             if view is None or self._badges.get(id) == reason or not (cell.outputs or cell.console.chunks):
                 continue
             kind = "update_display_data" if id in self._badges else "display_data"
@@ -130,12 +130,15 @@ class Reactivity:
         executed, self._executed = self._executed, {}
         for id, view in executed.items():
             if number := self._unseen(id, view.session):
-                cells = "1 cell that depends" if number == 1 else f"{number} cells that depend"
-                text = f"{cells} on this ran before this page was loaded: run what is to follow once again"
+                cells, them = ("cell that depends", "it") if number == 1 else ("cells that depend", "them")
+                text = (
+                    f"{number} {cells} on this ran before this page was loaded: "
+                    f"run {them} again to let {them} follow"
+                )
                 self._publisher.publish("display_data", _note(text, ""), view.parent)
 
     def _unseen(self, cell: str, session: str) -> int:
-        """Return how many stale cells depend on `cell` and were executed by another page than this."""
+        """Return how many stale cells depend on `cell` and were executed only by another page."""
         notebook = self._core.notebook
         if all(view is None or view.session == session for view in map(self._views.get, notebook.order)):
             return 0

@@ -1,7 +1,7 @@
-"""Where each cell is drawn, and what the kernel's events are to Jupyter.
+"""Where each cell is drawn, and how the kernel's events are published for Jupyter.
 
-A cell is drawn under the request that executed it last, whenever its output comes: from a thread after the
-reply, or because the cell ran again without a request. A cell that Jupyter did not execute is not drawn.
+A cell is drawn under the request that last executed it, whenever its output comes, also from a thread after
+the reply, or when the cell runs again without a request. A cell that Jupyter did not execute is not drawn.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from . import errors
 from .publisher import Publisher
 from .wire import Message
 
-#: What the metadata of an item has for frontends that tell results from displays.
+#: The key in an item's metadata that marks results, as opposed to displays.
 _OWN = "cellwire"
 #: Called with the number of an execution and the text of its result.
 OnResult = Callable[[int, str], None]
 
 
 class View:
-    """Where one cell is drawn."""
+    """Where and how one cell is drawn."""
 
     def __init__(self, message: Message, count: int, *, silent: bool, requested: bool = True) -> None:
-        #: The header under which it is drawn now, and that of the request.
+        #: The header under which it is drawn now, and the header of its request.
         self.parent = self.home = message.header_bytes
-        #: Messages of other pages that are being dealt with.
+        #: Messages of other pages that are being handled.
         self.guests: list[bytes] = []
         self.identities = message.identities
         self.session = message.session
@@ -37,21 +37,21 @@ class View:
         self.tags: list[str] = tags if isinstance(tags, list) else []
         self.count = count
         self.silent = silent
-        #: The request is in progress, and its own handling says when it begins and ends.
+        #: Whether the request is in progress; its handling then publishes `busy` and `idle`.
         self.requested = requested
-        #: Something was published since the outputs were cleared, or nothing needs to be.
+        #: Whether something was published since the outputs were cleared, or nothing needs to be.
         self.drawn = True
         #: The error of this run that was published.
         self.error: dict[str, Any] | None = None
-        #: Text that stands in the cell although its items were cleared, and is not drawn again yet.
+        #: Text that is still in the cell although its items were cleared, and has not been drawn again.
         self.left: list[Any] = []
 
 
 class Reduced(msgspec.Struct, frozen=True):
     """An event that removed something, and what is left of the cell after it: text and items in order.
 
-    Jupyter can remove nothing but everything. What follows an event in the kernel's state is known only when
-    it comes, so these two belong together from then on.
+    Jupyter can only remove everything, so the rest has to be published again. The rest is taken from the
+    kernel's state when the event comes, since later events change that state.
     """
 
     event: e.OutputRemoved | e.OutputsCleared | e.ConsoleCleared
@@ -63,7 +63,7 @@ class Reduced(msgspec.Struct, frozen=True):
         return self.event.cell
 
 
-#: The events that are taken as `Reduced`.
+#: The events that become `Reduced`.
 REDUCING = (e.OutputRemoved, e.OutputsCleared, e.ConsoleCleared)
 
 
@@ -87,7 +87,7 @@ class Views:
         }
 
     def get(self, cell: str) -> View | None:
-        """Return where a cell is drawn; None if it is not."""
+        """Return where a cell is drawn; None if it is not drawn."""
         return self._views.get(cell)
 
     def put(self, cell: str, view: View) -> None:
@@ -95,13 +95,13 @@ class Views:
         self._views[cell] = view
 
     def drop(self, cell: str) -> None:
-        """Do not draw a cell any more."""
+        """Stop drawing a cell."""
         self._views.pop(cell, None)
 
     def go_to(self, cell: str, message: Message) -> None:
-        """Draw what a cell shows under `message` for now, if that is of another page than its request.
+        """For now, draw a cell under `message`, if that comes from another page than the cell's request.
 
-        A page that was loaded again knows nothing of the request by which an earlier one executed the cell.
+        A page that was loaded again does not know the request by which an earlier page executed the cell.
         """
         view = self._views.get(cell)
         if view is not None and view.session != message.session:
@@ -109,7 +109,7 @@ class Views:
             view.parent = message.header_bytes
 
     def come_home(self, cell: str, message: Message) -> None:
-        """End what `go_to` began."""
+        """Draw the cell under its own request again, after `go_to`."""
         view = self._views.get(cell)
         if view is not None and message.header_bytes in view.guests:
             view.guests.remove(message.header_bytes)
@@ -133,7 +133,7 @@ class Views:
                 view.left = []
             rule(view, event)
         elif kind is e.ConsoleWritten and not event.cell and self.current is not None:
-            # Text of no cell would be shown nowhere without a parent.
+            # Text of no cell is shown only with some parent.
             self._publisher.write(event.stream, event.text, self.current.parent)
 
     def show_error(self, view: View, content: dict[str, Any]) -> None:
@@ -143,16 +143,16 @@ class Views:
         self._publisher.publish("error", view.error, view.parent)
 
     def redraw(self, cell: CellState, view: View) -> None:
-        """Publish again what a cell shows, and nothing else."""
+        """Clear a cell, and publish again what it shows."""
         left = list(cell.in_order())
         self._publisher.publish("clear_output", {"wait": bool(left)}, view.parent)
         self._draw(view, cell.id, cell.run, left)
 
     def idle(self, parent: bytes) -> None:
-        """Say that what was asked for is done, and that the request in progress is not."""
+        """Publish `idle` for a finished request, and `busy` again if another one is in progress."""
         self._publisher.status("idle", parent)
         if self.current is not None and self.current.parent != parent:
-            # Clients show the state that was said last.
+            # Clients show the last state that was published.
             self._publisher.status("busy", self.current.parent)
 
     # A run of a cell
@@ -166,7 +166,7 @@ class Views:
 
     def _cell_finished(self, view: View, event: e.CellFinished) -> None:
         if event.error is not None and view.error is None:
-            # The runner died and could not show it.
+            # The runner died and could not show the error.
             self.show_error(view, self._described(event.error))
         if not view.requested:
             if not view.drawn:
@@ -197,7 +197,7 @@ class Views:
             self._publisher.publish("display_data", _display(cell, run, item), view.parent)
 
     def _output_replaced(self, view: View, event: e.OutputReplaced[Any]) -> None:
-        # Clients that execute one request at a time heed nothing but what belongs to it.
+        # Clients that execute one request at a time ignore messages that do not belong to it.
         parent = self.current.parent if self.current is not None else view.parent
         self._publisher.publish("update_display_data", _display(event.cell, event.run, event.item), parent)
 
@@ -206,7 +206,7 @@ class Views:
         if isinstance(event, e.OutputsCleared):
             self._publisher.publish("clear_output", {"wait": event.wait}, view.parent)
             view.drawn = not event.wait
-            # Most often the text is cleared next.
+            # Usually the text is cleared next.
             view.left = left
         elif isinstance(event, e.ConsoleCleared) and view.left:
             view.left = left
@@ -230,7 +230,7 @@ class Views:
 
 
 def bundle(item: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the data of an item, the metadata that Jupyter sees, and those for the binding."""
+    """Return the data of an item, the metadata for Jupyter, and the metadata for the binding."""
     data, metadata = item.data, item.metadata
     if isinstance(data, msgspec.Raw):
         data = msgspec.msgpack.decode(data)

@@ -1,8 +1,8 @@
 """Jupyter's messages as frames: read, checked, written, signed. No sockets.
 
 A message is `[identity ...] <IDS|MSG> signature header parent_header metadata content [buffer ...]`. The four
-parts are JSON, and the signature is a hexadecimal HMAC over them, empty where there is no key. A header is
-kept as the bytes it came in, since it becomes the parent header of whatever answers the message.
+parts are JSON, and the signature is a hexadecimal HMAC of them, empty if there is no key. The bytes of a
+header are kept, since they become the parent header of every answer to the message.
 """
 
 import hmac
@@ -18,7 +18,7 @@ DELIMITER = b"<IDS|MSG>"
 #: The version of Jupyter's messaging protocol.
 VERSION = "5.5"
 NO_PARENT = b"{}"
-#: Signatures that are remembered, to refuse a message that comes again.
+#: How many signatures are remembered, to refuse a repeated message.
 _SIGNATURES = 65536
 
 _encode = msgspec.json.Encoder().encode
@@ -26,15 +26,15 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class UnreadableMessage(Exception):
-    """Raised when frames are no message, or were not signed with the key, or came before."""
+    """Raised when frames are not a message, were not signed with the key, or came before."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
     """A message of a client."""
 
-    #: Where a reply goes.
+    #: The routing frames for a reply.
     identities: list[bytes]
-    #: As it came, to be the parent of others.
+    #: The bytes of its header, the parent header of its answers.
     header_bytes: bytes
     header: dict[str, Any]
     parent: dict[str, Any]
@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def type(self) -> str:
-        """What the message is, such as `execute_request`."""
+        """The type of the message, such as `execute_request`."""
         return str(self.header.get("msg_type", ""))
 
     @property
@@ -59,14 +59,14 @@ class Wire:
     def __init__(self, key: bytes, digest: str = "sha256") -> None:
         """Raise ValueError if there is no hash function `digest`."""
         self._mac = hmac.new(key, digestmod=digest) if key else None
-        #: Names this process in all headers that it writes.
+        #: The session in all headers that this process writes.
         self.session = os.urandom(16).hex()
         self._prefix = f"{self.session}_{os.getpid()}_"
         self._numbers = count(1)
         self._seen: dict[bytes, None] = {}
         #: How many messages were refused.
         self.refused = 0
-        #: The identifier of the message that was written last.
+        #: The identifier of the last message that was written.
         self.last_written = ""
 
     def read(self, frames: Sequence[bytes]) -> Message:
@@ -135,6 +135,6 @@ class Wire:
 
 
 def now() -> str:
-    """Return the time as headers have it."""
+    """Return the time in the format of headers."""
     seconds = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1e6):06d}Z"
