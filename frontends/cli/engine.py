@@ -1,4 +1,4 @@
-"""`cellwire run --engine`: a client for cells that run elsewhere, where no cell of the notebook makes one."""
+"""`cellwire run --engine`: makes the client for cells that run elsewhere, if no cell of the notebook does."""
 
 import msgspec
 
@@ -11,9 +11,9 @@ from ..notebook_files.load import NotebookFile
 def with_engine(notebook: NotebookFile, address: str) -> NotebookFile:
     """Return the notebook with a cell before all others that connects to `address`.
 
-    It defines the variables that cells run on and that no cell defines.
+    That cell defines the variables that cells run on and no cell defines.
 
-    Raises: NotebookFileError if there is none.
+    Raises: NotebookFileError if there is no such variable.
     """
     program = Program(notebook.redefine)
     program.declare(notebook.cells)

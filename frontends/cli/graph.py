@@ -1,9 +1,9 @@
 """The dataflow of a notebook file, found by static analysis alone: `cellwire graph`.
 
-The cells go through the same `Program` as in the runner, so the edges and structural errors are those that a
-run would have. No cell is executed. Where several cells define a name, each makes a version of it, which is
-shown as `df (2nd)`. A line `after` names what a cell reads while it runs, `later` (in DOT: dashed) what
-functions read that it defines or may call.
+The cells go through the same `Program` as in the runner, so the edges and structural errors are those of a
+run. No cell is executed. Where several cells define a name, each makes a version of it, shown as `df (2nd)`.
+A line `after` lists what a cell reads while it runs. A line `later` (in DOT: a dashed edge) lists what
+functions read that the cell defines or may call.
 """
 
 import builtins
@@ -28,24 +28,24 @@ class Node(msgspec.Struct, frozen=True):
     title: str
     defs: list[str]
     refs: list[str]
-    #: For each name that it defines or deletes and other cells do too, which of them it is, from 1.
+    #: For each name that other cells define or delete too: the number of this cell's version, from 1.
     versions: dict[str, int]
     #: Names that it deletes.
     deletes: list[str]
-    #: Names that it reads and that neither Python nor any cell that can run defines.
+    #: Names that it reads and that neither Python nor a cell that can run defines.
     missing: list[str]
     error: CellError | None
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """`child` reads `names` from `parent`, which defines them, or deletes them so that they are not there."""
+    """`child` reads `names` from `parent`, which defines them, or deletes them, so that they are missing."""
 
     parent: str
     child: str
     names: list[str]
-    #: Those of `names` that only functions read, when they are called.
+    #: Those of `names` that are read only by functions, when they are called.
     deferred: list[str]
-    #: Those of `names` that several cells define or delete, and which of these `parent` is, from 1.
+    #: Those of `names` that several cells define or delete: the number of `parent`'s version, from 1.
     versions: dict[str, int]
 
 
@@ -107,7 +107,7 @@ def _edges_to(graph: Graph, cell: str) -> list[Edge]:
 
 
 def _versions(graph: Graph, maker: str, names: list[str]) -> dict[str, int]:
-    """Return which of the cells that make a name `maker` is, from 1, for those of `names` with several."""
+    """Return the number of `maker`'s version, from 1, of each of `names` that several cells make."""
     makers = {name: graph.makers(name) for name in names}
     return {
         name: cells.index(maker) + 1 for name, cells in makers.items() if len(cells) > 1 and maker in cells
@@ -166,7 +166,7 @@ def _deferred(edge: Edge) -> str:
 
 
 def _names(names: list[str], versions: dict[str, int]) -> str:
-    """Return the names in one line, with the version of those that have several."""
+    """Return the names in one line, with the version of those that have several versions."""
     return ", ".join(f"{name} ({_ordinal(versions[name])})" if name in versions else name for name in names)
 
 

@@ -1,8 +1,8 @@
 """Images in terminals that can show them: kitty's protocol, iTerm2's, and sixel.
 
-Nobody is asked: a terminal that does not know the question could show it, or answer when the answer is read
-as typed text. What is known of terminals by their environment decides, and whatever stands between them and
-the command (tmux, an editor's terminal) rules images out. `CELLWIRE_IMAGES` overrides both.
+The terminal is not asked: one that does not know the query might show it, or its answer might arrive when it
+is read as typed text. Environment variables decide which protocol a terminal has. A program between terminal
+and command (tmux, an editor's terminal) rules images out. `CELLWIRE_IMAGES` overrides both.
 """
 
 import base64
@@ -15,9 +15,9 @@ from ...protocol.notebook import Item
 
 Protocol: TypeAlias = Literal["kitty", "iterm2", "sixel"]
 
-#: Variables of what runs inside of a terminal and is one itself.
+#: Variables set by programs that run inside a terminal and are themselves terminals.
 _BETWEEN: Final = ("TMUX", "STY", "ZELLIJ", "NVIM", "VIM_TERMINAL", "INSIDE_EMACS")
-#: Terminals by the beginning of `TERM`, which they set themselves.
+#: Terminals that set `TERM` themselves, by its beginning.
 _TERMS: Final[dict[str, Protocol]] = {
     "xterm-kitty": "kitty",
     "xterm-ghostty": "kitty",
@@ -28,13 +28,13 @@ _TERMS: Final[dict[str, Protocol]] = {
 }
 #: Terminals that call themselves `xterm`, by `TERM_PROGRAM`.
 _PROGRAMS: Final[dict[str, Protocol]] = {"iTerm.app": "iterm2", "WezTerm": "iterm2", "mintty": "iterm2"}
-#: What kitty takes at once.
+#: The longest chunk that kitty accepts.
 _CHUNK = 4096
 _SIXEL_COLORS = 255
 
 
 def protocol_of(environment: Mapping[str, str]) -> Protocol | None:
-    """Return how the terminal of a process with this environment shows images; None if it may not."""
+    """Return the image protocol of the terminal in this environment; None if it may have none."""
     match environment.get("CELLWIRE_IMAGES", "").lower():
         case "kitty" | "iterm2" | "sixel" as chosen:
             return chosen
@@ -52,7 +52,7 @@ def protocol_of(environment: Mapping[str, str]) -> Protocol | None:
 
 
 def drawn(item: Item, protocol: Protocol) -> str:
-    """Return what to write so that the terminal shows the image of `item`; empty if there is none for it."""
+    """Return what to write so that the terminal shows the image of `item`; empty if it has none to show."""
     mimes = ("image/png",) if protocol == "kitty" else ("image/png", "image/jpeg", "image/gif")
     image = next((item.data[mime] for mime in mimes if isinstance(item.data.get(mime), bytes)), None)
     if image is None:
@@ -102,7 +102,7 @@ def _sixel(image: bytes) -> str:
 
 
 def _sixel_row(rows: list[bytes], color: int) -> str:
-    """Return the columns of up to six rows: one character for each, or a count and one for several."""
+    """Return the columns of up to six rows: a character for each, or a count and one for equal ones."""
     # One bit for each row, so that the columns of all rows are one sum.
     columns = [0] * len(rows[0])
     for bit, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Which interpreter a notebook may have been meant for: what to say when it lacks a module.
+"""Hints at the interpreter that a notebook may be meant for, when a module is missing.
 
-Environments are looked for in `.venv` and `venv` beside the notebook and above it, and in `VIRTUAL_ENV`.
-Only files are looked at; no interpreter is started.
+Environments are looked for in `.venv` and `venv` in the notebook's folder and those above it, and in
+`VIRTUAL_ENV`. This reads only files, and starts no interpreter.
 """
 
 import os
@@ -16,7 +16,7 @@ _MISSING = re.compile(r"No module named '(?P<name>\w+)")
 
 
 def hint_for(job: Job, error: CellError) -> str:
-    """Return what helps if `error` is that a module is missing; empty for any other error."""
+    """Return a hint if `error` says that a module is missing; empty for any other error."""
     match = _MISSING.match(error.message) if error.kind == "ModuleNotFoundError" else None
     if match is None:
         return ""
@@ -38,7 +38,7 @@ def _environments(folder: str) -> Iterator[Path]:
 
 
 def _is_same(python: str, environment: Path) -> bool:
-    """Whether `python` is the interpreter of the environment: by its own path, since it is a link."""
+    """Whether `python` is the interpreter of the environment; links are not followed, since it is one."""
     return Path(os.path.realpath(os.path.dirname(python))) == Path(os.path.realpath(environment / "bin"))
 
 

@@ -1,4 +1,4 @@
-"""One notebook to run, how, and where its result is kept; and how a run ended."""
+"""One notebook to run, with its options; and how the run ended."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ...protocol.messages import Cell
 from ...protocol.notebook import CellError, Dialect, Notebook, Redefine
 from ..notebook_files.load import SKIPPED, NotebookFile
 
-#: The tag of a cell that is to fail.
+#: The tag of a cell that is expected to fail.
 FAILING = "raises-exception"
 
 
@@ -22,16 +22,16 @@ class Job(msgspec.Struct, frozen=True):
     python: str
     redefine: Redefine = "error"
     dialect: Dialect = "python"
-    #: Seconds after which the run is interrupted, and seconds that one cell may take; None for any number.
+    #: Seconds after which the run is interrupted, and seconds that one cell may take; None for no limit.
     timeout: float | None = None
     cell_timeout: float | None = None
-    #: Whether nothing begins after a cell has failed.
+    #: Whether no further cell begins after one has failed.
     fail_fast: bool = False
-    #: `sys.argv` without its first entry.
+    #: `sys.argv` of the notebook, without its first entry.
     arguments: list[str] = []
     #: Where the notebook is saved with its outputs.
     targets: list[str] = []
-    #: Reads the notebook again, if it is to be followed when its file changes.
+    #: Reads the notebook again, if changes of its file are to be followed.
     read_again: Callable[[], NotebookFile] | None = None
     #: Further arguments of `launch_kernel`.
     started: dict[str, Any] = {}
@@ -44,7 +44,7 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def argv(self) -> list[str]:
         """What `sys.argv` is in the notebook."""
-        # An `.ipynb` is no script: nothing that asks for the source in `__file__` finds Python there.
+        # An `.ipynb` is not a script: code that reads its source from `__file__` would not find Python.
         is_script = self.notebook.format != "ipynb" and os.path.isfile(self.notebook.path)
         path = os.path.abspath(self.notebook.path) if is_script else ""
         return [path, *self.arguments] if path or self.arguments else []
@@ -53,7 +53,7 @@ class Job(msgspec.Struct, frozen=True):
     def cells(self) -> list[Cell]:
         """The cells that are to run."""
         skipped = self.tagged(SKIPPED)
-        # What is kept has errors as IPython shows them.
+        # Errors in saved notebooks look as in IPython.
         about: dict[str, Any] = {"jupyter": {}} if self.targets and self.dialect == "ipython" else {}
         return [Cell(cell.id, cell.source, about) for cell in self.notebook.cells if cell.id not in skipped]
 
@@ -66,16 +66,16 @@ class Job(msgspec.Struct, frozen=True):
         return {part.id for part in self.notebook.parts if tag in part.tags}
 
     def may_fail(self, cell: str) -> bool:
-        """Whether a failure of the cell is none of the run."""
+        """Whether the run succeeds even if the cell fails."""
         return cell in self.tagged(FAILING)
 
 
 class RunOutcome(msgspec.Struct, frozen=True):
     """How the run of a notebook ended."""
 
-    #: Errors of the cells that failed and were not to, by cell, in notebook order.
+    #: Errors of the cells that failed unexpectedly, by cell, in notebook order.
     failed: dict[str, CellError] = {}
-    #: Cells that did not run because of a disabled one, each with that cell, in notebook order.
+    #: Cells that did not run because another one is disabled, each with that one, in notebook order.
     disabled: dict[str, str] = {}
     #: Why the run did not reach its end; empty if it did.
     reason: str = ""
@@ -85,12 +85,12 @@ class RunOutcome(msgspec.Struct, frozen=True):
     state: Notebook = msgspec.field(default_factory=Notebook)
 
     def of_cells(self, failed: dict[str, CellError]) -> "RunOutcome":
-        """Return the outcome with these failures alone."""
+        """Return the outcome with only these failures."""
         return msgspec.structs.replace(self, failed=failed)
 
     @property
     def status(self) -> int:
-        """The exit status of a command that did nothing else."""
+        """The exit status of a command that ran only this notebook."""
         return 128 + self.signal if self.signal else 1 if self.failed or self.reason else 0
 
 

@@ -17,12 +17,13 @@ async def run_jobs(
 ) -> list[RunOutcome]:
     """Run the jobs, at most `at_once` at the same time, and return how each ended.
 
-    After a signal none begins, nor after a failure in a job that says so. What goes wrong outside of the
-    cells is raised if there is one job, and the reason of its outcome if there are several.
+    After a signal no further job begins, nor after a failure in a job with `fail_fast`. What goes wrong
+    outside the cells is raised if there is one job, and is the reason of the job's outcome if there are
+    several.
     """
     outcomes = [RunOutcome(reason="not run") for _ in jobs]
     signals = StopSignals()
-    # One reader for all, since it keeps what it has read beyond a line; none for jobs that compete for it.
+    # One reader for all jobs, since it keeps what it has read beyond a line. Concurrent jobs have none.
     source = StandardInput(open=at_once == 1)
     free = anyio.Semaphore(at_once)
     stopped = False

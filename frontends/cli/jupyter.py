@@ -1,4 +1,4 @@
-"""The command `cellwire jupyter`: what Jupyter has to know to start the kernel."""
+"""The command `cellwire jupyter`: writes what Jupyter needs to start the kernel."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     place = install.add_mutually_exclusive_group()
     place.add_argument("--user", action="store_true", help="for the user, in all environments; the default")
     place.add_argument("--sys-prefix", action="store_true", help="for the environment of this Python")
-    place.add_argument("--prefix", metavar="PATH", help="for the environment in PATH")
+    place.add_argument("--prefix", metavar="PATH", help="for the environment at PATH")
     install.add_argument("--name", type=_name, default="", help="a name instead of cellwire")
     install.add_argument("--display-name", default="", metavar="TEXT", help="what Jupyter shows")
 

@@ -1,8 +1,8 @@
 """Keeps what a run shows: saves the notebook after each cell, and once more at the end.
 
-Saving takes at most a tenth of the time: if it took long, the next one waits, and what several cells have
-shown is saved together. What cannot be written meanwhile is tried again, and a failure at the end is one of
-the run.
+Saving takes at most a tenth of the time: after a slow save the next one waits, and the outputs of several
+cells are saved together. A save that fails during the run is tried again; if the last one fails, so does the
+run.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from time import monotonic
 from ...protocol.notebook import Notebook
 from ..notebook_files.load import NotebookFile
 
-#: How much longer than a save the time until the next one is.
+#: The time until the next save, as a multiple of the time that the last one took.
 _PAUSE = 9.0
 
 
 class Keeper:
-    """Where one notebook is saved."""
+    """Saves one notebook."""
 
     def __init__(self, notebook: NotebookFile, targets: Sequence[str]) -> None:
-        #: What the outputs belong to; another one if the file was read again.
+        #: The notebook that the outputs belong to; replaced when the file is read again.
         self.notebook = notebook
         self._targets = list(targets)
         self._due = False
         self._not_before = 0.0
-        #: Why the last save failed; empty if it did not.
+        #: Why the last save failed; empty if it succeeded.
         self.failure = ""
 
     def require_writable(self) -> None:
@@ -36,11 +36,11 @@ class Keeper:
                 require_writable(target)
 
     def cell_ended(self) -> None:
-        """Note that there is something to save."""
+        """Note that there is a cell to save."""
         self._due = bool(self._targets)
 
     def save_if_due(self, state: Notebook) -> None:
-        """Save if a cell has ended since, unless saving has just taken long."""
+        """Save if a cell has ended since the last save, unless that took long."""
         if self._due and monotonic() >= self._not_before:
             self.save(state)
 
@@ -48,7 +48,7 @@ class Keeper:
         """Save what is in `state`."""
         if not self._targets:
             return
-        from ..notebook_files.writing import save  # most runs keep nothing, and start sooner without it
+        from ..notebook_files.writing import save  # most runs save nothing, and start sooner without it
 
         self._due, self.failure = False, ""
         start = monotonic()

@@ -1,8 +1,8 @@
-"""Kernels that go on when a command has ended: how they are named, listed, found and stopped.
+"""Kernels that keep running after a command has ended: naming, listing, finding and stopping them.
 
-`run --keep` starts a kernel with a name and leaves it running. `ps` lists the running kernels of this user
-on this machine, those of other frontends too. `attach` and `stop` take a name, a process id, or the path of
-a connection file, which may come from another machine.
+`run --keep` starts a kernel with a name and leaves it running. `ps` lists the running kernels of this user on
+this machine, including those that other frontends started. `attach` and `stop` take a name, a process id, or
+the path of a connection file, which may come from another machine.
 """
 
 import argparse
@@ -34,7 +34,7 @@ class _Listed(msgspec.Struct, frozen=True):
 def spell_out_keep(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which `--keep` without a name is `--keep=`.
 
-    What follows is the name unless it is an option or a notebook: `--keep nb.py`, `--keep sums nb.py`.
+    The next argument is the name unless it is an option or a notebook: `--keep nb.py`, `--keep sums nb.py`.
     """
     spelled = list(arguments)
     for place, argument in enumerate(spelled):
@@ -62,7 +62,7 @@ def add_kernel_options(group: argparse._ArgumentGroup) -> None:
 
 
 def kernel_options(options: argparse.Namespace, notebook: NotebookFile) -> dict[str, Any]:
-    """Return what these options mean for `launch_kernel`.
+    """Return the arguments of `launch_kernel` that these options ask for.
 
     Raises: CellwireError if the name of a kernel to be kept cannot be used.
     """
@@ -94,15 +94,17 @@ def _name_to_keep(name: str) -> str:
 
 
 def remark(name: str) -> str:
-    """Return what a command says that has left a kernel running."""
+    """Return what a command prints when it leaves a kernel running."""
     quoted = shlex.quote(name)
-    return f"the kernel goes on: `cellwire attach {quoted}` follows it, `cellwire stop {quoted}` ends it"
+    return (
+        f"the kernel keeps running: `cellwire attach {quoted}` follows it, `cellwire stop {quoted}` ends it"
+    )
 
 
 def find(which: str) -> Connection:
-    """Return how the kernel is reached that `which` names: by name, process id or connection file.
+    """Return how to reach the kernel that `which` names: by its name, process id or connection file.
 
-    Raises: CellwireError if there is none, or several have the name.
+    Raises: CellwireError if there is no such kernel, or several have the name.
     """
     if _is_path(which):
         return read_connection_file(which)
@@ -164,7 +166,7 @@ async def _stop(connection: Connection) -> None:
 
     async with connect(connection) as kernel:
         await kernel.shutdown()
-    # The last that a kernel does is to remove its files.
+    # The last thing a kernel does is to remove its files.
     with anyio.move_on_after(_GONE_SECONDS):
         while any(one.epoch == connection.epoch for one in _running()):
             await anyio.sleep(0.01)

@@ -1,8 +1,8 @@
-"""The display for pipes, files and simple terminals: lines in order, none taken back.
+"""The display for pipes, files and simple terminals: lines in order, never changed later.
 
 Standard output is the report: the name of each cell in brackets, its lines and items in the order in which
-they were written, and one line for an outcome that is not `ok`. Standard error has what the cells wrote
-to theirs. The report has no times in it, so that the reports of two runs can be compared.
+they were written, and a line for any outcome other than `ok`. What cells write to standard error goes to
+standard error. The report contains no times, so that the reports of two runs can be compared.
 """
 
 import re
@@ -12,7 +12,7 @@ from ...protocol.mime_types import Progress, progress_details, progress_of
 from ...protocol.notebook import CellError, Item
 from .transcript import Block, Line
 
-#: The `repr` of an object that has none of its own: it says less than the object's HTML.
+#: The default `repr` of an object, which says less than the object's HTML.
 _ANONYMOUS = re.compile(r"<[\w.<>]+(?: object(?: at 0x[0-9a-fA-F]+)?| at 0x[0-9a-fA-F]+)>")
 
 
@@ -41,7 +41,7 @@ class LinesDisplay:
             if stream == "stdout":
                 self._out.write(line + "\n")
             else:
-                # Where both streams are read in one place, the line stands under the name of its cell.
+                # Where both streams are shown together, the line then stands under the name of its cell.
                 self._out.flush()
                 self._err.write(line + "\n")
                 self._err.flush()
@@ -107,6 +107,6 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def _progress_text(progress: Progress) -> str:
-    """Return a progress item without what depends on the time."""
+    """Return a progress item without its times and rates."""
     text = f"{progress.title} {progress_details(progress, times=False)}".strip()
     return text if progress.done or progress.failed else f"{text} ...".strip()

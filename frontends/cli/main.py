@@ -62,16 +62,19 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("ps", help="list the running kernels")
     listing.set_defaults(command=ps)
-    listing.add_argument("--json", action="store_true", help="print one kernel a line")
+    listing.add_argument("--json", action="store_true", help="print each kernel as a line of JSON")
 
     attach = commands.add_parser("attach", help="follow a running kernel")
     attach.set_defaults(command=_attach)
     attach.add_argument("kernel", metavar="KERNEL", help="a name or process id of `ps`, or a connection file")
-    attach.add_argument("--watch", action="store_true", help="use the key that may change nothing (tcp)")
+    attach.add_argument("--watch", action="store_true", help="use the key that allows watching only (tcp)")
     attach.add_argument(
-        "--endpoint", default="", metavar="E", help="where a tunnel to it begins, as tcp://127.0.0.1:5555"
+        "--endpoint",
+        default="",
+        metavar="E",
+        help="where a tunnel to it begins, such as tcp://127.0.0.1:5555",
     )
-    attach.add_argument("--json", action="store_true", help="print one event a line")
+    attach.add_argument("--json", action="store_true", help="print each event as a line of JSON")
 
     stopping = commands.add_parser("stop", help="shut kernels down")
     stopping.set_defaults(command=stop)
@@ -111,7 +114,7 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-# Commands. Each imports what it alone needs, so that the others start quickly.
+# Commands. Each imports what only it needs, so that the others start quickly.
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -139,7 +142,7 @@ def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
         from ..notebook_files.writing import replacing
 
         with replacing(options.report, give_up=True):
-            pass  # find out before the run whether it can be written
+            pass  # fail before the run if it cannot be written
     outcomes = _run_async(lambda: run_jobs(jobs, present, at_once))
     if options.report:
         from .report import write_report
@@ -189,7 +192,7 @@ def _kernel(options: argparse.Namespace) -> int:
 
 
 def _run_async(main: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """Run `main`; if concurrent tasks fail together, raise the first exception alone."""
+    """Run `main`; if concurrent tasks fail together, raise only the first exception."""
     import anyio
 
     from .jobs import first_of

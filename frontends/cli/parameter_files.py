@@ -12,7 +12,7 @@ from ...protocol.errors import NotebookFileError
 def read_parameters(path: str) -> dict[str, object]:
     """Return the values in the file at `path`, by name.
 
-    Raises: NotebookFileError if it cannot be read, or holds something else.
+    Raises: NotebookFileError if the file cannot be read or does not hold such a mapping.
     """
     try:
         with open(path, "rb") as file:

@@ -1,8 +1,8 @@
-"""Parameters of a notebook: which names can be given from outside, and the notebook in which they are.
+"""Parameters of a notebook: which names can be given from outside, and the notebook with given values.
 
-If a cell has the tag `parameters`, its names can be given, and a cell behind it sets them, as papermill does.
-Otherwise any name can be given that a cell defines: the first definition in notebook order has the given
-value in place of its own, and what is below or depends on it follows.
+If a cell has the tag `parameters`, the names it defines can be given, and a cell after it sets them, as with
+papermill. Otherwise any name that a cell defines can be given: in notebook order, its first definition gets
+the given value in place of its own, and the cells that depend on it use that.
 """
 
 import ast
@@ -23,9 +23,9 @@ from ..notebook_files.load import NotebookFile, Part
 TAG: Final = "parameters"
 INJECTED: Final = "injected-parameters"
 _PARSE = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-#: Lines that are IPython's alone.
+#: Lines that only IPython understands.
 _IPYTHON = re.compile(r"^(\s*)[%!].*$", re.M)
-#: What binds names in a scope of its own.
+#: Nodes that bind names in a scope of their own.
 _SCOPES = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
@@ -47,24 +47,24 @@ class Parameter(NamedTuple):
 
     name: str
     cell: str
-    #: What follows the name's `:`, and its `=`; empty if it is not defined so.
+    #: What follows the name's `:` and its `=`; empty if it has none.
     annotation: str = ""
     value: str = ""
     comment: str = ""
 
     @property
     def is_literal(self) -> bool:
-        """Whether the value is known without running anything."""
+        """Whether the value is a literal, known without running anything."""
         return _literal(self.value) is not _NOTHING
 
     @property
     def is_text(self) -> bool:
-        """Whether it is declared as text, or text is its value."""
+        """Whether it is declared as text, or its value is text."""
         return self.annotation == "str" or (not self.annotation and isinstance(_literal(self.value), str))
 
     @property
     def is_bool(self) -> bool:
-        """Whether it is declared as a truth value, or one is its value."""
+        """Whether it is declared as a bool, or its value is one."""
         return self.annotation == "bool" or (not self.annotation and isinstance(_literal(self.value), bool))
 
 
@@ -72,7 +72,7 @@ _NOTHING = object()
 
 
 def parameters_of(notebook: NotebookFile) -> dict[str, Parameter]:
-    """Return what can be given, by name, in the order of the notebook."""
+    """Return the parameters by name, in the order of the notebook."""
     tagged = _tagged(notebook, TAG)
     found: dict[str, Parameter] = {}
     for cell in notebook.cells:
@@ -87,7 +87,7 @@ def parameters_of(notebook: NotebookFile) -> dict[str, Parameter]:
 def with_parameters(notebook: NotebookFile, given: Mapping[str, Any], redefine: Redefine) -> NotebookFile:
     """Return the notebook in which the names have the given values.
 
-    Raises: NotebookFileError if a name cannot be given, with those that can.
+    Raises: NotebookFileError if a name cannot be given; the message lists those that can.
     """
     known = parameters_of(notebook)
     for name in given:
@@ -138,7 +138,7 @@ def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
     close = difflib.get_close_matches(name, known, 1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     names = ", ".join(known) or "none"
-    return f"there is no {name!r} that could be given{meant}; there are: {names}"
+    return f"{name!r} is not a parameter{meant}; these can be given: {names}"
 
 
 # Values
@@ -227,7 +227,7 @@ def _described(name: str, cell: Cell, statement: ast.stmt) -> Parameter:
     comment = match[1].strip() if match else ""
     annotation = ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
     typed = re.match(r"type:\s*([\w\[\], .|]+?)\s*(?:#\s*|$)", comment)
-    if typed and not annotation:  # as papermill has it
+    if typed and not annotation:  # as in papermill
         annotation, comment = typed[1], comment[typed.end() :]
     return Parameter(name, cell.id, annotation, " ".join(ast.unparse(value).split("\n")), comment)
 
@@ -244,19 +244,19 @@ def _own_value(statement: ast.stmt, name: str) -> ast.expr | None:
 
 
 def _behind(lines: list[str], node: ast.expr) -> str:
-    """Return what follows a value on its last line."""
+    """Return the text after a value on its last line."""
     last = lines[(node.end_lineno or 1) - 1]
     return last.encode()[node.end_col_offset or 0 :].decode()
 
 
 def _replaced(source: str, name: str, value: str) -> str:
-    """Return the source in which the first definition of `name` has another value; its lines stay lines."""
+    """Return the source with another value in the first definition of `name`; line numbers stay."""
     statement = next(statement for bound, statement in _bindings(source) if bound == name)
     lines = source.split("\n")
     last = (statement.end_lineno or 1) - 1
     own = _own_value(statement, name)
     if own is None:
-        # Something else binds it, and maybe others with it: that happens, and then the name is set.
+        # Another statement binds it, perhaps with other names: let that run, and then set the name.
         return "\n".join([*lines[: last + 1], f"{name} = {value}", *lines[last + 1 :]])
     first, end = own.lineno - 1, (own.end_lineno or 1) - 1
     before = lines[first].encode()[: own.col_offset].decode()
@@ -265,7 +265,7 @@ def _replaced(source: str, name: str, value: str) -> str:
 
 
 def _with_injected(notebook: NotebookFile, tagged: Part, values: Mapping[str, str]) -> NotebookFile:
-    """Return the notebook with a cell behind `tagged` that sets the values, in place of an earlier one."""
+    """Return the notebook with a cell after `tagged` that sets the values, replacing an injected one."""
     gone = {part.id for part in notebook.parts if INJECTED in part.tags}
     parts = [part for part in notebook.parts if part.id not in gone]
     used = {part.id for part in parts}

@@ -1,4 +1,4 @@
-"""Where cells stand in the notebook file, so that an error is shown where an editor finds it."""
+"""Where cells stand in the notebook file, so that errors name the place where an editor finds them."""
 
 import re
 
@@ -11,23 +11,23 @@ _FRAME = re.compile(r'(?<=File ")<cell (?P<cell>.+?)>", line (?P<line>\d+)')
 
 
 class Places:
-    """The places of one notebook file; nothing is known of an `.ipynb`, which has no lines of its own."""
+    """The lines of the cells of one notebook file. The cells of an `.ipynb` have none."""
 
     def __init__(self, notebook: NotebookFile | None = None) -> None:
         self.update(notebook)
 
     def update(self, notebook: NotebookFile | None) -> None:
-        """Take the places of `notebook`, which was read again."""
+        """Take the lines of `notebook`, which was read again."""
         self._path = notebook.path if notebook else ""
         self._first_lines = notebook.first_lines if notebook else {}
 
     def of(self, cell: str, line: int) -> str:
-        """Return `path:line` for a line of a cell, from 1; empty if that is not known."""
+        """Return `path:line` for a line of a cell, counted from 1; empty if it is not known."""
         first = self._first_lines.get(cell)
         return f"{self._path}:{first + line - 1}" if first and line else ""
 
     def in_file(self, cell: str, error: CellError) -> CellError:
-        """Return the error of `cell` with lines of the file in its texts instead of lines of cells."""
+        """Return the error of `cell`, with lines of the file in its texts in place of lines of cells."""
         place = self.of(cell, error.line)
         message = error.message
         if place and error.kind == "SyntaxError" and message.endswith(ending := f" (line {error.line})"):

@@ -1,9 +1,9 @@
-"""A notebook file that is read again: when it has changed, and which of its cells are which.
+"""A notebook file that is read again: when it has changed, and which of its cells are the same as before.
 
-The file is looked at by its path, so it may be replaced, and taken when it has stayed the same for a moment,
-so that half a file is not run. A cell is the one that it was if it has its id, which a title or an `.ipynb`
-gives, or else its source, wherever it stands; what is left is taken for edited cells between the same
-neighbours. So the kernel keeps what has not changed, although ids that count cells do.
+The file is checked by its path, so it may be replaced. It is read when it has not changed for a moment, so
+that half a file is not run. A cell is the same as before if it has the same id, from a title or an `.ipynb`,
+or else the same source, wherever it stands. The others are matched as edited cells between the same
+neighbours. So the kernel keeps unchanged cells even where ids are mere numbers and shift.
 """
 
 import os
@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from ...protocol.messages import Cell
 from ..notebook_files.load import NotebookFile
 
-#: Seconds between two looks at the file, and for which it has to stay as it is.
+#: Seconds between two checks of the file, and for which it must not change before it is read.
 LOOK_SECONDS = 0.015
-#: The same for a file that is empty or gone, as it is for a moment while some editors save.
+#: The same for a file that is empty or gone, which happens for a moment while some editors save.
 EMPTY_SECONDS = 0.5
 
 _Signature = tuple[int, int, int]
@@ -32,7 +32,7 @@ class WatchedFile:
         self._seen = self._signature()
 
     async def changed(self) -> None:
-        """Return when the file is no longer what it was, and no longer changes."""
+        """Return when the file differs from what was read last, and has stopped changing."""
         while (now := self._signature()) == self._seen:
             await anyio.sleep(LOOK_SECONDS)
         since = anyio.current_time()
@@ -54,7 +54,7 @@ class WatchedFile:
 
 
 def same_cells(before: NotebookFile, now: NotebookFile) -> NotebookFile:
-    """Return `now` with the ids of `before` for the cells that are the same or edited."""
+    """Return `now`, with the ids of `before` for cells that are the same or were edited."""
     ids = _matched([(cell.id, cell.source) for cell in before.cells], [(c.id, c.source) for c in now.cells])
     taken = set(ids.values())
     for part in now.parts:
@@ -73,14 +73,14 @@ def same_cells(before: NotebookFile, now: NotebookFile) -> NotebookFile:
 
 
 def without_outputs(notebook: NotebookFile) -> NotebookFile:
-    """Return the notebook without what an earlier run has left in its file."""
+    """Return the notebook without the outputs that an earlier run left in its file."""
     return replace(
         notebook, parts=[replace(part, outputs=[], execution_count=None) for part in notebook.parts]
     )
 
 
 def _matched(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the id that each cell had, by the one that it has, for those that were there."""
+    """Return the old id of each cell that existed before, by its new one."""
     found: dict[str, str] = {}
     left = dict(before)
     for id, _ in now:
@@ -105,7 +105,7 @@ def _matched(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> dict[
 
 
 def _free(id: str, taken: set[str]) -> str:
-    """Return `id`, or one like it that is not taken."""
+    """Return `id`, or a similar one if it is taken."""
     stem, number = ("cell", 1) if _counts(id) else (id, 1)
     while id in taken:
         number += 1
@@ -114,5 +114,5 @@ def _free(id: str, taken: set[str]) -> str:
 
 
 def _counts(id: str) -> bool:
-    """Whether the id says nothing of the cell but its place."""
+    """Whether the id only says where the cell stands."""
     return re.fullmatch(r"cell-\d+", id) is not None

@@ -1,7 +1,7 @@
 """The report of a run for programs that read test results: JUnit's XML, a suite for each notebook.
 
-Each code cell is a test case. A cell that failed, or was running when the run was stopped, is a failure; one
-that did not run is skipped, with the reason. What went wrong outside of the cells is an error of the suite.
+Each code cell is a test case. A cell that failed, or was running when the run was stopped, is a failure; a
+cell that did not run is skipped, with the reason. What went wrong outside the cells is an error of the suite.
 """
 
 import re
@@ -15,7 +15,7 @@ from .job import Job, RunOutcome
 from .lines import details, summary
 from .places import Places
 
-#: What XML cannot hold.
+#: Characters that XML cannot contain.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,9 +1,9 @@
 """A frontend for people: runs a notebook file, or follows a kernel, and shows what happens.
 
 A `View` gets every event and is refreshed about ten times a second. Input that user code requests is read
-from standard input, one request at a time, and the view leaves the screen free meanwhile. The timeouts and
-the first Ctrl-C or SIGTERM interrupt the run, which then ends in order. On the second signal, or if the run
-does not end, the command leaves at once; leaving the kernel's context always ends kernel and runner.
+from standard input, one request at a time, and the view leaves the screen free meanwhile. A timeout, or the
+first Ctrl-C or SIGTERM, interrupts the run, which then ends in the usual way. On the second signal, or if the
+run does not end, the command leaves at once; leaving the kernel's context always ends kernel and runner.
 """
 
 import math
@@ -28,7 +28,7 @@ from .transcript import Transcript
 from .view import JobView, View
 
 REFRESH_SECONDS = 0.1
-#: Seconds an interrupted run may take to end.
+#: Seconds that an interrupted run may take to end.
 GRACE_SECONDS = 5.0
 #: Events that may wait while the display is slow; the kernel's window sets a lower bound.
 BUFFER = 1_000_000
@@ -62,7 +62,7 @@ async def run_notebook(
 async def follow(connection: Connection, view: View, *, watch: bool = False, endpoint: str = "") -> None:
     """Show what happens in a running kernel until it closes, or until Ctrl-C.
 
-    On ipc there is no key that may only watch, and nothing here changes anything either.
+    On ipc there is no key for watching only, but this function changes nothing anyway.
     """
     watch = watch and bool(connection.server_key)
     attachment = _Attachment(view, StandardInput())
@@ -81,7 +81,7 @@ async def follow(connection: Connection, view: View, *, watch: bool = False, end
 
 
 async def _report_connection(kernel: KernelClient) -> None:
-    """Say when the connection is lost and when it is back."""
+    """Show a notice when the connection is lost and when it is back."""
     with suppress(KernelDied):
         while True:
             await kernel.wait_connected(not kernel.connected)
@@ -103,9 +103,9 @@ class _Attachment:
         self._input = source
         self._keeper = keeper
         self._cell_timeout = cell_timeout
-        #: Requests for input that are on the screen or wait for it, by id; cancelling withdraws one.
+        #: Requests for input, on the screen or waiting for it, by id; cancelling one withdraws it.
         self._requests: dict[str, anyio.CancelScope] = {}
-        # Held while a request is on the screen, until its line is read. No other lock is taken under it.
+        # Held while a request is on the screen, until its line is read. No other lock is taken meanwhile.
         self._screen = anyio.Lock()
         self.reason = ""
         self.signal = 0
@@ -119,7 +119,7 @@ class _Attachment:
             tasks.cancel_scope.cancel()
 
     async def run(self, kernel: KernelClient, job: Job, view: JobView, events: EventStream) -> None:
-        """Run the job, and end `events` behind the last one of it."""
+        """Run the job, and end `events` after its last one."""
         if job.read_again is not None:
             from .watch import Watch
 
@@ -135,7 +135,7 @@ class _Attachment:
         events.close()
 
     async def _run_one_by_one(self, kernel: KernelClient, job: Job) -> None:
-        """Run each cell when those before it have ended, and nothing after one that fails."""
+        """Run the cells one after another, and none after one that fails."""
 
         def failed() -> list[str]:
             cells = kernel.notebook.cells.values()
@@ -159,7 +159,7 @@ class _Attachment:
     async def show(
         self, kernel: KernelClient, events: EventStream, tasks: anyio.abc.TaskGroup | None = None
     ) -> None:
-        """Show events until they end; with `tasks`, provide input and limit cells."""
+        """Show events until they end; with `tasks`, also provide input and limit the time of cells."""
         while received := await events.receive():
             for event in received:
                 self._view.add(event)
@@ -182,7 +182,7 @@ class _Attachment:
                 self._keeper.save_if_due(kernel.notebook)
 
     async def _refresh(self, kernel: KernelClient) -> None:
-        """Refresh the view at regular times, except while a request for input is on the screen."""
+        """Refresh the view at regular intervals, except while a request for input is on the screen."""
         while True:
             await anyio.sleep(REFRESH_SECONDS)
             if self._keeper is not None:
@@ -197,7 +197,7 @@ class _Attachment:
         events: EventStream,
         everything: anyio.CancelScope,
     ) -> None:
-        """Interrupt the run on the first signal, leave on the second or when the run does not end."""
+        """Interrupt the run on the first signal; leave on the second, or if the run does not end."""
         received = await signals.nth(1)
         self.signal = received
         self.reason = f"stopped by {received.name}"
@@ -245,7 +245,7 @@ class _Attachment:
             everything.cancel()
 
     async def _provide_input(self, kernel: KernelClient, request: e.InputRequested) -> None:
-        """Read a line from standard input and pass it on, or that there is none."""
+        """Read a line from standard input and pass it on; if there is none, pass on the end of input."""
         with anyio.CancelScope() as scope:
             self._requests[request.id] = scope
             async with self._screen:

@@ -35,7 +35,7 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     )
     keep.add_argument("--inplace", action="store_true", help="save the outputs in the .ipynb itself")
 
-    keep.add_argument("--report", metavar="PATH", help="write what became of each cell as JUnit's XML")
+    keep.add_argument("--report", metavar="PATH", help="write the result of each cell as JUnit XML")
 
     given = run.add_argument_group("parameters")
     given.add_argument(
@@ -55,25 +55,31 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="values from a .yaml, .json or .toml file",
     )
-    given.add_argument("--help-notebook", action="store_true", help="show what can be given, and run nothing")
+    given.add_argument(
+        "--help-notebook", action="store_true", help="show the names that can be given, and run nothing"
+    )
 
     how = run.add_argument_group("running")
     how.add_argument("--timeout", type=_seconds, metavar="S", help="interrupt the run after S seconds")
     how.add_argument(
         "--cell-timeout", type=_seconds, metavar="S", help="interrupt the run if a cell takes S seconds"
     )
-    how.add_argument("--fail-fast", action="store_true", help="begin nothing after a cell has failed")
+    how.add_argument(
+        "--fail-fast", action="store_true", help="start no further cell or notebook after a cell has failed"
+    )
     how.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="run up to N notebooks at the same time"
     )
     how.add_argument(
-        "--watch", action="store_true", help="run what changes and what depends on it when the file is saved"
+        "--watch",
+        action="store_true",
+        help="when the file is saved, run what has changed and what depends on it",
     )
     which = how.add_mutually_exclusive_group()
     which.add_argument(
         "--sandbox",
         action="store_true",
-        help="an environment for the notebook's # /// script block, by uv",
+        help="run in an environment that uv makes for the notebook's # /// script block",
     )
     which.add_argument(
         "--python", default=sys.executable, metavar="PY", help="interpreter that runs the notebook"
@@ -88,12 +94,12 @@ def add_run_options(run: argparse.ArgumentParser) -> None:
     add_kernel_options(run.add_argument_group("the kernel"))
 
     shown = run.add_argument_group("showing").add_mutually_exclusive_group()
-    shown.add_argument("--json", action="store_true", help="print one event a line")
+    shown.add_argument("--json", action="store_true", help="print each event as a line of JSON")
     shown.add_argument("--quiet", action="store_true", help="print only failures")
 
 
 def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the arguments of `cellwire run` before `--`, and those behind it, which are the notebook's."""
+    """Return the arguments of `cellwire run` before `--`, and the notebook's arguments after it."""
     given = list(arguments)
     if given[:1] != ["run"] or "--" not in given:
         return given, []
@@ -102,9 +108,9 @@ def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
-    """Return what is to run; what is made for it is removed by `until_the_end`.
+    """Return the jobs that the options ask for; `until_the_end` removes temporary environments.
 
-    Raises: NotebookFileError if a notebook cannot be read, or an option makes no sense for it.
+    Raises: NotebookFileError if a notebook cannot be read, or an option does not apply to it.
     """
     python: str = options.python
     if shutil.which(python) is None:
@@ -129,7 +135,9 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
 
         notebook = read()
         if options.inplace and (name == "-" or notebook.format != "ipynb"):
-            raise NotebookFileError(f"--inplace: {name} is no .ipynb, and only those hold outputs; use -o")
+            raise NotebookFileError(
+                f"--inplace: {name} is not an .ipynb, and only those hold outputs; use -o"
+            )
         if options.sandbox:
             from .sandbox import requirements_of, sandbox
 
@@ -156,7 +164,7 @@ def jobs_of(options: argparse.Namespace, until_the_end: ExitStack) -> list[Job]:
 
 
 def help_of_notebooks(options: argparse.Namespace) -> str:
-    """Return what can be given to the notebooks."""
+    """Return the text of `--help-notebook` for the notebooks."""
     from .parameters import described
 
     return "\n".join(described(_load(name)) for name in options.notebooks)
@@ -175,7 +183,7 @@ def _with_parameters(notebook: NotebookFile, given: dict[str, object], redefine:
 
 
 def _why_not_watched(options: argparse.Namespace) -> str:
-    """Return what does not go together with `--watch`; empty if nothing."""
+    """Return why `--watch` cannot be used with these options; empty if it can."""
     if len(options.notebooks) > 1:
         return "takes one notebook"
     if options.notebooks == ["-"]:
@@ -187,7 +195,7 @@ def _why_not_watched(options: argparse.Namespace) -> str:
 
 
 def _given(options: argparse.Namespace) -> dict[str, object]:
-    """Return the parameters by name: those of the command line go before those of files."""
+    """Return the parameters by name; the command line takes precedence over files."""
     values: dict[str, object] = {}
     if options.parameters:
         from .parameter_files import read_parameters

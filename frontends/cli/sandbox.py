@@ -1,7 +1,7 @@
 """An environment for one notebook, with what its `# /// script` block (PEP 723) asks for, made by `uv`.
 
-It is made in a temporary directory, from uv's cache where that has the packages, and removed after the run.
-cellwire itself is installed there too, from where it was installed here.
+uv makes it in a temporary directory, from its cache if that has the packages. It is removed after the run.
+cellwire itself is installed there too, from the source that it was installed from here.
 """
 
 import json
@@ -33,7 +33,7 @@ class Requirements(NamedTuple):
 def requirements_of(notebook: NotebookFile) -> Requirements:
     """Return what the block in the notebook's file asks for.
 
-    Raises: NotebookFileError if there is none, or it is not what PEP 723 says.
+    Raises: NotebookFileError if there is no block, or it is not as PEP 723 requires.
     """
     text = "\n".join(part.source for part in notebook.parts)
     if notebook.format != "ipynb":
@@ -60,7 +60,7 @@ def requirements_of(notebook: NotebookFile) -> Requirements:
 def sandbox(requirements: Requirements, *, quiet: bool = False) -> Iterator[str]:
     """Yield the interpreter of an environment that fulfils the requirements.
 
-    Raises: NotebookFileError if uv is missing or cannot make it.
+    Raises: NotebookFileError if uv is missing or cannot make the environment.
     """
     uv = shutil.which("uv")
     if uv is None:
@@ -90,7 +90,7 @@ def _own_requirement() -> list[str]:
 
 
 def _call(command: list[str]) -> None:
-    # What uv says goes where errors go: it takes a while, and fails for reasons of its own.
+    # uv's messages go to standard error: it may take a while, and it explains its failures there.
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False)
     if done.returncode:
         raise NotebookFileError(f"--sandbox: `{' '.join(command[:3])}` ended with status {done.returncode}")

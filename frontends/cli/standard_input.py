@@ -26,7 +26,7 @@ class StandardInput:
     async def ask(self, prompt: str, password: bool = False) -> str | None:
         """Show `prompt` on a terminal; return the next line without its end, or None if there is none."""
         if not self._open:
-            # If it was closed when the process started, something else may have its descriptor.
+            # If it was closed when the process started, the descriptor may belong to another file.
             return None
         terminal = os.isatty(self._descriptor)
         # Before the prompt, so that what is typed in answer to it is neither shown nor discarded.

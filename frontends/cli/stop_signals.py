@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP, as they arrive, for everything that runs in the command."""
+"""SIGINT, SIGTERM and SIGHUP, passed on to everything that runs in the command."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ class StopSignals:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Receive signals until the context is left; they end nothing by themselves."""
+        """Receive signals until the context is left; by themselves they do nothing else."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._receive, signals)
@@ -24,7 +24,7 @@ class StopSignals:
                 tasks.cancel_scope.cancel()
 
     async def nth(self, number: int) -> signal.Signals:
-        """Return the signal of this number, from 1, when it has arrived."""
+        """Wait for the signal with this number, counted from 1, and return it."""
         while len(self.received) < number:
             await self._arrived.wait()
         return self.received[number - 1]

@@ -1,9 +1,9 @@
-"""The display for a terminal, by `rich`: what is settled scrolls by, what can still change stays below.
+"""The display for a terminal, with `rich`: final output scrolls up, what can still change stays below.
 
 Complete lines, the items before them, the items of cells that have ended, and outcomes go into the terminal's
-scroll-back. Below it, the running cells are drawn about ten times a second, each with the line that it has
-begun and its latest items; progress items are bars. What is settled between two refreshes is printed in one
-write, so a cell that writes 100,000 lines costs the terminal's time and not ours.
+scroll-back. Below that, the running cells are drawn about ten times a second, each with its unfinished line
+and its latest items; progress items are bars. Output that becomes final between two refreshes is printed in
+one write, so that 100,000 lines of a cell cost the terminal's time and not ours.
 """
 
 import time
@@ -25,7 +25,7 @@ from .images import Protocol, drawn
 from .lines import details, item_text, summary
 from .transcript import Block, Line
 
-#: Lines that are shown of an item while it can still change.
+#: How many lines of an item are shown while it can still change.
 LIVE_LINES = 6
 _MARKS = {
     "ok": ("✓", "green"),
@@ -45,9 +45,9 @@ class TerminalDisplay:
         #: Where the images of the notebook are saved; empty for nowhere.
         self._kept = kept
         self._live: Live | None = None
-        #: Settled and not printed yet. A block stands for its headline, which depends on its outcome.
+        #: Final output that is not printed yet. A block stands for its headline, which depends on its outcome.
         self._settled: list[RenderableType | Block] = []
-        #: Blocks whose headline was printed while they ran: their outcome gets its own line.
+        #: Blocks whose headline was printed while they ran, so that their outcome gets its own line.
         self._announced: set[Block] = set()
         #: Kept between refreshes, so that it turns.
         self._spinner = Spinner("dots", style="cyan")
@@ -85,13 +85,13 @@ class TerminalDisplay:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        # In this order no printed text ever stands above an older state of itself.
+        # In this order, the screen never shows an old state below newer printed text.
         self._live.update(Group(*(self._running(block, items) for block, items in waiting)))
         self._print_settled()
         self._live.refresh()
 
     def suspend(self) -> None:
-        """Print what is settled and remove the rest from the screen until the next refresh."""
+        """Print what is final and remove the rest from the screen until the next refresh."""
         if self._live is not None:
             self._live.update(Group())
         self._print_settled()
@@ -105,7 +105,7 @@ class TerminalDisplay:
     def _print_settled(self) -> None:
         settled, self._settled = self._settled, []
         if settled and isinstance(settled[-1], Block) and settled[-1].outcome is None:
-            # Nothing stands under this headline yet, and perhaps never will.
+            # There is nothing under this headline yet, and perhaps there never will be.
             self._settled.append(settled.pop())
         with self._console:  # one write
             for part in settled:
@@ -129,7 +129,7 @@ class TerminalDisplay:
 
 
 class _Drawn:
-    """An image as the terminal takes it."""
+    """An image in the terminal's own protocol."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -170,7 +170,7 @@ def _outcome(block: Block, mark: bool = True) -> Text:
 
 
 def _renderable(item: Item, lines: int | None = None, kept: str = "") -> RenderableType:
-    """Return what to draw for an item: if `lines` is given, no more than the last lines of its text."""
+    """Return what to draw for an item; with `lines`, only that many last lines of its text."""
     progress = progress_of(item.data)
     if progress is not None:
         return _progress(progress)
@@ -185,7 +185,7 @@ def _renderable(item: Item, lines: int | None = None, kept: str = "") -> Rendera
 
 
 def _progress(progress: Progress) -> RenderableType:
-    """Draw a progress bar, or only the texts of a spinner."""
+    """Draw a progress bar, or the texts of a spinner."""
     color = "red" if progress.failed else "green" if progress.done else "cyan"
     row: list[RenderableType] = [Text(progress.title, style="bold")]
     if progress.current is not None:

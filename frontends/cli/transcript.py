@@ -1,17 +1,17 @@
-"""The events of a kernel, put into the order in which a person reads them.
+"""Puts the events of a kernel into an order that a person can read.
 
 A terminal shows text once and cannot take it back, while cells overlap, threads write after their cell
 has ended, and items change. So a `Transcript` turns events into blocks, one for each run of a cell, and
-hands them to a `Display` one after another: the block in front shows its console lines as they come, and
-the others wait for their turn. What a thread writes later goes into a late block of its cell, which ends
-as soon as there is anything else to show.
+passes them to a `Display` one after another: the front block shows its console lines as they come, and the
+others wait for their turn. What a thread writes later goes into a late block of its cell, which ends as soon
+as there is anything else to show.
 
-Text and items keep the order in which they were written. An item can change until its cell has ended, so
-it is shown when lines after it are, or at the end of the block; and once more at the end if it changed in
-between. Lines do not wait for an unfinished progress item: it is shown when it is finished.
+Text and items keep the order in which they were written. An item can change until its cell has ended, so it
+is shown together with the lines after it, or at the end of the block, and again at the end if it changed in
+between. Lines do not wait for an unfinished progress item, which is shown when it is finished.
 
-Nothing is lost. The same events always give the same order. The transcript has its own copy of the
-notebook, so for each event it sees the state right after that event.
+Nothing is lost, and the same events always give the same order. The transcript has its own copy of the
+notebook, so that for each event it sees the state right after that event.
 """
 
 from collections import deque
@@ -28,12 +28,12 @@ from .places import Places
 
 #: A complete line of a stream.
 Line: TypeAlias = tuple[Stream, str]
-#: Items that are drawn of a block while they can still change: more than a screen holds.
+#: How many items of a block are drawn while they can still change: more than a screen holds.
 _LIVE = 200
 
 
 class Block:
-    """One run of a cell as it is shown, or what the run wrote after its end."""
+    """What is shown of one run of a cell, or what the run wrote after its end."""
 
     def __init__(self, cell: str, name: str, run: int, late: bool = False) -> None:
         self.cell = cell
@@ -42,17 +42,17 @@ class Block:
         self.late = late
         #: Seconds since 1970; 0 if the cell has not started.
         self.started = 0.0
-        #: Whether the display has shown its beginning.
+        #: Whether the display has shown the beginning of the block.
         self.begun = False
-        #: Complete lines, and ids of items, that are not shown yet, in the order in which they were written.
+        #: Complete lines, and ids of items, that have not been shown, in the order of writing.
         self.parts: list[Line | int] = []
-        #: Whether there are lines among them.
+        #: Whether lines are among them.
         self.has_lines = False
-        #: The line that each stream has begun and not ended.
+        #: The unfinished line of each stream.
         self.partial: dict[Stream, TerminalLine] = {}
         #: Ids of the items that were written since the block began, and whether each is shown.
         self.items: dict[int, bool] = {}
-        #: Ids of the items that have changed since they were shown.
+        #: Ids of items that have changed since they were shown.
         self.changed: dict[int, None] = {}
         #: How the cell ended; None while it runs.
         self.outcome: Status | None = None
@@ -60,7 +60,7 @@ class Block:
         self.error: CellError | None = None
 
     def write(self, stream: Stream, text: str) -> None:
-        """Add text; the lines that it completes can be shown."""
+        """Add text; lines that it completes can be shown."""
         *lines, rest = text.split("\n")
         if lines and stream in self.partial:
             begun = self.partial.pop(stream)
@@ -87,12 +87,12 @@ class Block:
             self.changed[item.id] = None
 
     def clear(self, stream: Stream) -> None:
-        """Forget the text of `stream` that is not shown yet."""
+        """Forget the text of `stream` that has not been shown."""
         self.parts = [part for part in self.parts if isinstance(part, int) or part[0] != stream]
         self.partial.pop(stream, None)
 
     def end_lines(self) -> None:
-        """Treat the lines that were begun as complete: nothing will be added to them."""
+        """Treat unfinished lines as complete, since nothing will be added to them."""
         self._add_lines([(stream, line.text) for stream, line in self.partial.items()])
         self.partial = {}
 
@@ -109,7 +109,7 @@ class Display(Protocol):
         ...
 
     def write(self, parts: list[Line | Item]) -> None:
-        """Show lines and items of the block that has begun."""
+        """Show lines and items of the block that began last."""
         ...
 
     def end(self, block: Block) -> None:
@@ -121,7 +121,7 @@ class Display(Protocol):
         ...
 
     def refresh(self, waiting: list[tuple[Block, list[Item]]]) -> None:
-        """Bring the screen up to date; `waiting` are the blocks that have not ended, with items not shown."""
+        """Update the screen; `waiting` are the blocks that have not ended, each with its unshown items."""
         ...
 
     def suspend(self) -> None:
@@ -129,12 +129,12 @@ class Display(Protocol):
         ...
 
     def close(self) -> None:
-        """Show what is held back, and leave the screen as other programs expect it."""
+        """Show what was held back, and leave the screen as other programs expect it."""
         ...
 
 
 class Transcript:
-    """Turns events into blocks and shows them on a display, one after another."""
+    """Turns events into blocks, and shows them on a display one after another."""
 
     def __init__(
         self, display: Display, titles: Mapping[str, str] | None = None, places: Places | None = None
@@ -165,11 +165,11 @@ class Transcript:
         self._settle()
 
     def name(self, cell: str) -> str:
-        """Return what a person calls the cell."""
+        """Return the name by which people know the cell."""
         return self._titles.get(cell, cell)
 
     def rename(self, titles: Mapping[str, str]) -> None:
-        """Call cells by these titles from here on."""
+        """Use these titles as names of cells from here on."""
         self._titles = titles
 
     def notice(self, text: str) -> None:
@@ -179,10 +179,10 @@ class Transcript:
     def add(self, event: e.Event) -> None:
         """Apply one event and show what can be shown after it."""
         if isinstance(event, e.CellStarted | e.CellSkipped | e.CellsDeleted):
-            # These take items away: show late ones while they are there.
+            # These events remove items, so late ones are shown first.
             self._settle(all_late=True)
         if isinstance(event, e.NotebookRestored):
-            # Events were missed: the state is built and shown again.
+            # Events were missed: build the state again, and show it.
             self._end_all()
             self._notebook = Notebook()
             self._display.notice("events were missed; what follows is the state after them")
@@ -213,7 +213,7 @@ class Transcript:
         self._settle()
 
     def refresh(self) -> None:
-        """Bring the display up to date, including lines that were begun and items that change."""
+        """Update the display, including unfinished lines and changing items."""
         self._display.refresh([(block, self._live_items(block)) for block in self._blocks])
 
     def suspend(self) -> None:
@@ -221,7 +221,7 @@ class Transcript:
         self._display.suspend()
 
     def close(self) -> None:
-        """Show everything that is left, also of cells that have not finished."""
+        """Show everything that is left, including that of cells that have not finished."""
         self._end_all()
         self._display.close()
 
@@ -248,7 +248,7 @@ class Transcript:
         if isinstance(event, e.CellSkipped):
             self._retire(event.cell)
             if event.status == "idle":
-                # The cell lost its error without running.
+                # The cell has lost its error without running.
                 return
         elif not self._current(event.cell, event.run):
             return
@@ -259,7 +259,7 @@ class Transcript:
         block.duration = event.duration if isinstance(event, e.CellFinished) else 0.0
 
     def _retire(self, cell: str) -> None:
-        """End the open block of an earlier run of the cell: its items are gone."""
+        """End the open block of an earlier run of the cell, whose items are gone."""
         for block in self._blocks:
             if block.cell == cell and block.outcome is None:
                 block.late = True
@@ -275,12 +275,12 @@ class Transcript:
         return None if index is None else cell.outputs[index]
 
     def _live_items(self, block: Block) -> list[Item]:
-        """Return the last items of `block` that are not shown yet."""
+        """Return the last items of `block` that have not been shown."""
         items = [self._item(block, part) for part in block.parts[-_LIVE:] if isinstance(part, int)]
         return [item for item in items if item is not None]
 
     def _take(self, block: Block, over: bool) -> list[Line | Item]:
-        """Remove and return what is to be shown of `block`: everything if it is `over`."""
+        """Remove and return what can be shown of `block`: everything if it is `over`."""
         if not over and not block.has_lines:
             return []
         end = len(block.parts)
@@ -302,7 +302,7 @@ class Transcript:
         return taken
 
     def _settle(self, all_late: bool = False) -> None:
-        """Show what the block in front has, and end blocks up to the first that goes on."""
+        """Show what can be shown of the front block, and end blocks up to the first that is still open."""
         while self._blocks:
             block = self._blocks[0]
             over = block.outcome is not None or (block.late and (all_late or len(self._blocks) > 1))
@@ -322,6 +322,6 @@ class Transcript:
 
 
 def _is_final(item: Item) -> bool:
-    """Return whether `item` is not a progress item at work."""
+    """Return whether `item` is anything but an unfinished progress item."""
     progress = progress_of(item.data)
     return progress is None or progress.done or progress.failed

@@ -1,4 +1,4 @@
-"""What shows a kernel to a person or a program: every event, and what the command itself has to say."""
+"""What shows a kernel to a person or a program: it gets every event, and notices of the command itself."""
 
 from typing import Protocol
 
@@ -11,11 +11,11 @@ class View(Protocol):
     """Shows a kernel."""
 
     def add(self, event: Event) -> None:
-        """Take one event."""
+        """Add one event."""
         ...
 
     def refresh(self) -> None:
-        """Show what has been taken."""
+        """Show what has been added."""
         ...
 
     def suspend(self) -> None:
@@ -31,11 +31,11 @@ class JobView(View, Protocol):
     """Shows a notebook whose file may change."""
 
     def reloaded(self, notebook: NotebookFile) -> None:
-        """Show cells as the file has them that was read again."""
+        """Take over the names and lines of cells from the file, which was read again."""
         ...
 
     def round_ended(self, outcome: RunOutcome) -> None:
-        """Show how a run ended after which the command goes on."""
+        """Show how a run ended that is not the command's last."""
         ...
 
     def notice(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a command writes: the view of a run while it goes on, and what is said at its end.
+"""What a command writes: the view of a run while it is in progress, and the report at its end.
 
 Jobs that run at the same time write into memory, and each is shown as a whole when it has ended.
 """
@@ -22,7 +22,7 @@ from .view import View
 
 
 class JsonLines:
-    """Every event as one line of JSON; bytes are base64. With a `name`, each line is an object around it."""
+    """Each event as a line of JSON, bytes in base64. With a `name`, the line is an object with both."""
 
     def __init__(self, out: TextIO, name: str = "") -> None:
         self._out = out
@@ -44,7 +44,7 @@ class JsonLines:
 
 
 class Silence:
-    """Nothing."""
+    """Shows nothing."""
 
     def add(self, event: Event) -> None: ...
     def refresh(self) -> None: ...
@@ -55,7 +55,7 @@ class Silence:
 def people_view(
     titles: dict[str, str], places: Places, out: TextIO, err: TextIO, kept: str = ""
 ) -> Transcript:
-    """Return the view for people: on a terminal one that is drawn anew, elsewhere plain lines.
+    """Return the view for people: live on a terminal, elsewhere plain lines.
 
     `kept` is where images are saved.
     """
@@ -112,26 +112,26 @@ class Presentation:
         self.view.close()
 
     def reloaded(self, notebook: NotebookFile) -> None:
-        """Show cells as they are called, and stand, in the file that was read again."""
+        """Take over the names and lines of cells from the file, which was read again."""
         self._job = replace(self._job, notebook=notebook)
         self._places.update(notebook)
         if isinstance(self.view, Transcript):
             self.view.rename(notebook.titles)
 
     def round_ended(self, outcome: RunOutcome) -> None:
-        """Show what is to be said of a run after which the command goes on."""
+        """Show the report of a run that is not the command's last."""
         self.view.suspend()
         self._report(outcome)
         self._err.flush()
 
     def notice(self, text: str) -> None:
-        """Show a line about the notebook, if people look at it."""
+        """Show a line about the notebook, in views for people."""
         if isinstance(self.view, Transcript):
             self.view.notice(text)
             self.view.refresh()
 
     def end(self, outcome: RunOutcome) -> None:
-        """Show the rest of the view, and what is to be said of the outcome."""
+        """Show the rest of the view, and the report of the outcome."""
         self.view.close()
         if self._job.read_again is None or not outcome.signal:
             self._report(outcome)
@@ -144,7 +144,7 @@ class Presentation:
                 real.flush()
 
     def _report(self, outcome: RunOutcome) -> None:
-        """Write to standard error what failed, what a disabled cell holds up, and why the run did not end."""
+        """Write to standard error what failed, what a disabled cell holds up, and why the run stopped."""
         notebook = self._job.notebook
         prefix = f"{notebook.path}: " if self._named else ""
 

@@ -1,8 +1,8 @@
 """Follows a notebook's file: what changed in it, and what depends on that, runs again in the same kernel.
 
-One task reads the file whenever it is saved. Another takes what was read last, makes the kernel's cells
-those of the file (lazily, so that nothing runs between two steps of that), and runs what is stale. A cell
-that runs while its source changes is interrupted, others end first. A file that cannot be read changes
+One task reads the file whenever it is saved. Another takes what was read last, updates the kernel's cells to
+those of the file (in lazy mode, so that nothing runs in between), and runs the stale cells. A cell that is
+running while its source changes is interrupted; others are left to end. A file that cannot be read changes
 nothing.
 """
 
@@ -30,16 +30,16 @@ class Watch:
         self._view = view
         self._keeper = keeper
         self._events = events
-        #: What was read last.
+        #: The notebook that was read last.
         self._newest = job.notebook
         self._arrived = anyio.Event()
-        #: The cells of the kernel, and the runs of them that were reported.
+        #: The cells of the kernel, and their runs that were reported.
         self._cells: dict[str, str] = {}
         self._disabled: set[str] = set()
         self._reported: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Run the notebook, and what changes, until cancelled."""
+        """Run the notebook, and then what changes, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read)
             while True:
@@ -51,20 +51,20 @@ class Watch:
         assert self._job.read_again is not None
         file = WatchedFile(self._job.notebook.path)
         while True:
-            # The first time too: it may have been saved while the kernel started.
+            # The first time too, since it may have been saved while the kernel started.
             before = self._newest
             try:
                 self._newest = same_cells(before, self._job.read_again())
             except NotebookFileError as error:
                 self._view.notice(f"{error}; nothing was run")
             else:
-                # With --inplace, what is saved here is read again, too.
+                # With --inplace, this also reads what the command itself saved.
                 if without_outputs(self._newest) != without_outputs(before):
                     await self._take_over()
             await file.changed()
 
     async def _take_over(self) -> None:
-        """Let what was read run, at once if a cell that runs is no longer what it was."""
+        """Have what was read run; interrupt the current run if the source of a running cell has changed."""
         sources = {cell.id: cell.source for cell in self._newest.cells}
         running = [cell for cell in self._kernel.notebook.cells.values() if cell.status == "running"]
         if any(sources.get(cell.id) != cell.source for cell in running):
@@ -72,7 +72,7 @@ class Watch:
         self._arrived.set()
 
     async def _run_round(self, notebook: NotebookFile) -> None:
-        """Make the kernel's cells those of `notebook`, run what is stale, and report it."""
+        """Update the kernel's cells to those of `notebook`, run the stale ones, and report the run."""
         kernel = self._kernel
         job = self._job.reloaded(notebook)
         cells = job.cells
@@ -96,7 +96,7 @@ class Watch:
         await self._report(job, anyio.current_time() - started)
 
     async def _report(self, job: Job, seconds: float) -> None:
-        while self._events.statistics().depth:  # until they are shown
+        while self._events.statistics().depth:  # until all events are shown
             await anyio.lowlevel.checkpoint()
         self._keeper.save(self._kernel.notebook)
         cells = self._kernel.notebook.cells
@@ -106,7 +106,7 @@ class Watch:
         failed = {id: error for id, error in outcome.failed.items() if id in ran}
         self._view.round_ended(outcome.of_cells(failed))
         if self._arrived.is_set():
-            return  # what changed meanwhile follows at once
+            return  # another round follows at once
         parts = [f"{len(ran)} cell{'s' * (len(ran) != 1)} ran in {seconds:.2f} s"]
         stale = [id for id, cell in cells.items() if cell.stale]
         for what, ids in (("failed", outcome.failed), ("stale", stale)):

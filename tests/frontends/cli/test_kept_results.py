@@ -129,7 +129,7 @@ def test_several_notebooks_are_kept_under_their_names(tmp_path: Path) -> None:
     [
         (["-o", "out.txt"], 2, "out.txt: cannot tell what to write"),
         (["-o", "missing/out.md"], 1, "No such file or directory: '{}/missing/out.md'"),
-        (["--inplace"], 2, "--inplace: nb.py is no .ipynb"),
+        (["--inplace"], 2, "--inplace: nb.py is not an .ipynb"),
     ],
 )
 def test_what_cannot_be_kept_is_not_run(

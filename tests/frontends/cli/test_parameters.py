@@ -101,7 +101,7 @@ def test_where_no_name_may_be_defined_twice_a_parameter_is_replaced() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_that_could_be_given() -> None:
-    message = "there is no 'rat' that could be given (did you mean 'rate'?); there are: rate, name"
+    message = "'rat' is not a parameter (did you mean 'rate'?); these can be given: rate, name"
     with pytest.raises(NotebookFileError) as refused:
         with_parameters(notebook("\nrate = name = 1\n_own = 2"), {"rat": 5}, "allow")
     assert message in str(refused.value)
@@ -159,7 +159,7 @@ def test_the_help_of_a_notebook_runs_nothing(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         (["-p", "x"], "argument -p/--parameter: must be NAME=VALUE, not 'x'"),
-        (["-p", "y=1"], "nb.py: there is no 'y' that could be given; there are: x"),
+        (["-p", "y=1"], "nb.py: 'y' is not a parameter; these can be given: x"),
         (["-f", "missing.yaml"], "missing.yaml: No such file or directory"),
         (["-f", "list.json"], "list.json: must hold names and their values, not a list"),
         (["-f", "broken.yaml"], "broken.yaml: not YAML: "),

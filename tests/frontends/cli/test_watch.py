@@ -179,7 +179,7 @@ def test_what_is_stale_is_shown(watch: Watch) -> None:
 
 def test_the_result_is_kept_as_it_is_now(watch: Watch, tmp_path: Path) -> None:
     watching = watch("# %% a\nprint(1)\n", "-o", "out.ipynb", "-p", "x=5")
-    assert "nb.py: there is no 'x' that could be given" in watching.until("none\n")
+    assert "nb.py: 'x' is not a parameter" in watching.until("none\n")
     watching = watch("# %% a\nx = 1\nprint(x)\n", "-o", "out.ipynb", "-p", "x=5")
     watching.until()
     watching.save("# %% [markdown]\n# # Title\n# %% a\nx = 2\nprint(x, 'again')\n")
