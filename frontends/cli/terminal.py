@@ -45,7 +45,7 @@ class TerminalDisplay:
         #: Where the images of the notebook are saved; empty for nowhere.
         self._kept = kept
         self._live: Live | None = None
-        #: Final output that is not printed yet. A block stands for its headline, which depends on its outcome.
+        #: Final output that is not printed yet; a block stands for its headline, which has its outcome.
         self._settled: list[RenderableType | Block] = []
         #: Blocks whose headline was printed while they ran, so that their outcome gets its own line.
         self._announced: set[Block] = set()

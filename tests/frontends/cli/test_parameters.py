@@ -100,12 +100,12 @@ def test_where_no_name_may_be_defined_twice_a_parameter_is_replaced() -> None:
     assert [cell.source for cell in changed.cells] == ["x = 5"]
 
 
-def test_an_unknown_name_is_refused_with_those_that_could_be_given() -> None:
+def test_an_unknown_name_is_refused_with_those_that_can_be_given() -> None:
     message = "'rat' is not a parameter (did you mean 'rate'?); these can be given: rate, name"
     with pytest.raises(NotebookFileError) as refused:
         with_parameters(notebook("\nrate = name = 1\n_own = 2"), {"rat": 5}, "allow")
     assert message in str(refused.value)
-    with pytest.raises(NotebookFileError, match="there are: x"):
+    with pytest.raises(NotebookFileError, match="can be given: x"):
         with_parameters(notebook(' tags=["parameters"]\nx = 1', "\ny = 2"), {"y": 5}, "allow")
 
 
