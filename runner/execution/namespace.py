@@ -258,7 +258,7 @@ class Namespace:
             self.globals.pop(name, None)
 
     def prune(self, names: Collection[str]) -> None:
-        """Drop the versions of `names` that no cell can need any more; the end may have others than before."""
+        """Drop the versions of `names` that no cell can need any more; the end may have others now."""
         if self._versions or self._spare:
             self.displaced.update(names)
         for name in self._versions.keys() & set(names):
