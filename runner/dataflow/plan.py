@@ -43,17 +43,21 @@ class Planner(NamedTuple):
         # A cell that was stale before shows nothing that the change could have made wrong.
         affected = [cell for cell in change.rebound if not cells[cell].stale]
         affected += change.healed
+        lost = self._lost_at_end(change)
         if self.notebook.mode == "autorun":
-            return self._plan(run, self._downstream([*wanted, *affected], change))
+            return self._plan(run, [*self._downstream([*wanted, *affected], change), *lost])
         following = [follower for cell in wanted for follower in self._followers(cell, change)]
-        outdated = self._outdated([*affected, *following], change)
+        outdated = self._outdated([*affected, *following, *lost], change)
         return self._plan(run, wanted, outdated)
 
     def no_run(self, run: int, change: Change) -> Plan:
         """Plan what `change` makes stale, running nothing."""
         cells = self.notebook.cells
         changed = [cell.id for cell in change.declared if self._has_code(cell.id) or cells[cell.id].run]
-        return self._plan(run, (), self._outdated([*changed, *change.rebound, *change.healed], change))
+        outdated = self._outdated(
+            [*changed, *change.rebound, *change.healed, *self._lost_at_end(change)], change
+        )
+        return self._plan(run, (), outdated)
 
     def run_readers(self, run: int, readers: Mapping[str, Collection[str]]) -> Plan:
         """Plan a run of `readers` of states and what depends on them.
@@ -157,6 +161,21 @@ class Planner(NamedTuple):
         makers = {(name, maker) for name in graph.reads(reader) for maker in graph.reach(reader, name)}
         return [
             maker for name, maker in makers if (name, maker) in self.dropped and self.program.works(maker)
+        ]
+
+    def _lost_at_end(self, change: Change) -> list[str]:
+        """Return the cells whose version, which was dropped, `change` has made that of the notebook's end.
+
+        Those that did not end well are left out: they have to run again, or to be repaired, anyway.
+        """
+        if not self.dropped or change.kept or self.program.redefine == "live":
+            return []
+        states = self.notebook.cells
+        makers = {(name, maker) for name in change.names for maker in self.program.graph.reach_of_end(name)}
+        return [
+            maker
+            for name, maker in sorted(makers)
+            if (name, maker) in self.dropped and states[maker].status == "ok" and not states[maker].stale
         ]
 
     def _has_code(self, cell: str) -> bool:

@@ -205,6 +205,7 @@ class Program:
         for cell in moving:
             if cell in self.graph:
                 bindings.note_cell(cell)
+                change.names |= made(self.graph.names_of(cell))
         size = len(order)
         if self.graph.move(listed) and not (not moving and new and order.index(new[0]) == size):
             change.order = list(order)

@@ -27,24 +27,8 @@ def is_wrong(cell: CellState) -> bool:
 def to_run(engine: Engine) -> list[str]:
     """Return the cells that are stale, and those that failed, which may succeed now, in notebook order."""
     notebook = engine.notebook
-    lost = _makers_of_lost_names(engine)
-    return [cell for cell in notebook.order if cell in lost or _has_to_run(notebook.cells[cell])]
+    return [cell for cell in notebook.order if _has_to_run(notebook.cells[cell])]
 
 
 def _has_to_run(cell: CellState) -> bool:
     return cell.stale or (cell.status in ("error", "interrupted") and not is_wrong(cell))
-
-
-def _makers_of_lost_names(engine: Engine) -> set[str]:
-    """Return cells that succeeded, but whose version of a name was dropped when no cell needed it.
-
-    The end of the notebook may need it once the cell that made the next version is gone.
-    """
-    program, states = engine.program, engine.notebook.cells
-    found: set[str] = set()
-    for name in {name for state in states.values() for name in state.defs} - engine.globals.keys():
-        well = [cell for cell in program.graph.makers(name) if states[cell].status == "ok"]
-        analysis = program.compiled[well[-1]].analysis if well else None
-        if analysis is not None and name in analysis.defs - analysis.maybe_defs:
-            found.add(well[-1])
-    return found

@@ -6,10 +6,10 @@ run again or goes away; private names go with it.
 
 Where several cells make a name it has a version for each. A cell that is about to run finds the versions
 that the notebook above it makes; between runs those of the notebook's end are there. Versions are
-references. The one in the module belongs to its `owner`, even if another cell changes it; the others are put
-aside, if a cell may need them. What a cell that runs elsewhere has defined stays there: such a version is a
-`RemoteValue`, in `elsewhere` while it is the one that counts, and its name is in the module only if the
-value was fetched.
+references. The one in the module belongs to its `owner`, even if another cell changes it. The others are put
+aside if a cell may need them, or if they are light. What a cell that runs elsewhere has defined stays there:
+such a version is a `RemoteValue`, in `elsewhere` while it is the one that counts, and its name is in the
+module only if the value was fetched.
 """
 
 import builtins
@@ -23,6 +23,13 @@ from ..analysis.compiler import CompiledCell
 from ..dataflow.program import Program
 
 _NOTHING: Mapping[str, object] = {}
+
+
+#: Types of values that may be kept although nothing needs them: they refer to nothing that is large.
+_LIGHT = frozenset(
+    (bool, bytes, complex, float, int, str, type(None), types.BuiltinFunctionType, types.ModuleType)
+)
+_LIGHT_BYTES = 1000
 
 
 class _Missing:
@@ -85,6 +92,10 @@ class Namespace:
         self._versions: dict[str, dict[str, object]] = {}
         #: Versions, by name and cell, that nothing needed when they were replaced: the cell has to run again.
         self.dropped: set[tuple[str, str]] = set()
+        #: Cells that have yet to begin in the current run: versions that they read are not dropped.
+        self.queued: set[str] = set()
+        # Versions that nothing needed either, and that are kept because they are light.
+        self._spare: dict[tuple[str, str], object] = {}
         # Names that each cell in flight may bind or leave as they are.
         self._unbound: dict[str, list[str]] = {}
         # What was there before each cell that is open.
@@ -129,6 +140,7 @@ class Namespace:
         graph = self._program.graph
         analysis = code.analysis
         if graph.shared or graph.upward or self.displaced:
+            self.queued.discard(cell)
             self.load(cell, only)
         if take is not None:
             take()
@@ -241,16 +253,18 @@ class Namespace:
             if name in self._versions:
                 self._versions[name].pop(cell, None)
             self.dropped.discard((name, cell))
+            self._spare.pop((name, cell), None)
         for name in self._private.pop(cell, ()):
             self.globals.pop(name, None)
 
-    def prune(self, names: Iterable[str]) -> None:
-        """Drop the versions of `names` that no cell can need any more."""
+    def prune(self, names: Collection[str]) -> None:
+        """Drop the versions of `names` that no cell can need any more; the end may have others now."""
+        if self._versions or self._spare:
+            self.displaced.update(names)
         for name in self._versions.keys() & set(names):
             versions = self._versions[name]
             for cell in [cell for cell in versions if not self._program.graph.is_needed(cell, name)]:
-                del versions[cell]
-                self.dropped.add((name, cell))
+                self._drop(name, cell, versions.pop(cell))
             if not versions:
                 del self._versions[name]
 
@@ -267,11 +281,21 @@ class Namespace:
         """Put the last version that is there of those that `makers` made into the module, or none."""
         versions = self._versions.get(name, {})
         owner = self.owners.get(name)
-        wanted = next((cell for cell in reversed([*makers]) if cell == owner or cell in versions), None)
-        if wanted == owner:
-            return
+        wanted = value = None
+        for wanted in reversed([*makers]):
+            if wanted == owner:
+                return
+            if wanted in versions:
+                value = versions.pop(wanted)
+                break
+            if (name, wanted) in self._spare:
+                value = self._spare.pop((name, wanted))
+                break
+        else:
+            wanted, value = None, _MISSING
+            if owner is None:
+                return
         self.displaced.add(name)
-        value = versions.pop(wanted, _MISSING) if wanted is not None else _MISSING
         self._put_aside(name)
         self.elsewhere.pop(name, None)
         if isinstance(value, RemoteValue):
@@ -292,7 +316,7 @@ class Namespace:
         if owner is None:
             return
         if not self._program.graph.is_needed(owner, name):
-            self.dropped.add((name, owner))
+            self._drop(name, owner, self.elsewhere.get(name, self.globals.get(name, _MISSING)))
             return
         versions = self._versions.setdefault(name, {})
         versions[owner] = self.globals.get(name, _MISSING)
@@ -303,13 +327,30 @@ class Namespace:
         if self._most_versions and len(versions) > self._most_versions:
             # That of the notebook's end is needed between runs.
             last = self._program.graph.makers(name)[-1]
-            oldest = next(cell for cell in versions if cell != last)
-            del versions[oldest]
-            self.dropped.add((name, oldest))
+            others = (cell for cell in versions if cell != last)
+            oldest = next((cell for cell in others if not self._is_awaited(name, cell)), None)
+            if oldest is not None:
+                del versions[oldest]
+                self.dropped.add((name, oldest))
+
+    def _is_awaited(self, name: str, cell: str) -> bool:
+        """Return whether a cell that has yet to begin finds the version of `name` that `cell` makes."""
+        graph = self._program.graph
+        if not self.queued.isdisjoint(graph.readers_of(cell, name)):
+            return True
+        return any(cell in graph.reach(each, name) for each in self.queued.intersection(graph.carriers(name)))
+
+    def _drop(self, name: str, cell: str, value: object) -> None:
+        """Give up a version that nothing needs, unless it is light."""
+        if type(value) in _LIGHT and sys.getsizeof(value) <= _LIGHT_BYTES:
+            self._spare[name, cell] = value
+        else:
+            self.dropped.add((name, cell))
 
     def _remove(self, cell: str, names: Iterable[str]) -> None:
         for name in names:
             self.dropped.discard((name, cell))
+            self._spare.pop((name, cell), None)
             if name in self._versions:
                 self._versions[name].pop(cell, None)
             if self.owners.get(name) == cell:
@@ -318,5 +359,5 @@ class Namespace:
                 self.elsewhere.pop(name, None)
                 if name in self._own:
                     self.globals[name] = self._own[name]
-                if name in self._versions:
+                if name in self._versions or self._spare:
                     self.displaced.add(name)

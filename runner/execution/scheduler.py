@@ -100,6 +100,8 @@ class Scheduler:
         order = plan.cells
         done = 0
         on = self._program.placement.on
+        if self._program.graph.shared:
+            self._namespace.queued = set(order)
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:

@@ -99,10 +99,10 @@ def values(engine: Engine) -> dict[str, str]:
 def comparable(engine: Engine, name: str) -> bool:
     """Return whether the value of `name` is that of its last maker, which has ended well and is not stale.
 
-    Otherwise Python has what was there before, or the version is gone that nothing needed then.
+    Otherwise Python has what was there before.
     """
     makers = engine.program.graph.makers(name)
-    if not makers or (name, makers[-1]) in engine._namespace.dropped:
+    if not makers:
         return False
     last = engine.notebook.cells[makers[-1]]
     return last.status == "ok" and not last.stale

@@ -8,11 +8,16 @@ import ast
 import asyncio
 import builtins
 import os
+import sys
+from collections.abc import Iterable
+from fractions import Fraction
+from types import ModuleType
 from typing import Any
 
 import msgspec
 import pytest
 from cellwire.protocol import events as e
+from cellwire.protocol.limits import Limits
 from cellwire.protocol.notebook import Notebook, Redefine
 from cellwire.protocol.reducer import apply
 from cellwire.runner.engine import Engine
@@ -30,10 +35,18 @@ names = st.sampled_from(NAMES)
 functions = st.sampled_from(FUNCTIONS)
 expressions = st.one_of(
     st.integers(0, 9).map(str),
+    # A version of it is not kept if nothing needs it.
+    st.integers(0, 9).map("Fraction({})".format),
     names,
     st.tuples(names, names).map(" + ".join),
     functions.map("{}()".format),
+    names.map("[{} for _ in range(2)]".format),
+    st.tuples(names, names).map("[{0[0]} for {0[0]} in [{0[1]}]]".format),
+    names.map("(lambda own={}: own)()".format),
 )
+#: A module with a star to import, and what that binds.
+STARRED = ModuleType("two_names")
+STARRED.a, STARRED.b = 11, Fraction(12)
 #: What functions return; they call each other only so deep.
 bodies = st.one_of(names, st.tuples(names, names).map(" + ".join), functions.map("{}(deep + 1)".format))
 statements = st.one_of(
@@ -46,12 +59,21 @@ statements = st.one_of(
     st.tuples(names, functions).map("{0[0]} = {0[1]}".format),
     st.tuples(names, names).map("if {0[0]} == 1: {0[1]} = 7".format),
     names.map("for {} in range(3): pass".format),
+    names.map("{} += 1".format),
+    st.tuples(names, names, names).map("try: {0[0]} = {0[1]}\nexcept Exception: {0[2]} = 5".format),
+    st.tuples(names, names).map("if ({0[0]} := {0[1]}) == 2: pass".format),
+    st.tuples(names, names).map("if {0[0]} == 1: del {0[1]}".format),
+    st.tuples(names, names, names).map("class _K: {0[0]} = {0[1]}\n{0[2]} = _K.{0[0]}".format),
+    names.map("def _put():\n  global {0}\n  {0} = 4\n_put()".format),
+    names.map("import math as {}".format),
+    st.just("from two_names import *"),
     names.map("_t = {}".format),
     st.sampled_from(["1 / 0", "stop(True)", "a =", "lambda: a", "s, _put = state(1)\n_put(2)", "s()"]),
 )
 sources = st.lists(statements, min_size=1, max_size=3).map("\n".join)
-cell_sources = st.tuples(st.integers(0, 5), sources).map(
-    lambda drawn: f"{drawn[1]}\nawait sleep(0)" if drawn[0] == 0 else drawn[1]
+WAITS = "await sleep(0)"
+cell_sources = st.tuples(st.integers(0, 7), sources).map(
+    lambda drawn: {0: f"{drawn[1]}\n{WAITS}", 1: f"{WAITS}\n{drawn[1]}"}.get(drawn[0], drawn[1])
 )
 cell_ids = st.sampled_from(CELLS)
 
@@ -80,7 +102,8 @@ def cells_with_names_of_their_own(draw: st.DrawFn) -> dict[str, str]:
 
 #: More of them are drawn by `make soak`.
 EXAMPLES = int(os.environ.get("CELLWIRE_EXAMPLES", 150))
-SETUP = "from asyncio import sleep\nfrom cellwire import state, stop"
+SETUP = "from asyncio import sleep\nfrom fractions import Fraction\nfrom cellwire import state, stop"
+GIVEN = {"sleep", "Fraction", "state", "stop"}
 
 
 class Stopped(BaseException):
@@ -106,8 +129,9 @@ class Names:
         except SyntaxError:
             self.tree = None
             return
-        for statement in self.tree.body:
-            self._walk(statement, certain)
+        self._walk_all(self.tree.body, certain)
+        for names in (self.now, self.later, self.functions):
+            names -= GIVEN
         self.maybe = self.defs - certain
         everything = self.now | self.later
         self.rereads &= self.defs
@@ -118,19 +142,35 @@ class Names:
 
     def _walk(self, node: ast.AST, certain: set[str]) -> None:
         if isinstance(node, ast.FunctionDef | ast.Lambda):
-            own = {argument.arg for argument in node.args.args}
-            known = certain | {node.name} if isinstance(node, ast.FunctionDef) else certain
-            for part in ast.walk(node):
-                if isinstance(part, ast.Name) and part.id not in own and isinstance(part.ctx, ast.Load):
-                    self.later.add(part.id)
-                    self.functions.add(part.id)
-                    if part.id not in known:
-                        self.late_rereads.add(part.id)
-            if isinstance(node, ast.FunctionDef):
-                self._bind(node.name, certain)
-        elif isinstance(node, ast.Assign):
+            self._walk_function(node, certain)
+        elif isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                # One assignment each, of a name that the class alone has.
+                assert isinstance(statement, ast.Assign)
+                self._walk(statement.value, certain)
+        elif isinstance(node, ast.ListComp):
+            loop = node.generators[0]
+            self._walk(loop.iter, certain)
+            if isinstance(node.elt, ast.Name) and node.elt.id != ast.unparse(loop.target):
+                self._walk(node.elt, certain)
+        elif isinstance(node, ast.Assign | ast.NamedExpr):
             self._walk(node.value, certain)
-            self._walk(node.targets[0], certain)
+            self._walk(node.targets[0] if isinstance(node, ast.Assign) else node.target, certain)
+        elif isinstance(node, ast.AugAssign):
+            assert isinstance(node.target, ast.Name)
+            self._walk(ast.Name(node.target.id, ast.Load()), certain)
+            self._walk(node.value, certain)
+            self._walk(node.target, certain)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                for name in ("a", "b") if alias.name == "*" else (str(alias.asname),):
+                    self._bind(name, certain)
+        elif isinstance(node, ast.Try):
+            before = set(certain)
+            self._walk_all(node.body, certain)
+            handled = before & certain
+            self._walk_all(node.handlers[0].body, handled)
+            certain &= handled
         elif isinstance(node, ast.If | ast.For):
             inner = set(certain)
             if isinstance(node, ast.For):
@@ -138,8 +178,10 @@ class Names:
                 self._walk(node.target, inner)
             else:
                 self._walk(node.test, certain)
-            for statement in node.body:
-                self._walk(statement, inner)
+                inner |= certain
+            self._walk_all(node.body, inner)
+            # What the body deletes is certain no more.
+            certain &= inner
         elif isinstance(node, ast.Name) and not node.id.startswith("_"):
             if isinstance(node.ctx, ast.Store):
                 self._bind(node.id, certain)
@@ -151,8 +193,27 @@ class Names:
                     self.deleted.add(node.id)
                     certain.discard(node.id)
         else:
-            for child in ast.iter_child_nodes(node):
-                self._walk(child, certain)
+            self._walk_all(ast.iter_child_nodes(node), certain)
+
+    def _walk_all(self, nodes: Iterable[ast.AST], certain: set[str]) -> None:
+        for node in nodes:
+            self._walk(node, certain)
+
+    def _walk_function(self, node: ast.FunctionDef | ast.Lambda, certain: set[str]) -> None:
+        self._walk_all(node.args.defaults, certain)
+        own = {argument.arg for argument in node.args.args}
+        known = certain | {node.name} if isinstance(node, ast.FunctionDef) else certain
+        for body in node.body if isinstance(node, ast.FunctionDef) else [node.body]:
+            for part in ast.walk(body):
+                if isinstance(part, ast.Name) and part.id not in own and isinstance(part.ctx, ast.Load):
+                    self.later.add(part.id)
+                    self.functions.add(part.id)
+                    if part.id not in known:
+                        self.late_rereads.add(part.id)
+                elif isinstance(part, ast.Global):
+                    self.defs.update(part.names)
+        if isinstance(node, ast.FunctionDef):
+            self._bind(node.name, certain)
 
     def _bind(self, name: str, certain: set[str]) -> None:
         if not name.startswith("_"):
@@ -277,13 +338,13 @@ class Oracle:
 
     def _run(self) -> None:
         self.results: dict[str, tuple[str, str | None]] = {}
-        versions: dict[tuple[str, str], Any] = {}
+        versions = self.versions = dict[tuple[str, str], Any]()
         scope: dict[str, Any] = {}
         for cell in self.sequence:
             bad = [p for p in self.static[cell] if p in self.before[cell] and p not in self.cyclic]
             bad = [parent for parent in bad if self.results.get(parent, ("ok", None))[0] in BAD]
             scope.clear()
-            scope.update(__builtins__=builtins, stop=_stop, state=_state)
+            scope.update(__builtins__=builtins, Fraction=Fraction, stop=_stop, state=_state)
             for name in {name for other in self.working for name in self.names[other].defs}:
                 value = self._visible(cell, name, versions)
                 if value is not ABSENT:
@@ -301,6 +362,11 @@ class Oracle:
             for name in names.defs | names.deleted:
                 if name in scope or name not in left:
                     versions[name, cell] = scope.get(name, ABSENT)
+
+    def at_the_end(self, name: str) -> Any:
+        """Return the version of `name` that the last cell leaves."""
+        makers = [maker for maker in self.makers(name) if (name, maker) in self.versions]
+        return self.versions[name, makers[-1]] if makers else ABSENT
 
     def _visible(self, cell: str, name: str, versions: dict[tuple[str, str], Any]) -> Any:
         names = self.names[cell]
@@ -322,7 +388,7 @@ class Oracle:
     def _plain_run(self, cell: str, scope: dict[str, Any]) -> tuple[str, str | None]:
         tree = self.names[cell].tree
         assert tree is not None
-        body = [s for s in tree.body if "Await" not in ast.dump(s)]
+        body = [s for s in tree.body if ast.unparse(s) != WAITS]
         last = None
         if body and body[-1] is tree.body[-1] and isinstance(value := body[-1], ast.Expr):
             last = ast.Expression(value.value)
@@ -356,10 +422,12 @@ class Histories(RuleBasedStateMachine):
     redefine: Redefine = "allow"
     some_cells = st.dictionaries(cell_ids, cell_sources, min_size=1, max_size=4)
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(versions=st.sampled_from([0, 1, 100]))
+    def open(self, versions: int) -> None:
         self.replica = Notebook()
-        self.engine = Engine(lambda event: apply(self.replica, event), redefine=self.redefine)
+        self.engine = Engine(
+            lambda event: apply(self.replica, event), limits=Limits(versions=versions), redefine=self.redefine
+        )
         #: How many cells begin before an interrupt comes; below 0 none comes.
         self.patience = -1
         self.engine.hooks.pre_execution.append(self._interrupt_in_time)
@@ -407,9 +475,13 @@ class Histories(RuleBasedStateMachine):
         if cell in self.replica.cells:
             self._do(self.engine.run([cell]))
 
-    @rule(cell=cell_ids)
-    def delete(self, cell: str) -> None:
-        self._do(self.engine.delete([cell]))
+    @rule(cells=st.lists(cell_ids, min_size=2, max_size=4, unique=True))
+    def run_several(self, cells: list[str]) -> None:
+        self._do(self.engine.run([cell for cell in cells if cell in self.replica.cells]))
+
+    @rule(cells=st.lists(cell_ids, min_size=1, max_size=3, unique=True))
+    def delete(self, cells: list[str]) -> None:
+        self._do(self.engine.delete(cells))
 
     @rule(cell=cell_ids, disabled=st.booleans())
     def configure(self, cell: str, disabled: bool) -> None:
@@ -454,6 +526,18 @@ class Histories(RuleBasedStateMachine):
                 assert (state.status, cell) == (expected, cell), (state, self._dump(cells))
                 if expected == "ok":
                     assert shown == ([] if text is None else [text]), (cell, self._dump(cells))
+        self._compare_names(oracle, cells)
+
+    def _compare_names(self, oracle: Oracle, cells: dict[str, str]) -> None:
+        """Compare the names that are there between runs, as far as all cells that make them have run well."""
+        states = self.replica.cells
+        for name in {name for cell in oracle.working for name in oracle.names[cell].defs}:
+            makers = oracle.makers(name)
+            if all(states[maker].status == "ok" and not states[maker].stale for maker in makers):
+                found, expected = self.engine.globals.get(name, ABSENT), oracle.at_the_end(name)
+                assert (found is ABSENT) == (expected is ABSENT), (name, self._dump(cells))
+                if "<" not in repr(expected):
+                    assert repr(found) == repr(expected), (name, self._dump(cells))
 
     def _dump(self, cells: dict[str, str]) -> str:
         return "\n".join(f"# %% {cell}\n{source}" for cell, source in cells.items())
@@ -467,7 +551,10 @@ class HistoriesOfUniqueNames(Histories):
 
 
 @pytest.mark.parametrize("machine", [Histories, HistoriesOfUniqueNames])
-def test_a_cell_that_is_not_stale_shows_what_a_fresh_run_shows(machine: type[Histories]) -> None:
+def test_a_cell_that_is_not_stale_shows_what_a_fresh_run_shows(
+    machine: type[Histories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, STARRED.__name__, STARRED)
     run_state_machine_as_test(
         machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=12, deadline=None)
     )

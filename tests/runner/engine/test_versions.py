@@ -105,14 +105,14 @@ def test_functions_find_the_version_above_their_caller(book):
 
 
 def test_a_moved_cell_reads_another_version(book):
-    book.run({"a": "x = 1", "r": "x", "b": "x = 2"})
-    book.run({"a": "x = 1", "b": "x = 2", "r": "x"})
+    book.run({"a": "x = [1]", "r": "x", "b": "x = 2"})
+    book.run({"a": "x = [1]", "b": "x = 2", "r": "x"})
     assert book.texts("r") == ["2"]
-    book.sync({"r": "x", "a": "x = 1", "b": "x = 2"})
+    book.sync({"r": "x", "a": "x = [1]", "b": "x = 2"})
     assert book.stale == ["r"]
     book.run_stale()
     # No cell could need the version of `a` meanwhile, so it was not kept.
-    assert (book.ran, book.texts("r")) == (["a", "r"], ["1"])
+    assert (book.ran, book.texts("r")) == (["a", "r"], ["[1]"])
 
 
 def test_between_runs_the_namespace_is_that_of_the_notebooks_end(book):
@@ -154,10 +154,10 @@ def test_versions_are_references_and_a_change_inside_an_object_is_seen_by_all(bo
 
 
 def test_a_version_goes_with_its_cell_and_readers_find_the_one_above(book):
-    book.run({"a": "x = 1", "b": "x = 2", "r": "x", "c": "x = 3"})
+    book.run({"a": "x = [1]", "b": "x = 2", "r": "x", "c": "x = 3"})
     book.delete("b")
     # No cell could need the version of `a` before.
-    assert (book.ran, book.texts("r"), book.globals["x"]) == (["a", "r"], ["1"], 3)
+    assert (book.ran, book.texts("r"), book.globals["x"]) == (["a", "r"], ["[1]"], 3)
     book.delete("a")
     assert book.texts("r") == ["3"]
 
@@ -168,6 +168,66 @@ def test_a_version_of_a_cell_that_failed_is_what_it_had_bound_by_then(book):
     book.run({"b": "x = 2"})
     assert book.ran == ["b", "r"]
     assert (book.texts("r"), book.texts("s"), book.globals["x"]) == (["2"], ["3"], 3)
+
+
+# The end of the notebook
+
+
+def test_a_light_version_that_nothing_needed_is_there_when_the_next_one_goes(book):
+    book.run({"a": "x, y = 1, None", "b": "x, y = 2, 3", "c": "x = 'text'"})
+    book.delete("c")
+    assert (book.ran, book.globals["x"], book.globals["y"]) == ([], 2, 3)
+    book.sync({"b": "y = 4"})
+    assert (book.stale, book.globals["x"]) == (["b"], 1)
+    book.delete("b")
+    assert (book.ran, book.globals["x"], book.globals["y"]) == ([], 1, None)
+    book.run({"a": "y = 5"})
+    assert "x" not in book.globals
+
+
+def test_the_namespace_is_that_of_the_end_when_cells_have_only_moved(book):
+    book.run({"a": "x = 1", "b": "x = 2"})
+    book.sync({"b": "x = 2", "a": "x = 1"})
+    assert (book.ran, book.stale, book.globals["x"]) == ([], [], 1)
+    book.sync({"a": "x = 1", "b": "x = 2"})
+    assert (book.ran, book.stale, book.globals["x"]) == ([], [], 2)
+
+
+@pytest.mark.parametrize("change", ["delete", "edit", "move"])
+def test_a_cell_runs_again_for_the_end_of_the_notebook_if_its_version_was_dropped(book, change):
+    book.run({"a": "x, z = [1], 0", "b": "x = [2]", "r": "z"})
+    if change == "delete":
+        book.delete("b")
+        assert book.ran == ["a"]
+    elif change == "edit":
+        book.run({"b": "y = x"})
+        assert book.ran == ["a", "b"]
+    else:
+        book.run({"b": "x = [2]", "a": "x, z = [1], 0"})
+    assert book.globals["x"] == [1]
+    assert book.stale == []
+
+
+def test_a_cell_becomes_stale_for_the_end_of_the_notebook_where_nothing_runs_by_itself(book):
+    book.mode("lazy")
+    book.run({"a": "x, z = [1], 0", "b": "x = [2]", "r": "z"})
+    book.delete("b")
+    assert (book.ran, book.stale) == ([], ["a", "r"])
+    book.run_stale()
+    assert (book.ran, book.stale, book.globals["x"]) == (["a", "r"], [], [1])
+
+
+def test_a_cell_that_failed_does_not_run_again_for_the_end_of_the_notebook(book):
+    book.run({"a": "x = [1]\n1 / 0", "b": "x = [2]"})
+    book.delete("b")
+    assert book.ran == []
+
+
+def test_the_end_of_the_notebook_has_the_version_above_a_cell_that_defines_nothing_after_all(book):
+    book.run({"a": "x = [1]", "b": "if False: x = 2", "c": "try: x = int('no')\nexcept ValueError: pass"})
+    for cells in (["b"], ["c"], ["b", "c"]):
+        book.run(cells)
+        assert (book.ran, book.globals["x"]) == (cells, [1])
 
 
 # Cells that await
@@ -255,6 +315,13 @@ def test_whatever_is_dropped_readers_find_theirs_and_the_namespace_is_that_of_th
         book.run([f"r{number}"])
         assert book.texts(f"r{number}") == [str(number)]
         assert book.globals["x"] == 4
+
+
+def test_a_version_is_not_dropped_before_the_cells_of_the_run_that_find_it(make_book):
+    book = make_book(redefine="allow", limits=Limits(versions=1))
+    # `late` needs what stands below all others, so it runs after the cell that makes the next version.
+    book.run({"a": "x = 1", "late": "x, last", "b": "x = 2", "r": "x", "c": "x = 3", "z": "last = 0"})
+    assert (book.texts("late"), book.texts("r"), book.globals["x"]) == (["(1, 0)"], ["2"], 3)
 
 
 def test_without_a_bound_no_cell_runs_again_for_its_version(make_book):
