@@ -33,6 +33,9 @@ def main(command: list[str] | None = None) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process = start()
+    from ..protocol.lean_imports import import_msgspec
+
+    import_msgspec()
     from .kernel_process import serve
 
     return serve(line, process, start)

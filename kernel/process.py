@@ -3,7 +3,7 @@
 Imports little, since starting the runner is the first thing that a kernel does. The runner leads a
 session and process group of its own, which is killed as a whole. It inherits from the kernel that SIGINT
 is ignored, until it installs its own handler, so an early interrupt is harmless. Both share a file without
-a name that outlives the process: its first page says what is interrupted (see `link.interrupt_word`), and
+a name that outlives the process: its first page says what is interrupted (see `interrupt_word`), and
 after that the runner's `faulthandler` writes its trace.
 
 The guardian is a shell in a session of its own that holds the reading end of a pipe whose only writing
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from ..protocol.link import interrupt_word
+from ..protocol.interrupt_word import interrupt_word
 from .descriptors import restore_limit
 
 #: The command of a runner, to which the descriptors of both links and of the shared file are appended. `-u`

@@ -8,9 +8,12 @@ of this package, load neither anyio nor (the runner) zmq.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# As in typing, which a kernel does not import before it starts the runner.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import blocking, events
     from .client.event_stream import EventStream
     from .client.kernel_client import KernelClient
@@ -89,7 +92,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process = RunnerProcess()
+    from ...protocol.lean_imports import import_msgspec
+
+    import_msgspec()
     from ...kernel.diagnostics import report
     from ...protocol.errors import ConnectionFileError
 

@@ -73,7 +73,7 @@ class Interrupts:
         self.before_striking: Callable[[object, FrameType | asyncio.Task[Any] | None], object] = (
             lambda subject, frame: None
         )
-        #: The kernel's word, see `link.interrupt_word`.
+        #: The kernel's word, see `protocol.interrupt_word`.
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.
         self.running = False

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from cellwire.protocol import events as e
-from cellwire.protocol.link import interrupt_word
+from cellwire.protocol.interrupt_word import interrupt_word
 
 KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
 
