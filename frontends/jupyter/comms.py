@@ -25,6 +25,9 @@ class Comms:
         # Comms that a client opened or is closing: clients do not expect a message about them.
         self._opened: set[str] = set()
         self._closing: set[str] = set()
+        # Comms that a client opened and the kernel closed. A message that was under way is refused by a
+        # second close, of which clients complain.
+        self._closed: set[str] = set()
 
     def open(self, target: object) -> dict[str, dict[str, str]]:
         """Return the open comms by id, all or those of one target."""
@@ -49,6 +52,7 @@ class Comms:
         known = any(other.id == comm for other in self._core.notebook.comms)
         if action == "open":
             self._opened.add(comm)
+            self._closed.discard(comm)
         elif action == "close" and known:
             self._closing.add(comm)
 
@@ -73,7 +77,11 @@ class Comms:
         if event.action == "open" and event.comm in self._opened:
             return
         if event.action == "close":
-            self._opened.discard(event.comm)
+            if event.comm in self._closed:
+                return
+            if event.comm in self._opened:
+                self._opened.remove(event.comm)
+                self._closed.add(event.comm)
             if event.comm in self._closing:
                 self._closing.remove(event.comm)
                 return
@@ -88,3 +96,4 @@ class Comms:
         """Forget all comms: the runner ended."""
         self._opened.clear()
         self._closing.clear()
+        self._closed.clear()
