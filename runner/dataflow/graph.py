@@ -204,7 +204,7 @@ class Graph:
         return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
 
     def reach(self, reader: str, name: str) -> list[str]:
-        """Return the cells that `reader` may get `name` from: several if the binding may leave it as it is."""
+        """Return the cells that `reader` may get `name` from: several if the nearest may not define it."""
         nearest = self.binding(reader, name)
         if nearest is None:
             return []

@@ -210,7 +210,7 @@ class Program:
             change.order = list(order)
 
     def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
-        """Compile a cell again and return the names that it makes only before or only after that."""
+        """Compile a cell again and return the names that it makes only before or after that."""
         cell = new.id
         self._sources[cell] = new.source
         self.placement.set(cell, new.on)
@@ -238,7 +238,7 @@ class Program:
         return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
-        """Give `cell` this code, or none, and return the names that it makes only before or only after that."""
+        """Give `cell` this code, or none, and return the names that it makes only before or after that."""
         old = self.compiled.pop(cell, None)
         before = old.analysis if old else Analysis()
         compiled = self.placement.enter(cell, compiled)
@@ -273,7 +273,7 @@ class Program:
         bindings: Bindings,
         change: Change,
     ) -> None:
-        """Update graph and errors for `changed` cells, whose makings of `names` changed, and complete `change`."""
+        """Update graph and errors for `changed` cells, which make other `names`, and complete `change`."""
         graph = self.graph
         # Cells whose error may change: the changed cells, other definers of their names, and the cells of
         # every cycle that one of these was on.

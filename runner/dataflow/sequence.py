@@ -8,8 +8,9 @@ function may call it, so what it reads should exist by then. It does not count
   from top to bottom, as Python would. A cell with an immediate read from below is an exception: it does not
   run at its own place anyway, and the deferred reads of the functions there count for it.
 
-A read that does not count finds nothing: a running cell does not see a name whose maker comes after it in this
-order, even if that maker has run before. So a cell shows the same in a fresh kernel and after any history.
+A read that does not count finds nothing: a running cell does not see a name whose maker comes after it in
+this order, even if that maker has run before. So a cell shows the same in a fresh kernel and after any
+history.
 """
 
 from collections.abc import Collection
@@ -24,7 +25,7 @@ class Sequence:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        # For each cell on a circle of reads of any kind, the number of the circle; valid for one graph version.
+        # For each cell on a circle of reads of any kind, the number of the circle, at a graph version.
         self._circles: dict[str, int] = {}
         self._version = -1
 
@@ -74,7 +75,7 @@ class Sequence:
         return {cell: names for cell, names in found.items() if names}
 
     def versions(self, cell: str, name: str, read: bool) -> list[str]:
-        """Return the makers of the versions of `name` that `cell` may find; the last is the one it should find.
+        """Return the makers of the versions of `name` that `cell` may find, last the one it should find.
 
         If its code may `read` the name, these are only cells that it depends on and that come before it.
         """

@@ -45,7 +45,7 @@ def multiple_definitions(conflicts: dict[str, list[str]]) -> CellError:
 
 
 def cycle(path: Sequence[tuple[str, str]]) -> CellError:
-    """Return the error of a cell on a cycle, given as pairs of a cell and the name that the next one reads."""
+    """Return the error of a cell on a cycle of (a cell, the name that the next one reads from it), …"""
     steps = [f"{cell!r} defines {name!r}, read by" for cell, name in path[:_MOST]]
     if len(path) > _MOST:
         steps.append(f"{path[_MOST][0]!r}, and so on over {len(path) - _MOST} more cells, read by")
