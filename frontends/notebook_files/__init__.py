@@ -1,4 +1,4 @@
-"""Notebook files: which cells a file holds, read without running it, and files that keep their outputs."""
+"""Notebook files: which cells a file holds, read without running it; and files saved with their outputs."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What percent and light scripts write beside and below the line that begins a cell.
+"""What percent and light scripts write behind a cell's marker, and how they write text.
 
 After the marker come a title, `[markdown]`, `[md]` or `[raw]`, and the cell's metadata as `key=value`, with
 values in JSON. Text that is not code stands in comments, or in one string.
@@ -19,7 +19,7 @@ _VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def read_marker(rest: str) -> tuple[Kind, str, dict[str, Any]]:
-    """Return the kind, the title and the metadata that stand behind a marker."""
+    """Return the kind, the title and the metadata from the text after a marker."""
     match = _KIND.search(rest)
     name = match[1] if match else "code"
     kind: Kind = "raw" if name == "raw" else "code" if name == "code" else "markdown"
@@ -45,7 +45,7 @@ def valid_id(value: object) -> str:
 
 
 def uncommented(source: str) -> str:
-    """Return the text that a script keeps in comments or in a string."""
+    """Return the text that a script holds in comments or in a string."""
     lines = source.split("\n")
     if all(line.startswith("#") or not line.strip() for line in lines):
         return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)

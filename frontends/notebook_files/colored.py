@@ -1,4 +1,4 @@
-"""Text with escape sequences as HTML: those that set colors and fonts become styles, others are left out."""
+"""Text with escape sequences as HTML: colors and fonts become styles, other sequences are left out."""
 
 import html
 import re
@@ -13,7 +13,7 @@ _FONTS = {
     "3": "font-style:italic",
     "4": "text-decoration:underline",
 }
-#: What a code ends, of what is in force.
+#: The styles that a code switches off.
 _ENDS = {"22": ("1", "2"), "23": ("3",), "24": ("4",), "39": ("color",), "49": ("background",)}
 
 
@@ -35,7 +35,7 @@ def colored(text: str) -> str:
 
 
 def _apply(style: dict[str, str], codes: list[str]) -> None:
-    """Change what is in force as the codes of one sequence say."""
+    """Change the current style by the codes of one sequence."""
     while codes:
         code = codes.pop(0).lstrip("0")
         what = (
@@ -58,7 +58,7 @@ def _apply(style: dict[str, str], codes: list[str]) -> None:
 
 
 def _extended(numbers: list[int]) -> str:
-    """Return the color of the 256 or of all that the numbers behind 38 or 48 name."""
+    """Return the color that the numbers after 38 or 48 name: one of 256, or any."""
     match numbers:
         case [2, red, green, blue]:
             return f"rgb({red},{green},{blue})"

@@ -1,7 +1,7 @@
 """Databricks notebooks: scripts whose cells are separated by `# COMMAND ----------` lines.
 
-A line that begins with `# MAGIC` is part of a cell in another language, whose name is on its first line.
-Any but a Markdown cell keeps its `%` line, so that it fails and is not silently left out.
+A line that begins with `# MAGIC` belongs to a cell in another language, which its first line names. Except
+for Markdown, such a cell keeps its `%` line, so that it fails when it runs and is not silently left out.
 """
 
 import itertools

@@ -1,7 +1,7 @@
-"""A notebook file with what a run has shown, as a document of Jupyter's format, version 4.5.
+"""A notebook file together with the outputs of a run, as a document of Jupyter's format, version 4.5.
 
-Cells, texts and metadata are those of the file. A cell that has not run has no outputs, unless it was not
-to run: then it keeps those of the file.
+Cells, texts and metadata are those of the file. A cell that did not run has no outputs, unless the file says
+that it should not run: then it keeps the outputs in the file.
 """
 
 import json
@@ -16,13 +16,13 @@ from .outputs import outputs_of
 
 Document: TypeAlias = dict[str, Any]
 
-#: Types beside `text/*` that are written as lines.
+#: Mime types besides `text/*` that are written as lines.
 _TEXTS = ("application/javascript", "image/svg+xml")
 _FRAME = re.compile(r'File "<cell (?P<cell>.+?)>", line ')
 
 
 def executed(file: NotebookFile, state: Notebook | None = None) -> Document:
-    """Return the document; without a `state`, with the outputs of the file."""
+    """Return the document; without a `state`, it has the outputs in the file."""
     counts = _counts(file, state) if state else {}
     used: set[str] = set()
     return {
@@ -65,14 +65,14 @@ def _cell(part: Part, id: str, state: Notebook | None, counts: dict[str, int]) -
 
 
 def _counts(file: NotebookFile, state: Notebook) -> dict[str, int]:
-    """Return the number of each cell that has run, in the order in which they began."""
+    """Return the execution count of each cell that ran, in the order in which they began."""
     cells = [state.cells[cell.id] for cell in file.cells if cell.id in state.cells]
     begun = sorted((cell for cell in cells if cell.started), key=lambda cell: cell.started)
     return {cell.id: number for number, cell in enumerate(begun, 1)}
 
 
 def _in_cells(line: str, counts: dict[str, int]) -> str:
-    """Return a line of a traceback with the cell named as Jupyter does."""
+    """Return a line of a traceback that names the cell as Jupyter does."""
     return _FRAME.sub(lambda match: f"Cell In[{counts.get(match['cell'], ' ')}], line ", line)
 
 
@@ -88,7 +88,7 @@ def _id(id: str, used: set[str]) -> str:
 
 
 def _split_cell(cell: Document) -> Document:
-    """Return the cell with its texts as lists of lines, which is what makes files comparable."""
+    """Return the cell with its texts as lists of lines, so that line-based tools can compare files."""
     split = {**cell, "source": _lines(cell["source"])}
     if "outputs" in cell:
         split["outputs"] = [_split_output(output) for output in cell["outputs"]]
@@ -114,7 +114,7 @@ def _lines(text: str | list[str]) -> list[str]:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value without what JSON has no words for: NaN, infinities, keys of other types."""
+    """Return a value without what JSON cannot express: NaN, infinities, keys of other types."""
     if isinstance(value, dict):
         return {str(key): _as_json(part) for key, part in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):

@@ -34,7 +34,7 @@ def _cell(cell: Any) -> RawCell:
     metadata = dict(cell.get("metadata", {}))
     id = valid_id(cell.get("id"))
     if kind == "code":
-        # Outputs of format 3 have other names: they are not kept.
+        # Outputs of format 3 look different, and are not kept.
         outputs = [] if "input" in cell else list(cell.get("outputs", []))
         count = cell.get("execution_count")
         return RawCell(source, id=id, metadata=metadata, outputs=outputs, execution_count=count)
@@ -46,5 +46,5 @@ def _cell(cell: Any) -> RawCell:
 
 
 def joined(text: str | list[str]) -> str:
-    """Return a text that the format may have as a list of lines."""
+    """Return a text that the format may hold as a list of lines."""
     return text if isinstance(text, str) else "".join(text)

@@ -13,7 +13,7 @@ from .raw_cell import RawCell, first_line, trimmed
 
 _BEGIN = re.compile(r"# \+(?P<rest>$|\s.*)")
 _END = re.compile(r"# -\s*$")
-#: What begins a cell even in a file without a header: no comment looks like this.
+#: A marker that begins a cell even in a file without a header, since no comment looks like it.
 _CERTAIN = re.compile(r"# \+\s*($|\[|\{|[\w.-]+=)")
 _METADATA = re.compile(r"\{.*\}\s*$")
 
@@ -62,13 +62,13 @@ def _marked(rest: str, source: str, line: int) -> RawCell:
         try:
             metadata |= json.loads(whole[0])
         except ValueError:
-            pass  # it says nothing that could be kept
+            pass  # it has no readable metadata
     text = source if kind == "code" else uncommented(source)
     return RawCell(text, title, valid_id(metadata.pop("id", "")), line=line, kind=kind, metadata=metadata)
 
 
 def _ends_paragraph(lines: list[str], row: int, inside: set[int]) -> bool:
-    """Whether the line is blank and what follows is neither indented nor of the same statement."""
+    """Whether the line is blank, and the next one is neither indented nor part of the same statement."""
     if lines[row].strip() or row in inside:
         return False
     following = next((line for line in lines[row:] if line.strip()), "")
@@ -76,7 +76,7 @@ def _ends_paragraph(lines: list[str], row: int, inside: set[int]) -> bool:
 
 
 def _rows_inside_statements(text: str) -> set[int]:
-    """Return the indices of the lines after the first of each statement; none if the text does not parse."""
+    """Return the indices of all lines of statements but their first; none if the text does not parse."""
     try:
         body = ast.parse(text).body
     except SyntaxError:

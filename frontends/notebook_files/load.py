@@ -1,13 +1,13 @@
 """The cells of a notebook file: `.ipynb`, marimo's `.py`, and the scripts that other tools write.
 
 `load` reads a file and returns its code cells in order. It never imports or runs the file. The text of a
-`.py` file shows which format it has; there is one module for each, and `percent` takes any script that
-is of no other. Markdown and raw cells are left out, since the kernel has no use for them. A cell's id
+`.py` file shows its format. Each format has a module, and `percent` reads any script that has no other
+format. Markdown and raw cells are not among the code cells, since the kernel has no use for them. A cell's id
 comes from its title, function name or `.ipynb` id, so it stays the same when other cells come and go; a
 cell with none of these is named by its position.
 
-A cell that does not parse is that cell's error, found by the kernel, which still runs the others. Only
-what leaves no cell at all (no such file, no text, no notebook) is a `NotebookFileError`.
+A cell that does not parse is an error of that cell: the kernel reports it, and still runs the others. Only
+if no cell can be read (no such file, not a text, not a notebook) is there a `NotebookFileError`.
 """
 
 import io
@@ -24,7 +24,7 @@ from ...protocol.notebook import Dialect, Redefine
 from .raw_cell import Kind, RawCell, place_of, trimmed
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
-#: The tag of a cell that is not to run.
+#: The tag of a cell that should not run.
 SKIPPED: Final = "skip-execution"
 #: The metadata of a Jupyter notebook for Python.
 PYTHON: Final = {
@@ -34,16 +34,16 @@ PYTHON: Final = {
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One cell of the file, of any kind, in the words of Jupyter's format."""
+    """One cell of the file, of any kind, in the terms of Jupyter's format."""
 
-    #: That of the `Cell` that it runs as; no two parts have the same.
+    #: The id, which a code cell shares with its `Cell`; no two parts have the same.
     id: str
     kind: Kind
-    #: As the file has it.
+    #: The text as in the file.
     source: str
     metadata: dict[str, Any] = {}
     attachments: dict[str, Any] | None = None
-    #: What an earlier run has left in the file.
+    #: The outputs that an earlier run left in the file.
     outputs: list[dict[str, Any]] = []
     execution_count: int | None = None
 
@@ -63,25 +63,25 @@ class NotebookFile(msgspec.Struct, frozen=True):
     cells: list[Cell]
     #: Titles as written, by cell id; cells without one are not in it.
     titles: dict[str, str] = {}
-    #: Cells that the file itself says are not to be run.
+    #: Cells that should not run, by what the file says.
     disabled: list[str] = []
-    #: The number in the file of the line on which a cell begins; none of an `.ipynb`, which is no text.
+    #: The number of the line in the file on which each cell begins; empty for an `.ipynb`.
     first_lines: dict[str, int] = {}
-    #: Why the cells may not be those that a person expects; empty if nothing is unusual.
+    #: Why the cells may not be those that the user expects; empty if nothing is unusual.
     remark: str = ""
-    #: All cells in the order of the file: Markdown and empty ones too.
+    #: All cells in the order of the file, including Markdown and empty ones.
     parts: list[Part] = []
-    #: That of the notebook, in the words of Jupyter's format.
+    #: The metadata of the notebook, in the terms of Jupyter's format.
     metadata: dict[str, Any] = {}
 
     @property
     def redefine(self) -> Redefine:
-        """Whether several of its cells may define a name, as the tools allow that write such files."""
+        """Whether several of its cells may define a name, by the rules of the tools that write such files."""
         return "error" if self.format == "marimo" else "allow"
 
     @property
     def dialect(self) -> Dialect:
-        """What its cells are written in, as the tools understand it that write such files."""
+        """The dialect of its cells, by the rules of the tools that write such files."""
         return "python" if self.format == "marimo" else "ipython"
 
     @property
@@ -108,7 +108,7 @@ def load(path: str | os.PathLike[str]) -> NotebookFile:
 
 
 def load_text(data: bytes) -> NotebookFile:
-    """Return the cells of a notebook that comes from standard input: JSON is an `.ipynb`, else a script.
+    """Return the cells of a notebook from standard input: an `.ipynb` if it is JSON, otherwise a script.
 
     Raises: NotebookFileError if it is not a notebook.
     """
@@ -126,7 +126,7 @@ def _read(name: str, suffix: str, data: bytes) -> NotebookFile:
 
 
 def _load_script(name: str, text: str) -> NotebookFile:
-    # A reader is imported only for a text that may be of its format, so that the others start sooner.
+    # A reader is imported only for a text that may have its format, so that the others start sooner.
     if "marimo.App(" in text:
         from . import marimo
 

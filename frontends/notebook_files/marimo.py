@@ -15,7 +15,7 @@ from .raw_cell import RawCell, first_line, trimmed
 def parse(name: str, text: str) -> ast.Module | None:
     """Return the module if the text is a marimo notebook, None if it is another script.
 
-    Raises: NotebookFileError if it is one and does not parse.
+    Raises: NotebookFileError if it is a marimo notebook and does not parse.
     """
     if not re.search(r"^app = marimo\.App\(", text, re.M) or not re.search(r"\bapp\.(cell|setup|_unp)", text):
         return None
@@ -34,7 +34,7 @@ def parse(name: str, text: str) -> ast.Module | None:
 def read(module: ast.Module, text: str) -> list[RawCell]:
     """Return the cells of a marimo notebook, in the order of the file.
 
-    They are its functions and classes, the setup block, and the cells that marimo could not parse.
+    These are its functions and classes, the setup block, and the cells that marimo could not parse.
     """
     lines = text.split("\n")
     cells: list[RawCell] = []
@@ -87,7 +87,7 @@ def _app_name(node: ast.expr) -> str:
 
 
 def _keyword(node: ast.expr, name: str) -> object:
-    """Return the constant given for the keyword `name` of a call; None if there is none."""
+    """Return the constant that a call gives for the keyword `name`; None if it gives none."""
     for keyword in node.keywords if isinstance(node, ast.Call) else ():
         if keyword.arg == name and isinstance(keyword.value, ast.Constant):
             return keyword.value.value
@@ -95,7 +95,7 @@ def _keyword(node: ast.expr, name: str) -> object:
 
 
 def _metadata(decorator: ast.expr) -> dict[str, Any]:
-    """Return what the cell's decorator says, in the words of Jupyter's format."""
+    """Return the options of the cell's decorator, in the terms of Jupyter's format."""
     return {"jupyter": {"source_hidden": True}} if _keyword(decorator, "hide_code") is True else {}
 
 
@@ -131,13 +131,13 @@ def _block(header: int, body: list[ast.stmt], lines: list[str]) -> tuple[str, in
             header += token.start[0] - 1
             break
     if body[0].lineno <= header:
-        # The whole block is on the line of its header.
+        # The whole block is on one line with its header.
         text = "\n".join(lines)
         return "; ".join(ast.get_source_segment(text, statement) or "" for statement in kept), header
     end = body[-1].lineno - 1 if returns else _last(body[-1])
     indent = " " * body[0].col_offset
     while not returns and end < len(lines) and lines[end].startswith(indent):
-        # Comments at the end are part of no statement.
+        # Comments at the end belong to no statement.
         end += 1
     inside = [line.removeprefix(indent) for line in lines[header:end]]
     return trimmed(inside), header + first_line(inside, 0)

@@ -1,7 +1,7 @@
 """A document as Markdown: texts as they are, code in fences, outputs below it.
 
-Of an output the form is taken that Markdown can show best. Figures are links to files, or, where the text
-is to stand alone, part of it.
+An output is written in the form that Markdown shows best. Figures are links to files, or are contained in
+the text if it must stand alone.
 """
 
 import base64
@@ -18,7 +18,7 @@ _IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp"
 
 
 class Made(NamedTuple):
-    """A text, and the files to which it links, by their names in it."""
+    """A text, and the files that it links to, by their names in the text."""
 
     text: str
     files: dict[str, bytes]
@@ -44,7 +44,7 @@ def markdown(document: Document, folder: str = "") -> Made:
 
 
 def shown_text(text: str | list[str]) -> str:
-    """Return console text as a terminal leaves it, lines that were overwritten only once."""
+    """Return console text as a terminal shows it in the end: of overwritten lines only the last state."""
     return "\n".join(as_shown(line) for line in joined(text).split("\n"))
 
 
@@ -62,12 +62,12 @@ def image_of(data: dict[str, Any]) -> tuple[str, bytes] | None:
 
 
 def data_uri(mime: str, content: bytes) -> str:
-    """Return an address that holds the content itself."""
+    """Return an address that contains the data itself."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def without_escapes(text: str) -> str:
-    """Return the text without the sequences that set colors and the like."""
+    """Return the text without escape sequences."""
     return _ESCAPES.sub("", text)
 
 
@@ -85,7 +85,7 @@ def _output(output: Document, name: str, folder: str, files: dict[str, bytes]) -
     if image := image_of(data):
         return f"![{name}]({_address(name, *image, folder, files)})"
     if "text/html" in data:
-        # A blank line would end the block of HTML.
+        # In Markdown a blank line would end the block of HTML.
         return re.sub(r"\n\s*\n", "\n", joined(data["text/html"]).strip("\n"))
     if "text/latex" in data:
         return joined(data["text/latex"]).strip("\n")
@@ -93,7 +93,7 @@ def _output(output: Document, name: str, folder: str, files: dict[str, bytes]) -
 
 
 def _address(name: str, mime: str, content: bytes, folder: str, files: dict[str, bytes]) -> str:
-    """Return where the image is: in a file, which is added to `files`, or in the address itself."""
+    """Return the address of the image: a file, which is added to `files`, or the image itself."""
     if not folder:
         return data_uri(mime, content)
     path = f"{folder}/{name}{mimetypes.guess_extension(mime) or ''}"
@@ -116,7 +116,7 @@ def _with_attachments(source: str, cell: Document, folder: str, files: dict[str,
 
 
 def _fence(text: str, language: str = "") -> str:
-    """Return the text in a fence that it does not itself end."""
+    """Return the text in a fence that is longer than any in it."""
     if not text:
         return ""
     longest = max((len(run) for run in re.findall(r"^`{3,}", text, re.M)), default=2)

@@ -1,7 +1,7 @@
-"""The outputs of a cell in the words of Jupyter's format, version 4.5.
+"""The outputs of a cell in Jupyter's format, version 4.5.
 
-Text and items stand in the order in which they were written. The value of the cell is its `execute_result`,
-which the runner marks; whatever else it shows is `display_data`.
+Text and items keep the order in which they were written. The item that the runner marks as the cell's value
+is its `execute_result`; all others are `display_data`.
 """
 
 import base64
@@ -17,14 +17,14 @@ from ...protocol.notebook import CellError, CellState, ConsoleChunk, Item
 Output: TypeAlias = dict[str, Any]
 
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
-#: The key in an item's metadata under which cellwire keeps what concerns itself.
+#: The key in an item's metadata for what concerns only cellwire.
 OWN = "cellwire"
-#: What an interrupted cell raises, in the words of Jupyter.
+#: The name of an interrupted cell's error in Jupyter.
 _NAMES = {"Interrupted": "KeyboardInterrupt"}
 
 
 def outputs_of(cell: CellState, count: int | None = None) -> list[Output]:
-    """Return what `cell` has shown; `count` is the number of its execution."""
+    """Return the outputs of `cell`; `count` is its execution count."""
     found: list[Output] = []
     texts: list[str] = []
     if cell.console.dropped:
@@ -39,7 +39,7 @@ def outputs_of(cell: CellState, count: int | None = None) -> list[Output]:
             texts.append(part.text)
             continue
         if PAYLOAD_MIME in part.data:
-            # What a cell asks a frontend to do, such as to show a page, is over.
+            # A request to a frontend, such as to show a page, is not an output.
             continue
         _end_text(found, texts)
         error_shown = error_shown or ERROR_MIME in part.data
@@ -51,7 +51,7 @@ def outputs_of(cell: CellState, count: int | None = None) -> list[Output]:
 
 
 def _end_text(found: list[Output], texts: list[str]) -> None:
-    """Give the last output its text: joined once, however many chunks there are."""
+    """Give the last output its text, joined once from all its chunks."""
     if texts:
         found[-1]["text"] = "".join(texts)
         texts.clear()
@@ -78,9 +78,9 @@ def _output(item: Item, count: int | None) -> Output:
 
 
 def _of_error(error: CellError, cancelled: bool = False, lines: list[str] | None = None) -> Output:
-    """Return an error, or for a cell that was not run because of another one a line that says so.
+    """Return an error; for a cell that was not run because of another one, return a line that says so.
 
-    `lines` are the traceback as IPython has it.
+    `lines` are the traceback in IPython's form.
     """
     if cancelled:
         return {"name": "stderr", "output_type": "stream", "text": f"{error.message}\n"}
@@ -89,13 +89,13 @@ def _of_error(error: CellError, cancelled: bool = False, lines: list[str] | None
     if lines is None:
         lines = (error.traceback.rstrip("\n") or summary).split("\n")
     elif error.message not in _COLOR.sub("", lines[-1]):
-        lines = [*lines, summary]  # it says more than the exception could know
+        lines = [*lines, summary]  # it says more than the exception, such as why a name is missing
     lines = [*lines, error.hint] if error.hint else lines
     return {"ename": name, "evalue": error.message, "output_type": "error", "traceback": lines}
 
 
 def _plain(mime: str, data: Any) -> Any:
-    """Return the data of a mime type as the format has it: bytes in base64, JSON as such, else text."""
+    """Return the data of a mime type in the format's form: bytes in base64, JSON as JSON, else text."""
     if isinstance(data, bytes):
         return base64.b64encode(data).decode()
     if mime == "application/json" or (mime.startswith("application/") and mime.endswith("+json")):

@@ -1,8 +1,8 @@
-"""A document as one HTML page that needs no network: figures, styles and attachments are in it.
+"""A document as one HTML page that needs no network: it contains figures, styles and attachments.
 
-Markdown is rendered by markdown-it and code colored by Pygments, which come with the extra `save`; without
-them both stand as they were written. plotly's figures are drawn if plotly is installed here, whose script
-then is a part of the page.
+markdown-it renders Markdown and Pygments colors code; both come with the extra `save`, and without them the
+text is shown as written. plotly's figures are drawn if plotly is installed here, since the page then contains
+its script.
 """
 
 import html
@@ -133,13 +133,13 @@ def _code_style() -> str:
     pygments = _pygments()
     if pygments is None:
         return ""
-    # A magic is no Python, and no error either.
+    # Pygments marks magics as errors, which they are not.
     return pygments.formatters.HtmlFormatter().get_style_defs(".source") + "\n.source .err { border: 0 }"
 
 
 @cache
 def _pygments() -> Any:
-    """Return the package, or None; its types say nothing."""
+    """Return the package, which has no types, or None if it is not installed."""
     try:
         import_module("pygments.lexers")
         import_module("pygments.formatters")

@@ -1,7 +1,7 @@
 """Percent scripts: cells begin at `# %%` lines.
 
-In a script without them, `# In[1]:` lines do, which `jupyter nbconvert --to script` writes; it turns Markdown
-into comments. A script with neither is one cell.
+In a script without such lines, cells begin at the `# In[1]:` lines that `jupyter nbconvert --to script`
+writes; Markdown is in comments there. A script with neither is one cell.
 """
 
 import ast
@@ -22,7 +22,7 @@ _PROMPT = re.compile(r"#\s*In\s?\[[\d ]*\]:?(?P<rest>)\s*$")
 def read(name: str, text: str) -> list[RawCell]:
     """Return the cells of a percent script; without any marker the whole file is one.
 
-    Raises: NotebookFileError if the whole file is one cell, which does not parse: nothing could run.
+    Raises: NotebookFileError if the whole file is one cell and does not parse, so that nothing could run.
     """
     lines = text.split("\n")
     pattern, rows = _MARKER, marker_rows(text, _MARKER)
@@ -50,7 +50,7 @@ def read(name: str, text: str) -> list[RawCell]:
 
 
 def _exported(source: str, line: int) -> Iterator[RawCell]:
-    """Yield a cell of `jupyter nbconvert` and the Markdown behind it, which has no marker."""
+    """Yield a cell of `jupyter nbconvert`, and the Markdown after it, which has no marker."""
     match = re.search(r"(?:\A|\n{3,})(?P<text>(?:(?:#.*)?(?:\n|\Z))+)\Z", source)
     code, text = (source[: match.start()], match["text"]) if match else (source, "")
     if code:
@@ -61,7 +61,7 @@ def _exported(source: str, line: int) -> Iterator[RawCell]:
 
 
 def _text_of(preamble: str, exported: bool) -> str:
-    """Return what a preamble without code says to people: its docstring, or Markdown of nbconvert."""
+    """Return the text of a preamble without code: its docstring, or nbconvert's Markdown."""
     if exported:
         return uncommented(re.sub(r"\A(?:#!.*\n|#.*coding.*\n)+", "", preamble + "\n").strip("\n"))
     try:
@@ -71,7 +71,7 @@ def _text_of(preamble: str, exported: bool) -> str:
 
 
 def remark(text: str) -> str:
-    """Return why a script of one cell has no more, if it looks as if it should; empty otherwise."""
+    """Return why a script has only one cell, if it looks as if it should have more; empty otherwise."""
     if has_markers(text) or marker_rows(text, _PROMPT):
         return ""
     written_as = jupytext_format(text)
@@ -97,7 +97,7 @@ def has_markers(text: str) -> bool:
 
 
 def marker_rows(text: str, pattern: re.Pattern[str]) -> list[int]:
-    """Return the indices of the lines that match `pattern`, without those inside of strings."""
+    """Return the indices of the lines that match `pattern` and are not inside a string."""
     rows = [index for index, line in enumerate(text.split("\n")) if pattern.match(line)]
     if not rows:
         return []
@@ -108,7 +108,7 @@ def marker_rows(text: str, pattern: re.Pattern[str]) -> list[int]:
             if token.type == tokenize.COMMENT
         }
     except (tokenize.TokenError, SyntaxError):
-        # A cell is broken, and with it what is a string and what is not: go by the lines.
+        # A cell is broken, so it is unknown what is inside a string: go by the lines alone.
         return rows
     return [row for row in rows if row in comments]
 

@@ -1,4 +1,4 @@
-"""A cell as a file format has it: what every reader of a format returns."""
+"""A cell as it is in a file: what the reader of each format returns."""
 
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
@@ -8,13 +8,13 @@ Kind: TypeAlias = Literal["code", "markdown", "raw"]
 class RawCell(NamedTuple):
     """A cell before `load` gives it its id."""
 
-    #: Code as written, Markdown as such and not as comments.
+    #: Code as written; Markdown as text, not as comments.
     source: str
     title: str = ""
-    #: A valid id that the file gives; empty for none.
+    #: The id in the file, if that is valid; otherwise empty.
     id: str = ""
     disabled: bool = False
-    #: The number in the file of the line on which the source begins; 0 where the file has no such lines.
+    #: The number of the line in the file on which the source begins; 0 if the file has no such lines.
     line: int = 0
     kind: Kind = "code"
     #: In the words of Jupyter's format, as are the next ones.

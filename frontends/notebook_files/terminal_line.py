@@ -1,8 +1,8 @@
 """A line of console text as a terminal shows it after carriage returns, backspaces and erasures.
 
-Text without these is kept exactly as it was written. Otherwise each character has the colors that were set
-when it was written, so overwriting a part of a line never cuts an escape sequence in two. Sequences that
-leave the line, or that have nothing to do with it, are dropped then. Wide characters count as one.
+Text without these is kept exactly as it was written. Otherwise each character keeps the colors that were set
+when it was written, so overwriting part of a line never cuts an escape sequence in two, and sequences that
+leave the line or do not concern it are dropped. Wide characters count as one.
 """
 
 import re
@@ -11,16 +11,16 @@ from itertools import groupby
 #: The codes of a `CSI … m` sequence that are in force; "0" comes first if there was a reset.
 Style = tuple[str, ...]
 
-# Not compiled here: `re` does it when a first line needs it, and most notebooks have none.
+# Not compiled here: `re` does so when the first line needs it, and most notebooks have none.
 _CONTROL = (
     r"(?P<move>[\r\b])"
     r"|\x1b\[(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"  # CSI: colors, erasing, the cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: links and titles
     r"|\x1b[^\[\]\x1b\r\b]?"
 )
-#: A sequence of which the rest is in a later write.
+#: The beginning of a sequence whose rest comes with a later write.
 _UNFINISHED = r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?)?\Z"
-#: How many codes an extended color takes, by the code after 38, 48 or 58.
+#: How many codes an extended color has, by the code after 38, 48 or 58.
 _COLOR_CODES = {"5": 3, "2": 5}
 
 
@@ -28,7 +28,7 @@ class TerminalLine:
     """A line that is being written."""
 
     def __init__(self) -> None:
-        #: What was written; the rest is in use as soon as something is overwritten.
+        #: What was written; the other attributes are used once something is overwritten.
         self._written: list[str] | None = []
         self._characters: list[str] = []
         self._styles: list[Style] = []
@@ -80,7 +80,7 @@ class TerminalLine:
         self._put(text[start:])
 
     def _put(self, text: str) -> None:
-        """Write over what is at the cursor."""
+        """Write at the cursor, over what is there."""
         if not text:
             return
         gap = self._position - len(self._characters)
@@ -121,12 +121,12 @@ class TerminalLine:
             kind = _kind(number)
             if kind == "0":
                 self._style.clear()
-            # The latest comes last, and one of each kind is enough: the text stays bounded.
+            # The latest comes last, and one of each kind is enough, so the text stays bounded.
             self._style.pop(kind, None)
             self._style[kind] = code
 
 
-#: Where the cursor stays when it is sent further than any terminal is wide.
+#: The last column: sequences cannot move the cursor beyond it.
 _RIGHTMOST = 10_000
 
 

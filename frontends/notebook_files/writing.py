@@ -1,8 +1,8 @@
 """Writing a notebook with its outputs: `.ipynb`, `.html`, `.md`, or a folder with figures as files.
 
-A file is replaced as a whole, so whoever reads it meanwhile has the old one or the new one, and a crash
-leaves one of them. A folder holds `NAME.md` and `NAME_files/`; each of its files is replaced as a whole, the
-text last, and figures that only the text before it showed are removed.
+A file is replaced as a whole, so a reader sees the old one or the new one, and a crash leaves one of them. A
+folder holds `NAME.md` and `NAME_files/`; each file in it is replaced as a whole, the text last, and figures
+that only the old text showed are removed.
 """
 
 import os
@@ -23,9 +23,9 @@ _SUFFIXES: dict[str, Target] = {".ipynb": "ipynb", ".html": "html", ".htm": "htm
 
 
 def target_of(path: str | os.PathLike[str]) -> Target:
-    """Return what is written to `path`: its ending says so, and a folder ends with a slash or exists.
+    """Return what to write to `path`, by its ending; a folder ends with a slash or exists.
 
-    Raises: NotebookFileError if that says nothing.
+    Raises: NotebookFileError if the path does not say what to write.
     """
     name = os.fspath(path)
     if name.endswith(os.sep) or os.path.isdir(name):
@@ -40,10 +40,10 @@ def target_of(path: str | os.PathLike[str]) -> Target:
 
 
 def save(notebook: NotebookFile, path: str | os.PathLike[str], state: Notebook | None = None) -> None:
-    """Write the notebook to `path`, with the outputs in `state`, or without it those of its file.
+    """Write the notebook to `path` with the outputs in `state`, or without a state those of its file.
 
     Raises: NotebookFileError if the name of `path` does not say what to write; OSError if it cannot be
-        written. What was there before is left as it was then.
+        written. Then the file that was there before is unchanged.
     """
     name, target = os.fspath(path), target_of(path)
     document = executed(notebook, state)
@@ -64,9 +64,9 @@ def save(notebook: NotebookFile, path: str | os.PathLike[str], state: Notebook |
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before a run whether its result can be written.
+    """Check before a run whether its result can be written.
 
-    Raises: NotebookFileError, or OSError if it cannot.
+    Raises: NotebookFileError or OSError if it cannot.
     """
     name = os.fspath(path)
     if target_of(path) == "folder":
@@ -98,7 +98,7 @@ def _save_folder(folder: str, stem: str, document: dict[str, object]) -> None:
 
 
 def write_whole(path: str, content: bytes, unless_equal: bool = False) -> None:
-    """Replace the file at `path`, or make it; with `unless_equal` only if that changes anything."""
+    """Replace the file at `path`, or make it; with `unless_equal`, only if the content changes."""
     if unless_equal:
         with suppress(OSError), open(path, "rb") as file:
             if file.read() == content:
@@ -109,9 +109,9 @@ def write_whole(path: str, content: bytes, unless_equal: bool = False) -> None:
 
 @contextmanager
 def replacing(path: str, give_up: bool = False) -> Iterator[int]:
-    """Yield a descriptor of a new file that takes the place of `path` at the end, unless it is to `give_up`.
+    """Yield a descriptor of a new file, which replaces `path` at the end, unless `give_up` is true.
 
-    It gets the mode of the file that it replaces. A link stays, and what it leads to is replaced.
+    It gets the mode of the file that it replaces. If `path` is a link, the file that it leads to is replaced.
     """
     path = os.path.realpath(path)
     mode = None

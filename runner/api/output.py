@@ -59,7 +59,7 @@ class Output:
     def append(self, value: object) -> OutputHandle:
         """Add `value` as an item at the end, and return the handle that changes it.
 
-        A value with `_ipython_display_` adds what it likes; its handle adds what it is replaced by.
+        A value with `_ipython_display_` adds its own items; replacing it by its handle adds another item.
         """
         if type(value) not in UNASKED and current_execution.get() is not None and show_itself(value):
             return OutputHandle(_ShownItem())

@@ -29,7 +29,7 @@ from ..output.reports import name_of_class
 from .throttle import Throttle
 
 _CELLS = 24
-#: As html.escape does it. If there is an `html.py` beside the notebook, the import would find that instead.
+#: As `html.escape` does. Importing `html` could find an `html.py` beside the notebook instead.
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 ValueT = TypeVar("ValueT")
@@ -156,7 +156,7 @@ class _Widget:
 
 
 class Spinner(_Widget):
-    """Shows that something goes on for an unknown time."""
+    """Shows that something is in progress for an unknown time."""
 
     def update(self, title: str | None = None, subtitle: str | None = None) -> None:
         """Show another title or subtitle. After the end it does nothing."""
@@ -330,7 +330,7 @@ def _number(value: Any) -> float:
 
 
 def _on_the_wire(number: float) -> float:
-    """Return `number`, which messages hold as a float if it is too large for an integer of theirs."""
+    """Return `number`, as a float if it is too large for an integer of the wire format."""
     if type(number) is not int or -(1 << 63) <= number < 1 << 63:
         return number
     try:
@@ -340,7 +340,7 @@ def _on_the_wire(number: float) -> float:
 
 
 def _is_iterable(value: object) -> bool:
-    """Return whether `for` takes `value`: by `__iter__`, or by `__getitem__` alone."""
+    """Return whether `for` can iterate over `value`: by `__iter__`, or only by `__getitem__`."""
     return isinstance(value, Iterable) or hasattr(type(value), "__getitem__")
 
 

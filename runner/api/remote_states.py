@@ -1,8 +1,8 @@
-"""States in cells that run elsewhere: the getter arrives there as its value, the setter sends the change.
+"""States in cells that run elsewhere: the getter arrives there as its value, and the setter sends changes.
 
-A state is the notebook's, so `cw.state` itself is refused there. Here each end of a state has a token
-while it is alive. It goes there instead of it only while a value is being sent: copies that user code makes
-of a state are as they ever were.
+States belong to the notebook, so `cw.state` itself is refused there. A setter is sent as a token, by which
+the notebook's process finds it again while it is alive. This holds only while inputs of a cell are pickled:
+pickling and copying by user code work as ever.
 """
 
 import copyreg
@@ -35,7 +35,7 @@ class RemoteGetter:
 
 
 class RemoteSetter:
-    """Sets a state of the notebook, with a value or with a function of the old one."""
+    """Sets a state of the notebook to a value, or by a function of the old value."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -49,7 +49,7 @@ class RemoteSetter:
 
 @contextmanager
 def sending() -> Generator[None]:
-    """What is pickled in this block goes to where cells run."""
+    """While the block runs, states are pickled for cells that run elsewhere."""
     token = _sending.set(True)
     try:
         yield
@@ -58,7 +58,7 @@ def sending() -> Generator[None]:
 
 
 def setter_of(token: str) -> "Setter[Any] | None":
-    """Return the setter that was sent under this token, if there still is one."""
+    """Return the setter that was sent under this token; None if it is gone."""
     return _setters.get(token)
 
 

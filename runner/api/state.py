@@ -22,13 +22,13 @@ _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 
 
 class StateChange(NamedTuple):
-    """A state was set to another value."""
+    """The value of a state has changed."""
 
-    #: Its getter; or an object that is no state and has changed.
+    #: The state's getter, or another object that has changed.
     getter: object
     #: The cell that set it and does not run again because of that; empty if there is none.
     setter: str
-    #: What has changed of an object that is no state: cells that read one of these attributes follow.
+    #: The changed attributes of another object; cells that read one of them follow.
     attributes: frozenset[str] = frozenset()
 
 

@@ -47,7 +47,7 @@ class Throttle:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # Guards the rest. Nothing is sent under it. Reentrant, as a `__del__` may change a thing.
+        # Guards the rest. Nothing is sent while it is held. Reentrant, as a `__del__` may change a thing.
         self._lock = RLock()
         #: When each waiting thing is due.
         self._due: dict[Sendable, float] = {}
@@ -106,7 +106,7 @@ class Throttle:
                 if not self._due:
                     self._running = False
                     return
-                # Nothing need wake it: what is added later has the same interval, so it is due later.
+                # Nothing needs to wake it: what is added later has the same interval, so it is due later.
                 pause = min(self._due.values()) - self.clock()
             _sleep(max(0.0, pause))
             self.send_due()

@@ -1,9 +1,9 @@
-"""What code waits for when it is interrupted: child processes, and workers of pools that are processes.
+"""Finds what interrupted code is waiting for: child processes, and workers of process pools.
 
-An interrupt raises in the code of a cell alone. A terminal sends it to children too, and so does this process
-to those that the cell waits for. How it waits is read from its stack: from frames of the libraries by which
-one waits, and what these hold. A cell that awaits has no stack; there the chain of coroutines, tasks and
-futures is followed, and likewise from a thread that is waited for to what it does.
+An interrupt raises only in the code of a cell. A terminal also sends it to child processes, and so does the
+runner to those that the cell is waiting for. These are found on the cell's stack: in the frames of the
+library functions that wait, and in what these frames hold. A suspended cell has no stack; there the chain of
+coroutines, tasks and futures is followed. From a thread that is waited for, the search goes on in its stack.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, cast
 
-#: Ends of the names of files in which one waits for child processes; and of those whose frames hold pools,
-#: tasks, futures or threads that one waits for.
+#: Ends of the names of files whose functions wait for child processes; and of files whose frames hold pools,
+#: tasks, futures or threads that code waits for.
 _CHILDREN = ("/subprocess.py", "/attribution/subprocesses.py")
 _HOLDERS = (
     "/multiprocessing/pool.py",
@@ -28,24 +28,24 @@ _HOLDERS = (
     "/asyncio/streams.py",
     "/anyio/_backends/_asyncio.py",
 )
-#: How many things are looked at: what a cell waits for may be large.
+#: How many objects are visited at most, since a cell may wait for very many.
 _MOST = 1000
 
 
 class Awaited:
-    """What is waited for: whether there are child processes, and the processes whose pids are known."""
+    """What code is waiting for: whether it is child processes, and the pids that are known."""
 
     def __init__(self) -> None:
         self.children = False
-        #: A child process is being started; its pid is not known before the program has been executed.
+        #: Whether a child process is being started; its pid is not known before its program executes.
         self.starts = False
         self.pids: set[int] = set()
-        #: There is work of a pool of an unknown kind.
+        #: Whether there is work of a pool of an unknown kind.
         self.pools = False
         self._seen: set[int] = set()
 
     def by_stack(self, frame: FrameType | None) -> None:
-        """Add what the code waits for whose innermost frame this is."""
+        """Add what the code with this innermost frame waits for."""
         while frame is not None:
             self._by_frame(frame)
             frame = frame.f_back
@@ -58,7 +58,7 @@ class Awaited:
                 frame = getattr(part, f"{prefix}_frame", None)
                 if frame is not None:
                     self._by_frame(frame)
-                    # The step by step execution of a cell hides the chain.
+                    # The runner takes the steps of the cell, so the chain continues in its coroutine.
                     driven = frame.f_locals.get("coroutine") if frame.f_code.co_name == "_drive" else None
                     awaits = "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await"
                     part = driven or getattr(part, awaits)
@@ -85,7 +85,7 @@ class Awaited:
                 self._by_value(value)
 
     def _by_value(self, value: Any) -> None:
-        """Add what `value` stands for, if it is one of the things that one waits for."""
+        """Add what `value` stands for, if it is something that code can wait for."""
         kind = cast("type[Any]", type(value))
         if kind in (list, set, tuple, dict):
             if self._is_new(value):
@@ -101,7 +101,7 @@ class Awaited:
                 self.by_stack(sys._current_frames().get(value.ident or 0))
         elif kind.__module__ == "multiprocessing.pool":
             pool: Any = getattr(value, "_pool", None)
-            # That of a pool is a list; that of a result is its pool.
+            # The attribute of a pool is a list; that of a result is its pool.
             self._by_processes(pool if isinstance(pool, list) else getattr(pool, "_pool", ()))
         elif kind.__module__ == "concurrent.futures.process":
             processes: Any = getattr(value, "_processes", None) or getattr(value, "processes", None)
@@ -123,7 +123,7 @@ class Awaited:
 
     def _by_future(self, future: Any) -> None:
         self._by_values(getattr(future, "_children", ()))  # of `gather`
-        # What is copied into it: the work of a pool, or what `shield` is about.
+        # Futures that are copied into it: the work of a pool, or what `shield` protects.
         for callback, _ in future._callbacks or ():
             for cell in getattr(callback, "__closure__", None) or ():
                 self._by_value(cell.cell_contents)
@@ -139,7 +139,7 @@ class Awaited:
             if any(item.future is future for item in pending):
                 found = True
                 self._by_processes(manager.processes.values())
-        # A worker that is a thread has a frame that holds the work, and waits in frames inside that.
+        # A worker thread has a frame that holds the work, and waits in frames inside that one.
         for innermost in sys._current_frames().values():
             frame: FrameType | None = innermost
             while frame is not None:

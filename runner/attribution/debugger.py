@@ -1,8 +1,8 @@
 """A debugger that a cell starts ends with the code of that cell.
 
-The standard library's debuggers trace every frame that is on the stack, so stepping past the last line
-of a cell would go on in the code that runs cells, and in each cell that runs later. The first event that
-comes from there ends the tracing; in a cell that awaits, that is when it has to wait for something.
+The standard library's debuggers trace every frame on the stack, so stepping past the last line of a cell
+would continue in the code that runs cells, and in later cells. The first trace event from there ends the
+tracing. In a cell that awaits, this happens when the cell has to wait.
 """
 
 import os
@@ -16,12 +16,12 @@ from .after_import import after_import
 
 _RUNNER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _RUNS_CELLS = (_RUNNER + "execution" + os.sep, _RUNNER + "engine.py", _RUNNER + "host.py")
-#: Runs what a cell has left on the loop.
+#: The code that runs the tasks and callbacks that a cell left on the loop.
 _CALLBACK = events.Handle._run.__code__
 
 
 def install_debugger() -> None:
-    """Have debuggers leave the kernel alone; the host calls it once."""
+    """Keep debuggers out of cellwire's own code; the host calls this once."""
     after_import("bdb", _patch_tracing)
     after_import("pdb", _patch_signals)
 
@@ -34,7 +34,7 @@ def _patch_tracing(module: Any) -> None:
         code = frame.f_code
         if code is not _CALLBACK and not code.co_filename.startswith(_RUNS_CELLS):
             return dispatch(self, frame, event, arg)
-        # Python 3.14 has a method for this, as it may trace in another way.
+        # Python 3.14 has a method for this, since it may trace in another way.
         getattr(self, "stop_trace", lambda: sys.settrace(None))()
         outer: FrameType | None = frame
         while outer is not None:
@@ -46,9 +46,9 @@ def _patch_tracing(module: Any) -> None:
 
 
 def _patch_signals(module: Any) -> None:
-    """Keep debuggers from taking over SIGINT when they continue: the kernel interrupts.
+    """Keep debuggers from handling SIGINT themselves, since interrupts come from the kernel.
 
-    And from asking again when an interrupt comes while they wait for a command: it is for their cell.
+    An interrupt at their prompt ends the cell, and does not just show the prompt again.
     """
     initialise = module.Pdb.__init__
 

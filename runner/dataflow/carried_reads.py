@@ -1,11 +1,11 @@
 """Names that functions read, wherever the functions are called.
 
-A function reads a global name when it is called, and finds what the name stands for then. A cell that
-has a function from elsewhere, directly, in an object or as part of a value, may call it. So it depends
-on the names that the function reads, as they are at the cell's own place in the notebook. That matters
-only for names that have several makers, or a reader above all of them; of all others every cell has the
-same version. Which cells those are is found by following the edges from the cells whose functions read
-such a name, once after each change of the graph and only if the answer is asked for.
+A function looks a global name up when it is called. A cell that gets a function from another cell, directly,
+in an object or as part of a value, may call it. So it depends on the names that the function reads, as they
+are at the cell's own place in the notebook. That matters only for names that several cells make, or that a
+cell above all makers reads; every other name has one version for all cells. The cells that carry such reads
+are found by following the edges from the cells whose functions read such a name. This is done once after each
+change of the graph, when it is first needed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -15,7 +15,7 @@ _NOTHING: Mapping[str, str] = {}
 
 
 class Edges(Protocol):
-    """What is asked of the graph, which is one and explains these."""
+    """What `CarriedReads` needs of the graph; `Graph` explains these methods."""
 
     def function_readers(self, name: str) -> Iterable[str]: ...
     def static_children(self, cell: str) -> set[str]: ...
@@ -25,18 +25,18 @@ class Edges(Protocol):
 
 
 class CarriedReads:
-    """What cells of a graph depend on through functions that they got from other cells."""
+    """What the cells of a graph depend on through functions from other cells."""
 
     def __init__(self, graph: Edges) -> None:
         self._graph = graph
         #: Names whose version depends on where a function that reads them is called.
         self.names: set[str] = set()
-        # For each cell the maker of each name that it carries, and the reverse; None if not known.
+        # For each cell, the maker of each name that it carries, and the reverse; None if not known.
         self._bindings: dict[str, dict[str, str]] | None = None
         self._children: dict[str, set[str]] = {}
 
     def forget(self) -> None:
-        """Find everything again when it is next asked for: the graph has changed."""
+        """Forget what was found, since the graph has changed."""
         self._bindings = None
 
     def bindings(self, cell: str) -> Mapping[str, str]:
@@ -85,5 +85,5 @@ class CarriedReads:
         return bindings
 
     def _binding(self, cell: str, name: str) -> str | None:
-        """Return where `cell` has `name` from; None if its own source says so already."""
+        """Return the cell that `cell` gets `name` from; None if its own source already binds it there."""
         return None if self._graph.uses(cell, name) else self._graph.binding(cell, name)

@@ -1,11 +1,11 @@
-"""What the dataflow has to know about the names of a cell."""
+"""What the dataflow needs to know about the names of a cell."""
 
 from collections.abc import Collection
 from typing import Protocol
 
 
 class Names(Protocol):
-    """What the graph has to know about a cell; an `Analysis` is one and explains them."""
+    """What the graph needs to know about a cell; `Analysis` is such a class and explains the attributes."""
 
     @property
     def defs(self) -> Collection[str]: ...
@@ -33,6 +33,6 @@ def made(names: Names) -> set[str]:
 
 
 def made_otherwise(before: Names, after: Names) -> set[str]:
-    """Return the names that only one of the two defines, may define, or deletes."""
+    """Return the names that only one of the two cells defines, may define, or deletes."""
     ways = ((before.defs, after.defs), (before.maybe_defs, after.maybe_defs), (before.deleted, after.deleted))
     return {name for one, other in ways for name in set(one) ^ set(other)}

@@ -1,6 +1,6 @@
-"""Cycles in a graph of cells, found from the cells that were touched.
+"""Cycles in a graph of cells, searched from the cells that have changed.
 
-Pure functions on a `children` function. Only what can be reached from the start is looked at.
+Pure functions of a `children` function. They visit only what can be reached from the start.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Which cells are disabled, and which do not run because of that."""
+"""Which cells are disabled, and which do not run because another one is."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,31 +11,31 @@ class Disabled:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._cells: set[str] = set()
-        # These and what depends on them, each with a disabled cell that is the cause; None where that has to
-        # be found again.
+        # The disabled cells and those that depend on them, each with a disabled cell that is the cause; None
+        # if that has to be found again.
         self._inactive: dict[str, str] | None = {}
 
     def change(self, cells: Iterable[str], disabled: bool) -> list[str]:
-        """Disable or enable `cells` and return those for which that is a change."""
+        """Disable or enable `cells`, and return those that were not so already."""
         changed = [cell for cell in dict.fromkeys(cells) if (cell in self._cells) != disabled]
         self._cells.symmetric_difference_update(changed)
         self.graph_changed()
         return changed
 
     def graph_changed(self, deleted: Iterable[str] = ()) -> None:
-        """Find out again what depends on the disabled cells."""
+        """Forget which cells depend on the disabled ones, since the graph has changed."""
         self._cells.difference_update(deleted)
         self._inactive = None if self._cells else {}
 
     def inactive(self) -> Collection[str]:
         """Return the cells that do not run: the disabled ones and what depends on them.
 
-        Costs what there is to return, once after each change; nothing where no cell is disabled.
+        Its cost is the size of the result, once after each change; nothing if no cell is disabled.
         """
         return self._found() if self._inactive is None else self._inactive
 
     def cause(self, cell: str) -> str | None:
-        """Return the disabled cell because of which `cell`, which depends on it, does not run."""
+        """Return a disabled cell that `cell`, which does not run, depends on."""
         cause = self._found().get(cell)
         return None if cell in self._cells else cause
 

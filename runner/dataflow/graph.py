@@ -1,17 +1,17 @@
-"""Which cell depends on which: pure data, no kernel in sight.
+"""Which cell depends on which: pure data, independent of the kernel.
 
 The graph stores which cells make (define or delete) each name and which read it, both in notebook order.
-Edges follow from that when they are asked for, so there is no second truth to keep up to date, and the
-cost of a change is the number of names in the cell that changed. `steps` counts the cells looked at.
+Edges are derived from that on demand, so there is nothing else to keep up to date, and the cost of a change
+is the number of names in the changed cell. `steps` counts the cells visited.
 
-A read is bound to the nearest maker above its cell. If there is none, and the name is no builtin, it is
-bound to the nearest definer below, unless the read is weak. A cell that may read its own name before defining
-it (a reread) is bound to the nearest maker above only. Dependence follows all bindings. The order of cells
-follows those of immediate reads, and those of deferred reads where they contradict nothing (see
-`sequence.py`).
+A read is bound to the nearest maker above its cell. If there is none, and the name is not a builtin, it is
+bound to the nearest definer below, unless the read is weak. A cell that may read its own name before it
+defines it (a reread) is bound only to the nearest maker above. A cell depends on all cells that its reads are
+bound to. The order of cells follows the bindings of immediate reads, and those of deferred reads where they
+contradict no others (see `sequence.py`).
 
-With `redefine="live"` the order of cells means nothing: a name with one definer is read from there, a
-name with several is bound to none of them.
+With `redefine="live"` the order of cells has no meaning: a name with one definer is read from there, and a
+name with several definers is bound to none of them.
 """
 
 import builtins
@@ -23,7 +23,7 @@ from .carried_reads import CarriedReads
 from .cell_names import Names
 from .order import NotebookOrder
 
-#: Names that are there without any cell: those of builtins and of a module.
+#: Names that exist without any cell: the builtins, and those of every module.
 _BUILTINS = frozenset((*vars(builtins), "__builtins__", "__file__"))
 
 
@@ -33,20 +33,20 @@ class Graph:
     def __init__(self, redefine: Redefine = "error") -> None:
         self.redefine = redefine
         self.order = NotebookOrder()
-        #: Cells that were looked at so far.
+        #: How many cells have been visited so far.
         self.steps = 0
         #: Grows with each change.
         self.version = 0
-        #: Names that several cells make, or one that hides a builtin: the reader's place says which is meant.
+        #: Names that several cells make, or that hide a builtin: a reader's place decides which is meant.
         self.shared: set[str] = set()
-        #: Shared names that a cell which may define them may also leave as they are.
+        #: Shared names that some cell defines only under a condition.
         self.passing: set[str] = set()
-        #: Names that a cell reads with no maker above it. Without any, each edge leads downwards.
+        #: Names that a cell reads without a maker above it. If there are none, all edges lead downwards.
         self.upward: set[str] = set()
-        #: Cells that depend on each other, where that is no error: they do not follow each other.
+        #: Cells that depend on each other where that is not an error; they do not run again for each other.
         self.tied: dict[str, frozenset[str]] = {}
         self._cells: dict[str, Names] = {}
-        # For each name the cells, in notebook order.
+        # For each name, the cells in notebook order.
         self._makers: dict[str, list[str]] = {}
         self._maybe_makers: dict[str, list[str]] = {}
         self._readers: dict[str, list[str]] = {}
@@ -68,7 +68,7 @@ class Graph:
     # Changes
 
     def set_cell(self, cell: str, names: Names) -> None:
-        """Add `cell`, at the end if the order does not have it, or give it other names."""
+        """Add `cell`, at the end if it is not in the order, or replace its names."""
         if cell in self._cells:
             self.remove_cell(cell)
         if cell not in self.order:
@@ -85,7 +85,7 @@ class Graph:
         del self._cells[cell]
 
     def move(self, listed: Iterable[str]) -> bool:
-        """Take over an order of some cells, as `NotebookOrder.merge`; return whether anything changed."""
+        """Take over an order of some cells by `NotebookOrder.merge`; return whether anything changed."""
         listed = list(listed)
         moving = [cell for cell in self.order.moving(listed) if cell in self._cells]
         for cell in moving:
@@ -120,7 +120,7 @@ class Graph:
         self._note(self._cells[cell])
 
     def _note(self, names: Names) -> None:
-        """Bring up to date what is known about the names of a cell that came, went or changed its place."""
+        """Update what is known about the names of a cell that was added, removed or moved."""
         self.version += 1
         self._carried.forget()
         for name in {*names.defs, *names.deleted, *names.immediate, *names.deferred, *names.function_reads}:
@@ -154,11 +154,11 @@ class Graph:
         return [*readers, *self._rereaders.get(name, ())] if name in self.shared else readers
 
     def function_readers(self, name: str) -> list[str]:
-        """Return the cells whose functions read `name`, definers of it among them."""
+        """Return the cells whose functions read `name`, including its definers."""
         return self._function_readers.get(name, [])
 
     def is_contested(self, name: str) -> bool:
-        """Return whether several cells define `name` and one of them, or another one, reads it."""
+        """Return whether several cells define `name` and some cell reads it."""
         return name in self.shared and (name in self._readers or name in self._rereaders)
 
     def uses(self, cell: str, name: str) -> bool:
@@ -174,18 +174,18 @@ class Graph:
         return self._cells[cell]
 
     def reads(self, cell: str) -> Iterator[str]:
-        """Return the names that `cell` may read while it runs, by itself or through functions; some twice."""
+        """Return the names that `cell` may read while it runs, also through functions; some of them twice."""
         names = self._cells[cell]
         for used in (names.immediate, names.deferred, names.rereads, names.late_rereads, self.carried(cell)):
             yield from used
 
     def makers_above(self, cell: str, name: str) -> list[str]:
-        """Return the makers of `name` above `cell`, all of them if only one cell makes it."""
+        """Return the makers of `name` above `cell`; if only one cell makes it, that one."""
         makers = self._makers.get(name, [])
         return makers[: self._above(makers, cell)] if name in self.shared else makers
 
     def binding(self, reader: str, name: str) -> str | None:
-        """Return the cell that `reader` has `name` from: one that defines it, or has deleted it above.
+        """Return the cell that `reader` gets `name` from: one that defines it, or deletes it above.
 
         None if there is no such cell, or it is `reader` itself.
         """
@@ -204,7 +204,7 @@ class Graph:
         return next((cell for cell in makers if cell != reader and name in self._cells[cell].defs), None)
 
     def reach(self, reader: str, name: str) -> list[str]:
-        """Return the cells that `reader` may have `name` from: its binding, and what may pass it on."""
+        """Return the cells that `reader` may get `name` from: several if the nearest may not define it."""
         nearest = self.binding(reader, name)
         if nearest is None:
             return []
@@ -218,7 +218,7 @@ class Graph:
         return found
 
     def readers_of(self, cell: str, name: str) -> list[str]:
-        """Return the cells that may have `name` from `cell`, which defines or deletes it."""
+        """Return the cells that may get `name` from `cell`, which defines or deletes it."""
         if name not in self._readers and name not in self._rereaders:
             return []
         makers = self._makers[name]
@@ -231,7 +231,7 @@ class Graph:
         bound: list[str] = []
         for following in makers[index + 1 :]:
             end = self._above(readers, following)
-            # One that deletes the name reads it; one that defines it may read it before that.
+            # A cell that deletes the name reads it, and one that defines it may read it first.
             names = self._cells[following]
             if name in names.deleted or name in names.rereads or name in names.late_rereads:
                 bound.append(following)
@@ -241,7 +241,7 @@ class Graph:
         if name not in self._cells[cell].defs:
             start = self._above(readers, cell)
         elif index and name not in _BUILTINS and not any(name in self._cells[m].defs for m in makers[:index]):
-            # The first definer: readers above all makers are bound to it, and so is a first one that deletes.
+            # For the first definer: readers above all makers are bound to it, even one that deletes the name.
             bound += readers[: self._above(readers, makers[0])]
             bound.append(makers[0])
         bound += readers[start:end]
@@ -264,7 +264,7 @@ class Graph:
         return found - self.tied.get(cell, frozenset()) if self.tied else found
 
     def bound_parents(self, cell: str) -> set[str]:
-        """Return the cells that names which `cell` reads are bound to, as its own source says."""
+        """Return the cells that the reads in the source of `cell` are bound to."""
         names = self._cells[cell]
         return self._nearest(cell, (names.immediate, names.deferred, names.rereads, names.late_rereads))
 
@@ -274,19 +274,19 @@ class Graph:
         return children - self.tied.get(cell, frozenset()) if self.tied else children
 
     def all_children(self, cell: str) -> set[str]:
-        """Return the cells that depend on `cell`, those that it depends on in return included."""
+        """Return the cells that depend on `cell`, including those that it depends on in turn."""
         children = self.static_children(cell)
         if self._carried.names:
             children.update(self._carried.children(cell))
         return children
 
     def immediate_parents(self, cell: str) -> set[str]:
-        """Return the cells to which names are bound that `cell` reads while it runs."""
+        """Return the cells that the immediate reads of `cell` are bound to."""
         names = self._cells[cell]
         return self._nearest(cell, (names.immediate, names.rereads))
 
     def immediate_children(self, cell: str) -> set[str]:
-        """Return the cells that read a name while they run which is bound to `cell`."""
+        """Return the cells with an immediate read that is bound to `cell`."""
         children: set[str] = set()
         for name, readers in self._bound(cell):
             for reader in readers:
@@ -296,17 +296,17 @@ class Graph:
         return children
 
     def passed_parents(self, cell: str) -> set[str]:
-        """Return the cells that `cell` has a name from only if nearer ones leave it as it is."""
+        """Return the cells that `cell` gets a name from only if nearer ones leave the name as it is."""
         if not self.passing:
             return set()
         return {maker for name in self.reads(cell) for maker in self.reach(cell, name)[1:]}
 
     def static_children(self, cell: str) -> set[str]:
-        """Return the cells that read a name of `cell` as their own sources say."""
+        """Return the cells whose own sources read a name of `cell`."""
         return {reader for _, readers in self._bound(cell) for reader in readers}
 
     def deferred_bindings(self, cell: str) -> dict[str, str]:
-        """Return the makers of names that functions read which `cell` may call, its own or others'."""
+        """Return the makers of names read by functions that `cell` may call, its own or those of others."""
         names = self._cells[cell]
         found = dict(self._carried.bindings(cell))
         for name in (*names.deferred, *names.late_rereads):
@@ -316,7 +316,7 @@ class Graph:
         return found
 
     def carried(self, cell: str) -> Collection[str]:
-        """Return the names that functions read which `cell` got from others, directly or not."""
+        """Return the names read by functions that `cell` got from other cells, directly or not."""
         return self._carried.bindings(cell)
 
     def carriers(self, name: str) -> Collection[str]:
@@ -324,7 +324,7 @@ class Graph:
         return self._carried.carriers(name)
 
     def callers(self) -> set[str]:
-        """Return the cells that have functions of their own that read names, or carry names of others."""
+        """Return the cells with functions that read names, whether these are their own or others'."""
         own = {cell for cells in self._function_readers.values() for cell in cells}
         return own.union(self._carried.all_carriers())
 
@@ -361,7 +361,7 @@ class Graph:
                 yield name, self.readers_of(cell, name) if name in self._makers else []
 
     def _above(self, cells: list[str], cell: str) -> int:
-        """Return how many of `cells`, which are in notebook order, stand above `cell`."""
+        """Return how many of `cells`, which are in notebook order, are above `cell`."""
         return bisect_left(cells, self.order.place(cell), key=self.order.place)
 
     def _indexes(self, names: Names) -> Iterator[tuple[dict[str, list[str]], Collection[str]]]:

@@ -1,8 +1,8 @@
-"""The order of cells in the notebook, with a place for each that can be compared without counting.
+"""The order of cells in the notebook, with a place for each cell that can be compared without counting.
 
-A place is a number between those of the neighbours. Putting a cell anywhere, comparing two cells and
-finding one in the order therefore cost nothing that grows with the notebook, but for moving pointers
-in a list. When no number is left between two places, all get new numbers.
+A place is a number between those of the neighbours. Inserting a cell, comparing two cells and finding one
+therefore cost nothing that grows with the notebook, except for moving pointers in a list. If no number is
+left between two places, all places get new numbers.
 """
 
 from bisect import bisect_left, bisect_right
@@ -27,14 +27,14 @@ class NotebookOrder:
         return cell in self._places
 
     def place(self, cell: str) -> float:
-        """Return a number that is greater the later `cell` stands.
+        """Return the place of `cell`: a number that is greater for later cells.
 
         Raises: KeyError if it is not in the order.
         """
         return self._places[cell]
 
     def index(self, cell: str) -> int:
-        """Return how many cells stand before `cell`.
+        """Return how many cells are before `cell`.
 
         Raises: KeyError if it is not in the order.
         """
@@ -69,9 +69,9 @@ class NotebookOrder:
     def merge(self, listed: Iterable[str]) -> bool:
         """Take over an order of some cells, old or new; return whether that changed anything.
 
-        Old cells keep their place as far as the list allows; when it does not, as few as possible
-        move. A cell that is new or moves stands right behind its predecessor in the list, or right
-        before its successor if it has no predecessor; at the end if the list has no old cell.
+        Old cells keep their place as far as the list allows; otherwise as few as possible move. A cell that
+        is new or moves goes right after its predecessor in the list, or right before its successor if it
+        has no predecessor; at the end if the list has no old cell.
         """
         cells = list(dict.fromkeys(listed))
         staying = self._longest_run([cell for cell in cells if cell in self._places])
@@ -92,7 +92,7 @@ class NotebookOrder:
         return True
 
     def moving(self, listed: Iterable[str]) -> list[str]:
-        """Return the cells, of those that are in the order, that `merge` would give another place."""
+        """Return the cells in the order that `merge` would move."""
         old = [cell for cell in dict.fromkeys(listed) if cell in self._places]
         staying = self._longest_run(old)
         return [cell for cell in old if cell not in staying]
@@ -101,7 +101,7 @@ class NotebookOrder:
         self._places = {cell: float(index) for index, cell in enumerate(self._cells)}
 
     def _longest_run(self, cells: list[str]) -> set[str]:
-        """Return a largest part of `cells` that stands in the order as it does in the list."""
+        """Return a largest subset of `cells` that is in the same sequence in the order and in the list."""
         # Patience sorting: `tops[n]` ends a run of n + 1 cells, the earliest such end seen so far.
         tops: list[float] = []
         ends: list[str] = []

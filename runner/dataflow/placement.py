@@ -1,7 +1,7 @@
-"""Which cells run elsewhere: each names a variable, and the value of that says where.
+"""Which cells run elsewhere: each names a variable, and the value of the variable says where.
 
-The name counts as one more that the cell reads before it runs. So the cell follows the one that defines
-the variable, runs again when that is edited, and does not run if that has failed.
+The variable counts as one more name that the cell reads. So the cell runs after the one that defines the
+variable, runs again when that is edited, and does not run if that failed.
 """
 
 import msgspec
@@ -11,23 +11,23 @@ from ..analysis.compiler import CompiledCell
 
 
 class Placement:
-    """The variables that cells of a notebook run on."""
+    """The variables that the cells of a notebook run on."""
 
     def __init__(self) -> None:
-        #: The variable for each cell that does not run here.
+        #: The variable of each cell that does not run here.
         self.on: dict[str, str] = {}
-        # What the code itself of each of these does with names.
+        # The names of each of these cells without that variable.
         self._analyses: dict[str, Analysis] = {}
 
     def set(self, cell: str, on: str) -> None:
-        """Let `cell` run on the variable `on`; here if that is empty."""
+        """Make `cell` run on the variable `on`, or here if that is empty."""
         if on:
             self.on[cell] = on
         else:
             self.on.pop(cell, None)
 
     def enter(self, cell: str, compiled: CompiledCell | None) -> CompiledCell | None:
-        """Return `compiled`, the new code of `cell`, as code that also reads where it runs."""
+        """Return `compiled`, the new code of `cell`, as code that also reads the variable that it runs on."""
         self._analyses.pop(cell, None)
         if compiled is None or cell not in self.on:
             return compiled
@@ -41,5 +41,5 @@ class Placement:
         return msgspec.structs.replace(compiled, analysis=analysis)
 
     def own_analysis(self, cell: str) -> Analysis:
-        """Return what the code of `cell`, which runs elsewhere and compiles, does with names."""
+        """Return the names in the code of `cell` itself, which compiles and runs elsewhere."""
         return self._analyses[cell]

@@ -1,9 +1,9 @@
 """What a request means for a notebook: which cells run, in which order, and which become stale.
 
-Pure: everything is read from the program, the notebook and the change that came before. Nothing that is
-not connected with what was asked for or changed is looked at. That rests on one invariant: what
-depends on a stale cell is stale itself, so a search stops at a cell that is not (upwards) or that
-already is (downwards).
+Pure: everything is read from the program, the notebook and the change that came before. Only cells connected
+with what was requested or changed are visited. That rests on one invariant: a cell that depends on a stale
+cell is itself stale. So a search upwards stops at cells that are not stale, and a search downwards at those
+that already are.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,31 +16,31 @@ from .program import Change, Program
 
 
 class Plan(msgspec.Struct):
-    """What one run does. Preparation hooks may look at it."""
+    """What one run does. Preparation hooks may read it."""
 
     run: int
     #: The cells to run, in order.
     cells: list[str] = []
-    #: Cells that become stale, and were not.
+    #: Cells that become stale and were not stale before.
     stale: list[str] = []
 
 
 class Planner(NamedTuple):
-    """The state that plans are made from."""
+    """Makes plans from the state of the notebook."""
 
     program: Program
     notebook: Notebook
     #: Returns the cells that do not run because they or cells that they depend on are disabled.
     inactive: Callable[[], Collection[str]]
-    #: Versions that were dropped, by name and maker: for a reader the maker has to run again.
+    #: Versions that were dropped, by name and maker; the maker has to run again if a cell needs one.
     dropped: Collection[tuple[str, str]]
 
     def run(self, run: int, requested: Iterable[str], change: Change | None = None) -> Plan:
-        """Plan a run of `requested` cells, and of what `change` has healed or bound to another cell."""
+        """Plan a run of `requested` cells, and of cells that `change` has healed or bound to another cell."""
         change = change or Change()
         wanted = [cell for cell in requested if self.program.works(cell)]
         cells = self.notebook.cells
-        # A cell that was stale before shows nothing that the change could have made wrong.
+        # A cell that was already stale shows nothing that the change could have made wrong.
         affected = [cell for cell in change.rebound if not cells[cell].stale]
         affected += change.healed
         lost = self._lost_at_end(change)
@@ -51,7 +51,7 @@ class Planner(NamedTuple):
         return self._plan(run, wanted, outdated)
 
     def no_run(self, run: int, change: Change) -> Plan:
-        """Plan what `change` makes stale, running nothing."""
+        """Plan to mark what `change` makes stale, and to run nothing."""
         cells = self.notebook.cells
         changed = [cell.id for cell in change.declared if self._has_code(cell.id) or cells[cell.id].run]
         outdated = self._outdated(
@@ -62,8 +62,8 @@ class Planner(NamedTuple):
     def run_readers(self, run: int, readers: Mapping[str, Collection[str]]) -> Plan:
         """Plan a run of `readers` of states and what depends on them.
 
-        Each comes with the cells that have set a state which its functions read: those called such a function
-        themselves, and do not run again for that. No cells where the reader itself reads a state.
+        Each comes with the cells that set a state which only its functions read: these cells called such a
+        function themselves, and do not run again for that. It comes with none if it reads a state itself.
         """
         found: dict[str, None] = {}
         for reader, setters in readers.items():
@@ -74,7 +74,7 @@ class Planner(NamedTuple):
         return self._plan(run, (), found)
 
     def stale_below(self, cells: Iterable[str]) -> list[str]:
-        """Return the stale cells among `cells` and what depends on them."""
+        """Return the stale ones of `cells` and of what depends on them."""
         found: dict[str, None] = {}
         todo = list(cells)
         while todo:
@@ -85,7 +85,7 @@ class Planner(NamedTuple):
         return list(found)
 
     def _downstream(self, roots: Iterable[str], change: Change, caller: str = "") -> dict[str, None]:
-        """Return `roots` and what has to follow them, but not `caller` for calling functions of `roots`."""
+        """Return `roots` and what has to follow them; for reads in functions, `caller` does not follow."""
         found: dict[str, None] = {}
         todo = list(roots)
         functions = self._with_functions_of(todo) if caller else ()
@@ -98,7 +98,7 @@ class Planner(NamedTuple):
         return found
 
     def _with_functions_of(self, cells: Iterable[str]) -> set[str]:
-        """Return `cells`, and those whose functions read names of these, but not while they run."""
+        """Return `cells`, and those that depend on them only by reads in functions."""
         graph = self.program.graph
         found: set[str] = set()
         todo = [cell for cell in cells if cell in graph]
@@ -110,7 +110,7 @@ class Planner(NamedTuple):
         return found
 
     def _outdated(self, roots: Iterable[str], change: Change) -> dict[str, None]:
-        """Return those of `roots` that are not stale yet, and what depends on them."""
+        """Return those of `roots` that are not stale, and what depends on them."""
         found: dict[str, None] = {}
         todo = list(roots)
         while todo:
@@ -147,7 +147,7 @@ class Planner(NamedTuple):
         return Plan(run, order, [cell for cell in stale if cell not in cells and not states[cell].stale])
 
     def _readers_of_contested(self, cells: Iterable[str]) -> dict[str, None]:
-        """Return the cells that become stale, without running, when `cells` set contested names."""
+        """Return the cells that become stale and do not run, because `cells` set contested names."""
         graph = self.program.graph
         names = {name for cell in cells for name in graph.names_of(cell).defs if graph.is_contested(name)}
         return self._outdated([reader for name in names for reader in graph.readers(name)], Change())
@@ -156,7 +156,7 @@ class Planner(NamedTuple):
         return self.program.works(cell) and (cell in outdated or self.notebook.cells[cell].stale)
 
     def _without_version(self, reader: str) -> list[str]:
-        """Return the cells that ended well, but whose version of a name that `reader` needs was dropped."""
+        """Return the cells that succeeded, but whose version of a name that `reader` needs was dropped."""
         graph = self.program.graph
         makers = {(name, maker) for name in graph.reads(reader) for maker in graph.reach(reader, name)}
         return [
@@ -183,12 +183,12 @@ class Planner(NamedTuple):
         return code is None or code.body is not None or code.value is not None
 
     def _followers(self, cell: str, change: Change) -> Iterable[str]:
-        """Return the cells that have to follow a run of `cell`."""
+        """Return the cells that have to run after `cell` has run."""
         graph = self.program.graph
         state = self.notebook.cells[cell]
         code = self.program.compiled[cell]
         if code.analysis.import_only and state.status == "ok" and not state.stale:
-            # Imports that are as before give what they gave before.
+            # Unchanged imports give the same values.
             names = change.imported.get(cell, frozenset())
             known = [name for name in names if name in code.analysis.defs]
             return {reader for name in known for reader in graph.readers_of(cell, name)}

@@ -1,15 +1,15 @@
 """The notebook's sources as one program: compiled cells, their graph, and what is structurally wrong.
 
-Declaring or deleting cells returns a `Change` that says what it means for the others; nothing is run and
-no status is looked at. A cell with a structural error is out of the program: it defines nothing and
-does not run.
+Declaring or deleting cells returns a `Change`, which says what it means for other cells. Nothing runs here,
+and statuses are not considered. A cell with a structural error is not part of the program: it defines nothing
+and does not run.
 
 * A source that does not compile defines nothing.
-* Where a name may have one definer only, a cell conflicts with those that defined one of its names before
-  it or together with it. So a cell that was valid stays valid, and is healed when the others are gone.
-* Cells on a cycle of immediate reads stay in the graph, since only their edges tell when it is repaired.
+* Where a name may have only one definer, a cell conflicts with cells that defined one of its names before it
+  or at the same time. So a valid cell stays valid, and the others are healed when it is gone.
+* Cells on a cycle of immediate reads stay in the graph, since only their edges show when it is repaired.
 
-The cost of a change is the cost of what it affects: no call looks at all cells.
+The cost of a change is the cost of what it affects: no call visits all cells.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,52 +33,52 @@ from .sequence import Sequence as CellSequence
 
 
 class Change(msgspec.Struct):
-    """What declaring or deleting cells has changed."""
+    """What declaring or deleting cells changed."""
 
     #: Cells that are new or have a new source.
     declared: list[CellDeclared] = []
-    #: The whole order, where it is not the old one with the new cells at the end.
+    #: The whole order; None if it is the old one with the new cells at the end.
     order: list[str] | None = None
     deleted: list[str] = []
-    #: What the deleted cells have defined stays.
+    #: Whether the definitions of the deleted cells stay.
     kept: bool = False
-    #: Readers whose names come from another cell than before, or from none.
+    #: Readers that now get a name from another cell, or from none.
     rebound: set[str] = set()
-    #: Cells whose structural error is new or another one.
+    #: Cells whose structural error is new or has changed.
     broken: dict[str, CellError] = {}
     healed: list[str] = []
-    #: Import-only cells: the names that they import, and did not import from there before.
+    #: Import-only cells, each with the names that it did not import from the same place before.
     imported: dict[str, frozenset[str]] = {}
-    #: Names that another cell makes than before, or that another cell reads.
+    #: Names whose makers or readers have changed.
     names: set[str] = set()
 
 
 class Program:
-    """The sources of a notebook and what follows from them."""
+    """The sources of a notebook, and what follows from them."""
 
     def __init__(self, redefine: Redefine = "error", language: Language = PYTHON) -> None:
         self.redefine: Redefine = redefine
-        #: What the cells are written in; may be replaced as long as there are none.
+        #: The language of the cells; may be replaced while there are none.
         self.language: Language = language
         #: Cells that compile.
         self.compiled: dict[str, CompiledCell] = {}
-        #: Cells that are structurally wrong.
+        #: Cells with a structural error.
         self.errors: dict[str, CellError] = {}
-        #: Cells that compile and do not conflict with another one.
+        #: Cells that compile and do not conflict with others.
         self.graph = Graph(redefine)
         self.sequence = CellSequence(self.graph)
-        #: What frontends said of cells for their hooks.
+        #: What frontends submitted with cells for hooks.
         self.about: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
         self._loose: set[str] = set()
         self.placement = Placement()
         self.revisions: dict[str, int] = {}
-        # For each name the cells whose source defines it, and the number of the change that made it so.
+        # For each name, the cells whose source defines it, each with the number of the change since which.
         self._definitions: dict[str, dict[str, int]] = {}
         self._last_definers: dict[str, str] = {}
-        # The cells of a cycle, for each cell that is on one.
+        # For each cell on a cycle, the cells of that cycle.
         self._cycles: dict[str, frozenset[str]] = {}
-        # Names that functions read, hidden from the cells that may call them.
+        # For each cell, the names that its functions read and must not find, see `Sequence.hidden`.
         self._hidden: dict[str, list[str]] = {}
         self._changes = 0
 
@@ -86,15 +86,15 @@ class Program:
         return cell in self._sources
 
     def works(self, cell: str) -> bool:
-        """Return whether `cell` is a cell without a structural error."""
+        """Return whether `cell` exists and has no structural error."""
         return cell in self.graph and cell not in self.errors
 
     def all_definers(self, name: str) -> list[str]:
-        """Return the cells whose source defines `name`, those that do not run included, oldest first."""
+        """Return the cells whose source defines `name`, even those that cannot run, oldest first."""
         return sorted(self._definitions.get(name, ()), key=self._definitions.get(name, {}).__getitem__)
 
     def last_definer(self, name: str) -> str | None:
-        """Return the last cell that defined `name`, if none does any more; None if none ever did."""
+        """Return the last cell that defined `name`, if none does so any more; None if none ever did."""
         return self._last_definers.get(name)
 
     def declare(self, cells: Sequence[Cell]) -> Change:
@@ -130,7 +130,7 @@ class Program:
         return change
 
     def delete(self, cells: Iterable[str], keep: bool = False) -> Change:
-        """Remove cells; unknown ones are left out of the change."""
+        """Remove cells; the change does not contain unknown ones."""
         change = Change(kept=keep)
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
@@ -148,7 +148,7 @@ class Program:
         return change
 
     def correct(self, cell: str, defs: frozenset[str]) -> Change:
-        """Let `cell` define `defs`: what it has bound is known better than from its source."""
+        """Make `cell` define `defs`, since its run showed what it binds."""
         change = Change()
         compiled = self.compiled[cell]
         names = compiled.analysis.defs ^ defs
@@ -161,7 +161,7 @@ class Program:
         return change
 
     def recompile(self) -> Change:
-        """Compile all cells again, after a change of the language; those that mean what they meant stay."""
+        """Compile all cells again, since the language changed; those with the same code as before stay."""
         change = Change()
         invalid: dict[str, CellError] = {}
         changed: list[str] = []
@@ -184,7 +184,7 @@ class Program:
         return change
 
     def declaration(self, cell: str) -> CellDeclared:
-        """Return what frontends learn of the source of `cell`."""
+        """Return what frontends show of the source of `cell`."""
         compiled = self.compiled.get(cell)
         defs = sorted(compiled.analysis.defs) if compiled else []
         refs = sorted(compiled.analysis.refs) if compiled else []
@@ -196,7 +196,7 @@ class Program:
     # Sources
 
     def _place(self, listed: list[str], bindings: Bindings, change: Change) -> None:
-        """Give new cells their place in the order, and move those that are listed in another one."""
+        """Put new cells into the order, and move those that are listed in another order."""
         order = self.graph.order
         if len(listed) == 1 and listed[0] in order:
             return
@@ -211,7 +211,7 @@ class Program:
             change.order = list(order)
 
     def _replace(self, new: Cell, invalid: dict[str, CellError]) -> set[str]:
-        """Compile a cell again and return the names that it made before or makes, not both."""
+        """Compile a cell again and return the names that it makes only before or after that."""
         cell = new.id
         self._sources[cell] = new.source
         self.placement.set(cell, new.on)
@@ -239,7 +239,7 @@ class Program:
         return compiled
 
     def _take(self, cell: str, compiled: CompiledCell | None) -> set[str]:
-        """Let `cell` be this code, or none, and return the names that it made before or makes, not both."""
+        """Give `cell` this code, or none, and return the names that it makes only before or after that."""
         old = self.compiled.pop(cell, None)
         before = old.analysis if old else Analysis()
         compiled = self.placement.enter(cell, compiled)
@@ -274,10 +274,10 @@ class Program:
         bindings: Bindings,
         change: Change,
     ) -> None:
-        """Bring graph and errors up to date after `changed` cells, which make other `names`, in `change`."""
+        """Update graph and errors for `changed` cells, which make other `names`, and complete `change`."""
         graph = self.graph
-        # What may have another error than before: the changed cells, other definers of their names, and
-        # the cells of every cycle that one of them was on.
+        # Cells whose error may change: the changed cells, other definers of their names, and the cells of
+        # every cycle that one of these was on.
         recheck = dict.fromkeys(changed)
         for name in names:
             recheck.update(dict.fromkeys(self._definitions.get(name, ())))
@@ -340,7 +340,7 @@ class Program:
         change.rebound.difference_update(change.deleted)
 
     def _conflicts(self, cell: str) -> dict[str, list[str]]:
-        """Return the names of `cell` that other cells defined before it or together with it."""
+        """Return the names of `cell` that other cells defined before it or at the same time."""
         if self.redefine != "error":
             return {}
         conflicts: dict[str, list[str]] = {}
@@ -359,7 +359,7 @@ class Program:
     ) -> None:
         """Add the cells of new cycles, and of old ones that may be repaired, to `recheck` and `errors`.
 
-        Only a cell of `suspects`, with other edges than before, closes a cycle or repairs the one it is on.
+        Only cells of `suspects`, whose edges have changed, can close a cycle or repair theirs.
         """
         graph = self.graph
         live = self.redefine == "live"

@@ -1,7 +1,7 @@
-"""Kahn's algorithm, one cell at a time: which cells may have their turn.
+"""Kahn's algorithm, one cell at a time: which cell is next.
 
-A cell may when all that has to come before it is done, or has begun where that is enough; among those that
-may, the first one listed does.
+A cell is ready when the cells that it waits for are done, or have begun if that is enough. Of several ready
+cells the first one listed is next.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -11,8 +11,8 @@ from heapq import heapify, heappop, heappush
 class ReadyCells:
     """The cells of a list that have not had their turn.
 
-    `before` returns the cells that have to be done before one, `begun` those that only have to have begun.
-    Cells in `first` have their turn before the others if they may.
+    `before` returns the cells that must be done before a cell, `begun` those that only must have begun. Ready
+    cells in `first` come before other ready cells.
     """
 
     def __init__(
@@ -24,11 +24,11 @@ class ReadyCells:
     ) -> None:
         self._cells = cells
         size = len(cells) if first else 0
-        # Below 0 for the cells in `first`: an index of the same cell.
+        # Below 0 for the cells in `first`; Python's negative indices find the same cell.
         self._rank = {cell: rank - size if cell in first else rank for rank, cell in enumerate(cells)}
         self._after: dict[str, list[str]] = {}
         self._after_begin: dict[str, list[str]] = {}
-        # For how many cells each has to wait.
+        # How many cells each still waits for.
         self._waits: dict[str, int] = {}
         for cell in cells:
             earlier = {other for other in before(cell) if other in self._rank and other != cell}
@@ -46,7 +46,7 @@ class ReadyCells:
         return len(self._waits)
 
     def pop(self) -> str | None:
-        """Take out the next cell that may have its turn; None if each has to wait for another one."""
+        """Remove and return the next ready cell; None if all wait for others."""
         if not self._ready:
             return None
         cell = self._cells[heappop(self._ready)]
@@ -54,17 +54,17 @@ class ReadyCells:
         return cell
 
     def done(self, cell: str) -> None:
-        """Let those that had to wait for `cell` have their turn."""
+        """Note that `cell` is done."""
         if self._after_begin:
             self.begun(cell)
         self._release(self._after.get(cell, ()))
 
     def begun(self, cell: str) -> None:
-        """Let those that had to wait until `cell` has begun have their turn."""
+        """Note that `cell` has begun."""
         self._release(self._after_begin.pop(cell, ()))
 
     def drop(self) -> list[str]:
-        """Take out all that is left and return it, in the order of the list."""
+        """Remove and return all cells that are left, in the order of the list."""
         left = [cell for cell in self._cells if cell in self._waits] if self._waits else []
         self._waits.clear()
         self._after.clear()

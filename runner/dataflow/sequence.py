@@ -1,15 +1,16 @@
 """In which order cells come: a topological order of their reads, with ties in notebook order.
 
-Immediate reads decide. A deferred read is followed where it contradicts nothing: its function may be
-called by any cell that has it, so what it reads should be there. It is not followed
+Immediate reads always count. A deferred read counts if it contradicts no other read: any cell that has the
+function may call it, so what it reads should exist by then. It does not count
 
-* where that would close a circle with other reads, as between functions that call each other;
-* to a cell below, in a notebook whose cells may redefine names: such a notebook is meant to run from
-  top to bottom, as Python would. A cell that an immediate read binds to a cell below is an exception,
-  since it stands at no place of its own then, and takes along what the functions there read.
+* if it would close a circle with other reads, as between functions that call each other;
+* if it leads to a cell below, in a notebook whose cells may redefine names: such a notebook is meant to run
+  from top to bottom, as Python would. A cell with an immediate read from below is an exception: it does not
+  run at its own place anyway, and the deferred reads of the functions there count for it.
 
-What is not followed is not seen either: while a cell runs, it does not find a name whose maker comes after
-it, whether or not that has run before. So a cell shows the same in a fresh kernel and after any history.
+A read that does not count finds nothing: a running cell does not see a name whose maker comes after it in
+this order, even if that maker has run before. So a cell shows the same in a fresh kernel and after any
+history.
 """
 
 from collections.abc import Collection
@@ -24,14 +25,14 @@ class Sequence:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        # For each cell on a circle of reads of any kind the number of the circle, at a version of the graph.
+        # For each cell on a circle of reads of any kind, the number of the circle, at a graph version.
         self._circles: dict[str, int] = {}
         self._version = -1
 
     def topological(self, cells: Collection[str]) -> list[str]:
-        """Return `cells` so that each stands behind its precedents among them, else in notebook order.
+        """Return `cells` so that each comes after its precedents among them, otherwise in notebook order.
 
-        Where cells are on a cycle, notebook order decides.
+        Among cells on a cycle, notebook order decides.
         """
         graph = self._graph
         place = graph.order.place
@@ -45,7 +46,7 @@ class Sequence:
         return order + ready.drop()
 
     def precedents(self, cell: str) -> set[str]:
-        """Return the cells that `cell` depends on and that come before it."""
+        """Return the cells that `cell` depends on and that come before it in this order."""
         graph = self._graph
         if graph.redefine == "live" or not graph.upward:
             return graph.parents(cell)
@@ -54,7 +55,7 @@ class Sequence:
         return found.union(maker for maker in deferred if not self._on_one_circle(maker, cell))
 
     def hidden(self, cell: str) -> list[str]:
-        """Return the names that functions may read while `cell` runs, and whose makers come after it."""
+        """Return the names that functions may read while `cell` runs, but whose makers come after it."""
         graph = self._graph
         if not graph.upward:
             return []
@@ -67,16 +68,16 @@ class Sequence:
         ]
 
     def all_hidden(self) -> dict[str, list[str]]:
-        """Return what is hidden from each cell from which something is."""
+        """Return the hidden names of each cell that has some."""
         if not self._graph.upward:
             return {}
         found = {cell: sorted(self.hidden(cell)) for cell in self._graph.callers()}
         return {cell: names for cell, names in found.items() if names}
 
     def versions(self, cell: str, name: str, read: bool) -> list[str]:
-        """Return the makers of the versions of `name` that `cell` may find, the one it should find last.
+        """Return the makers of the versions of `name` that `cell` may find, last the one it should find.
 
-        If its code may `read` the name, it finds none but those it depends on and that come before it.
+        If its code may `read` the name, these are only cells that it depends on and that come before it.
         """
         graph = self._graph
         if not read:
@@ -87,7 +88,7 @@ class Sequence:
         return [*reversed(others), nearest]
 
     def _deferred(self, cell: str) -> dict[str, str]:
-        """Return the deferred bindings of `cell` that are followed unless they close a circle."""
+        """Return the deferred bindings of `cell` that count unless they close a circle."""
         graph = self._graph
         bindings = graph.deferred_bindings(cell)
         if graph.redefine == "error" or not bindings:
@@ -99,7 +100,7 @@ class Sequence:
         return {name: maker for name, maker in bindings.items() if place(maker) < here}
 
     def _on_one_circle(self, cell: str, other: str) -> bool:
-        """Return whether each of the two would have to come before the other if all reads were followed."""
+        """Return whether each of the two would have to come before the other if all reads counted."""
         graph = self._graph
         if self._version != graph.version:
             self._version = graph.version

@@ -1,7 +1,7 @@
 """Structural errors: what is wrong with a cell before anything runs, and what to type instead.
 
-The texts only; `program.py` finds the errors. Each names a few cells and counts the others, so that a
-thousand cells with one error in common say no more than each its own.
+Only the texts; `program.py` finds the errors. Each text names a few cells and counts the others, so that the
+errors of a thousand cells that share one are short.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _MOST = 5
 
 
 def invalid_source(error: AnalysisError) -> CellError:
-    """Return what to say about a cell that does not compile."""
+    """Return the error of a cell that does not compile."""
     where = f" (line {error.line})" if error.line else ""
     return CellError(
         error.kind,
@@ -29,7 +29,7 @@ def invalid_source(error: AnalysisError) -> CellError:
 
 
 def multiple_definitions(conflicts: dict[str, list[str]]) -> CellError:
-    """Return what to say about a cell that defines names which other cells define: name to those cells."""
+    """Return the error of a cell that defines names of other cells; `conflicts` maps a name to these."""
     names = sorted(conflicts)
     parts = [f"{name!r} is also defined by {_cells(conflicts[name])}" for name in names[:_MOST]]
     if len(names) > _MOST:
@@ -45,7 +45,7 @@ def multiple_definitions(conflicts: dict[str, list[str]]) -> CellError:
 
 
 def cycle(path: Sequence[tuple[str, str]]) -> CellError:
-    """Return what to say about a cell on a cycle: (a cell, the name that the next one reads from it), …"""
+    """Return the error of a cell on a cycle of (a cell, the name that the next one reads from it), …"""
     steps = [f"{cell!r} defines {name!r}, read by" for cell, name in path[:_MOST]]
     if len(path) > _MOST:
         steps.append(f"{path[_MOST][0]!r}, and so on over {len(path) - _MOST} more cells, read by")

@@ -1,10 +1,10 @@
-"""What is said of a cell that failed, stopped or was interrupted, or did not run because of another one.
+"""The errors of cells: those that failed, stopped or were interrupted, or did not run because of another one.
 
-An exception that a cell raised becomes a `CellError` and an output item too, so that partial results
-and the error stand together; a missing name is explained by what the program and the notebook know of
-the cells that would define it. Of exceptions, tracebacks and frames only the last is kept, for debuggers,
-and nothing that an exception of the user's does while it is described goes further. Structural errors are
-in `dataflow/structural_errors.py`.
+An exception that a cell raised becomes both a `CellError` and an output item, so that partial results and the
+error are shown together. A missing name is explained by what the program and the notebook know about the
+cells that should define it. Only the last exception, with its traceback and frames, is kept, for debuggers. A
+user's exception class that raises while it is described does no further harm. Structural errors are in
+`dataflow/structural_errors.py`.
 """
 
 import builtins
@@ -25,9 +25,9 @@ from ..dataflow.program import Program
 from ..output.reports import is_own, name_of_class, without_own_frames
 from .namespace import Namespace
 
-#: Characters of a message or traceback that are kept: half from its start, half from its end.
+#: How many characters of a message or traceback are kept: half from its start, half from its end.
 _LONGEST = 64 * 1024
-#: Where the exceptions are from that say how a magic is not used: where they were raised tells nothing.
+#: The module of exceptions about the wrong use of a magic, for which a traceback is of no use.
 _MISUSE = "IPython.core.error"
 #: How many names are compared for a suggestion, and how many letters may differ in all.
 _MOST_CANDIDATES = 750
@@ -40,9 +40,9 @@ last: Execution | None = None
 def raised(
     error: BaseException, filename: str, explanation: str = "", cells: Sequence[str] = ()
 ) -> CellError:
-    """Return what to say about an exception that left the cell whose code has this file name.
+    """Return the error for an exception that left the cell whose code has this file name.
 
-    `explanation` (with the `cells` that it names) says more than the exception could know.
+    `explanation` (with the `cells` that it names) adds what the exception itself does not say.
     """
     kind = name_of_class(type(error))
     message = unmangle(_message(error)) + _suggestion(error)
@@ -52,7 +52,7 @@ def raised(
         report = TracebackException.from_exception(error, compact=True)
         line, column, end_line, end_column = _position(report, filename)
         without_own_frames(report)
-        # Without the suggestion that newer Pythons make, which knows nothing of private names.
+        # Without the suggestion of newer Pythons, which do not know about private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
         text = unmangle("".join(report.format()))
         if type(error).__module__ == _MISUSE:
@@ -75,9 +75,9 @@ def raised(
 
 
 def keep_last(error: BaseException, execution: Execution) -> None:
-    """Let debuggers find `error`, as the interactive interpreter does: `pdb.pm()` looks at its frames.
+    """Keep `error` where debuggers find it, as the interactive interpreter does: `pdb.pm()` shows its frames.
 
-    It is kept until another cell raises, or this one runs again or is gone.
+    It is kept until another cell raises, or this one runs again or is deleted.
     """
     global last
     trace = error.__traceback__
@@ -90,7 +90,7 @@ def keep_last(error: BaseException, execution: Execution) -> None:
 
 
 def forget_last() -> None:
-    """Let go of what `keep_last` has kept."""
+    """Drop what `keep_last` kept."""
     global last
     last = None
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
@@ -99,7 +99,7 @@ def forget_last() -> None:
 
 
 def interrupted(error: BaseException | None, filename: str) -> CellError:
-    """Return what to say about a cell that was interrupted while it ran; `filename` is that of its code."""
+    """Return the error of a cell that was interrupted while it ran; `filename` is that of its code."""
     if error is None:
         return CellError("Interrupted", "interrupted while it ran")
     described = raised(error, filename)
@@ -134,7 +134,7 @@ def error_item(error: CellError, cell: str = "", file: str = "") -> dict[str, An
 
 
 def cancelled(cause: CellState) -> CellError:
-    """Return what to say about a cell that does not run because of `cause`, which it depends on."""
+    """Return the error of a cell that does not run because of `cause`, which it depends on."""
     outcomes = {"error": "failed", "stopped": "stopped", "interrupted": "was interrupted"}
     why = outcomes.get(cause.status, "did not run")
     detail = f" ({cause.error.kind})" if cause.status == "error" and cause.error else ""
@@ -142,26 +142,26 @@ def cancelled(cause: CellState) -> CellError:
 
 
 def cause_of(cell: CellState) -> str:
-    """Return the cell that is why `cell` did not end well: itself, unless it was cancelled."""
+    """Return the cell that caused the failure of `cell`: itself, unless it was cancelled."""
     named = cell.error.cells if cell.status == "cancelled" and cell.error else []
     return named[0] if named else cell.id
 
 
 def never_ran() -> CellError:
-    """Return what to say about a cell whose turn had not come when the run was interrupted."""
+    """Return the error of a cell whose turn had not come when the run was interrupted."""
     return CellError("Cancelled", "interrupted before it ran")
 
 
 def explanation(
     namespace: Namespace, program: Program, notebook: Notebook, error: BaseException, cell: str
 ) -> tuple[str, list[str]]:
-    """Return why a name was missing, if that is what `error` says, and the cells that this names."""
+    """Return why a name was missing, if `error` is about one, and the cells that the text names."""
     name = missing_name(error, namespace.globals)
     return explain_missing(name, cell, namespace, program, notebook) if name else ("", [])
 
 
 def missing_name(error: BaseException, globals: dict[str, Any]) -> str:
-    """Return the name that code with these `globals` has missed, if that is what `error` says; else empty."""
+    """Return the name that code with these `globals` did not find, if `error` is about one; else empty."""
     if (
         not isinstance(error, NameError)
         or isinstance(error, UnboundLocalError)
@@ -178,7 +178,7 @@ def missing_name(error: BaseException, globals: dict[str, Any]) -> str:
 def explain_missing(
     name: str, cell: str, namespace: Namespace, program: Program, notebook: Notebook
 ) -> tuple[str, list[str]]:
-    """Return why `name` is missing in `cell`, and the cells that this names."""
+    """Return why `name` is missing in `cell`, and the cells that the text names."""
     value = namespace.elsewhere.get(name)
     if value is not None and cell in program.graph and program.graph.binding(cell, name) == value.cell:
         return (
@@ -192,7 +192,7 @@ def explain_missing(
 
 
 def with_explanation(error: CellError, explanation: str, cells: Sequence[str]) -> CellError:
-    """Return `error` with what the place where it was described could not know."""
+    """Return `error` of a cell that ran elsewhere with an explanation that only the notebook can give."""
     text = f"{error.traceback.rstrip()}: {explanation}\n"
     message = _bounded(f"{error.message}: {explanation}")
     return msgspec.structs.replace(error, message=message, traceback=_bounded(text), cells=list(cells))
@@ -241,7 +241,7 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
 
 
 def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | None:
-    """Return a cell that does not compile and whose text looks as if it would define `name`."""
+    """Return a cell that does not compile and whose text seems to define `name`."""
     binding = re.compile(
         rf"^[ \t]*(?:[\w, *]|(?<!\w)\()*\b{name}\b[^=(<>!\n]*=(?!=)"  # a target of an assignment
         rf"|\b(?:def|class|as|for)[ \t]+{name}\b|\bimport\b[^#\n]*\b{name}\b",
@@ -254,7 +254,7 @@ def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | 
 
 
 def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
-    """Return what became of the cell that defined `name` last."""
+    """Return what happened to the last cell that defined `name`."""
     definer = program.last_definer(name)
     if definer is None:
         return "", []
@@ -267,7 +267,7 @@ def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, li
 
 
 def why_missing(cell: CellState) -> str:
-    """Return why names that `cell` defines may be missing."""
+    """Return why the names that `cell` defines may be missing."""
     error = cell.error
     if error is not None and error.kind == "SyntaxError":
         return f"it has a syntax error: {error.message}"
@@ -293,7 +293,7 @@ def why_missing(cell: CellState) -> str:
 def _position(report: TracebackException, filename: str) -> tuple[int, int, int, int]:
     """Return where in the cell the exception was raised: line, column, end line, end column, all from 1.
 
-    0 for what is not known.
+    0 for what is unknown.
     """
     for frame in reversed(report.stack):
         if frame.filename == filename:
@@ -316,14 +316,14 @@ def _position(report: TracebackException, filename: str) -> tuple[int, int, int,
 
 
 def _column(filename: str, line: int, offset: int | None) -> int:
-    """Return the column, from 1, at `offset` bytes in a line of the cell; 0 if that is not known."""
+    """Return the column, from 1, at `offset` bytes in a line of the cell; 0 if it is unknown."""
     if not line or offset is None:
         return 0
     return len(linecache.getline(filename, line).encode()[:offset].decode(errors="replace")) + 1
 
 
 def _suggestion(error: BaseException) -> str:
-    """Return the name that was probably meant, as Python's own traceback says it; empty if there is none."""
+    """Return the name that was probably meant, as a sentence of Python's own tracebacks; empty if none."""
     try:
         if isinstance(error, NameError) and error.name and error.__traceback__ is not None:
             trace = error.__traceback__
@@ -356,7 +356,7 @@ def _closest(wrong: str, names: Iterable[str]) -> str | None:
 
 
 def _edits(one: str, other: str) -> int:
-    """Return how many letters have to be put in, taken out or replaced to make `one` the `other`."""
+    """Return how many letters have to be inserted, removed or replaced to turn `one` into `other`."""
     row = list(range(len(other) + 1))
     for count, letter in enumerate(one, 1):
         diagonal, row[0] = row[0], count

@@ -26,14 +26,14 @@ from .recorder import Recorder
 
 
 class ValueHooks:
-    """The hooks that show what a cell has left, where its code is executed."""
+    """The hooks that show a cell's value, figures and error, in the process that executes it."""
 
     def __init__(self, interrupts: Gate) -> None:
         self._interrupts = interrupts
 
     @local
     def show_value(self, execution: Execution) -> None:
-        """Append the value, unless there is none, it is None, or it stands for an item that is there."""
+        """Append the value, unless there is none, it is None, or it is the handle of an item."""
         value = execution.value
         if value is not NO_VALUE and value is not None and type(value) is not OutputHandle:
             try:
@@ -52,7 +52,7 @@ class ValueHooks:
 
     @local
     def show_figures(self, execution: Execution) -> None:
-        """Append the figures that the cell has drawn and not shown."""
+        """Append the figures that the cell drew and did not show."""
         if "matplotlib.pyplot" in sys.modules:
             from ..integrations.figures import capture_figures
 
@@ -60,7 +60,7 @@ class ValueHooks:
 
     @local
     def show_error(self, execution: Execution) -> None:
-        """Append what the cell raised, behind what streams that the user has put in place hold back."""
+        """Append the error, after flushing text that the user's own streams hold back."""
         for stream, own in ((sys.stdout, sys.__stdout__), (sys.stderr, sys.__stderr__)):
             if type(stream) is not ConsoleStream and stream is not own and stream is not None:
                 _flush(stream)
@@ -68,15 +68,15 @@ class ValueHooks:
             self.describe_error(execution)
 
     def describe_error(self, execution: Execution) -> None:
-        """Describe and append what the cell raised, or that it was interrupted."""
+        """Describe and append the exception that the cell raised, or its interruption."""
         raise NotImplementedError
 
 
 class CellReport(ValueHooks):
     """The hooks that report a cell: its start, its value, its figures, its error and how it ended.
 
-    `explain(error, cell)` returns what is known of a name that was missing, and the cells that this names.
-    How a cell ended is held back, and goes out together with what follows.
+    `explain(error, cell)` returns why a name was missing, and the cells that this text names. The end of a
+    cell is held back and sent together with what follows.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class CellReport(ValueHooks):
         self._program = program
         self._explain = explain
         self._hooks = Hooks()
-        # Of the cells that are running: when they began, and what is to be said of how they ended.
+        # For the running cells: when they began, and the errors to report at their end.
         self._began: dict[Execution, float] = {}
         self._described: dict[Execution, CellError] = {}
 
@@ -104,7 +104,7 @@ class CellReport(ValueHooks):
     @local
     @protected
     def start(self, execution: Execution) -> None:
-        """Say that the cell runs, and print what Python warns of in its source."""
+        """Emit that the cell runs, and print Python's warnings about its source."""
         self._began[execution] = perf_counter()
         self._recorder.emit(CellStarted(execution.cell, execution.run, time()))
         self._recorder.flush()
@@ -113,16 +113,16 @@ class CellReport(ValueHooks):
             self._show_warnings(code.source, code.filename)
 
     def _show_warnings(self, source: str, filename: str) -> None:
-        """Print what is silent where the source is only looked at."""
+        """Print the warnings that analysis and compilation suppressed."""
         try:
             show_warnings(source, filename)
         except SyntaxError as error:
             report("", error)
 
     def describe_error(self, execution: Execution) -> None:
-        """Describe what the cell raised; a hook before may have put `lines` into `execution.about`.
+        """Describe the exception that the cell raised.
 
-        Those are the traceback in another form.
+        An earlier hook may have put the traceback in another form into `execution.about`, as `lines`.
         """
         error = execution.error
         filename = self._program.compiled[execution.cell].filename
@@ -148,7 +148,7 @@ class CellReport(ValueHooks):
     @local
     @protected
     def finish(self, execution: Execution) -> None:
-        """Say how the cell ended."""
+        """Emit how the cell ended."""
         duration = perf_counter() - self._began.pop(execution)
         described = self._described.pop(execution, None)
         if described is None and execution.status in ("error", "interrupted"):

@@ -1,8 +1,8 @@
-"""What cells turn out to bind, or to mean, once one has run, and what follows from that.
+"""Corrects the program by what a cell turns out to bind when it has run.
 
-A star import, a script or `exec` binds names that no source shows for certain. A cell that has run may also
-have changed the language of those to come. The program is corrected when such a cell ends. Readers that have
-run before are collected here, and the engine runs them at the end of the run.
+A star import, a script or `exec` binds names that the source does not show for certain. A cell may also
+change the language of the cells after it. The program is corrected when such a cell ends. Readers that ran
+before that are collected here, and the engine runs them at the end of the run.
 """
 
 import sys
@@ -26,11 +26,11 @@ class Corrections:
         self._program = program
         self._namespace = namespace
         self._version = 0
-        #: Cells whose names turned out to come from elsewhere, until `take`.
+        #: Cells whose names turned out to come from another cell, until `take`.
         self.rebound: set[str] = set()
 
     def after(self, execution: Execution) -> list[str]:
-        """Correct the program after a cell that has ended, and return the cells that are in error for it."""
+        """Correct the program after a cell has ended, and return the cells that now have an error."""
         analysis = self._program.compiled[execution.cell].analysis
         failed: list[str] = []
         if analysis.is_open or (analysis.stars and execution.status == "ok"):
@@ -41,12 +41,12 @@ class Corrections:
         return failed
 
     def take(self) -> set[str]:
-        """Return `rebound` and forget it."""
+        """Return `rebound` and empty it."""
         rebound, self.rebound = self.rebound, set()
         return rebound
 
     def _correct_names(self, execution: Execution) -> list[str]:
-        """Let a cell define what it has bound, where its source said something else or not enough."""
+        """Make a cell define what it bound, if its source said something else or not enough."""
         cell, language = execution.cell, self._program.language
         analysis = self._program.compiled[cell].analysis
         found = set(analysis.defs - analysis.starred)
@@ -69,7 +69,7 @@ class Corrections:
     def _take_over(self, run: int, change: Change) -> list[str]:
         states = self._recorder.notebook.cells
         failed = self._lifecycle.apply_change(run, change)
-        # What has its turn yet to come finds everything as it is by then.
+        # Cells that are yet to run will find the corrected bindings anyway.
         rebound = [cell for cell in change.rebound if states[cell].status != "queued"]
         self.rebound.update(rebound, change.healed)
         return failed

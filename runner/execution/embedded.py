@@ -1,4 +1,4 @@
-"""What an engine has to know whose notebook is embedded in a cell of another one."""
+"""What an engine needs to know if its notebook is embedded in a cell of another one."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple

@@ -1,9 +1,9 @@
-"""How the code of one cell is run, and what comes of it.
+"""Runs the code of one cell, and decides its outcome.
 
-A cell without a top-level `await` is run right here, on the calling thread, in a context that lasts as
-long as the engine: what a cell sets in a context variable, the decimal context for one, is seen by later
-cells as in any module. A cell with one is a task of its own in a copy of that context; its steps are
-driven by `_drive`, which opens the gate for interrupts around each of them.
+A cell without a top-level `await` runs on the calling thread, in a context that lasts as long as the engine:
+what it sets in a context variable, such as the decimal context, is seen by later cells as in any module. A
+cell with a top-level `await` is a task of its own in a copy of that context. `_drive` takes its steps, and
+opens the gate for interrupts around each of them.
 
 Whatever user code raises becomes the outcome of its cell. Neither value nor exception is kept
 beyond the post-execution hooks: frames of this module hold them only in the execution.
@@ -51,7 +51,7 @@ class Executor:
             interrupts.subject = None
             execution.error = error
         if gettrace() is not trace:
-            # What a cell traces with is for its own code, and may raise.
+            # A trace function that a cell has set is for its own code only, and may raise.
             settrace(trace)
         self._finish(execution)
         current_execution.reset(token)
@@ -67,7 +67,7 @@ class Executor:
         self._finish(execution)
 
     def _finish(self, execution: Execution) -> None:
-        """Decide the status, call the hooks and let go of what the cell has left."""
+        """Decide the status, call the hooks, and drop the references to value and exception."""
         error = execution.error
         if error is None:
             execution.status = "ok"
@@ -103,7 +103,7 @@ def _drive(
 ) -> Generator[Any, Any, object]:
     """Await `coroutine`, with the gate for interrupts open while it executes.
 
-    After a second interrupt it is abandoned where it waits, whatever it does with a cancellation.
+    After a second interrupt it is abandoned where it waits, even if it ignores cancellation.
     """
     step: Any = coroutine.send
     argument: Any = None
@@ -139,7 +139,7 @@ def _drive(
 
 
 def _close(coroutine: Coroutine[Any, Any, object], execution: Execution, interrupts: Gate) -> None:
-    """End `coroutine` without waiting for anything it still wants to wait for."""
+    """End `coroutine` without waiting for anything that it still awaits."""
     try:
         interrupts.subject = execution
         coroutine.close()

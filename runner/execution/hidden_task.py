@@ -1,7 +1,7 @@
-"""The task that carries out a run, out of sight of the cells that it runs without `await`.
+"""Hides the task that carries out a run from the cells that it runs without `await`.
 
-They are called in it, and would otherwise cancel the run together with "the current task", or wait for it
-with all others.
+Such cells are called in that task. If they saw it, code that cancels the current task would cancel the run,
+and code that waits for all tasks would wait for itself.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPriv
 
 
 class HiddenTask:
-    """A block of code on `loop`, which runs, that is part of no task as far as it can tell."""
+    """A context manager: code in its block, on the running `loop`, sees no current task."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -24,7 +24,7 @@ class HiddenTask:
             _leave_task(self._loop, self._task)
 
     def __exit__(self, *_: object) -> None:
-        # A loop that the block has run may have left none behind, or one of its tasks.
+        # A loop that the block ran may have unset the current task, or left one of its own.
         _set_running_loop(self._loop)
         if self._task is None:
             return

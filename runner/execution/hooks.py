@@ -1,12 +1,12 @@
 """What happens around a run and around each cell: plain functions in four ordered lists.
 
-The engine's own work around a cell is in these lists too, first in each (see `cell_hooks.py`). What others
-append runs after that; a hook that has to come first is inserted. A hook that raises is reported on the
+The engine's own work around a cell is in these lists too, first in each (see `cell_hooks.py`). Hooks that
+others append run after it; a hook that has to come first is inserted. A hook that raises is reported on the
 standard error of its cell and does not stop the others.
 
-Hooks run in the cell's context: what they print is the cell's. They are user code to an interrupt,
-except those marked `protected`. An execution's value and error are there for post-execution hooks
-only; a hook that keeps them keeps them alive.
+Hooks run in the cell's context: what they print belongs to the cell. An interrupt treats them as user code,
+except those marked `protected`. Only post-execution hooks see an execution's value and error; a hook that
+stores them keeps them alive.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,29 +30,29 @@ class Hooks(msgspec.Struct):
     preparation: list[Callable[[Plan], object]] = []
     pre_execution: list[Callable[[Execution], object]] = []
     post_execution: list[Callable[[Execution], object]] = []
-    #: Called with the event that says that nothing of the run is left to do, after it was emitted.
+    #: Called with `RunFinished`, after it was emitted.
     on_finish: list[Callable[[RunFinished], object]] = []
 
 
 def protected(hook: H) -> H:
-    """Mark `hook` as one during which an interrupt waits."""
+    """Mark `hook` so that an interrupt waits until it has returned."""
     hook.__cellwire_protected__ = True  # pyright: ignore[reportFunctionMemberAccess]
     return hook
 
 
 def local(hook: H) -> H:
-    """Mark `hook` as one of cellwire's own for where the code of a cell is executed, and there alone."""
+    """Mark `hook` as one of cellwire's own that is called only in the process that executes the cell."""
     hook.__cellwire_local__ = True  # pyright: ignore[reportFunctionMemberAccess]
     return hook
 
 
 def of_others(hooks: Sequence[Callable[[Any], object]]) -> list[Callable[[Any], object]]:
-    """Return those of `hooks` that are called here for a cell that runs elsewhere."""
+    """Return those of `hooks` that are called in the runner for a cell that runs elsewhere."""
     return [hook for hook in hooks if not hasattr(hook, "__cellwire_local__")]
 
 
 def call_hooks(hooks: Sequence[Callable[[Any], object]], subject: Any, interrupts: Gate) -> None:
-    """Call each of `hooks` with `subject`; what one raises is reported and goes no further."""
+    """Call each of `hooks` with `subject`; report what one raises, and go on."""
     for hook in tuple(hooks):
         try:
             interrupts.subject = None if hasattr(hook, "__cellwire_protected__") else subject

@@ -1,23 +1,25 @@
-"""Interrupts: what asks for one, where it is noted, and where it strikes.
+"""Interrupts: where they come from, where they are counted, and where they strike.
 
-1. The kernel writes which run it interrupts, and how often it has, into a word of memory that it shares
-   with this process; then it sends SIGINT, which only says "look" and may come late or merge with another.
-2. `receive` handles the signal. What is new in the word raises `count` if it names the run in progress; a
-   run that has not begun finds it in `begin`; a run that is over has no use for it. A signal without news
-   belongs to a word that was seen before (`_owed`), or is a repetition (5), or else is not the kernel's
-   and counts as one more interrupt of what runs.
-3. `count` ends a run: it is looked at before each cell, and when user code is entered.
-4. An interrupt strikes each cell that runs once (`_struck`): KeyboardInterrupt is raised into the user
-   code that executes, whose `subject` is set; the others are cancelled by `Scheduler.cancel`, which the
-   loop calls. Nothing is raised into the engine's frames, except in `__del__`, which it does not leave.
-5. A signal from a thread repeats an interrupt (`repeat`) that was lost in `__del__`, or found the engine's
-   frames on their way into or out of user code, or a callback being scheduled that would be lost.
-6. Tasks and callbacks that cells left on the loop are user code too. A step of them that a repetition
-   finds still executing is ended by CancelledError, since KeyboardInterrupt would end the loop.
-7. An interrupt of a notebook counts in those that its cells have embedded too, and strikes the innermost
-   one whose code executes. Signals are received and repeated by the outermost.
+1. The kernel writes the number of the run that it interrupts, and how often it has done so, into a word of
+   memory that it shares with this process. Then it sends SIGINT. The signal only says that the word may have
+   changed; it may come late, or merge with another signal.
+2. `receive` handles the signal. If the word has changed and names the run in progress, `count` goes up. A run
+   that has not begun finds the word in `begin`; for a run that is over it has no meaning. A signal without a
+   change belongs to a word that was already seen (`_owed`), or is a repetition (5); any other is not the
+   kernel's, and counts as one more interrupt of what runs.
+3. `count` ends a run: it is checked before each cell, and when user code is entered.
+4. An interrupt strikes each running cell once (`_struck`). KeyboardInterrupt is raised into the user code
+   that is executing, whose `subject` is set; `Scheduler.cancel`, which the loop calls, cancels the others.
+   Nothing is raised into the engine's frames, except within `__del__`, where it ends.
+5. A thread sends the signal again (`repeat`) if an interrupt was lost in `__del__`, or came while the
+   engine's frames were entering or leaving user code, or while a callback was being scheduled that would be
+   lost.
+6. Tasks and callbacks that cells left on the loop are user code too. If a repetition finds a step of one
+   still executing, it raises CancelledError there, since KeyboardInterrupt would end the loop.
+7. An interrupt of a notebook also counts in the notebooks that its cells embed, and strikes the innermost one
+   whose code is executing. The outermost receives and repeats signals.
 
-All of this is on the main thread, between two bytecodes; the order of statements makes it sound.
+All of this happens on the main thread, between two bytecodes; the order of statements makes it sound.
 """
 
 import _thread
@@ -35,21 +37,21 @@ from typing import Any, Literal, Protocol, cast
 
 from ..attribution.context import current_execution
 
-#: Seconds after which an interrupt is repeated, at the least; five times that at the most.
+#: Seconds after which an interrupt is repeated at the earliest; at the latest after five times as long.
 _MOMENT = 0.001
 _EXECUTION = os.path.dirname(__file__) + os.sep
 _RUNNER = os.path.dirname(os.path.dirname(__file__)) + os.sep
-#: Files whose code runs user code, and is not called by it.
+#: Files whose code calls user code, and is not called by it.
 _ENGINE = (_EXECUTION, _RUNNER + "embedding" + os.sep, _RUNNER + "engine.py", _RUNNER + "host.py")
 _LOOP = base_events.BaseEventLoop
-#: A future that is done schedules its callbacks by these; without them what awaits it never wakes.
+#: A future that is done schedules its callbacks by these; if they fail, whatever awaits it never wakes.
 _SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
 _CALLBACK = events.Handle._run.__code__
 _FINALIZE = cast("FunctionType", weakref.finalize.__call__).__code__
 
 
 class Gate(Protocol):
-    """Decides whether an interrupt strikes what executes; `Interrupts` is one and explains these."""
+    """Decides whether an interrupt strikes the executing code; `Interrupts` explains the methods."""
 
     count: int
 
@@ -61,9 +63,9 @@ class Gate(Protocol):
 
 
 class Interrupts:
-    """The gate that decides whether an interrupt strikes at once.
+    """Counts interrupts, and decides whether one strikes at once.
 
-    `cancel` is called once for each interrupt of what runs; it has the loop cancel the cells that await.
+    `cancel` is called once for each interrupt of what runs; it makes the loop cancel the cells that await.
     """
 
     def __init__(self, cancel: Callable[[], object]) -> None:
@@ -75,34 +77,34 @@ class Interrupts:
         )
         #: The kernel's word, see `protocol.interrupt_word`.
         self.word: Sequence[int] = (0,)
-        #: Something runs: a run that was asked for, or what states have caused.
+        #: Whether something runs: a requested run, or one that states have caused.
         self.running = False
-        #: The run that was asked for and is in progress, 0 if there is none; and the last that is over.
+        #: The requested run in progress, 0 if there is none; and the last one that is over.
         self.run = 0
         self.over = 0
-        #: How often what runs has been interrupted.
+        #: How often the current run has been interrupted.
         self.count = 0
-        #: Whose user code the main thread executes: an execution, or what a hook was called with.
+        #: The owner of the user code that the main thread executes: an execution, or the argument of a hook.
         self.subject: object = None
         self._struck: list[object] = []
         self._seen = 0
         self._owed = False
         self._again = False
-        #: A signal that repeats the last interrupt will come.
+        #: Whether a signal that repeats the last interrupt is on its way.
         self.repeating = False
-        # The step of a task or callback that executed when the last interrupt came.
+        # The step of a task or callback that was executing when the last interrupt came.
         self._step: FrameType | None = None
-        #: Those of the notebooks that cells have embedded, and those of the notebook that embeds this one.
+        #: The `Interrupts` of embedded notebooks, and of the notebook that embeds this one.
         self.inner: list[Interrupts] = []
         self.outer: Interrupts | None = None
         #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
     def begin(self, run: int) -> None:
-        """Make `run` the one in progress, which may have been interrupted already."""
+        """Make `run` the run in progress; it may have been interrupted already."""
         self.run = run
         if self.word[0] >> 32 == run:
-            # `receive` may come in between and see a newer word.
+            # A signal may arrive here, and `receive` then sees a newer word.
             while self._seen != (word := self.word[0]):
                 self._seen = word
                 self._owed = True
@@ -116,7 +118,7 @@ class Interrupts:
     def receive(self, frame: FrameType | None) -> None:
         """Handle SIGINT, which came while `frame` was executing.
 
-        Raises: KeyboardInterrupt in user code of a cell or a hook, CancelledError in what a cell left behind.
+        Raises: KeyboardInterrupt in user code of a cell or a hook, CancelledError in tasks that a cell left.
         """
         word = self.word[0]
         new = (word - self._seen) & 0xFFFF
@@ -124,7 +126,7 @@ class Interrupts:
         if again:
             self.repeating = False
         if new:
-            # The signal that repeats the last one may have merged with this, or still come.
+            # The signal that repeats the last one may have merged with this one, or may still come.
             self._owed = self._owed or again
             self._seen = word
             self._owed = self._owed or new > 1
@@ -133,7 +135,7 @@ class Interrupts:
                 return
             self._add(min(new, word >> 16 & 0xFFFF))
         elif again:
-            # Before what is owed, which may have merged with another and never come.
+            # Checked before `_owed`: that signal may have merged with another, and never come.
             self._executing()._strike(frame, repeated=True)
             return
         elif self._owed:
@@ -144,46 +146,46 @@ class Interrupts:
         self._executing()._strike(frame)
 
     def lets_raise(self, frame: FrameType | None) -> bool:
-        """Return whether what a signal handler raises while `frame` executes is raised into user code."""
+        """Return whether what a signal handler raises, called while `frame` executes, reaches user code."""
         place = _place(frame)
         if place == "user code":
             return self.subject is not None or _step_of_user_code(frame) is not None
         return place == "finalizer"
 
     def reset(self) -> None:
-        """Forget the interrupts of what ran before; those of the notebook around are for this one too."""
+        """Forget interrupts of earlier runs; those of the embedding notebook also count for this one."""
         self.count = 0 if self.outer is None else self.outer.count
         self._struck.clear()
         if self._again:
-            # Its signal went to a handler of the user's, or is on its way.
+            # Its signal went to a handler of the user's, or has not arrived yet.
             self._again = self.repeating = False
             self._owed = True
 
     def strikes(self, subject: object) -> bool:
-        """Return whether the last interrupt has yet to strike `subject`, which it is taken to do."""
+        """Return whether the last interrupt has yet to strike `subject`, and count it as struck."""
         if not self.count or any(struck is subject for struck in self._struck):
             return False
         self._struck.append(subject)
         return True
 
     def lost(self) -> None:
-        """Repeat the interrupt: what was raised ended where nothing can be raised, as in `__del__`."""
+        """Repeat the interrupt, since its exception ended where none can be raised, as in `__del__`."""
         here = self._executing()
         here._struck[:] = [struck for struck in here._struck if struck is not here.subject]
         self.repeat()
 
     def repeat(self) -> None:
-        """Have the last interrupt strike in a moment, where it has not yet."""
+        """Send the signal again in a moment, for an interrupt that has not struck yet."""
         if self.outer is not None:
             self.outer.repeat()
             return
         if self.repeating:
-            # Of two that come close to each other, the second would count as a new one.
+            # Of two signals close to each other, the second would count as a new interrupt.
             return
         self.repeating = True
 
         def signal_again() -> None:
-            # Not always the same: what is in step with it would escape for ever.
+            # Random: code that is in step with a fixed delay would escape for ever.
             sleep(_MOMENT * (1 + urandom(1)[0] / 64))
             if self.count or self._step is not None:
                 self._again = True
@@ -191,14 +193,14 @@ class Interrupts:
                 return
             self.repeating = False
             if self.count or self._step is not None:
-                # It was needed a moment too late to be seen above.
+                # It became necessary just after the check above.
                 self.repeat()
 
-        # Not a `Thread`, which would be waited for until it has started: that is longer than a moment.
+        # Not a `Thread`: starting one waits until it runs, which takes too long here.
         _thread.start_new_thread(signal_again, ())
 
     def _executing(self) -> "Interrupts":
-        """Return those of the notebook whose user code executes: an embedded one, or this one."""
+        """Return the `Interrupts` of the notebook whose code is executing: an embedded one, or this one."""
         for inner in self.inner:
             found = inner._executing()
             if found.subject is not None or found.blocks:
@@ -215,7 +217,7 @@ class Interrupts:
             self._cancel()
 
     def _strike(self, frame: FrameType | None, repeated: bool = False) -> None:
-        """Raise into the user code that executes, if there is some and `frame` lets it."""
+        """Raise into the executing user code, if there is any and `frame` allows it."""
         place = _place(frame)
         if self.subject is not None:
             if place in ("engine", "loop"):
@@ -237,7 +239,7 @@ class Interrupts:
 
 
 def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "user code"]:
-    """Return what `frame` executes: code of the engine, of a finalizer or for scheduling, or any other."""
+    """Return what `frame` executes: the engine, a finalizer, the scheduling of a callback, or other code."""
     if frame is not None and frame.f_code.co_filename.startswith(_ENGINE):
         return "engine"
     while frame is not None:
@@ -253,7 +255,7 @@ def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "u
 
 
 def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
-    """Return the loop's frame that runs the task or callback of a cell which `frame` belongs to."""
+    """Return the loop's frame that runs the cell's task or callback that `frame` is part of."""
     if current_execution.get() is None:
         return None
     while frame is not None and not frame.f_code.co_filename.startswith(_ENGINE):

@@ -1,8 +1,8 @@
 """What the last run of each cell left behind, and the events that go out when it is removed.
 
-Changes of the program arrive here and leave nothing of deleted and changed cells; the scheduler starts
-cells here, or skips them. Everything a run of a cell leaves (names, outputs, threads that are told to
-end) is removed before the next run, never at its end: until then it is there to be looked at.
+Changes of the program are applied here, which removes everything of deleted and changed cells; the scheduler
+starts cells here, or skips them. Everything that a run of a cell leaves (names, outputs, threads, which are
+asked to end) is removed before the next run, never at its own end: until then it can be inspected.
 """
 
 import contextvars
@@ -27,7 +27,7 @@ from .state_updates import PendingUpdates
 
 
 class CellLifecycle:
-    """The cells as they are between being declared and being deleted."""
+    """The cells between their declaration and their deletion."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class CellLifecycle:
         self._updates = updates
         self.limits = limits
         self._interrupts = interrupts
-        #: Returns the value of a name that is elsewhere; None as long as nothing is.
+        #: Returns the value of a name that is elsewhere; None while no cell has run elsewhere.
         self.fetch: Callable[[str], object] | None = None
-        #: Called with each cell of which nothing is to be left; None as long as nothing was elsewhere.
+        #: Called with each cell that is removed; None while no cell has run elsewhere.
         self.on_forget: Callable[[str], object] | None = None
         self._embedding = embedded.embedding
         self._executions: dict[str, Execution] = {}
-        # Stale cells of which frontends know why they do not run.
+        # Stale cells for which frontends have a reason why they do not run.
         self._explained: set[str] = set()
 
     def start(
@@ -64,12 +64,12 @@ class CellLifecycle:
         only: Collection[str] | None = None,
         take: Callable[[], object] | None = None,
     ) -> Execution:
-        """Remove what the cell has left and return its new execution.
+        """Remove what the cell left, and return its new execution.
 
-        For `only`, the versions of names to care for, and `take` see `Namespace.enter`.
+        `only` and `take` are for `Namespace.enter`.
         """
         code = self._program.compiled[cell]
-        # Names that have one value have it from whichever cell ran last, as in any interpreter.
+        # A name with one value for all cells has it from the cell that ran last, as in any interpreter.
         keep = code.analysis.rereads if self._program.redefine == "live" else frozenset[str]()
         self._forget(cell, keep)
         self._namespace.enter(cell, code, only, take)
@@ -84,19 +84,19 @@ class CellLifecycle:
         return execution
 
     def clear(self, cell: str) -> None:
-        """Remove what the cell has left, some time before it starts."""
+        """Remove what the cell left, some time before it starts."""
         live = self._program.redefine == "live"
         self._forget(cell, self._program.compiled[cell].analysis.rereads if live else frozenset())
 
     def skip(self, cell: str, run: int, status: Status, error: CellError | None) -> None:
-        """Remove what the cell has left, and say that it does not run."""
+        """Remove what the cell left, and emit that it does not run."""
         self._forget(cell)
         if self._notebook.cells[cell].stale:
             self._recorder.emit(events.CellsMarked([cell], stale=False))
         self._recorder.emit(events.CellSkipped(cell, run, status, error))
 
     def mark_stale(self, cells: Iterable[str]) -> None:
-        """Mark `cells` stale, and say why they do not run if that is known."""
+        """Mark `cells` stale, and emit why they do not run if that is known."""
         reasons: dict[tuple[events.StaleReason, tuple[str, ...]], list[str]] = {}
         for cell in cells:
             state = self._notebook.cells[cell]
@@ -111,7 +111,7 @@ class CellLifecycle:
             self._recorder.emit(events.CellsMarked(marked, True, reason, list(because)))
 
     def update_reasons(self) -> None:
-        """Say of cells that are stale already why they do not run, where that has changed."""
+        """Emit why cells that are already stale do not run, where that has changed."""
         known = {*self._disabled.inactive(), *self._explained}
         if known:
             cells = self._notebook.cells
@@ -119,9 +119,9 @@ class CellLifecycle:
             self.mark_stale(cell for cell in known if cell in cells and cells[cell].stale)
 
     def apply_change(self, run: int, change: Change, requested: Iterable[str] = ()) -> list[str]:
-        """Bring namespace and replicas up to date after `change`, and return the cells with an error in it.
+        """Update namespace and replicas after `change`, and return the cells whose error it reports.
 
-        The errors of `requested` cells are reported again if they are not new.
+        The errors of `requested` cells are reported again even if they are not new.
         """
         if change.deleted or change.declared or change.order is not None:
             for cell in change.deleted:
@@ -145,14 +145,14 @@ class CellLifecycle:
         return failed
 
     def report_errors(self, run: int, cells: Iterable[str]) -> list[str]:
-        """Say what is structurally wrong with `cells` and return those with which something is."""
+        """Emit the structural errors of `cells`, and return those that have one."""
         failed = [cell for cell in dict.fromkeys(cells) if cell in self._program.errors]
         for cell in failed:
             self.skip(cell, run, "error", self._program.errors[cell])
         return failed
 
     def retire(self) -> None:
-        """End everything that the last runs of the cells have left behind, as it is."""
+        """End everything that the last runs of the cells left running; names and outputs stay."""
         for execution in self._executions.values():
             _retire(execution)
 
@@ -168,7 +168,7 @@ class CellLifecycle:
         return "", ()
 
     def _call_retiring(self, execution: Execution) -> None:
-        """Call what the cell wants called before it goes; what that prints is the notebook's."""
+        """Call what the cell gave to `cw.on_retire`; what that prints belongs to no cell."""
         retiring, execution.on_retire = execution.on_retire or [], None
         context = contextvars.copy_context()
         context.run(current_execution.set, None)
@@ -179,11 +179,11 @@ class CellLifecycle:
                 self._interrupts.subject = None
             except BaseException as error:
                 self._interrupts.subject = None
-                what = f"cellwire: what cell {execution.cell!r} gave to cw.on_retire raised\n"
+                what = f"cellwire: a callback that cell {execution.cell!r} gave to cw.on_retire raised\n"
                 context.run(report, what, error)
 
     def _forget(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
-        """Remove all that the last run of `cell` has left behind."""
+        """Remove everything that the last run of `cell` left."""
         execution = self._executions.pop(cell, None)
         if execution is not None:
             if execution.on_retire:

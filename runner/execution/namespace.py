@@ -1,15 +1,15 @@
 """The module that cells run in, and the versions of its names.
 
-A fresh module named `__main__`, so that what cells define looks as in a script: pickle, dataclasses and
-inspect find it where they look if it is registered. What a cell has bound is removed when the cell is
-run again or goes away; private names go with it.
+It is a fresh module named `__main__`, so that definitions look as in a script; pickle, dataclasses and
+inspect find them once the module is registered. What a cell bound is removed when the cell runs again or is
+deleted; so are its private names.
 
-Where several cells make a name it has a version for each. A cell that is about to run finds the versions
-that the notebook above it makes; between runs those of the notebook's end are there. Versions are
-references. The one in the module belongs to its `owner`, even if another cell changes it. The others are put
-aside if a cell may need them, or if they are light. What a cell that runs elsewhere has defined stays there:
-such a version is a `RemoteValue`, in `elsewhere` while it is the one that counts, and its name is in the
-module only if the value was fetched.
+A name that several cells make has a version for each of them. A cell that is about to run finds the versions
+made by the notebook above it; between runs the module holds those of the notebook's end. Versions are
+references. The one in the module belongs to its `owner`, even if another cell changes the object; the others
+are put aside, if a cell may need them or if they are light. What a cell that runs elsewhere defined stays
+there: such a version is a `RemoteValue`. It is in `elsewhere` while it is the current version, and its name
+is in the module only if the value was fetched.
 """
 
 import builtins
@@ -33,14 +33,14 @@ _LIGHT_BYTES = 1000
 
 
 class _Missing:
-    """A version that is the absence of the name."""
+    """The version in which the name is missing."""
 
 
 _MISSING = _Missing()
 
 
 class RemoteValue:
-    """A version of a name whose value is where the cell that made it has run."""
+    """A version of a name whose value stayed where the cell that made it ran."""
 
     __slots__ = ("cell", "copy", "lost", "name", "nbytes", "place", "ref", "text", "type", "where")
 
@@ -48,22 +48,22 @@ class RemoteValue:
         self.name: str = name
         #: The cell that made it.
         self.cell: str = cell
-        #: The place that has it, and what that knows it by.
+        #: The place that has it, and the place's reference to it.
         self.place: Any = place
         self.ref: object = ref
-        #: What is known of it without having it.
+        #: What is known of it without fetching it.
         self.type: str = ""
         self.text: str = ""
         self.nbytes: int = 0
         self.where: str = ""
-        #: Why it is gone; empty while it is there.
+        #: Why it is lost; empty if it is not.
         self.lost: str = ""
-        #: The value, if it was fetched and the version is put aside.
+        #: The fetched value, while the version is put aside.
         self.copy: object = _MISSING
 
     @property
     def summary(self) -> str:
-        """What a list of variables shows of it: a short text, its size, and where it is."""
+        """What the list of variables shows of it: a short text, its size, and where it is."""
         size = f"{self.nbytes:,} bytes on " if self.nbytes else ""
         return f"{self.text} ({self.lost or size + self.where})"
 
@@ -76,44 +76,44 @@ class Namespace:
         self._most_versions = most_versions
         self._module = types.ModuleType("__main__")
         self.globals: dict[str, Any] = self._module.__dict__
-        # A dict, as `exec` would put it there: libraries that look for names by themselves rely on that.
+        # A dict, as `exec` would set it: some libraries that look names up rely on that.
         self.globals["__builtins__"] = vars(builtins)
         if file:
             self.globals["__file__"] = file
-            # Processes that `multiprocessing` spawns would otherwise run the whole file to find its names.
+            # Otherwise processes that `multiprocessing` spawns would run the whole file to find its names.
             self.globals["__spec__"] = ModuleSpec("__main__", None)
-        # What a cell may replace, and what is put back when it goes away.
+        # Module attributes that a cell may replace, and that are put back when the cell goes.
         self._own = dict(self.globals)
-        #: The cell whose version of a name is in the module.
+        #: For each name, the cell whose version is in the module.
         self.owners: dict[str, str] = {}
-        #: The versions that count and are elsewhere.
+        #: The current versions that are elsewhere.
         self.elsewhere: dict[str, RemoteValue] = {}
         # The versions that were put aside, by name and cell, oldest first.
         self._versions: dict[str, dict[str, object]] = {}
-        #: Versions, by name and cell, that nothing needed when they were replaced: the cell has to run again.
+        #: Versions, by name and cell, that no cell needed when they were replaced: they are lost.
         self.dropped: set[tuple[str, str]] = set()
         #: Cells that have yet to begin in the current run: versions that they read are not dropped.
         self.queued: set[str] = set()
         # Versions that nothing needed either, and that are kept because they are light.
         self._spare: dict[tuple[str, str], object] = {}
-        # Names that each cell in flight may bind or leave as they are.
+        # For each running cell, the names that it may bind or may leave as they are.
         self._unbound: dict[str, list[str]] = {}
-        # What was there before each cell that is open.
+        # For each running cell, what these names were before.
         self._before: dict[str, dict[str, Any]] = {}
-        #: Names that may have another version in the module than that of the notebook's end.
+        #: Names whose version in the module may not be that of the notebook's end.
         self.displaced: set[str] = set()
-        # What each cell that has run may have bound, as its code was then: definitions and private names.
+        # For each cell that ran, the definitions and private names of the code that ran.
         self._bound: dict[str, frozenset[str]] = {}
         self._private: dict[str, frozenset[str]] = {}
         if register:
-            # The module that was there holds code that is being executed: it must stay alive.
+            # The old module holds code that is being executed, so it must stay alive.
             self._replaced = sys.modules["__main__"]
             sys.modules["__main__"] = self._module
 
     def load(self, cell: str, only: Collection[str] | None = None) -> None:
-        """Put the versions in place that the notebook above `cell` makes.
+        """Put the versions into the module that the notebook above `cell` makes.
 
-        `only` names the versions to care for, where cells that have not ended need the others as they are.
+        With `only`, just those of these names, since running cells need the others as they are.
         """
         graph = self._program.graph
         if graph.redefine != "live" and (graph.shared or graph.upward or self.displaced):
@@ -133,9 +133,9 @@ class Namespace:
         only: Collection[str] | None = None,
         take: Callable[[], object] | None = None,
     ) -> None:
-        """Have `cell`, of which nothing is left, find what the notebook above it makes, and bind its names.
+        """Prepare the module for a run of `cell`, of which nothing is left.
 
-        `only` is for `load`. A cell that runs elsewhere finds it by calling `take`, and leaves nothing here.
+        `only` is for `load`. For a cell that runs elsewhere, `take` collects what it finds.
         """
         graph = self._program.graph
         analysis = code.analysis
@@ -161,18 +161,18 @@ class Namespace:
                 if take is not None:
                     self.globals.pop(name, None)
         if analysis.maybe_defs and not live:
-            # Whether the cell binds them is found out by their absence, unless it may read what was there.
+            # They are removed, to find out whether the cell binds them, unless it may read them.
             self._unbound[cell] = list(analysis.maybe_defs.difference(graph.reads(cell)))
             for name in self._unbound[cell]:
                 if name in graph.shared:
                     self.globals.pop(name, None)
         if analysis.is_open:
             self._before[cell] = self.globals.copy()
-        # What earlier runs have warned of is gone with their output, and cells count their lines alike.
+        # Warnings of earlier runs are gone with their output, and all cells count lines from 1.
         self.globals.pop("__warningregistry__", None)
 
     def leave(self, cell: str) -> None:
-        """Give back the names that `cell`, which has ended, could have bound and has left as they were."""
+        """Restore the names that `cell`, which has ended, might have bound but did not."""
         for name in self._unbound.pop(cell, ()):
             if name not in self.globals and name not in self.elsewhere:
                 self._bound[cell] -= {name}
@@ -180,16 +180,16 @@ class Namespace:
                 self._load(name, self._program.graph.makers_above(cell, name))
 
     def arrive(self, value: RemoteValue) -> None:
-        """Let `value` be the version of its name that its cell, which has run elsewhere, makes."""
+        """Make `value` the version of its name that its cell, which ran elsewhere, makes."""
         name = value.name
         if self.owners.get(name) == value.cell:
             self.elsewhere[name] = value
         elif value.cell in self._versions.get(name, ()):
-            # A cell that did not wait for the value has put its version aside.
+            # A cell that did not wait for this value has already put its version aside.
             self._versions[name][value.cell] = value
 
     def is_copied(self, name: str) -> bool:
-        """Return whether the value of `name` is lost where it was, and its copy is here."""
+        """Return whether the value of `name` is lost at its place, but a copy of it is here."""
         return bool(self.elsewhere[name].lost) and name in self.globals
 
     def remote_values(self) -> list[RemoteValue]:
@@ -198,9 +198,9 @@ class Namespace:
         return [*self.elsewhere.values(), *(value for value in aside if isinstance(value, RemoteValue))]
 
     def observed(self, cell: str) -> dict[str, object]:
-        """Return the names that have another value since `cell` began, and what they had before.
+        """Return the names whose value has changed since `cell` began, each with its value before.
 
-        Those of the module itself are left out.
+        Attributes of the module itself are left out.
         """
         before = self._before.pop(cell, {})
         return {
@@ -210,9 +210,9 @@ class Namespace:
         }
 
     def claim(self, cell: str, names: frozenset[str], before: Mapping[str, object] = _NOTHING) -> None:
-        """Let the names that `cell` has bound be `names`: what it binds is known better now.
+        """Make `names` the names that `cell` bound, as its run has shown.
 
-        `before` has what some of them were for the cells that they belonged to.
+        `before` has the earlier values of some of them, which are versions of other cells.
         """
         for name in names - self._bound[cell]:
             owner = self.owners.get(name, cell)
@@ -223,7 +223,7 @@ class Namespace:
         self._bound[cell] |= names
 
     def rest(self) -> None:
-        """Put the versions of the notebook's end in place."""
+        """Put the versions of the notebook's end into the module."""
         graph = self._program.graph
         while self.displaced:
             name = self.displaced.pop()
@@ -232,21 +232,21 @@ class Namespace:
                 self.displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
-        """Remove what `cell` has bound and is not among `names`."""
+        """Remove the names that `cell` bound, except `names`."""
         bound = self._bound.get(cell, frozenset())
         if bound - names:
             self._bound[cell] = bound & names
             self._remove(cell, bound - names)
 
     def unbind(self, cell: str, keep: frozenset[str] = frozenset()) -> None:
-        """Remove all that `cell` has bound, but names in `keep`, and its private names."""
+        """Remove the names that `cell` bound, except those in `keep`, and its private names."""
         if cell in self._bound:
             self._remove(cell, self._bound.pop(cell) - keep)
             for name in self._private.pop(cell):
                 self.globals.pop(name, None)
 
     def disown(self, cell: str) -> None:
-        """Let what `cell` has bound stay, and belong to no cell."""
+        """Keep what `cell` bound, as names that belong to no cell."""
         for name in self._bound.pop(cell, ()):
             if self.owners.get(name) == cell:
                 del self.owners[name]
@@ -258,7 +258,7 @@ class Namespace:
             self.globals.pop(name, None)
 
     def prune(self, names: Collection[str]) -> None:
-        """Drop the versions of `names` that no cell can need any more; the end may have others now."""
+        """Drop the versions of `names` that no cell can need; the end may have others now."""
         if self._versions or self._spare:
             self.displaced.update(names)
         for name in self._versions.keys() & set(names):
@@ -269,7 +269,7 @@ class Namespace:
                 del self._versions[name]
 
     def names_of(self, value: object) -> list[tuple[str, str | None]]:
-        """Return the names one of whose versions is this very object, and the cells that made these."""
+        """Return the names that have this very object as a version, each with the cell that made it."""
         found = [
             (name, self.owners.get(name)) for name, other in self.globals.copy().items() if other is value
         ]
@@ -278,7 +278,7 @@ class Namespace:
         return found
 
     def _load(self, name: str, makers: Collection[str]) -> None:
-        """Put the last version that is there of those that `makers` made into the module, or none."""
+        """Put the last existing version of those that `makers` made into the module, or none."""
         versions = self._versions.get(name, {})
         owner = self.owners.get(name)
         wanted = value = None
@@ -325,7 +325,7 @@ class Namespace:
             remote.copy = versions[owner]
             versions[owner] = remote
         if self._most_versions and len(versions) > self._most_versions:
-            # That of the notebook's end is needed between runs.
+            # The version of the notebook's end is needed between runs.
             last = self._program.graph.makers(name)[-1]
             others = (cell for cell in versions if cell != last)
             oldest = next((cell for cell in others if not self._is_awaited(name, cell)), None)

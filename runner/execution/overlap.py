@@ -1,9 +1,9 @@
-"""Which cells of a plan may overlap, as some of them await or run elsewhere.
+"""Which cells of a plan may overlap, because they await or run elsewhere.
 
-The result is as if they had run one by one. So a cell waits for those that it depends on, and for those
-that need another version of a name. What a cell needs that runs elsewhere is taken at its turn; from then
-on cells may go ahead that only must not change it before, and cells at the same place that follow it: the
-place starts them when it has ended.
+The result must be as if they had run one by one. So a cell waits for the cells that it depends on, and for
+those that need another version of a name. What a cell that runs elsewhere needs is collected at its turn.
+After that, cells may go ahead that only had to leave those values unchanged; and cells at the same place that
+depend on it may be submitted, since the place starts them when it has ended.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from ..dataflow.program import Program
 
 
 class Waits(NamedTuple):
-    """For each cell the earlier ones that it waits for."""
+    """For each cell, the earlier cells that it waits for."""
 
-    #: Until they have ended.
+    #: Those that must have ended.
     done: dict[str, set[str]]
-    #: Until they have begun.
+    #: Those that must have begun.
     begun: dict[str, set[str]]
 
 
@@ -29,13 +29,13 @@ def names_needed(program: Program, cell: str) -> frozenset[str]:
 
 
 def waits_of(program: Program, cells: Sequence[str]) -> Waits:
-    """Return what `cells`, in the order of their plan, wait for among each other."""
+    """Return which of `cells`, in the order of their plan, wait for which."""
     graph = program.graph
     live = graph.redefine == "live"
-    # What runs elsewhere would change by chance which cell has set a name last.
+    # With cells elsewhere, chance would decide which cell sets a name last.
     versions = graph.shared and program.placement.on if live else graph.shared or graph.upward
     waits = Waits({}, {})
-    # For each name the cells that need the same version of it, and those that need the one before.
+    # For each name, the cells that need the current version, and those that need the one before.
     groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
     for cell in cells:
         before = waits.done[cell] = {parent for parent in graph.parents(cell) if parent in waits.done}
@@ -61,9 +61,9 @@ def waits_of(program: Program, cells: Sequence[str]) -> Waits:
 
 
 def _let_overlap(program: Program, cells: Sequence[str], waits: Waits) -> None:
-    """Let cells wait no longer than they must for those that run elsewhere, and keep values as they are."""
+    """Shorten waits for cells that run elsewhere, and add waits that keep their inputs unchanged."""
     graph, on = program.graph, program.placement.on
-    # The cells that name a value of this process, which cells here may change in place.
+    # The cells that name a value of this process; cells here may change it in place.
     here: dict[str, list[str]] = {}
     there: dict[str, list[str]] = {}
     for cell in cells:
@@ -90,7 +90,7 @@ def _is_imported(program: Program, maker: str, name: str) -> bool:
 
 
 def _may_go_on(program: Program, earlier: str, later: str) -> bool:
-    """Return whether it is enough for `later` that `earlier`, which runs elsewhere, was submitted."""
+    """Return whether `later` may begin once `earlier`, which runs elsewhere, was submitted."""
     graph, on = program.graph, program.placement.on
     analysis = program.compiled[earlier].analysis
     made = analysis.defs | analysis.deleted

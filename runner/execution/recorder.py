@@ -1,7 +1,7 @@
-"""The runner's record of the notebook: what happens to cells is said here, and here alone.
+"""The runner's record of the notebook: the one place where events about cells are emitted.
 
-A `Recorder` holds the replica that plans are made from and the emitter that carries events to the
-kernel. The replica changes by nothing but the events. It is the runner's twin of the kernel's `Store`.
+A `Recorder` holds the replica that plans are made from, and the emitter that carries events to the kernel.
+Only events change the replica. It is the runner's counterpart of the kernel's `Store`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _OUTPUT_EVENTS = frozenset(
 
 
 class Recorder:
-    """The notebook as it is, and the way out for events."""
+    """The current state of the notebook, and the way out for events."""
 
     def __init__(self, emit: Callable[[Any], object] | Emission, keep_outputs: bool = True) -> None:
         #: What frontends see of the notebook.
@@ -29,7 +29,7 @@ class Recorder:
         self.emitter: Emission = Emitter(CallbackSink(self._deliver)) if callable(emit) else emit
 
     def emit(self, event: Any) -> None:
-        """Apply and send `event`; it may wait for the `flush` before user code and before every `await`."""
+        """Apply and send `event`; it may be held until the next `flush`, before user code or an `await`."""
         if self._listener is None:
             apply(self.notebook, event)
             self.emitter.defer(event)
@@ -39,7 +39,7 @@ class Recorder:
     def emit_from(self, loop: asyncio.AbstractEventLoop, event: Any, dropped: Callable[[], bool]) -> None:
         """Send `event` at once, from a thread other than that of `loop`, unless it is `dropped` at its turn.
 
-        The notebook here is the loop's thread's alone, unless a listener has it change with each event.
+        Only the loop's thread may change the notebook, except where a listener applies each event.
         """
 
         def apply_here() -> None:
@@ -55,7 +55,7 @@ class Recorder:
         self.emitter.flush()
 
     def _deliver(self, event: Any) -> None:
-        """Hand an event to the listener; output events of all threads come by here too."""
+        """Pass an event to the listener; output events of all threads come here too."""
         if self._keep_outputs or type(event) not in _OUTPUT_EVENTS:
             apply(self.notebook, event)
         if self._listener is not None:

@@ -1,8 +1,8 @@
-"""Values that cells need where they run: what was sent, and what is elsewhere and comes here.
+"""Moves values to where cells need them: sends those of this process, and fetches those that are elsewhere.
 
-A value of this process is sent once, as long as no cell here has run since that names it and may have
-changed it in place. A value that is elsewhere comes here if a cell that runs here names it, or asks for it
-by `cw.fetch`; the namespace keeps the copy until its cell runs again.
+A value of this process is sent again only after a cell that names it, and so may have changed it in place,
+has run here. A value that is elsewhere is fetched if a cell that runs here names it, or calls `cw.fetch`; the
+namespace keeps the copy until the value's cell runs again.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ class Here(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """What was sent, and as what."""
+    """A value that was sent, and its form."""
 
     place: Place
     value: object
-    #: How often states had been set.
+    #: How often states had been set by then.
     changes: int
     input: Input
     ref: object
 
     def holds(self, place: Place, value: object, changes: int) -> bool:
-        """Return whether this is `value` as `place` has it."""
+        """Return whether `place` already has this very `value`, unchanged."""
         if self.place is not place or self.value is not value or self.changes != changes:
             return False
         return not isinstance(self.input, Referred) or place.is_there(self.ref)
 
 
 class RemoteValues:
-    """The values of a notebook that go elsewhere or are there."""
+    """The values of a notebook that are sent elsewhere or are there."""
 
     def __init__(
         self,
@@ -68,19 +68,19 @@ class RemoteValues:
         lifecycle.on_forget = self._forget
 
     def ran(self, cell: str) -> None:
-        """Note that `cell` runs here: it may change in place what it names."""
+        """Note that `cell` runs here, and may change in place what it names."""
         if self._sent:
             names = set(self._program.graph.reads(cell))
             for key in [key for key in self._sent if key[0] in names]:
                 del self._sent[key]
 
     def _forget(self, cell: str) -> None:
-        """Let go of what was sent of a cell that goes or runs again."""
+        """Forget what was sent of a cell that runs again or is deleted."""
         for key in [key for key in self._sent if key[1] == cell]:
             del self._sent[key]
 
     async def send(self, place: Place, cell: str, values: dict[str, Here]) -> dict[str, tuple[Input, object]]:
-        """Return how `values` go along, after sending those that were not sent as they are."""
+        """Return `values` as inputs of a task, after sending those that the place does not have."""
         given: dict[str, tuple[Input, object]] = {}
         fresh: dict[str, Here] = {}
         carries = bool(self._program.graph.carried(cell))
@@ -107,15 +107,15 @@ class RemoteValues:
         return given
 
     def to_fetch(self, cell: str) -> list[RemoteValue]:
-        """Return the values that `cell`, which runs here, names and that are elsewhere alone."""
+        """Return the values that `cell`, which runs here, names and that are only elsewhere."""
         namespace = self._namespace
         names = namespace.elsewhere.keys() & set(self._program.graph.reads(cell))
         return [namespace.elsewhere[name] for name in sorted(names) if name not in namespace.globals]
 
     async def fetch(self, values: list[RemoteValue]) -> None:
-        """Have copies of `values` here.
+        """Fetch copies of `values` into the namespace.
 
-        Raises: CannotFetch if one cannot be had.
+        Raises: CannotFetch if one cannot be fetched.
         """
         fetched = await self.get(values)
         for value, copy in zip(values, fetched, strict=True):
@@ -135,11 +135,14 @@ class RemoteValues:
         return _get([value])[0]
 
     async def get(self, values: list[RemoteValue]) -> list[Any]:
-        """Return copies of `values`; may raise CannotFetch."""
+        """Return copies of `values`.
+
+        Raises: CannotFetch if one cannot be fetched.
+        """
         return await asyncio.to_thread(_get, values)
 
     def note_lost(self, refs: Collection[object], where: str, reason: str) -> None:
-        """Note that values are gone."""
+        """Note that values are lost."""
         gone = [value for value in self._namespace.remote_values() if value.ref in refs and not value.lost]
         for value in gone:
             value.lost = f"the worker {where} has gone" + (f": {reason}" if reason else "")
@@ -150,7 +153,7 @@ class RemoteValues:
             text = f"cellwire: {', '.join(names)} of cell {cell!r} went with the worker {where}\n"
             self._recorder.emit(ConsoleWritten("", 0, "stderr", text))
         cells = self._recorder.notebook.cells
-        # One that is about to run makes them again.
+        # A cell that is about to run makes them again.
         outdated = {cell for cell in by_cell if cells[cell].status not in ("queued", "running")}
         self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=outdated)).stale)
         self._recorder.flush()
@@ -159,7 +162,7 @@ class RemoteValues:
 def _get(values: Iterable[RemoteValue]) -> list[Any]:
     """Return `values`, fetched together; blocks.
 
-    Raises: CannotFetch if one cannot be had.
+    Raises: CannotFetch if one cannot be fetched.
     """
     values = list(values)
     found: dict[RemoteValue, Any] = {}
@@ -176,7 +179,7 @@ def _get(values: Iterable[RemoteValue]) -> list[Any]:
             except ImportError as error:
                 raise CannotFetch(
                     f"`{value.name}` of cell {value.cell!r} is a module that is not installed here: {error}",
-                    "install it here, or let the cell that needs it run there",
+                    "install it here, or run the cell that needs it there",
                 ) from None
             found[value] = sys.modules[value.ref.name]
         else:

@@ -1,13 +1,13 @@
-"""How a plan is run: whose turn it is, what overlaps, and what is not run after all.
+"""Runs plans: decides whose turn it is, what overlaps, and what is not run after all.
 
-Cells follow each other on this thread for as long as none of them awaits. From the first that does, each
-such cell is a task in one task group, and cells that need not wait for it go on beside it. A cell that
-depends on one whose last run failed, stopped or was interrupted is cancelled at its turn, with that cause,
-whichever run that was; an interrupt drops all cells that have not had their turn.
+As long as no cell awaits, cells run one after another on this thread. From the first that awaits, each such
+cell is a task in one task group, and cells that need not wait for it run beside it. A cell that depends on
+one whose last run, in this plan or an earlier one, failed, stopped or was interrupted is cancelled at its
+turn, with that cause. An interrupt drops all cells that have not had their turn.
 
-A cell that runs elsewhere is a task as well. Here it is submitted, before any other that may have its turn,
-and no other cell begins meanwhile: values are sent as they are at that moment. A cell whose names have
-values elsewhere is a task that fetches them first.
+A cell that runs elsewhere is a task as well. It is submitted before any other ready cell begins, and none
+begins until it has been, so that values are sent as they are at that moment. A cell that needs values from
+elsewhere is a task that fetches them first.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .elsewhere import Elsewhere, Submission
 
 T = TypeVar("T")
-#: Seconds that cells may follow each other before the loop's other tasks have a turn.
+#: Seconds that cells may run one after another before the loop's other tasks get a turn.
 _TURN = 0.01
 _BAD_ENDS = frozenset({"error", "stopped", "cancelled", "interrupted"})
 
@@ -77,11 +77,11 @@ class Scheduler:
         self._interrupts = interrupts
         self._context = context
         self._for_elsewhere = for_elsewhere
-        #: What runs elsewhere; None before something did.
+        #: The cells that run elsewhere; None while no cell has.
         self.elsewhere: Elsewhere | None = None
-        #: What hides the calling task from cells; None before there is a loop.
+        #: Hides the calling task from cells; None before there is a loop.
         self.hidden: HiddenTask | None = None
-        # Tasks of cells that have begun and not ended, and those that send or fetch values for one.
+        # Tasks of running cells, and those that send or fetch values for one.
         self._tasks: dict[asyncio.Task[Any], Execution] = {}
         self._moving: set[asyncio.Task[Any]] = set()
         # Cells that have started and not ended.
@@ -106,7 +106,7 @@ class Scheduler:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
                 if order[done] not in self._program.compiled:
-                    done += 1  # rejected since the run began, as the language has changed
+                    done += 1  # rejected since the run began, because the language changed
                     continue
                 if self._program.compiled[order[done]].analysis.is_async or on or self.elsewhere:
                     rest = order[done:]
@@ -126,7 +126,7 @@ class Scheduler:
         return sorted(self._failed, key=lambda cell: place.get(cell, 0))
 
     def cancel(self) -> None:
-        """Cancel the cells that the last interrupt has yet to strike; called by the event loop."""
+        """Cancel the cells that the last interrupt has not struck yet; called by the event loop."""
         for task, execution in tuple(self._tasks.items()):
             if self._interrupts.strikes(execution):
                 self._interrupts.before_striking(execution, task)
@@ -145,7 +145,7 @@ class Scheduler:
             self._ended(execution)
 
     async def _run_overlapping(self, cells: Sequence[str]) -> None:
-        """Run `cells`; those that await or run elsewhere run beside the others."""
+        """Run `cells`; those that await or run elsewhere overlap with others."""
         interrupts = self._interrupts
         progress = Event()
         on = self._program.placement.on
@@ -158,9 +158,9 @@ class Scheduler:
         waits = waits_of(self._program, cells)
         ready = ReadyCells(cells, waits.done.__getitem__, waits.begun.__getitem__ if on else None, on)
         started: list[Execution] = []
-        # Cells that have had their turn and wait for values.
+        # Cells that had their turn and are waiting for values.
         fetching: set[str] = set()
-        # Held while values are sent, or a cell runs after fetching some. No other lock is taken under it.
+        # Held while values are sent, or a cell runs after fetching some. No other lock is taken meanwhile.
         sending = Lock()
 
         def done(cell: str) -> None:
@@ -258,10 +258,10 @@ class Scheduler:
                     execution = self._start(cell)
                     started.append(execution)
                     task = self._context.run(group.create_task, run(execution))
-                    # It gets to its first await before the next cell begins.
+                    # The cell reaches its first await before the next cell begins.
                     await self._let_others()
                     if task.done() and execution.status == "running":
-                        # User code has cancelled the task before it began.
+                        # User code cancelled the task before it began.
                         interrupts.count = interrupts.count or 1
 
         try:
@@ -269,7 +269,7 @@ class Scheduler:
                 try:
                     await follow(group)
                 except CancelledError:
-                    # What the group cancels now has been interrupted.
+                    # Cells that the group cancels from here on were interrupted.
                     interrupts.count = interrupts.count or 1
                     raise
         finally:
@@ -279,7 +279,7 @@ class Scheduler:
             self._drop([*lost, *ready.drop()])
 
     def _to_fetch(self, cell: str) -> list[RemoteValue]:
-        """Return the values that `cell`, which runs here at its turn, names and that are elsewhere."""
+        """Return the values that `cell`, whose turn it is to run here, names and that are elsewhere."""
         assert self.elsewhere is not None
         self.elsewhere.values.ran(cell)
         self._lifecycle.clear(cell)
@@ -291,9 +291,9 @@ class Scheduler:
         return values
 
     async def _moved(self, action: Coroutine[Any, Any, T]) -> "tuple[T | None, PlaceError | None]":
-        """Return what `action`, which sends or fetches values, returns, or why it could not.
+        """Return the result of `action`, which sends or fetches values, or why it failed.
 
-        Nothing of both if an interrupt has ended it.
+        Neither if an interrupt ended it.
         """
         assert self.elsewhere is not None
         task = get_running_loop().create_task(action)
@@ -313,19 +313,19 @@ class Scheduler:
         return None, error
 
     def _start(self, cell: str) -> Execution:
-        # What cells in flight need stays as it is; what this one needs is the same, or it would have waited.
-        # Beside cells elsewhere the order is not the notebook's, and no version is put aside for that.
+        # Running cells need their versions unchanged; this cell needs the same, or it would have waited.
+        # With cells elsewhere, cells run out of notebook order, and no version is put aside for that.
         only = names_needed(self._program, cell) if self._in_flight or self.elsewhere else None
         self._in_flight.add(cell)
         return self._lifecycle.start(cell, self._run, only)
 
     async def _let_others(self) -> None:
-        """Give the other tasks of the loop their turn."""
+        """Let the loop's other tasks run."""
         self._recorder.flush()
         await sleep(0)
 
     def _cancelled(self, cell: str) -> bool:
-        """Skip `cell` if one that it depends on did not end well when it last ran, and return whether."""
+        """If the last run of a cell that `cell` depends on failed or was stopped, skip it and return true."""
         states = self._notebook.cells
         graph = self._program.graph
         analysis = self._program.compiled[cell].analysis
@@ -357,7 +357,7 @@ class Scheduler:
             self._failed += self._corrections.after(execution)
 
     def _outdate_readers_of_imports(self, cell: str) -> None:
-        """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""
+        """Mark the readers of failed imports stale, since they do not otherwise follow a run of imports."""
         if self._program.compiled[cell].analysis.import_only:
             self._lifecycle.mark_stale(
                 child
@@ -366,7 +366,7 @@ class Scheduler:
             )
 
     def _drop(self, cells: Iterable[str]) -> None:
-        """Skip cells whose turn will not come; they and the interrupted ones are stale."""
+        """Skip the cells whose turn will not come; they and the interrupted ones become stale."""
         dropped = list(cells)
         for cell in dropped:
             self._lifecycle.skip(cell, self._run, "cancelled", errors.never_ran())

@@ -1,9 +1,9 @@
-"""Handlers that user code sets for signals: what one raises reaches user code, or is reported.
+"""Signal handlers of user code: what they raise reaches user code, or is reported.
 
 A signal may arrive while the main thread is in cellwire's own code: between two cells, or in the loop while
-nothing runs. There the handler is called as anywhere, but what it raises is reported on standard error. If a
-cell executes and is just on its way into or out of cellwire's code, the signal is sent again in a moment, so
-that the timeout that a cell has set for itself is not lost.
+nothing runs. The handler is called there too, but what it raises is reported on standard error. If a cell is
+executing and is just entering or leaving cellwire's code, the signal is sent again a moment later, so that a
+timeout that the cell has set for itself is not lost.
 """
 
 import signal
@@ -23,12 +23,12 @@ from .interrupts import Interrupts
 
 #: Seconds after which a signal is sent again.
 _MOMENT = 0.001
-#: How many exceptions are reported in a second: a handler may raise whenever it is called, a thousand times.
+#: How many exceptions are reported in a second, since a handler may raise a thousand times.
 _REPORTS = 20
 
 
 def install_signals(interrupts: Interrupts, own: Callable[..., object]) -> None:
-    """Guard the handlers that are set from here on, except `own`; called once, on the main thread."""
+    """Guard all handlers set after this call, except `own`; called once, on the main thread."""
     set_handler, get_handler = signal.signal, signal.getsignal
     process, main = getpid(), get_ident()
     reports = _Reports()
@@ -68,7 +68,7 @@ def install_signals(interrupts: Interrupts, own: Callable[..., object]) -> None:
 
 
 class _Reports:
-    """Reports exceptions, as many as leave time for anything else."""
+    """Reports exceptions, at a limited rate."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=_REPORTS)
@@ -78,7 +78,7 @@ class _Reports:
     def add(self, error: BaseException) -> None:
         """Report `error`, or count it."""
         now = monotonic()
-        # The handler may be called again in the middle of a report.
+        # The handler may be called again while an exception is being reported.
         if self._reporting or (len(self._times) == _REPORTS and now - self._times[0] < 1.0):
             self._left_out += 1
             return

@@ -1,22 +1,22 @@
-"""The sources of cells where Python looks for them: tracebacks, debuggers and `inspect`."""
+"""Puts the sources of cells where tracebacks, debuggers and `inspect` look for them."""
 
 import io
 import linecache
 from contextlib import suppress
 
-#: The sources in the cache, which are looked at for each run.
+#: The sources in the cache, which each run checks.
 _remembered: dict[str, str] = {}
 
 
 def remember_source(filename: str, source: str) -> None:
-    """Let Python find `source` under the file name that the code of the cell has."""
+    """Make Python find `source` under the file name of the cell's code."""
     try:
         if filename in linecache.cache and _remembered.get(filename) is source:
             return
         if not filename.startswith("<"):
             return  # a file, which Python reads by itself
         _remembered[filename] = source
-        # Cut as Python cuts it: at the ends of lines alone, not at form feeds and the like.
+        # Split as Python does: only at line ends, not at form feeds and the like.
         lines = io.StringIO(source, newline=None).readlines()
         linecache.cache[filename] = (len(source), None, lines, filename)
     except Exception:
@@ -24,7 +24,7 @@ def remember_source(filename: str, source: str) -> None:
 
 
 def forget_source(filename: str) -> None:
-    """Keep nothing of a cell that is gone."""
+    """Forget the source of a deleted cell."""
     _remembered.pop(filename, None)
     with suppress(Exception):
         linecache.cache.pop(filename, None)

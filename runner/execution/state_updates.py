@@ -1,7 +1,7 @@
 """State updates whose readers have not run yet.
 
-`add` is called by setters, from any thread at any time, and takes no lock: each update is one entry
-of a dict, put in and taken out by single operations. All else is for the event loop's thread.
+Setters call `add`, on any thread at any time. It takes no lock: each update is one entry of a dict, added and
+removed by single operations. All other methods are for the event loop's thread.
 """
 
 import asyncio
@@ -13,15 +13,16 @@ from ..api.state import StateChange
 from ..dataflow.program import Program
 from .namespace import Namespace
 
-#: What an embedded notebook does when the run is over; returns the cells here that have to run for that.
+#: What an embedded notebook does at the end of the run; returns the cells here that have to run because of
+#: it.
 Work = Callable[[], Awaitable[Iterable[str]]]
 
 
 class PendingUpdates:
     """The updates of states, until their readers run.
 
-    `wake` is called on the event loop's thread some time after an update. In an embedded notebook
-    `forward` is called with each update instead, at once: the notebook around it says when it is time.
+    `wake` is called on the event loop's thread some time after an update. In an embedded notebook `forward`
+    is called with each update instead, at once, since the outer notebook decides when readers run.
     """
 
     def __init__(
@@ -41,8 +42,8 @@ class PendingUpdates:
         #: Grows with each update.
         self.changes = 0
         self._waking: asyncio.Handle | None = None
-        # Each update, by what is the same in equal ones, with the number of cells that had started when it
-        # was made. The identity of its object: it may be equal to another one, and may refuse to be hashed.
+        # Each update with the number of cells that had started by then; equal updates have one key. An object
+        # counts by its identity: it may be equal to another one, and may not be hashable.
         self._updates: dict[tuple[int, str, frozenset[str]], tuple[StateChange, int]] = {}
         self._started = 0
         self._started_at: dict[str, int] = {}
@@ -51,7 +52,7 @@ class PendingUpdates:
         return bool(self._updates or self._work)
 
     def add(self, update: StateChange) -> None:
-        """Remember `update` and have it acted upon, at the latest at the end of the next run."""
+        """Remember `update`; its readers run at the end of the next run at the latest."""
         key = (id(update.getter), update.setter, update.attributes)
         self._updates[key] = (update, self._started)
         self.changes += 1
@@ -60,25 +61,25 @@ class PendingUpdates:
             return
         loop = self.loop
         if loop is not None and self._waking is None:
-            # In a context of its own: what follows from here on belongs to no cell.
+            # In a new context, since what follows belongs to no cell.
             try:
                 self._waking = loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
             except RuntimeError:
                 pass  # the loop has been closed; the next run will have another
 
     def add_work(self, work: Work) -> None:
-        """Have `work` done together with the update that is added next."""
+        """Do `work` together with the update that is added next."""
         self._work[work] = None
 
     def take_work(self) -> list[Work]:
-        """Return the work that is to be done, and forget it."""
+        """Remove and return the work to do."""
         found = list(self._work)
         for work in found:
             self._work.pop(work, None)
         return found
 
     def cell_started(self, cell: str) -> None:
-        """Note that `cell` runs: it reads what has been set until this moment."""
+        """Note that `cell` starts, and reads what has been set until then."""
         self._started += 1
         self._started_at[cell] = self._started
 
@@ -87,7 +88,7 @@ class PendingUpdates:
         self._started_at.pop(cell, None)
 
     def drain(self) -> dict[str, set[str]]:
-        """Forget the updates and return the cells that have to run, see `Planner.run_readers`."""
+        """Remove the updates and return the cells that have to run, as `Planner.run_readers` takes them."""
         found: dict[str, set[str]] = {}
         graph = self._program.graph
         while self._updates:
@@ -97,7 +98,7 @@ class PendingUpdates:
                 for reader in graph.readers_of(maker, name) if bound and maker else graph.readers(name):
                     if update.attributes and not self._reads(reader, name, update.attributes):
                         continue
-                    # One that started after the update has read the new value.
+                    # A cell that started after the update has read the new value.
                     if reader != update.setter and self._started_at.get(reader, 0) <= started:
                         setters = found.setdefault(reader, set())
                         setters.add("" if name in graph.names_of(reader).immediate else update.setter)

@@ -1,4 +1,4 @@
-"""Whose turn it is to run: one run at a time, and the interrupts are for that."""
+"""Turns: one run at a time, which is the one that interrupts are for."""
 
 from asyncio import Lock, get_running_loop  # as they are before user code can replace them
 
@@ -10,7 +10,7 @@ from .state_updates import PendingUpdates
 
 
 class Turn:
-    """The context of one run, or of the runs that states have caused: nothing else runs while it is entered.
+    """The context manager of one run, or of the runs that states caused: nothing else runs in its block.
 
     A class, since `asynccontextmanager` would be a tenth of the calls of a trivial run.
     """
@@ -28,12 +28,12 @@ class Turn:
     async def __aenter__(self) -> None:
         loop = get_running_loop()
         if self._updates.loop is not loop:
-            # A lock belongs to the loop on which tasks have waited for it.
+            # A lock belongs to the loop whose tasks wait for it.
             self._updates.loop = loop
             self._lock = Lock()
             self._scheduler.hidden = HiddenTask(loop)
         await self._lock.acquire()
-        # In this sequence: a signal counts as soon as something runs, and is not forgotten.
+        # In this order: a signal counts from the moment when something runs, and is not forgotten.
         self._interrupts.reset()
         self._interrupts.running = True
 

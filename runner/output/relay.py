@@ -1,14 +1,14 @@
 """Output lists that are shown inside other lists: those of an embedded notebook.
 
-The notebook's engine takes a `Relay` for its emitter. Each change of one of its lists is one step of the
-emitter of the process, as any other: in that step the relay keeps the content, and turns the change into
-changes of the lists that show it, its `View`s. The list of a view may belong to a relay too, so notebooks
-nest, and one lock gives the order of everything. No event of the notebook's own reaches the frontends.
+The engine of the embedded notebook has a `Relay` as its emitter. Each change of one of its lists is one step
+of the process's emitter. In that step the relay keeps the content, and turns the change into changes of the
+lists that show it, its `View`s. A view's list may itself belong to a relay, so notebooks nest, and one lock
+orders everything. Events of the embedded notebook never reach the frontends.
 
 An item that is shown keeps its place. A cell that runs again fills the places of its last run first; those
-that are left over at its end are removed, and what needs more is added at the end of the list.
+left over at its end are removed, and further items are added at the end of the list.
 
-Steps may be called again in the middle, see `emitter.py`: each changes this state idempotently.
+A step may be called again after an interruption, see `emitter.py`, so each changes the state idempotently.
 """
 
 from collections.abc import Callable, Iterable, Sequence
