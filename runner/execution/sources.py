@@ -17,7 +17,8 @@ def remember_source(filename: str, source: str) -> None:
             return  # a file, which Python reads by itself
         _remembered[filename] = source
         # Cut as Python cuts it: at the ends of lines alone, not at form feeds and the like.
-        lines = io.StringIO(source, newline=None).readlines()
+        # Python takes each line to have an end, as in a file, and would put its carets one too far without.
+        lines = io.StringIO(source + "\n", newline=None).readlines()
         linecache.cache[filename] = (len(source), None, lines, filename)
     except Exception:
         pass  # user code may have put anything in place of the cache
