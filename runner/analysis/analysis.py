@@ -197,14 +197,15 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
     try:
         return compile(source, filename, mode, flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError as error:
+        known = (error.end_offset or 0) > 0
         raise AnalysisError(
             "SyntaxError",
             error.msg,
             error.lineno or 0,
             max(error.offset or 0, 0),
             _ipython_hint(source, error.lineno or 0),
-            end_line=error.end_lineno or 0,
-            end_offset=max(error.end_offset or 0, 0),
+            end_line=error.end_lineno or 0 if known else 0,
+            end_offset=error.end_offset or 0 if known else 0,
             excerpt="".join(traceback.format_exception_only(error)),
         ) from None
     except (RecursionError, MemoryError):

@@ -43,11 +43,19 @@ def test_an_exception_in_a_function_of_another_cell_is_where_that_was_called(boo
         ("return 1", (1, 1, 1, 9)),
         ("if True:\n  from no_such_module import *", (2, 3, 0, 0)),
         ("é = = 2", (1, 5, 1, 6)),
+        ("x = (1,", (1, 5, 0, 0)),
     ],
 )
 def test_an_error_of_the_source_is_where_python_says(book, source, expected):
     book.run({"a": source})
     assert position(book, "a") == expected
+
+
+@pytest.mark.parametrize("source", ["print(missing)", "print(missing)\n", "\nprint(missing)"])
+def test_carets_stand_below_what_they_mean(book, source):
+    book.run({"a": source})
+    line, carets = book["a"].error.traceback.splitlines()[2:4]
+    assert carets.index("^") == line.index("missing")
 
 
 def test_what_is_not_known_is_zero(book):

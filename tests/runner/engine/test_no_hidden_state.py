@@ -70,12 +70,21 @@ statements = st.one_of(
     names.map("_t = {}".format),
     st.sampled_from(["1 / 0", "stop(True)", "a =", "lambda: a", "s, _put = state(1)\n_put(2)", "s()"]),
 )
-sources = st.lists(statements, min_size=1, max_size=3).map("\n".join)
 WAITS = "await sleep(0)"
-cell_sources = st.tuples(st.integers(0, 7), sources).map(
-    lambda drawn: {0: f"{drawn[1]}\n{WAITS}", 1: f"{WAITS}\n{drawn[1]}"}.get(drawn[0], drawn[1])
-)
+sources = st.lists(statements, min_size=1, max_size=3).map("\n".join)
+#: Every fourth cell awaits, once or twice.
+waiting_sources = st.tuples(
+    st.lists(statements, min_size=1, max_size=3), st.lists(st.integers(0, 3), min_size=1, max_size=2)
+).map(lambda drawn: "\n".join(_with_waits(*drawn)))
+cell_sources = st.one_of(sources, sources, sources, waiting_sources)
 cell_ids = st.sampled_from(CELLS)
+
+
+def _with_waits(lines: list[str], places: list[int]) -> list[str]:
+    lines = list(lines)
+    for place in places:
+        lines.insert(place, WAITS)
+    return lines
 
 
 @st.composite
