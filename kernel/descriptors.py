@@ -1,9 +1,9 @@
 """How many descriptors the kernel may have open, and for what, and how many a runner.
 
-Every connection of a frontend takes a descriptor, and libzmq aborts the process if none is left for a
-connection on ipc (4.3.5 asserts in `ipc_listener.cpp`). So the kernel raises its own limit as far as the
-system allows, leaves at most half of them to the pipes of a runner's children, and a quarter to connections:
-further ones have to wait. A runner gets the limit that the kernel was started with: it is the user's.
+Every connection of a frontend takes descriptors, and libzmq aborts the process if none is left for a
+connection on ipc. So the kernel raises its own limit as far as the system allows, leaves at most half of them
+to the pipes of a runner's children, and a quarter to connections: further ones have to wait, which
+`entrance.py` sees to. A runner gets the limit that the kernel was started with: it is the user's.
 """
 
 import os
@@ -36,19 +36,19 @@ def room_for_pipes() -> int:
     return max(0, _limit() - _OWN) // 2
 
 
-def crowded(pipes: int) -> bool:
-    """Whether connections take as much as they may; `pipes` is how many pipes of children are open.
+def room_for_connections(pipes: int, number: int) -> bool:
+    """Return whether there is room for `number` more connections, while `pipes` of children are open.
 
-    That is a quarter of all: many may come before this is asked.
+    Each group of them also takes a listener, and connections may have a quarter of all descriptors.
     """
     try:
-        return len(os.listdir("/dev/fd")) - pipes > _OWN // 2 + _limit() // 4
+        return len(os.listdir("/dev/fd")) - pipes + number < _OWN // 2 + _limit() // 4
     except OSError:
-        return True
+        return False
 
 
 def room_for_backlog() -> int:
-    """Return how many connections may wait to be accepted: these are, whatever is decided meanwhile."""
+    """Return how many connections may wait to be let in: all of them are, or none."""
     return max(4, _limit() // 16)
 
 

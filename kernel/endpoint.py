@@ -8,7 +8,6 @@ made. Places where other users could replace these files are refused.
 """
 
 import os
-import socket
 import stat
 from typing import cast
 
@@ -18,7 +17,7 @@ import zmq
 from ..protocol.connection import Connection, Settings
 from ..protocol.messages import Role
 from .authentication import DOMAIN, Allowed, Authenticator, new_key_pair
-from .descriptors import room_for_backlog
+from .entrance import SOCKET, Entrance
 from .made_files import MadeFiles, why_unsafe
 
 #: Longest path of a socket on every system.
@@ -27,13 +26,14 @@ _LONGEST_PATH = 100
 _SLACK = 64 * 1024
 #: Messages that may wait in ZeroMQ, to and from each frontend.
 _MESSAGES = 1000
+#: Connections on tcp that may wait to be accepted.
 _BACKLOG = 256
 _HANDSHAKE_MS = 5_000
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 20_000
 _LINGER_MS = 200
-#: What is in the kernel's own directory: the socket has another name while frontends are kept from it.
-SOCKET, HIDDEN, CONNECTION = "socket", ".socket", "connection.json"
+#: What is in the kernel's own directory besides the socket.
+CONNECTION = "connection.json"
 
 
 class Endpoint:
@@ -46,11 +46,8 @@ class Endpoint:
         self.fd = int(self.socket.fd)
         #: Answers ZeroMQ's requests about connections; `None` on ipc.
         self.authenticator: Authenticator | None = None
-        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
-        #: Edge-triggered: call `count_accepted` before waiting for it.
-        self.accepted_fd = int(self._monitor.fd)
-        #: Whether frontends find the socket; only on ipc can they be kept from it.
-        self.open = True
+        #: Where frontends come in on ipc; `None` on tcp, where libzmq listens itself.
+        self.entrance: Entrance | None = None
         self._files = MadeFiles()
         try:
             place, name = _place(), f"cellwire-{os.urandom(6).hex()}"
@@ -64,28 +61,13 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the socket once sent messages have had a moment to leave, and remove the files."""
-        self.socket.disable_monitor()
-        self._monitor.close()
+        if self.entrance is not None:
+            self.entrance.close()
         self.socket.close(linger=_LINGER_MS)
         if self.authenticator is not None:
             self.authenticator.close()
         self._context.term()
         self.remove_files()
-
-    def count_accepted(self) -> int:
-        """Return how many connections were accepted since the last call."""
-        number = 0
-        while self._monitor.poll(0):
-            self._monitor.recv_multipart(zmq.NOBLOCK)
-            number += 1
-        return number
-
-    def let_in(self, open: bool) -> None:
-        """Let further frontends connect, or keep them from it; those that are connected stay."""
-        if open != self.open and self.authenticator is None:
-            names = (HIDDEN, SOCKET) if open else (SOCKET, HIDDEN)
-            self.open = open
-            self._files.rename(self._directory, *names)
 
     def remove_files(self) -> None:
         """Remove the connection file, the socket and the directory, and nothing else."""
@@ -119,7 +101,6 @@ class Endpoint:
         socket.router_mandatory = True
         socket.sndhwm = socket.rcvhwm = _MESSAGES
         socket.maxmsgsize = settings.limits.request_bytes + _SLACK
-        socket.backlog = _BACKLOG
         socket.handshake_ivl = _HANDSHAKE_MS
 
     def _bind_ipc(self) -> Connection:
@@ -128,18 +109,8 @@ class Endpoint:
         except zmq.ZMQError:
             # ZeroMQ was built without it; the mode of the directory keeps other users out anyway.
             pass
-        path = os.path.join(self.directory, SOCKET)
-        # ZeroMQ would first remove whatever is at the path.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(path)
-            self._files.add(self._directory, SOCKET)
-            listener.listen(min(_BACKLOG, room_for_backlog()))
-            listener.setblocking(False)
-            self.socket.setsockopt(zmq.USE_FD, listener.fileno())
-            endpoint = f"ipc://{path}"
-            self.socket.bind(endpoint)
-            # ZeroMQ closes it.
-            listener.detach()
+        self.entrance = Entrance(self.socket, self._files, self._directory, self.directory)
+        endpoint = f"ipc://{os.path.join(self.directory, SOCKET)}"
         return Connection(endpoint, "", 0, "", "")
 
     def _bind_tcp(self, address: str) -> Connection:
@@ -156,6 +127,7 @@ class Endpoint:
         host, _, port = address.rpartition(":") if address[-1:] != "]" else (address, "", "")
         if not host:
             host, port = address, "*"
+        self.socket.backlog = _BACKLOG
         self.socket.ipv6 = host.startswith("[")
         try:
             if host in ("0.0.0.0", "[::]", "*"):

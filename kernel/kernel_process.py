@@ -19,7 +19,7 @@ import msgspec
 from ..protocol.connection import Connection, Settings
 from ..protocol.events import KernelClosing
 from ..version import __version__
-from .descriptors import crowded, raise_limit
+from .descriptors import raise_limit
 from .diagnostics import report
 from .endpoint import Endpoint
 from .frontends import RETRY, Frontends
@@ -34,7 +34,7 @@ _ORPHANED_SECONDS = 0.5
 _KILL_SECONDS = 1.0
 #: Seconds without an acknowledgement after which the drain time is not extended.
 _STALLED_SECONDS = 0.2
-#: Longest interval between checks for stuck frontends, and for room for more, in seconds.
+#: Longest interval between checks for stuck frontends, in seconds.
 _LOOK = 1.0
 
 
@@ -101,8 +101,8 @@ class KernelProcess:
         self._loop.watch(self._endpoint.fd, _wake_up)
         if self._endpoint.authenticator is not None:
             self._loop.watch(self._endpoint.authenticator.fd, _wake_up)
-        self._loop.watch(self._endpoint.accepted_fd, self._accepted)
-        self._accepted()
+        if self._endpoint.entrance is not None:
+            self._endpoint.entrance.watch(self._loop, lambda: self._kernel.runner.open_pipes)
         self._door = door
         if door is not None:
             door.open(self._loop, self._kernel, self.shut_down, self._endpoint.connection)
@@ -161,24 +161,6 @@ class KernelProcess:
     def _look(self) -> None:
         self._looking = False
         self._frontends.drop_stuck()
-
-    # Connections
-
-    def _accepted(self) -> None:
-        """Let no more frontends in if they would take descriptors that are needed for something else."""
-        if self._endpoint.count_accepted() and self._endpoint.open and self._crowded():
-            report("too many connections are open; further frontends have to wait")
-            self._endpoint.let_in(False)
-            self._loop.later(_LOOK, self._look_for_room)
-
-    def _look_for_room(self) -> None:
-        if self._crowded():
-            self._loop.later(_LOOK, self._look_for_room)
-        else:
-            self._endpoint.let_in(True)
-
-    def _crowded(self) -> bool:
-        return crowded(self._kernel.runner.open_pipes)
 
     # The end
 

@@ -84,12 +84,19 @@ class MadeFiles:
         self._made.append((directory, name, _identity(os.lstat(name, dir_fd=directory))))
 
     def rename(self, directory: int, name: str, new: str) -> None:
-        """Give a file another name in its directory, if it is still there."""
-        for index, made in enumerate(self._made):
-            directory_of, name_of, identity = made
-            if (directory_of, name_of) == (directory, name) and _is_there(directory, name, identity):
-                os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
-                self._made[index] = (directory, new, identity)
+        """Give a made file another name in its directory, which a file made earlier may have.
+
+        Raises: FileExistsError if that name leads to anything else.
+        """
+        try:
+            there = _identity(os.lstat(new, dir_fd=directory))
+        except FileNotFoundError:
+            there = None
+        if there is not None and (directory, new, there) not in self._made:
+            raise FileExistsError(f"{self._path(directory, new)} is not what this kernel made")
+        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=directory)
+        self._made = [made for made in self._made if made[:2] not in ((directory, name), (directory, new))]
+        self.add(directory, new)
 
     def remove(self) -> None:
         """Remove what was made and is still there, newest first; what cannot be removed is reported."""
@@ -155,13 +162,6 @@ def _lock(fd: int) -> None:
     except OSError:
         # Some network file systems have no locks.
         pass
-
-
-def _is_there(directory: int, name: str, identity: _Identity) -> bool:
-    try:
-        return _identity(os.lstat(name, dir_fd=directory)) == identity
-    except FileNotFoundError:
-        return False
 
 
 def _identity(status: os.stat_result) -> _Identity:

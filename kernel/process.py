@@ -40,7 +40,7 @@ done
 kill -9 "-$1"
 [ "$file" ] && [ ! -h "$file" ] && grep -qsF "$epoch" "$file" && rm -f "$file"
 [ "$inode" ] && [ "$(ls -di . | tr -dc 0-9)" = "$inode" ] || exit
-rm -f socket .socket connection.json && rmdir -- "$made"
+rm -f socket .[0-9]* connection.json && rmdir -- "$made"
 """
 _SHELL = "/bin/sh"
 #: Pipe capacity where it can be set; bytes of a trace that are read.

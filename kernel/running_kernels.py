@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import msgspec
 
 from ..protocol.connection import Connection
-from .endpoint import CONNECTION, SOCKET, places
+from .endpoint import CONNECTION, places
+from .entrance import SOCKET
 
 _NAME = re.compile(r"cellwire-[0-9a-f]{12}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -89,7 +89,8 @@ class KernelClient(ClientState):
         """Submit cells, run them and the cells that depend on them, and return how the run ended.
 
         A failing cell raises nothing here: look at `status` and `failed` of the result and at `error` of
-        the cells. With `wait=False`, return as soon as the kernel has queued the run.
+        the cells. With `wait=False`, return as soon as the copy has the queued run: until the run has ended
+        the notebook is not idle.
 
         Raises: TypeError or ValueError naming the cell that is not given correctly.
         """
@@ -243,7 +244,10 @@ class KernelClient(ClientState):
     async def _run(self, build: Callable[[str], m.Run], wait: bool) -> RunFinished | RunQueued:
         if wait:
             return await self._run_to_the_end(build)
-        return await self._request(build, RunQueued)
+        queued = await self._request(build, RunQueued)
+        replica = self._session.replica
+        await self._session.until(lambda: replica.seq >= queued.seq)
+        return queued
 
     async def _run_to_the_end(self, build: Callable[[str], m.Run]) -> RunFinished:
         queued = await self._request(build, RunQueued, until_finished=True)

@@ -1,14 +1,18 @@
-"""`print` that writes its text at once, to a stream that asks for it.
+"""`print`, and reports of threads that failed: written at once, to a stream that asks for it.
 
 The built-in function calls `write` for each argument, each separator and the end. Where `write` returns
 only when the text has left the process, each of these is a system call, and another thread's text may
 come in between. Nothing else can be observed: where a conversion could run user code between two writes,
-and for every other kind of stream, the built-in function does the work.
+and for every other kind of stream, the built-in function does the work. The report of a thread has many
+writes, and threads often fail at the same moment.
 """
 
 import builtins
 import sys
+import threading
 from typing import Any
+
+from .redirection import capture_stderr
 
 _print = builtins.print
 
@@ -42,6 +46,18 @@ print_at_once.__doc__ = _print.__doc__
 print_at_once.__annotations__ = {}
 
 
+def report_at_once(args: threading.ExceptHookArgs, /) -> None:
+    """Write the traceback of an exception that ends a thread to `sys.stderr`."""
+    if not getattr(sys.stderr, "wants_whole_lines", False):
+        threading.__excepthook__(args)
+        return
+    with capture_stderr() as captured:
+        threading.__excepthook__(args)
+    if text := captured.getvalue():
+        sys.stderr.write(text)
+
+
 def install_printing() -> None:
-    """Make `print_at_once` the built-in `print`."""
+    """Make `print_at_once` the built-in `print`, and `report_at_once` the hook of threads."""
     builtins.print = print_at_once
+    threading.excepthook = report_at_once

@@ -107,6 +107,17 @@ async def test_wait_idle_waits_for_every_queued_run(kernel: KernelClient):
     assert [cell.status for cell in kernel.notebook.cells.values()] == ["ok"] * 20
 
 
+async def test_a_queued_run_is_in_the_copy(kernel: KernelClient):
+    await kernel.run({"a": "read = input()"}, wait=False)
+    assert not kernel.notebook.idle
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    for number in range(50):
+        queued = await kernel.run({"b": str(number)}, wait=False)
+        assert kernel.seq >= queued.seq
+        await kernel.wait_idle()
+
+
 async def test_in_lazy_mode_dependents_are_stale_until_they_are_run(kernel: KernelClient):
     await kernel.run({"a": "x = 1", "b": "x"})
     await kernel.set_mode("lazy")

@@ -4,10 +4,12 @@ import builtins
 import inspect
 import io
 import pickle
+import sys
+import threading
 from typing import Any
 
 import pytest
-from cellwire.runner.attribution.printing import print_at_once
+from cellwire.runner.attribution.printing import print_at_once, report_at_once
 
 _print = builtins.print
 
@@ -108,3 +110,29 @@ def test_it_has_the_name_and_the_docstring_of_print(monkeypatch: pytest.MonkeyPa
     assert pickle.loads(pickle.dumps(print_at_once)) is print_at_once
     assert inspect.getdoc(print_at_once) == inspect.getdoc(_print)
     assert print_at_once.__name__ == "print"
+
+
+def test_the_report_of_a_thread_that_failed_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", report_at_once)
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    thread = threading.Thread(target=lambda: 1 / 0, name="dividing")
+    thread.start()
+    thread.join()
+    (text,) = stream.calls
+    assert text.startswith("Exception in thread dividing:\nTraceback")
+    assert text.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_other_streams_are_left_to_the_hook_of_python(
+    stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(threading, "__excepthook__", seen.append)
+    monkeypatch.setattr(threading, "excepthook", report_at_once)
+    monkeypatch.setattr(sys, "stderr", stream)
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert [args.exc_type for args in seen] == [ZeroDivisionError]

@@ -1,5 +1,7 @@
 """When a limit is reached, the user sees it and everything else goes on as before."""
 
+import shlex
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -202,15 +204,13 @@ from cellwire.protocol.blocking import connect, launch_kernel
 with launch_kernel() as kernel:
     path = kernel.connection.endpoint.removeprefix("ipc://")
     crowd = []
-    while len(crowd) < 200:
+    for _ in range(1000):
         stranger = socket.socket(socket.AF_UNIX)
         stranger.setblocking(False)
         try:
             stranger.connect(path)
         except BlockingIOError:
-            time.sleep(0.001)
-        except FileNotFoundError:
-            break
+            stranger.close()
         else:
             crowd.append(stranger)
     assert len(crowd) < 200
@@ -221,8 +221,6 @@ with launch_kernel() as kernel:
     assert kernel.notebook.cells["a"].console.text() == 3 * "child\\n"
     for stranger in crowd:
         stranger.close()
-    while not os.path.exists(path):
-        time.sleep(0.01)
     with connect(kernel.connection_file) as other:
         assert other.run({"b": "1"}).status == "ok"
     place = os.path.dirname(path)
@@ -233,5 +231,63 @@ print("right")
 
 async def test_frontends_leave_the_kernel_descriptors_for_itself_and_for_children(start_process):
     process = start_process(CROWD)
+    output = await anyio.to_thread.run_sync(process.stdout.read, abandon_on_cancel=True)
+    assert "right" in output
+
+
+BURST = """
+import os, socket, sys, threading
+from cellwire.protocol.blocking import connect, launch_kernel
+
+CHILDREN = '''
+import subprocess
+children = [subprocess.Popen(["echo", "line"]) for _ in range(300)]
+print({child.wait() for child in children})
+'''
+
+def burst(barrier, crowd):
+    barrier.wait()
+    for _ in range(100):
+        one = socket.socket(socket.AF_UNIX if ipc else socket.AF_INET)
+        one.setblocking(False)
+        one.connect_ex(address)
+        crowd.append(one)
+
+with launch_kernel(python=sys.argv[1], transport=sys.argv[2]) as kernel:
+    scheme, _, address = kernel.connection.endpoint.partition("://")
+    ipc = scheme == "ipc"
+    if not ipc:
+        host, _, port = address.rpartition(":")
+        address = host, int(port)
+    barrier, crowd = threading.Barrier(6), []
+    threads = [threading.Thread(target=burst, args=(barrier, crowd)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    for _ in range(20):
+        kernel.ping()
+    for thread in threads:
+        thread.join()
+    assert kernel.run({"a": "6 * 7"}).status == "ok"
+    if ipc:
+        assert kernel.run({"b": CHILDREN}).status == "ok"
+        text = kernel.notebook.cells["b"].console.text()
+        assert (text.count("line"), text.count("{0}")) == (300, 1), text
+    for one in crowd:
+        one.close()
+    with connect(kernel.connection_file) as other:
+        assert other.run({"c": "1"}).status == "ok"
+print("right")
+"""
+
+
+@pytest.mark.parametrize(("transport", "limit"), [("ipc", 64), ("ipc", 128), ("tcp", 128)])
+async def test_a_burst_of_connections_does_not_end_a_kernel_with_few_descriptors(
+    transport, limit, start_process, tmp_path
+):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nulimit -n {limit}\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    process = start_process(BURST, str(python), transport)
     output = await anyio.to_thread.run_sync(process.stdout.read, abandon_on_cancel=True)
     assert "right" in output
