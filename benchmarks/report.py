@@ -32,47 +32,35 @@ class Outcome:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Return the table as text."""
-    heading = ["", "marimo", "ipykernel", "cellwire", "target", "", "/ marimo", "/ ipykernel", "floor"]
-    lines = [heading]
+    """Return the table as Markdown, as docs/performance.md has it."""
+    lines = [
+        ["", "marimo", "ipykernel", "cellwire", "target", "/ marimo", "/ ipykernel", "floor"],
+        ["---"] * 8,
+    ]
     notes: list[str] = []
     for outcome in outcomes:
-        for row in outcome.workload.rows:
-            lines.append(_line(outcome, row))
+        rows = [_line(outcome, row) for row in outcome.workload.rows]
+        floor = outcome.workload.floor
+        if floor is not None:
+            rows[0][-1] = f"{rows[0][-1]} {floor.title}".strip()
+        lines += rows
         notes += [
-            f"{outcome.workload.name}: {peer}: {reason}"
+            f"* {outcome.workload.name}: {peer}: {reason}"
             for peer in (*KERNELS, "floor")
             if (reason := outcome.failure(peer))
         ]
-        floor = outcome.workload.floor
-        if floor is not None:
-            lines[-len(outcome.workload.rows)][-1] += f"  {floor.title}"
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if column in (0, len(heading) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    text.insert(1, "-" * max(map(len, text)))
+    text = ["|".join(["", *(f" {cell} " if cell else " " for cell in line), ""]) for line in lines]
+    text[1] = text[1].replace(" ", "")
     if notes:
-        text += ["", "Without figures:", *(f"  {note}" for note in notes)]
+        text += ["", "Without figures:", "", *notes]
     return "\n".join(text)
 
 
 def _line(outcome: Outcome, row: Row) -> list[str]:
-    ours = outcome.values(row, "cellwire")
-    line = [f"{row.title} [{row.unit}]"]
-    line += [_cell(outcome, row, peer) for peer in KERNELS]
-    if row.target is None:
-        line += ["", ""]
-    else:
-        line.append(f"{'≤' if row.better == 'less' else '≥'} {_number(row.target)}")
-        line.append(_verdict(row, ours))
-    for peer in ("marimo", "ipykernel"):
-        theirs = outcome.values(row, peer)
-        line.append(_ratio(row, ours, theirs))
+    ours, theirs = (outcome.values(row, peer) for peer in ("cellwire", "ipykernel"))
+    line = [f"{row.title} [{row.unit}]", *(_cell(outcome, row, peer) for peer in KERNELS)]
+    line.append(_target(row, ours, theirs))
+    line += [_ratio(row, ours, outcome.values(row, "marimo")), _ratio(row, ours, theirs)]
     floor = outcome.values(row, "floor")
     line.append(_number(statistics.median(floor)) if floor else "")
     return line
@@ -85,14 +73,24 @@ def _cell(outcome: Outcome, row: Row, peer: str) -> str:
         return "failed" if outcome.failure(peer) else "–"
     middle = statistics.median(values)
     spread = max(max(values) - middle, middle - min(values))
-    return f"{_number(middle)} ±{_number(spread)}" if len(values) > 1 else _number(middle)
+    return f"{_number(middle)} ± {_number(spread)}" if len(values) > 1 else _number(middle)
 
 
-def _verdict(row: Row, values: list[float]) -> str:
-    if not values or row.target is None:
+def _target(row: Row, ours: list[float], theirs: list[float]) -> str:
+    """What cellwire must reach, and whether it does."""
+    text, limit = "", row.target
+    if row.share is not None:
+        text = f"{_number(row.share)} × ipykernel"
+        limit = row.share * statistics.median(theirs) if theirs else None
+    elif limit is not None:
+        text = _number(limit)
+    if not text:
         return ""
-    middle = statistics.median(values)
-    return "yes" if (middle <= row.target if row.better == "less" else middle >= row.target) else "NO"
+    text = f"{'≤' if row.better == 'less' else '≥'} {text}"
+    if not ours or limit is None:
+        return text
+    middle = statistics.median(ours)
+    return f"{text} {'yes' if (middle <= limit if row.better == 'less' else middle >= limit) else 'NO'}"
 
 
 def _ratio(row: Row, ours: list[float], theirs: list[float]) -> str:
@@ -122,6 +120,7 @@ def as_json(outcomes: list[Outcome]) -> list[dict[str, Any]]:
             "unit": row.unit,
             "better": row.better,
             "target": row.target,
+            "share_of_ipykernel": row.share,
             "floor_of": outcome.workload.floor.title if outcome.workload.floor else None,
             "peers": {
                 peer: {"failure": outcome.failure(peer)} if outcome.failure(peer) else _summary(values)

@@ -13,16 +13,22 @@ it, and so removes nothing elsewhere, whatever happens to the path. A connection
 it has the epoch of the kernel in it.
 """
 
+import _socket
 import mmap
 import os
-import signal
-import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 from ..protocol.interrupt_word import interrupt_word
 from .descriptors import restore_limit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    # `signal` and `socket` make enumerations of their constants, which takes longer than all the rest here.
+    import _signal as signal
 
 #: The command of a runner, to which the descriptors of both links and of the shared file are appended. `-u`
 #: also leaves C's own streams without a buffer, which could hold text past its cell and lose it in a crash.
@@ -80,7 +86,9 @@ class RunnerProcess:
             for fd in (*ours, *theirs):
                 os.close(fd)
             raise
-        self.link, self.control = socket.socket(fileno=link), socket.socket(fileno=control)
+        from socket import socket
+
+        self.link, self.control = socket(fileno=link), socket(fileno=control)
         self.link.setblocking(False)
         self.control.setblocking(False)
         self._killed = False
@@ -186,8 +194,10 @@ def describe_exit(status: int, *, killed: bool = False) -> str:
     if not os.WIFSIGNALED(status):
         return f"the runner ended with exit status {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
+    from signal import Signals
+
     try:
-        name = signal.Signals(number).name
+        name = Signals(number).name
     except ValueError:
         name = f"signal {number}"
     hint = ""
@@ -198,7 +208,7 @@ def describe_exit(status: int, *, killed: bool = False) -> str:
 
 def _sockets() -> tuple[int, int]:
     """Return the ends of a socket pair."""
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return one.detach(), other.detach()
 
 

@@ -84,6 +84,14 @@ class Frontend(ABC):
         """Send a control request, one that needs no user code, and take its answer."""
         raise Unsupported
 
+    async def open_comm(self, target: str) -> None:
+        """Open a comm with a target that a cell has registered."""
+        raise Unsupported
+
+    async def echo(self, number: int) -> None:
+        """Send a message over the comm, and wait until it came back and the kernel has done with it."""
+        raise Unsupported
+
     async def attach(self, count: int) -> None:
         """Attach frontends in processes of their own, which follow everything."""
         raise Unsupported

@@ -14,6 +14,7 @@ import select
 import subprocess
 import sys
 import time
+import uuid
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -56,6 +57,8 @@ class IPythonFrontend(Frontend):
         self._watched_from = 0
         self._watching = False
         self._followers: list[subprocess.Popen[bytes]] = []
+        self._comm = ""
+        self._echoed: Any = None
 
     @classmethod
     async def launch(cls) -> Self:
@@ -111,6 +114,8 @@ class IPythonFrontend(Frontend):
                 self.arrivals.append((time.perf_counter(), self._items - self._watched_from))
         elif kind == "stream":
             self._characters += len(content["text"])
+        elif kind == "comm_msg":
+            self._echoed = content["data"]
         elif kind == "error":
             self._failure = f"{content['ename']}: {content['evalue']}"
 
@@ -120,6 +125,23 @@ class IPythonFrontend(Frontend):
         session.send(self._control, request)
         while self._receive(self._control)["parent_header"]["msg_id"] != request["header"]["msg_id"]:
             pass
+
+    async def open_comm(self, target: str) -> None:
+        self._comm = uuid.uuid4().hex
+        self._send_on_comm("comm_open", target_name=target, data={})
+
+    async def echo(self, number: int) -> None:
+        self._send_on_comm("comm_msg", data={"number": number})
+        if self._echoed != {"number": number}:
+            raise RuntimeError(f"message {number} did not come back")
+
+    def _send_on_comm(self, kind: str, **content: Any) -> None:
+        session = self._client.session
+        message = session.msg(kind, {"comm_id": self._comm, **content})
+        session.send(self._shell, message)
+        self._busy.add(message["header"]["msg_id"])
+        while self._busy:
+            self._take_output()
 
     def items(self) -> int:
         return self._items

@@ -76,6 +76,28 @@ async def round_trip(kind: type[Frontend], times: int, frontends: int = 1) -> Fi
         return {"seconds": seconds, "bytes": (kernel.received - before) / times}
 
 
+#: A cell that sends every message of a comm back.
+ECHO = """
+from comm import get_comm_manager
+def opened(comm, message):
+    comm.on_msg(lambda message: comm.send(message["content"]["data"]))
+get_comm_manager().register_target("echo", opened)
+"""
+
+
+async def comm(kind: type[Frontend], times: int) -> Figures:
+    """Messages of a comm that come back, as a slider's do."""
+    async with launched(kind) as kernel:
+        await kernel.run({"a": ECHO})
+        await kernel.open_comm("echo")
+        seconds: list[float] = []
+        for number in range(20 + times):
+            start = clock()
+            await kernel.echo(number)
+            seconds.append(clock() - start)
+        return {"seconds": seconds[20:]}
+
+
 #: Cells that keep the interpreter for 2.5 seconds: in Python code, and in a call that never gives up the GIL.
 BUSY = {
     "idle": "1 + 1",
@@ -364,6 +386,7 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         child_output,
         control,
         cluster,
+        comm,
         embedded,
         figures,
         job,

@@ -1,8 +1,9 @@
 """What cells see of IPython; IPython is imported when something first needs it.
 
 The engine runs the cells. IPython's shell serves magics, `display` and libraries: until a magic, a library,
-or a value other than a number or a text needs the shell, IPython is not imported. `get_ipython` and `display`
-are builtins that make the shell, and `IPython` in `sys.modules` loads itself when an attribute of it is read.
+or a value other than a number or a text needs the shell, IPython is not imported. The builtin `get_ipython`
+makes the shell, the builtin `display` does so for such a value, and `IPython` in `sys.modules` loads itself
+when an attribute of it is read.
 
 The host calls `install`, and knows this module only by its name. Hooks around each cell do what IPython does
 there: they keep `In`, `Out` and `_`, trigger the events that extensions and matplotlib's inline backend
@@ -27,7 +28,7 @@ from ..attribution.context import NO_VALUE, Execution
 from ..attribution.streams import ConsoleStream
 from ..execution.hooks import protected
 from ..integrations.figures import install_figures
-from ..integrations.ipython_display import install_displays
+from ..integrations.ipython_display import display, install_displays
 from ..output import formatting
 from ..output.reports import is_own
 from .debugger import install_ipython_debugger
@@ -125,6 +126,8 @@ class Bridge:
 
     def display(self, *values: Any, **options: Any) -> Any:
         """Show values in the calling cell, as `IPython.display.display` does."""
+        if self.shell is None and values and not options and all(map(_is_shown_alike, values)):
+            return display(*values)
         self.make_shell()
         show: Any = importlib.import_module("IPython.display").display
         return show(*values, **options)

@@ -14,16 +14,29 @@ def texts(book, cell):
 
 
 def test_plain_cells_do_not_load_ipython(book):
-    book.run_list(["x = 1", "x + 1", "'text'", "[1, 2.5, 'a']", "print(x)", "_f = 2; _f", LOADED])
-    assert [book.shows(f"c{number}") for number in range(7)] == [
+    shown = ["x + 1", "'text'", "[1, 2.5, 'a']", "print(x)", "_f = 2; _f", "display('a', [x])"]
+    book.run_list(["x = 1", *shown, LOADED])
+    assert [book.shows(f"c{number}") for number in range(8)] == [
         "",
         "2",
         "'text'",
         "[1, 2.5, 'a']",
         "1\n",
         "2",
+        "'a'[1]",
         "False",
     ]
+
+
+def test_a_display_is_the_same_before_and_after_ipython_is_loaded(book):
+    book.run(values="values = [1, 'text', None, (2.5, 'a'), [], True]")
+    before = "for value in values:\n    display(value)\ndisplay(*values)"
+    book.run(before=before)
+    book.run(loading="%pwd")
+    book.run(after=before + "\n")
+    items = [[(item.data, item.metadata) for item in book[cell].outputs] for cell in ("before", "after")]
+    assert items[0] == items[1]
+    assert len(items[0]) == 12
 
 
 def test_what_needs_ipython_loads_it(book):
