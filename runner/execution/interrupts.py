@@ -172,6 +172,13 @@ class Interrupts:
         here._struck[:] = [struck for struck in here._struck if struck is not here.subject]
         self.repeat()
 
+    def take_back(self) -> None:
+        """Let what runs go on: the user code that was struck has dealt with it."""
+        for inner in self.inner:
+            inner.take_back()
+        self.count = 0
+        self._struck.clear()
+
     def repeat(self) -> None:
         """Have the last interrupt strike in a moment, where it has not yet."""
         if self.outer is not None:

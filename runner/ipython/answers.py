@@ -1,7 +1,8 @@
-"""Completion and inspection of magics, before those of names; in the introspector's thread.
+"""Completion and inspection of magics, before those of names, and the labels of IPython's inspection.
 
-The shell is not made for it: that thread may run while user code imports IPython. Until there is one the
-names of the magics that come with IPython are known, and not what they do.
+All of this is in the introspector's thread.
+The shell is not made for it, since user code may just import IPython. Until there is one the names of the
+magics that come with IPython are known, and not what they do.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection, Variables
+from ..introspection.answers import find
+from .inspection import labelled
 from .line_magics import CODE, FOREIGN, LINE_MAGICS
 
 #: A magic whose name is being typed, or is under the cursor; and the options of one.
@@ -27,7 +30,7 @@ def answer(bridge: Any, others: Answer, request: Any, *context: Any) -> Any:
     if isinstance(request, Complete):
         found = _complete(bridge, request)
     elif isinstance(request, Inspect):
-        found = _inspect(bridge, request)
+        found = _inspect(bridge, request) or _inspect_name(others, request, *context)
     elif isinstance(request, Variables):
         names, notebook, *more = context
         return others(request, _of_cells(names, notebook), notebook, *more)
@@ -72,3 +75,14 @@ def _inspect(bridge: Any, request: Inspect) -> Inspection | None:
         return None
     document = f"{found[0]}\n\n{getattr(function, '__doc__', None) or ''}".rstrip()
     return Inspection(request.id, {"text/plain": document, "text/markdown": f"```text\n{document}\n```"})
+
+
+def _inspect_name(others: Answer, request: Inspect, *context: Any) -> Inspection | None:
+    """Return what `others` know of a name, as text laid out as IPython does it."""
+    names, _, *describe = context
+    found = find(request, {name: value for name, value in names.items() if type(name) is str})
+    if found is None:
+        return None
+    answered = others(request, *context)
+    text = labelled(*found, *describe[:1], detail=request.detail)
+    return Inspection(request.id, {**answered.data, "text/plain": text})

@@ -113,6 +113,40 @@ def test_an_interrupt_at_a_breakpoint_ends_the_cell(debugger: Debugger) -> None:
         assert debugger.kernel.run("1 + 1").result == "2"
 
 
+def test_requests_of_a_debugger_are_carried_out_one_after_the_other(debugger: Debugger) -> None:
+    debugger.begin()
+    debugger.break_at(CODE, 2)
+    running = debugger.kernel.execute(CODE)
+    debugger.stopped(running)
+    frame = debugger.ask("stackTrace", threadId=1)["body"]["stackFrames"][0]
+    debugger.kernel.until(running, lambda m: m["content"].get("execution_state") == "busy")
+    asked = [
+        debugger.kernel.send(
+            "control",
+            "debug_request",
+            {
+                "type": "request",
+                "seq": 100 + number,
+                "command": "evaluate",
+                "arguments": {"expression": f"first * {number}", "frameId": frame["id"]},
+            },
+        )
+        for number in range(4)
+    ]
+    results = [debugger.kernel.reply(id, "control")["body"]["result"] for id in asked]
+    assert results == ["0", "2", "4", "6"]
+    # That the cell still runs is said once, after the last.
+    debugger.kernel.until(running, lambda m: m["content"].get("execution_state") == "busy")
+    states = [
+        (message["parent_header"]["msg_id"], message["content"]["execution_state"])
+        for message in debugger.kernel.published
+        if message["msg_type"] == "status" and message["parent_header"]["msg_id"] in asked
+    ]
+    assert states == [(id, state) for id in asked for state in ("busy", "idle")]
+    debugger.ask("continue", threadId=1)
+    assert debugger.kernel.ran(running).reply["status"] == "ok"
+
+
 def test_the_debugger_may_leave_and_come_again(debugger: Debugger) -> None:
     for _ in range(2):
         debugger.begin()
