@@ -14,7 +14,10 @@
    frames on their way into or out of user code, or a callback being scheduled that would be lost.
 6. Tasks and callbacks that cells left on the loop are user code too. A step of them that a repetition
    finds still executing is ended by CancelledError, since KeyboardInterrupt would end the loop.
-7. An interrupt of a notebook counts in those that its cells have embedded too, and strikes the innermost
+7. A debugger that has stopped user code holds what comes for it (`held`): raised in its waiting, it would
+   leave it waiting for ever. It strikes when the debugger lets the code go on (`let_go`); what the debugger
+   evaluates meanwhile is ended at once.
+8. An interrupt of a notebook counts in those that its cells have embedded too, and strikes the innermost
    one whose code executes. Signals are received and repeated by the outermost.
 
 All of this is on the main thread, between two bytecodes; the order of statements makes it sound.
@@ -95,6 +98,9 @@ class Interrupts:
         #: Those of the notebooks that cells have embedded, and those of the notebook that embeds this one.
         self.inner: list[Interrupts] = []
         self.outer: Interrupts | None = None
+        #: The frame in which a debugger waits that has stopped user code, and the folder of its files.
+        self.held: FrameType | None = None
+        self.debugger = ""
         #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
@@ -134,14 +140,14 @@ class Interrupts:
             self._add(min(new, word >> 16 & 0xFFFF))
         elif again:
             # Before what is owed, which may have merged with another and never come.
-            self._executing()._strike(frame, repeated=True)
+            self._strike_executing(frame, repeated=True)
             return
         elif self._owed:
             self._owed = False
             return
         else:
             self._add(1)
-        self._executing()._strike(frame)
+        self._strike_executing(frame)
 
     def lets_raise(self, frame: FrameType | None) -> bool:
         """Return whether what a signal handler raises while `frame` executes is raised into user code."""
@@ -171,6 +177,16 @@ class Interrupts:
         here = self._executing()
         here._struck[:] = [struck for struck in here._struck if struck is not here.subject]
         self.repeat()
+
+    def let_go(self) -> None:
+        """Strike user code, which a debugger lets go on, with an interrupt that came while it stood still.
+
+        Raises: KeyboardInterrupt.
+        """
+        here = self._executing()
+        if here.subject is not None and here.strikes(here.subject):
+            here.before_striking(here.subject, None)
+            raise KeyboardInterrupt
 
     def take_back(self) -> None:
         """Let what runs go on: the user code that was struck has dealt with it."""
@@ -211,6 +227,15 @@ class Interrupts:
             if found.subject is not None or found.blocks:
                 return found
         return self
+
+    def _strike_executing(self, frame: FrameType | None, repeated: bool = False) -> None:
+        if self.held is not None:
+            if _evaluates(frame, self.held):
+                raise KeyboardInterrupt
+        elif self.debugger and _is_of(frame, self.debugger):
+            self.repeat()
+        else:
+            self._executing()._strike(frame, repeated)
 
     def _add(self, times: int) -> None:
         self._step = None
@@ -268,3 +293,22 @@ def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
             return frame
         frame = frame.f_back
     return None
+
+
+def _is_of(frame: FrameType | None, folder: str) -> bool:
+    """Return whether `frame` is of a file in `folder`, or of a lock that is taken there."""
+    for _ in range(4):
+        if frame is not None:
+            if frame.f_code.co_filename.startswith(folder):
+                return True
+            frame = frame.f_back
+    return False
+
+
+def _evaluates(frame: FrameType | None, waits: FrameType) -> bool:
+    """Return whether a debugger that has stopped user code runs some for itself."""
+    while frame is not None and frame is not waits:
+        if frame.f_code.co_filename.startswith("<"):
+            return True
+        frame = frame.f_back
+    return False

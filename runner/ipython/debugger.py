@@ -1,10 +1,14 @@
-"""An interrupt at the prompt of a debugger, `pdb` or IPython's own.
+"""Interrupts while a debugger has stopped a cell.
 
-The first one that a cell of Jupyter gets there ends the debugger, and the cell goes on: other kernels of
-Jupyter do the same. Any further one is for the cell, which may ask again and again. So is the first one in
-another frontend.
+The first one that a cell of Jupyter gets at the prompt of `pdb`, or of IPython's debugger, ends the debugger,
+and the cell goes on: other kernels of Jupyter do the same. Any further one is for the cell, which may ask
+again and again. So is the first one in another frontend. At a breakpoint of debugpy, which asks no user, an
+interrupt is for the cell, as soon as it goes on.
 """
 
+import os
+import sys
+import threading
 import weakref
 from functools import wraps
 from typing import Any
@@ -14,6 +18,8 @@ from ..attribution.context import Execution, current_execution
 from ..execution.interrupts import Interrupts
 
 _INTERRUPT = "_cellwire_interrupt"
+#: How debugpy has it that a thread is not to stop.
+_RUNS = 1
 
 
 class Debuggers:
@@ -28,6 +34,7 @@ class Debuggers:
         """Have interrupts leave debuggers; called once, before user code."""
         after_import("pdb", self._patch)
         after_import("IPython.core.debugger", _let_pass)
+        after_import("pydevd", self._patch_debugpy)
 
     def _patch(self, module: Any) -> None:
         interaction = module.Pdb.interaction
@@ -49,6 +56,31 @@ class Debuggers:
 
         module.Pdb.interaction = interact
 
+    def _patch_debugpy(self, module: Any) -> None:
+        wait, interrupts = module.PyDB.do_wait_suspend, self._interrupts
+        interrupts.debugger = os.path.dirname(module.__file__) + os.sep
+
+        @wraps(wait)
+        def do_wait_suspend(*args: Any, **options: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                return wait(*args, **options)
+            before, interrupts.held = interrupts.held, sys._getframe()
+            try:
+                result = wait(*args, **options)
+            finally:
+                interrupts.held = before
+            interrupts.let_go()
+            return result
+
+        module.PyDB.do_wait_suspend = do_wait_suspend
+        before_striking = interrupts.before_striking
+
+        def strike(*args: Any) -> None:
+            _end_step()
+            before_striking(*args)
+
+        interrupts.before_striking = strike
+
     def _leaves(self) -> bool:
         """Whether the interrupt is for the debugger; it is over then."""
         execution = current_execution.get()
@@ -57,6 +89,16 @@ class Debuggers:
         self._left.add(execution)
         self._interrupts.take_back()
         return True
+
+
+def _end_step() -> None:
+    """Let debugpy forget a step of the main thread, whose end would stop what runs next."""
+    step: Any = getattr(threading.main_thread(), "additional_info", None)
+    if step is not None:
+        step.pydev_step_cmd = step.pydev_original_step_cmd = -1
+        step.pydev_step_stop = None
+        step.pydev_state = _RUNS
+        step.update_stepping_info()
 
 
 def _let_pass(module: Any) -> None:
