@@ -35,7 +35,7 @@ ARROWS = {
     "runner.dataflow": "analysis",
     "runner.introspection": "analysis",
     "runner.attribution": "output",
-    "runner.ipython": "integrations execution api attribution output analysis",
+    "runner.ipython": "introspection integrations execution api attribution output analysis",
     "runner.analysis": "",
     "runner.output": "",
     "frontends.cli": (

@@ -9,7 +9,9 @@ import platform
 import socket
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from .wire import NO_PARENT, VERSION, Message
 
 #: The folder of the package.
 PACKAGE = Path(__file__).parents[2]
+#: Seconds after a debugger's request until the kernel says that it is still busy: more follow at once.
+_QUIET = 0.2
 #: Seconds after an input until history is written.
 _SAVE = 2.0
 
@@ -96,6 +100,11 @@ class Binding:
             "usage_request": self._usage,
             "debug_request": self._debug,
         }
+        # Debuggers' requests that wait, as each needs what the one before has brought about.
+        self._debug_queue: deque[tuple[Channel, Message]] = deque()
+        self._debugging = False
+        # How many of them were answered just now, while a cell ran.
+        self._recent = 0
 
     def start(self) -> None:
         """Publish that the kernel is starting."""
@@ -117,10 +126,14 @@ class Binding:
     def receive(self, channel: Channel, message: Message) -> None:
         """Take one message of a client."""
         kind = message.type
+        if channel == "control":
+            self._executions.control_header = message.header
         if kind == "execute_request":
             self._executions.receive(channel, message)
         elif kind == "input_reply":
             self._inputs.receive(message)
+        elif kind == "debug_request":
+            self._debug_later(channel, message)
         else:
             self._publisher.status("busy", message.header_bytes)
             if self._answer(channel, message):
@@ -189,13 +202,44 @@ class Binding:
         content = {"hostname": socket.gethostname(), "pid": os.getpid(), "kernel_memory": memory}
         return self._reply(channel, message, content)
 
+    def _debug_later(self, channel: Channel, message: Message) -> None:
+        if message.content.get("command") == "disconnect":
+            # This ends what the others wait for.
+            self._debug_queue.appendleft((channel, message))
+            self._debugging = False
+        else:
+            self._debug_queue.append((channel, message))
+        self._debug_next()
+
+    def _debug_next(self) -> None:
+        while self._debug_queue and not self._debugging:
+            channel, message = self._debug_queue.popleft()
+            self._debugging = True
+            self._publisher.status("busy", message.header_bytes)
+            if self._answer(channel, message):
+                self._debugged(message)
+
     def _debug(self, channel: Channel, message: Message) -> bool:
         def on_reply(content: dict[str, Any]) -> None:
             self._publisher.reply(channel, message, "debug_reply", content)
-            self._views.idle(message.header_bytes)
+            self._debugged(message)
 
         self._debugger.request(message.content, on_reply)
         return False
+
+    def _debugged(self, message: Message) -> None:
+        self._debugging = False
+        self._publisher.status("idle", message.header_bytes)
+        if self._debug_queue:
+            self._core.later(0.0, self._debug_next)
+        if (view := self._views.current) is not None:
+            self._recent += 1
+            self._core.later(_QUIET, partial(self._still_busy, view))
+
+    def _still_busy(self, view: View) -> None:
+        self._recent -= 1
+        if not self._recent and self._views.current is view:
+            self._publisher.status("busy", view.parent)
 
     def _publish_debug_event(self, event: dict[str, Any]) -> None:
         view = self._views.current

@@ -21,10 +21,11 @@ from .own_code import LISTEN, MODULES, OwnCode
 
 #: How many lines of a cell are mapped at most.
 _LINES = 1_000_000
-#: Seconds between the message that a thread continues and the moment when it does.
-_LEAVING = 0.02
 #: Names that the list of variables leaves out.
 _HIDDEN = frozenset({"In", "Out", "exit", "quit", "get_ipython", "debugpy", "display"})
+
+#: Requests after which user code goes on.
+_GOING_ON = frozenset({"continue", "next", "stepIn", "stepOut"})
 
 Reply = dict[str, Any]
 OnReply = Callable[[Reply], None]
@@ -43,9 +44,8 @@ class Debugger:
         self._port = 0
         self._breakpoints: dict[str, list[Any]] = {}
         self._stopped: set[int] = set()
-        # What to do when user code continues, and whether its breakpoints were removed for that.
-        self._on_continued: Callable[[], None] | None = None
-        self._paused = False
+        # Whether what runs was interrupted, so that nothing is to stop it any more.
+        self._interrupted = False
         # Cells by the path of their file.
         self._mapped: dict[str, str] = {}
         self._code = OwnCode(core)
@@ -84,6 +84,8 @@ class Debugger:
         try:
             if handler is not None:
                 handler(arguments, answer)
+            elif command in _GOING_ON and not self._stopped:
+                answer(_failure("nothing has stopped at a breakpoint"))
             else:
                 self._forward(command, arguments, answer)
         except (KeyError, TypeError, OSError) as error:
@@ -104,17 +106,21 @@ class Debugger:
         self._map(path, cell, lambda reply: run())
 
     def interrupt(self, interrupt: Callable[[], None]) -> None:
-        """Call `interrupt` as soon as user code is not stopped at a breakpoint.
+        """Call `interrupt`, and let user code go on if it stands at a breakpoint: the interrupt strikes then.
 
-        An exception while debugpy waits would make it wait for ever.
+        It may be about to stop, so nothing stops it until the run has ended.
         """
-        if self._adapter is None or not self._stopped:
-            interrupt()
+        interrupt()
+        if self._adapter is None or self._core.notebook.idle:
             return
-        self._on_continued = interrupt
+        self._interrupted = True
         for path in self._breakpoints:
             self._send_breakpoints(path, [])
-        self._adapter.request("continue", {"threadId": min(self._stopped)}, _ignore)
+        if self._stopped:
+            self._go_on(min(self._stopped))
+
+    def _go_on(self, thread: int) -> None:
+        self._forward("continue", {"threadId": thread}, _ignore)
 
     def _send_breakpoints(self, path: str, points: list[Any]) -> None:
         self._forward("setBreakpoints", {"source": {"path": path}, "breakpoints": points}, _ignore)
@@ -124,8 +130,8 @@ class Debugger:
         if isinstance(event, e.RunnerDied):
             self._end()
             self._port = 0
-        elif isinstance(event, e.RunFinished) and self._paused:
-            self._paused = False
+        elif isinstance(event, e.RunFinished) and self._interrupted:
+            self._interrupted = False
             for path, points in self._breakpoints.items():
                 self._send_breakpoints(path, points)
         return self._code.take(event)
@@ -189,7 +195,7 @@ class Debugger:
             self._publish({"type": "event", "event": "terminated", "seq": 0, "body": {}})
         self._breakpoints.clear()
         self._stopped.clear()
-        self._on_continued, self._paused = None, False
+        self._interrupted = False
         self._mapped.clear()
 
     # What clients ask about cells
@@ -326,6 +332,9 @@ class Debugger:
         if self._adapter is None:
             answer(_failure("the debugger has not started"))
         else:
+            if command in _GOING_ON:
+                # The adapter says so later, and does not answer if it is asked again.
+                self._stopped.clear()
             self._adapter.request(command, arguments, answer)
 
     def _event(self, event: dict[str, Any]) -> None:
@@ -335,9 +344,18 @@ class Debugger:
             for path, cell in self._mapped.items():
                 self._map(path, cell, _ignore)
             self._adapter.request("configurationDone", {}, _ignore)
+        elif name == "stopped" and self._interrupted:
+            self._go_on(int(body.get("threadId", 1)))
+            return
+        elif name == "output":
+            # Of the adapter and debugpy: how cells are struck by an interrupt disturbs them.
+            return
         elif name == "stopped" and self._adapter is not None:
 
             def threads(reply: Reply) -> None:
+                if self._interrupted:
+                    self._go_on(int(body.get("threadId", 1)))
+                    return
                 self._stopped.add(int(body.get("threadId", 1)))
                 for thread in reply.get("body", {}).get("threads", []):
                     if body.get("allThreadsStopped") and not thread["name"].startswith("cellwire"):
@@ -350,9 +368,6 @@ class Debugger:
             if body.get("allThreadsContinued", True):
                 self._stopped.clear()
             self._stopped.discard(int(body.get("threadId", 0)))
-            if self._on_continued is not None:
-                self._core.later(_LEAVING, self._on_continued)
-                self._on_continued, self._paused = None, True
         self._publish(event)
 
     def _map(self, path: str, cell: str, on_reply: OnReply) -> None:

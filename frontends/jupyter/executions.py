@@ -86,6 +86,8 @@ class Executions:
         self._reactivity = reactivity
         self._on_idle = on_idle
         self._before_cell = before_cell
+        #: The last message on the control channel, for code that asks for it.
+        self.control_header: dict[str, Any] = {}
         self._queue: deque[ExecuteRequest] = deque()
         self._current: ExecuteRequest | None = None
         self._count = 0
@@ -165,6 +167,7 @@ class Executions:
                 "count": request.count,
                 "silent": request.silent,
                 "store": request.stored,
+                "control": self.control_header,
             }
         }
         cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id)]

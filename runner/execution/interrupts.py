@@ -16,7 +16,10 @@
    lost.
 6. Tasks and callbacks that cells left on the loop are user code too. If a repetition finds a step of one
    still executing, it raises CancelledError there, since KeyboardInterrupt would end the loop.
-7. An interrupt of a notebook also counts in the notebooks that its cells embed, and strikes the innermost one
+7. A debugger that has stopped user code holds the interrupt (`held`): an exception raised in its waiting would
+   leave it waiting for ever. The interrupt strikes when the debugger lets the code go on (`let_go`); what the
+   debugger evaluates meanwhile is ended at once.
+8. An interrupt of a notebook also counts in the notebooks that its cells embed, and strikes the innermost one
    whose code is executing. The outermost receives and repeats signals.
 
 All of this happens on the main thread, between two bytecodes; the order of statements makes it sound.
@@ -97,6 +100,9 @@ class Interrupts:
         #: The `Interrupts` of embedded notebooks, and of the notebook that embeds this one.
         self.inner: list[Interrupts] = []
         self.outer: Interrupts | None = None
+        #: The frame in which a debugger waits that has stopped user code, and the folder of its files.
+        self.held: FrameType | None = None
+        self.debugger = ""
         #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
@@ -136,14 +142,14 @@ class Interrupts:
             self._add(min(new, word >> 16 & 0xFFFF))
         elif again:
             # Checked before `_owed`: that signal may have merged with another, and never come.
-            self._executing()._strike(frame, repeated=True)
+            self._strike_executing(frame, repeated=True)
             return
         elif self._owed:
             self._owed = False
             return
         else:
             self._add(1)
-        self._executing()._strike(frame)
+        self._strike_executing(frame)
 
     def lets_raise(self, frame: FrameType | None) -> bool:
         """Return whether what a signal handler raises, called while `frame` executes, reaches user code."""
@@ -173,6 +179,23 @@ class Interrupts:
         here = self._executing()
         here._struck[:] = [struck for struck in here._struck if struck is not here.subject]
         self.repeat()
+
+    def let_go(self) -> None:
+        """Strike user code, which a debugger lets go on, with an interrupt that came while it stood still.
+
+        Raises: KeyboardInterrupt.
+        """
+        here = self._executing()
+        if here.subject is not None and here.strikes(here.subject):
+            here.before_striking(here.subject, None)
+            raise KeyboardInterrupt
+
+    def take_back(self) -> None:
+        """Let what runs go on: the user code that was struck has dealt with it."""
+        for inner in self.inner:
+            inner.take_back()
+        self.count = 0
+        self._struck.clear()
 
     def repeat(self) -> None:
         """Send the signal again in a moment, for an interrupt that has not struck yet."""
@@ -206,6 +229,15 @@ class Interrupts:
             if found.subject is not None or found.blocks:
                 return found
         return self
+
+    def _strike_executing(self, frame: FrameType | None, repeated: bool = False) -> None:
+        if self.held is not None:
+            if _evaluates(frame, self.held):
+                raise KeyboardInterrupt
+        elif self.debugger and _is_of(frame, self.debugger):
+            self.repeat()
+        else:
+            self._executing()._strike(frame, repeated)
 
     def _add(self, times: int) -> None:
         self._step = None
@@ -263,3 +295,22 @@ def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
             return frame
         frame = frame.f_back
     return None
+
+
+def _is_of(frame: FrameType | None, folder: str) -> bool:
+    """Return whether `frame` is of a file in `folder`, or of a lock that is taken there."""
+    for _ in range(4):
+        if frame is not None:
+            if frame.f_code.co_filename.startswith(folder):
+                return True
+            frame = frame.f_back
+    return False
+
+
+def _evaluates(frame: FrameType | None, waits: FrameType) -> bool:
+    """Return whether a debugger that has stopped user code runs some for itself."""
+    while frame is not None and frame is not waits:
+        if frame.f_code.co_filename.startswith("<"):
+            return True
+        frame = frame.f_back
+    return False

@@ -99,30 +99,28 @@ def complete(request: Complete, names: dict[str, Any]) -> Completions:
 
 def inspect(request: Inspect, names: dict[str, Any], describe: Describe | None = None) -> Inspection:
     """Return signature and documentation of the name at the cursor, or of the call around the cursor."""
-    name = _name_at(request.code, request.cursor)
-    value = _resolve(name, _visible(names, request.cell)) if name else _MISSING
-    if value is _MISSING:
+    found = find(request, names)
+    if found is None:
         return Inspection(request.id)
+    name, value = found
     headline = _headline(name, value, describe or short_text)
-    explained: Any = value if _explains_itself(value) else cast("type[Any]", type(value))
-    document = _document(explained)
-    source = _source(explained) if request.detail > 0 else ""
+    text = document(value)
+    code = source(value) if request.detail > 0 else ""
+    markdown = (_as_markdown(headline, "python"), _as_markdown(text), _as_markdown(code, "python"))
     return Inspection(
         request.id,
         {
-            "text/plain": "\n\n".join(filter(None, (headline, document, source))),
-            "text/markdown": "\n\n".join(
-                filter(
-                    None,
-                    (
-                        _as_markdown(headline, "python"),
-                        _as_markdown(document),
-                        _as_markdown(source, "python"),
-                    ),
-                )
-            ),
+            "text/plain": "\n\n".join(filter(None, (headline, text, code))),
+            "text/markdown": "\n\n".join(filter(None, markdown)),
         },
     )
+
+
+def find(request: Inspect, names: dict[str, Any]) -> tuple[str, Any] | None:
+    """Return the name that `inspect` is asked about, and its value; None if there is none."""
+    name = _name_at(request.code, request.cursor)
+    value = _resolve(name, _visible(names, request.cell)) if name else _MISSING
+    return None if value is _MISSING else (name, value)
 
 
 def variables(
@@ -270,21 +268,32 @@ def _attribute(value: Any, name: str) -> Any:
     return _MISSING
 
 
-def _explains_itself(value: object) -> bool:
-    return _is(value, type, types.ModuleType, *_ROUTINES)
+def explained(value: Any) -> Any:
+    """Return what has the documentation and the source of `value`: itself or its class."""
+    itself = _is(value, type, types.ModuleType, *_ROUTINES)
+    return value if itself else cast("type[Any]", type(value))
 
 
-def _document(value: Any) -> str:
+def document(value: Any) -> str:
+    """Return the documentation of a value, empty if there is none."""
     try:
-        return inspection.getdoc(value) or ""
+        return inspection.getdoc(explained(value)) or ""
     except BaseException:
         return ""
 
 
-def _source(value: Any) -> str:
-    """Return the source of a class, function or module, empty if there is none."""
+def source(value: Any) -> str:
+    """Return the source of a value, or of its class, empty if there is none."""
     try:
-        return inspection.getsource(value).rstrip()
+        return inspection.getsource(explained(value)).rstrip()
+    except BaseException:
+        return ""
+
+
+def signature(value: Any) -> str:
+    """Return how something is called, empty if that is not known."""
+    try:
+        return str(inspection.signature(value))
     except BaseException:
         return ""
 
@@ -293,11 +302,7 @@ def _headline(name: str, value: Any, describe: Describe) -> str:
     if _is(value, types.ModuleType):
         return f"module {types.ModuleType.__getattribute__(value, '__name__')}"
     if callable(value):
-        try:
-            signature = str(inspection.signature(value))
-        except BaseException:
-            signature = "(…)"
-        return f"{'class ' if _is(value, type) else ''}{name}{signature}"
+        return f"{'class ' if _is(value, type) else ''}{name}{signature(value) or '(…)'}"
     kind = cast("type[Any]", type(value))
     return f"{name}: {qualname(kind)} = {describe(value)}"
 

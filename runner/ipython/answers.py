@@ -1,7 +1,8 @@
-"""Completion and inspection of magics, tried before those of names; on the introspector's thread.
+"""Completion and inspection of magics, tried before those of names, and the labels of IPython's inspection.
 
-This never makes the shell, since user code may be importing IPython at the same time. Until a shell exists it
-knows the names of the magics that come with IPython, but not their documentation.
+All of this runs on the introspector's thread. It never makes the shell, since user code may be importing IPython
+at the same time. Until a shell exists it knows the names of the magics that come with IPython, but not their
+documentation.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...protocol.messages import Complete, Completion, Completions, Inspect, Inspection, Variables
+from ..introspection.answers import find
+from .inspection import labelled
 from .line_magics import CODE, FOREIGN, LINE_MAGICS
 
 #: The name of a magic that is being typed or is under the cursor, and the options of a magic.
@@ -27,7 +30,7 @@ def answer(bridge: Any, others: Answer, request: Any, *context: Any) -> Any:
     if isinstance(request, Complete):
         found = _complete(bridge, request)
     elif isinstance(request, Inspect):
-        found = _inspect(bridge, request)
+        found = _inspect(bridge, request) or _inspect_name(others, request, *context)
     elif isinstance(request, Variables):
         names, notebook, *more = context
         return others(request, _of_cells(names, notebook), notebook, *more)
@@ -72,3 +75,14 @@ def _inspect(bridge: Any, request: Inspect) -> Inspection | None:
         return None
     document = f"{found[0]}\n\n{getattr(function, '__doc__', None) or ''}".rstrip()
     return Inspection(request.id, {"text/plain": document, "text/markdown": f"```text\n{document}\n```"})
+
+
+def _inspect_name(others: Answer, request: Inspect, *context: Any) -> Inspection | None:
+    """Return what `others` know of a name, as text laid out as IPython does it."""
+    names, _, *describe = context
+    found = find(request, {name: value for name, value in names.items() if type(name) is str})
+    if found is None:
+        return None
+    answered = others(request, *context)
+    text = labelled(*found, *describe[:1], detail=request.detail)
+    return Inspection(request.id, {**answered.data, "text/plain": text})

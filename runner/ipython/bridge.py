@@ -31,7 +31,7 @@ from ..integrations.figures import install_figures
 from ..integrations.ipython_display import display, install_displays
 from ..output import formatting
 from ..output.reports import is_own
-from .debugger import install_ipython_debugger
+from .debugger import Debuggers
 from .history import History
 from .syntax import LEAVING, IPythonLanguage, is_installed
 
@@ -88,7 +88,7 @@ class Bridge:
         hooks.post_execution.insert(after["finish"], self.end)
         hooks.post_execution.insert(after["show_error"], self.describe_error)
         self.host.answer = partial(self._answer, self.host.answer)
-        install_ipython_debugger()
+        Debuggers(self.engine.interrupts).install()
         _load_when_used("IPython")
         # So that code that imports IPython finds this shell in it.
         after_import("IPython.core.interactiveshell", lambda module: self.make_shell())

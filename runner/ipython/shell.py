@@ -185,6 +185,12 @@ class ZMQInteractiveShell(InteractiveShell):
         header = about.get("header", {})
         return {"header": header, "msg_id": header.get("msg_id", ""), "metadata": about.get("metadata", {})}
 
+    def get_control_parent(self) -> dict[str, Any]:
+        """Return the last message on the control channel before the calling cell was requested."""
+        execution = current_execution.get()
+        header = {} if execution is None else execution.about.get("jupyter", {}).get("control", {})
+        return {"header": header, "msg_id": header.get("msg_id", ""), "metadata": {}}
+
     def set_parent(self, parent: Any) -> None:
         """Do nothing: cells know which request their output belongs to."""
 
@@ -201,12 +207,12 @@ class KernelFacade:
         self.session = SimpleNamespace(session="")
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
-        return self.shell.get_parent()
+        return self.shell.get_parent() if channel != "control" else self.shell.get_control_parent()
 
     @property
     def _parent_ident(self) -> dict[str, list[bytes]]:
-        header = self.shell.get_parent()["header"]
-        return {"shell": [str(header.get("session", "")).encode()]}
+        sessions = {name: self.get_parent(name)["header"].get("session", "") for name in ("shell", "control")}
+        return {name: [str(session).encode()] for name, session in sessions.items()}
 
     @property
     def _parent_header(self) -> dict[str, Any]:

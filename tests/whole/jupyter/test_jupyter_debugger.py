@@ -101,16 +101,117 @@ def test_the_kernel_answers_at_a_breakpoint(debugger: Debugger) -> None:
     assert debugger.ask("debugInfo")["body"]["stoppedThreads"] == []
 
 
-def test_an_interrupt_at_a_breakpoint_ends_the_cell(debugger: Debugger) -> None:
-    source = "import time\nfor i in range(1000):\n    i\n    time.sleep(1)"
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_an_interrupt_at_a_breakpoint_ends_the_cell_and_the_next_one_is_debugged(
+    debugger: Debugger, steps: int
+) -> None:
+    debugger.begin()
+    debugger.break_at(CODE, 2)
+    for _ in range(2):
+        running = debugger.kernel.execute(CODE)
+        debugger.stopped(running)
+        for _ in range(steps):
+            debugger.ask("next", threadId=1)
+            debugger.stopped(running)
+        debugger.kernel.ask("interrupt_request", channel="control")
+        ran = debugger.kernel.ran(running)
+        assert (ran.reply.get("ename"), ran.text()) == ("KeyboardInterrupt", "")
+        assert debugger.kernel.run("1 + 1").result == "2"
+    running = debugger.kernel.execute(CODE)
+    assert debugger.stopped(running)["line"] == 2
+    debugger.ask("continue", threadId=1)
+    assert debugger.kernel.ran(running).text() == "5\n"
+
+
+def test_an_interrupt_in_the_middle_of_a_step_ends_the_cell(debugger: Debugger) -> None:
+    source = "import time\nfor i in range(9):\n    x = i\n    print('on', flush=True); time.sleep(1000)"
     debugger.begin()
     debugger.break_at(source, 3)
     for _ in range(2):
         running = debugger.kernel.execute(source)
         debugger.stopped(running)
+        debugger.ask("next", threadId=1)
+        debugger.stopped(running)
+        debugger.ask("next", threadId=1)
+        debugger.kernel.until(running, lambda message: message["msg_type"] == "stream")
         debugger.kernel.ask("interrupt_request", channel="control")
         assert debugger.kernel.ran(running).reply["ename"] == "KeyboardInterrupt"
         assert debugger.kernel.run("1 + 1").result == "2"
+
+
+def test_an_interrupt_right_after_going_on_ends_the_cell(debugger: Debugger) -> None:
+    source = "for i in range(10**9):\n    x = i"
+    debugger.begin()
+    debugger.break_at(source, 2)
+    for command in ("next", "continue", "stepIn", "stepOut") * 2:
+        running = debugger.kernel.execute(source)
+        debugger.stopped(running)
+        debugger.kernel.send(
+            "control",
+            "debug_request",
+            {"type": "request", "seq": 99, "command": command, "arguments": {"threadId": 1}},
+        )
+        debugger.kernel.ask("interrupt_request", channel="control")
+        assert debugger.kernel.ran(running).reply["ename"] == "KeyboardInterrupt"
+    assert debugger.kernel.run("1 + 1").result == "2"
+
+
+def test_an_interrupt_ends_what_is_evaluated_at_a_breakpoint_as_well(debugger: Debugger) -> None:
+    debugger.begin()
+    debugger.break_at(CODE, 2)
+    running = debugger.kernel.execute(CODE)
+    frame = debugger.stopped(running)
+    arguments = {"expression": "print('on', flush=True) or [0 for _ in iter(int, 1)]", "frameId": frame["id"]}
+    evaluation = debugger.kernel.send(
+        "control",
+        "debug_request",
+        {"type": "request", "seq": 99, "command": "evaluate", "arguments": {**arguments, "context": "repl"}},
+    )
+    debugger.kernel.until(running, lambda message: message["msg_type"] == "stream")
+    debugger.kernel.ask("interrupt_request", channel="control")
+    assert debugger.kernel.ran(running).reply["ename"] == "KeyboardInterrupt"
+    debugger.kernel.until(evaluation, lambda m: m["content"].get("execution_state") == "idle")
+    assert debugger.kernel.run("1 + 1").result == "2"
+
+
+def test_going_on_where_nothing_has_stopped_is_refused(debugger: Debugger) -> None:
+    debugger.begin()
+    assert not debugger.ask("continue", threadId=1)["success"]
+    assert debugger.ask("threads")["success"]
+
+
+def test_requests_of_a_debugger_are_carried_out_one_after_the_other(debugger: Debugger) -> None:
+    debugger.begin()
+    debugger.break_at(CODE, 2)
+    running = debugger.kernel.execute(CODE)
+    debugger.stopped(running)
+    frame = debugger.ask("stackTrace", threadId=1)["body"]["stackFrames"][0]
+    debugger.kernel.until(running, lambda m: m["content"].get("execution_state") == "busy")
+    asked = [
+        debugger.kernel.send(
+            "control",
+            "debug_request",
+            {
+                "type": "request",
+                "seq": 100 + number,
+                "command": "evaluate",
+                "arguments": {"expression": f"first * {number}", "frameId": frame["id"]},
+            },
+        )
+        for number in range(4)
+    ]
+    results = [debugger.kernel.reply(id, "control")["body"]["result"] for id in asked]
+    assert results == ["0", "2", "4", "6"]
+    # That the cell still runs is said once, after the last.
+    debugger.kernel.until(running, lambda m: m["content"].get("execution_state") == "busy")
+    states = [
+        (message["parent_header"]["msg_id"], message["content"]["execution_state"])
+        for message in debugger.kernel.published
+        if message["msg_type"] == "status" and message["parent_header"]["msg_id"] in asked
+    ]
+    assert states == [(id, state) for id in asked for state in ("busy", "idle")]
+    debugger.ask("continue", threadId=1)
+    assert debugger.kernel.ran(running).reply["status"] == "ok"
 
 
 def test_the_debugger_may_leave_and_come_again(debugger: Debugger) -> None:

@@ -226,6 +226,29 @@ def test_inspection_has_the_source_in_detail(kernel: Jupyter) -> None:
     assert not kernel.ask("inspect_request", {"code": "absent_name", "cursor_pos": 3})["found"]
 
 
+def test_inspection_has_the_labels_of_ipython_where_it_is_not_loaded(kernel: Jupyter) -> None:
+    kernel.run("labelled = 5\ndef called(first, second=2):\n    'Calls.'\n    return first")
+    content = {"code": "labelled", "cursor_pos": 3, "detail_level": 0}
+    text = kernel.ask("inspect_request", content)["data"]["text/plain"]
+    assert text.startswith("Type:        int\nString form: 5\nDocstring:\nint([x]) -> integer\n")
+    content["code"] = "called"
+    text = kernel.ask("inspect_request", content)["data"]["text/plain"]
+    assert text == "Signature: called(first, second=2)\nDocstring: Calls.\nType:      function"
+    text = kernel.ask("inspect_request", {**content, "detail_level": 1})["data"]["text/plain"]
+    assert "Source:\ndef called(first, second=2):\n    'Calls.'\n    return first\n" in text
+
+
+def test_code_finds_the_messages_that_it_runs_for(kernel: Jupyter) -> None:
+    asked = kernel.send("control", "kernel_info_request")
+    kernel.reply(asked, "control")
+    ran = kernel.run(
+        "kernel = get_ipython().kernel\n"
+        "print(*[kernel.get_parent(name)['header']['msg_id'] for name in ('shell', 'control')])\n"
+        "print(kernel._parent_ident['shell'] == kernel._parent_ident['control'])"
+    )
+    assert ran.text() == f"{ran.id} {asked}\nTrue\n"
+
+
 def test_the_runner_answers_while_a_cell_runs(kernel: Jupyter) -> None:
     running = kernel.execute("print('in', flush=True)\nwhile True: pass")
     kernel.until(running, lambda message: message["msg_type"] == "stream")
