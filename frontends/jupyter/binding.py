@@ -117,6 +117,7 @@ class Binding:
     def receive(self, channel: Channel, message: Message) -> None:
         """Take one message of a client."""
         kind = message.type
+        self._reactivity.heard(message.session)
         if kind == "execute_request":
             self._executions.receive(channel, message)
         elif kind == "input_reply":

@@ -21,7 +21,8 @@ class Following:
     """The stale cells that follow a change, and those that do not although they could."""
 
     def __init__(self) -> None:
-        self._candidates: set[str] = set()
+        #: Those that follow.
+        self.candidates: set[str] = set()
         self._interrupted: set[str] = set()
         # What deleted cells defined, with how to call the cell.
         self._left: dict[str, str] = {}
@@ -30,7 +31,7 @@ class Following:
         """Take an event of the kernel."""
         match event:
             case e.CellsMarked(cells=cells, stale=True):
-                self._candidates.update(cells)
+                self.candidates.update(cells)
             case e.CellsMarked(cells=cells):
                 self._forget(cells)
             case e.CellStarted() | e.CellSkipped():
@@ -51,14 +52,14 @@ class Following:
 
     def interrupt(self) -> None:
         """Leave alone what would have run: the user stops it."""
-        self._interrupted |= self._candidates
-        self._candidates.clear()
+        self._interrupted |= self.candidates
+        self.candidates.clear()
 
     def execute(self, cell: str, notebook: Notebook) -> None:
         """Let what depends on `cell` follow, which the user executes."""
         below = [each for each in descendants(notebook, cell) if notebook.cells[each].stale]
         self._forget([cell, *below])
-        self._candidates.update(below)
+        self.candidates.update(below)
 
     def delete(self, cells: Iterable[str], notebook: Notebook, call: Callable[[str], str]) -> None:
         """Note what `cells`, which are deleted next, leave; `call` returns how to call a cell."""
@@ -75,8 +76,7 @@ class Following:
     ) -> tuple[list[str], dict[str, str]]:
         """Return the cells to run, in order, and why others of `ours` are stale.
 
-        `ours` are the cells that the page which asked last has executed, `frozen` those that never run by
-        themselves.
+        `ours` are the cells that a page draws which is there, `frozen` those that never run by themselves.
         """
         contested = contested_names(notebook)
         definers = {name: cell.id for cell in notebook.cells.values() for name in cell.defs}
@@ -90,7 +90,7 @@ class Following:
                 # The error of the cell that was executing says so already.
                 if cell.status != "interrupted":
                     reasons[id] = INTERRUPTED
-            elif id in self._candidates:
+            elif id in self.candidates:
                 reason = FROZEN if id in frozen else self._obstacle(notebook, cell, contested, definers, call)
                 if reason:
                     reasons[id] = reason
@@ -121,7 +121,7 @@ class Following:
 
     def _forget(self, cells: Iterable[str]) -> None:
         cells = set(cells)
-        self._candidates -= cells
+        self.candidates -= cells
         self._interrupted -= cells
 
 
