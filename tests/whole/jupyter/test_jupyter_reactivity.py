@@ -154,6 +154,19 @@ def another(page: Page) -> Iterator[Page]:
         jupyter.client.stop_channels()
 
 
+def test_a_console_of_lab_beside_the_notebook_makes_nothing_stale_and_its_names_are_there(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    with another(page) as console:
+        request = {"code": "x = 10", "silent": False, "store_history": True, "allow_stdin": True}
+        metadata = {"trusted": True, "cellId": "1304a9ce-15d6-418f-ab96-7f58c90e13ac"}
+        console.jupyter.ran(console.jupyter.send("shell", "execute_request", request, **metadata))
+    assert page.rest() == []
+    assert page.shows("b") == ["2"]
+    assert page.run("b") == ["b"]
+    assert page.shows("b") == ["11"]
+    assert page.run("a", "x = 5") == ["a", "b"]
+
+
 def test_a_reloaded_page_is_told_what_it_will_not_see(page: Page):
     page.run_all(a="x = 1", b="x + 1", c="x + 2")
     page.jupyter.client.stop_channels()
