@@ -72,6 +72,20 @@ class Channels:
         except zmq.Again:
             pass
 
+    def deliver(self, channel: Channel, frames: list[bytes]) -> bool:
+        """Send one message, and return whether its receiver is connected."""
+        socket = self._sockets[channel]
+        socket.router_mandatory = True
+        try:
+            self.send(channel, frames)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
+        finally:
+            socket.router_mandatory = False
+        return True
+
     def close(self) -> None:
         """Close the sockets, once what was sent has left or a moment has passed."""
         for socket in self._sockets.values():

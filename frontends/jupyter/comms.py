@@ -1,8 +1,9 @@
 """Comms, which carry widgets: messages between objects of user code and their views in clients.
 
 A client's message is passed on to the runner. Until user code has handled it the kernel is busy with that
-message, which keeps clients from sending more. What user code sends is published under the request that
-executed the cell which opened the comm.
+message, which keeps clients from sending more. What user code sends because of it in the meantime is published
+under it: a page that has moved a slider takes no other page's moves before it has seen its own come back.
+Anything else is published under the request that executed the cell which opened the comm.
 """
 
 from typing import Any, cast
@@ -13,7 +14,7 @@ from ...protocol.errors import RequestError
 from .connection_file import Channel
 from .core import Core
 from .publisher import Publisher
-from .views import Views
+from .views import OWN, Views
 from .wire import NO_PARENT, Message
 
 
@@ -28,6 +29,8 @@ class Comms:
         # Comms that a client opened and the kernel closed. A message that was under way is refused by a
         # second close, of which clients complain.
         self._closed: set[str] = set()
+        # The messages that user code deals with, by id: their headers.
+        self._in_hand: dict[str, bytes] = {}
 
     def open(self, target: object) -> dict[str, dict[str, str]]:
         """Return the open comms by id, all or those of one target."""
@@ -58,12 +61,16 @@ class Comms:
 
         opener = next((other.cell for other in self._core.notebook.comms if other.id == comm), "")
 
+        id = str(message.header.get("msg_id", ""))
+
         def on_reply(reply: Any) -> None:
+            self._in_hand.pop(id, None)
             self._views.come_home(opener, message)
             self._views.idle(message.header_bytes)
 
         try:
             self._core.pass_on(request, on_reply)
+            self._in_hand[id] = message.header_bytes
             self._views.go_to(opener, message)
         except RequestError:
             # There is no runner, and so no comm.
@@ -88,12 +95,19 @@ class Comms:
         content: dict[str, Any] = {"comm_id": event.comm, "data": event.data}
         if event.action == "open":
             content |= {"target_name": event.target, "target_module": None}
-        view = self._views.get(event.cell) or self._views.current
-        parent = NO_PARENT if view is None else view.parent
-        self._publisher.publish(f"comm_{event.action}", content, parent, event.metadata, event.buffers)
+        metadata = dict(event.metadata)
+        own = metadata.pop(OWN, None)
+        parent = (
+            self._in_hand.get(cast(dict[str, Any], own).get("answers", "")) if isinstance(own, dict) else None
+        )
+        if parent is None:
+            view = self._views.get(event.cell) or self._views.current
+            parent = NO_PARENT if view is None else view.parent
+        self._publisher.publish(f"comm_{event.action}", content, parent, metadata, event.buffers)
 
     def forget(self) -> None:
         """Forget all comms: the runner ended."""
         self._opened.clear()
         self._closing.clear()
         self._closed.clear()
+        self._in_hand.clear()

@@ -78,6 +78,10 @@ class Core(Protocol):
         """
         ...
 
+    def reaches(self, identities: list[bytes]) -> bool:
+        """Return whether a client is connected."""
+        ...
+
     def later(self, seconds: float, callback: Callable[[], None]) -> object:
         """Call `callback` once, after `seconds`."""
         ...

@@ -29,7 +29,7 @@ from .history import History
 from .parent import watch_parent
 from .publisher import Publisher
 from .views import REDUCING, Reduced
-from .wire import UnreadableMessage, Wire
+from .wire import NO_PARENT, UnreadableMessage, Wire
 
 #: How many messages of one channel are handled in one turn.
 _MESSAGES = 64
@@ -191,6 +191,10 @@ class Door:
     ) -> DebugAdapter:
         """Connect to a debug adapter."""
         return DebugAdapter(self._loop, port, on_event, on_end)
+
+    def reaches(self, identities: list[bytes]) -> bool:
+        """Return whether a client is connected: only a message shows it, one that it does not know."""
+        return self._channels.deliver("shell", [*identities, *self._wire.write("still_there", {}, NO_PARENT)])
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back after `seconds`."""

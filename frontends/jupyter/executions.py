@@ -51,9 +51,8 @@ class ExecuteRequest:
         self.stop_on_error = bool(content.get("stop_on_error", True))
         expressions = content.get("user_expressions")
         self.expressions: dict[str, Any] = expressions if isinstance(expressions, dict) else {}
-        cell = message.metadata.get("cellId")
         #: The cell of the notebook; empty for a loose one.
-        self.cell_id = cell if isinstance(cell, str) and not self.silent else ""
+        self.cell_id = "" if self.silent else _cell_of(message)
         #: The cell that the kernel runs for it.
         self.cell = ""
         self.count = 0
@@ -350,6 +349,18 @@ class Executions:
 
     def _described(self, error: CellError) -> dict[str, Any]:
         return errors.of_cell(error, self._views.number_of)
+
+
+def _cell_of(message: Message) -> str:
+    """Return the cell of a notebook that a request executes; empty if it is of none.
+
+    Lab's console gives its cells ids too, but only its notebooks say which cells were deleted. VS Code's
+    cells have a URI.
+    """
+    cell = message.metadata.get("cellId")
+    if isinstance(cell, str) and ("deletedCells" in message.metadata or ":" in cell):
+        return cell
+    return ""
 
 
 def _value(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:

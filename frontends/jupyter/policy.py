@@ -22,7 +22,8 @@ class Following:
     """Decides which stale cells follow a change, and why others do not."""
 
     def __init__(self) -> None:
-        self._candidates: set[str] = set()
+        #: Those that follow.
+        self.candidates: set[str] = set()
         self._interrupted: set[str] = set()
         # The names that deleted cells defined, each with how to call the cell.
         self._left: dict[str, str] = {}
@@ -31,7 +32,7 @@ class Following:
         """Handle an event of the kernel."""
         match event:
             case e.CellsMarked(cells=cells, stale=True):
-                self._candidates.update(cells)
+                self.candidates.update(cells)
             case e.CellsMarked(cells=cells):
                 self._forget(cells)
             case e.CellStarted() | e.CellSkipped():
@@ -52,14 +53,14 @@ class Following:
 
     def interrupt(self) -> None:
         """Do not run the cells that would have followed: the user has stopped them."""
-        self._interrupted |= self._candidates
-        self._candidates.clear()
+        self._interrupted |= self.candidates
+        self.candidates.clear()
 
     def execute(self, cell: str, notebook: Notebook) -> None:
         """Let the cells that depend on `cell` follow, since the user executes it."""
         below = [each for each in descendants(notebook, cell) if notebook.cells[each].stale]
         self._forget([cell, *below])
-        self._candidates.update(below)
+        self.candidates.update(below)
 
     def delete(self, cells: Iterable[str], notebook: Notebook, call: Callable[[str], str]) -> None:
         """Note what `cells`, which are about to be deleted, define; `call` returns how to call a cell."""
@@ -76,8 +77,7 @@ class Following:
     ) -> tuple[list[str], dict[str, str]]:
         """Return the cells to run, in order, and why others of `ours` are stale.
 
-        `ours` are the cells executed by the page that sent the last request; `frozen` cells never run by
-        themselves.
+        `ours` are the cells that a connected page draws; `frozen` cells never run by themselves.
         """
         contested = contested_names(notebook)
         definers = {name: cell.id for cell in notebook.cells.values() for name in cell.defs}
@@ -91,7 +91,7 @@ class Following:
                 # The error of the cell that was executing already says so.
                 if cell.status != "interrupted":
                     reasons[id] = INTERRUPTED
-            elif id in self._candidates:
+            elif id in self.candidates:
                 reason = FROZEN if id in frozen else self._obstacle(notebook, cell, contested, definers, call)
                 if reason:
                     reasons[id] = reason
@@ -122,7 +122,7 @@ class Following:
 
     def _forget(self, cells: Iterable[str]) -> None:
         cells = set(cells)
-        self._candidates -= cells
+        self.candidates -= cells
         self._interrupted -= cells
 
 

@@ -27,8 +27,8 @@ class Reactivity:
         self._core, self._publisher, self._views = core, publisher, views
         self._lazy = lazy
         self._following = Following()
-        # The page that sent the last request.
-        self._session = ""
+        # The session of the page that sent the last message.
+        self._heard = ""
         # How many replies were just sent, after which the next request of *Run All* may be on its way.
         self._awaited = 0
         # Whether something has happened since the last `go_on`.
@@ -39,6 +39,8 @@ class Reactivity:
         self._badges: dict[str, str] = {}
         # The cells that were executed since notes were shown, and where they are drawn.
         self._executed: dict[str, View] = {}
+        # The cells of pages that are gone of which notes have spoken.
+        self._noted: set[str] = set()
 
     @property
     def running(self) -> bool:
@@ -58,6 +60,10 @@ class Reactivity:
         elif isinstance(event, e.RunFinished) and event.run == self._run:
             self._run = 0
 
+    def heard(self, session: str) -> None:
+        """Note that the page with this session is connected: it has sent a message."""
+        self._heard = session
+
     def interrupt(self) -> None:
         """Do not run the waiting cells."""
         self._due = True
@@ -65,7 +71,6 @@ class Reactivity:
 
     def executed(self, cell: str, view: View) -> None:
         """Note that a client has executed `cell` of its notebook."""
-        self._session = view.session
         self._executed[cell] = view
         self._following.execute(cell, self._core.notebook)
 
@@ -87,11 +92,7 @@ class Reactivity:
             return
         self._due = False
         notebook = self._core.notebook
-        ours = {
-            id
-            for id in notebook.order
-            if (view := self._views.get(id)) is not None and view.session == self._session
-        }
+        ours, unseen = self._stale_cells()
         frozen = {id for id in ours if (view := self._views.get(id)) is not None and _FROZEN in view.tags}
         ready, reasons = self._following.waiting(notebook, ours, frozen, self._call)
         if self._lazy:
@@ -105,7 +106,25 @@ class Reactivity:
                 # The kernel is closing, or there is no runner; a request will start one.
                 pass
             return
-        self._show(reasons)
+        self._show(reasons, unseen)
+        self._note_unseen(unseen.intersection(self._following.candidates))
+
+    def _stale_cells(self) -> tuple[set[str], set[str]]:
+        """Return the stale cells that a connected page draws, and those whose page is gone.
+
+        A page that was reloaded is another page, as it is to Jupyter.
+        """
+        there = {self._heard: True}
+        ours: set[str] = set()
+        unseen: set[str] = set()
+        for id, cell in self._core.notebook.cells.items():
+            view = self._views.get(id)
+            if view is None or not cell.stale:
+                continue
+            if view.session not in there:
+                there[view.session] = self._core.reaches(view.identities)
+            (ours if there[view.session] else unseen).add(id)
+        return ours, unseen
 
     def _call(self, cell: str) -> str:
         number = self._views.number_of(cell)
@@ -113,11 +132,11 @@ class Reactivity:
 
     # Badges
 
-    def _show(self, reasons: dict[str, str]) -> None:
+    def _show(self, reasons: dict[str, str], unseen: set[str]) -> None:
         for id in [id for id in self._badges if id not in reasons]:
             del self._badges[id]
             cell, view = self._core.notebook.cells.get(id), self._views.get(id)
-            if cell is not None and view is not None:
+            if cell is not None and view is not None and id not in unseen:
                 self._views.redraw(cell, view)
         for id, reason in reasons.items():
             cell, view = self._core.notebook.cells[id], self._views.get(id)
@@ -127,23 +146,27 @@ class Reactivity:
             kind = "update_display_data" if id in self._badges else "display_data"
             self._badges[id] = reason
             self._publisher.publish(kind, _note(f"stale: {reason}", f"cellwire-stale-{id}"), view.parent)
+
+    def _note_unseen(self, unseen: set[str]) -> None:
+        """Say under the executed cells how many others would follow if the page that draws them were connected."""
         executed, self._executed = self._executed, {}
         for id, view in executed.items():
-            if number := self._unseen(id, view.session):
-                cells, them = ("cell that depends", "it") if number == 1 else ("cells that depend", "them")
-                text = (
-                    f"{number} {cells} on this ran before this page was loaded: "
-                    f"run {them} again to let {them} follow"
-                )
-                self._publisher.publish("display_data", _note(text, ""), view.parent)
+            below = unseen.intersection(descendants(self._core.notebook, id)) if unseen else unseen
+            if below:
+                self._note_under(view, below, "this")
+        if executed and (others := unseen - self._noted):
+            # A widget or a state has changed.
+            self._note_under(list(executed.values())[-1], others, "what has changed")
+        self._noted &= unseen
 
-    def _unseen(self, cell: str, session: str) -> int:
-        """Return how many stale cells depend on `cell` and were executed only by another page."""
-        notebook = self._core.notebook
-        if all(view is None or view.session == session for view in map(self._views.get, notebook.order)):
-            return 0
-        below = (self._views.get(id) for id in descendants(notebook, cell) if notebook.cells[id].stale)
-        return sum(view is not None and view.session != session for view in below)
+    def _note_under(self, view: View, cells: set[str], on: str) -> None:
+        self._noted |= cells
+        depend, them = ("cell that depends", "it") if len(cells) == 1 else ("cells that depend", "them")
+        text = (
+            f"{len(cells)} {depend} on {on} ran before this page was loaded: "
+            f"run {them} again to let {them} follow"
+        )
+        self._publisher.publish("display_data", _note(text, ""), view.parent)
 
 
 def _note(text: str, display_id: str) -> dict[str, Any]:

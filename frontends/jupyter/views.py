@@ -16,8 +16,8 @@ from . import errors
 from .publisher import Publisher
 from .wire import Message
 
-#: The key in an item's metadata that marks results, as opposed to displays.
-_OWN = "cellwire"
+#: The key in metadata that tells results from displays, and answers from other messages.
+OWN = "cellwire"
 #: Called with the number of an execution and the text of its result.
 OnResult = Callable[[int, str], None]
 
@@ -236,10 +236,10 @@ def bundle(item: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         data = msgspec.msgpack.decode(data)
     if isinstance(metadata, msgspec.Raw):
         metadata = msgspec.msgpack.decode(metadata)
-    own = metadata.get(_OWN)
+    own = metadata.get(OWN)
     if own is None:
         return data, metadata, {}
-    return data, {key: value for key, value in metadata.items() if key != _OWN}, own
+    return data, {key: value for key, value in metadata.items() if key != OWN}, own
 
 
 def _display(cell: str, run: int, item: Item) -> dict[str, Any]:

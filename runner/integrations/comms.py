@@ -98,6 +98,10 @@ class Comms:
                 self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
             ) -> None:
                 action: Any = msg_type.removeprefix("comm_")
+                metadata = as_plain(metadata or {})
+                answered = message_in_hand.get({}).get("msg_id")
+                if answered:
+                    metadata["cellwire"] = {"answers": answered}
                 begin_new_item()
                 emit(
                     CommSent(
@@ -106,7 +110,7 @@ class Comms:
                         self._cell,
                         self.target_name if action == "open" else "",
                         as_plain(data or {}),
-                        as_plain(metadata or {}),
+                        metadata,
                         [bytes(memoryview(buffer).cast("B")) for buffer in buffers or ()],
                     )
                 )

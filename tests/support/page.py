@@ -9,7 +9,7 @@ from cellwire.frontends.jupyter.reactivity import FOLLOWING
 from cellwire.protocol.blocking import KernelClient, connect
 from cellwire.protocol.events import CellStarted
 
-from .jupyter import Jupyter, eventually
+from .jupyter import Jupyter, eventually, idle
 
 
 class Page:
@@ -58,6 +58,11 @@ class Page:
         """Delete a cell; the kernel hears of it with the next request."""
         self.deleted.append(cell)
 
+    def move(self, model: str, **state: Any) -> None:
+        """Set traits of a widget, as its view does."""
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        self.jupyter.until(self.jupyter.send("shell", "comm_msg", {"comm_id": model, "data": data}), idle)
+
     # What there is to see
 
     def rest(self) -> list[str]:
@@ -76,13 +81,15 @@ class Page:
             return last == before and self.native.notebook.idle
 
         eventually(at_rest)
-        self.native.run({"~mark": ""})
+        # Other pages have marks of their own.
+        mark = f"~mark {id(self)}"
+        self.native.run({mark: ""})
         for event in self._started:
             if isinstance(event, CellStarted):
-                if event.cell == "~mark":
+                if event.cell == mark:
                     break
                 ran.append(event.cell)
-        self.native.delete(["~mark"])
+        self.native.delete([mark])
         self._draw()
         return [cell for cell in ran if not cell.startswith("~")]
 

@@ -1,6 +1,7 @@
 """What runs by itself under a Jupyter frontend, and what the page shows of it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -142,19 +143,73 @@ def test_an_anonymous_run_makes_nothing_stale(page: Page):
     assert page.shows("b") == ["2"]
 
 
+@contextmanager
+def another(page: Page) -> Iterator[Page]:
+    """Open one more page on the kernel of this one."""
+    jupyter = attach(page.jupyter.manager)
+    try:
+        with opened(jupyter) as other:
+            yield other
+    finally:
+        jupyter.client.stop_channels()
+
+
+def test_a_console_of_lab_beside_the_notebook_makes_nothing_stale_and_its_names_are_there(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    with another(page) as console:
+        request = {"code": "x = 10", "silent": False, "store_history": True, "allow_stdin": True}
+        metadata = {"trusted": True, "cellId": "1304a9ce-15d6-418f-ab96-7f58c90e13ac"}
+        console.jupyter.ran(console.jupyter.send("shell", "execute_request", request, **metadata))
+    assert page.rest() == []
+    assert page.shows("b") == ["2"]
+    assert page.run("b") == ["b"]
+    assert page.shows("b") == ["11"]
+    assert page.run("a", "x = 5") == ["a", "b"]
+
+
 def test_a_reloaded_page_is_told_what_it_will_not_see(page: Page):
     page.run_all(a="x = 1", b="x + 1", c="x + 2")
-    reloaded = attach(page.jupyter.manager)
-    try:
-        with opened(reloaded) as again:
-            assert again.run("a", "x = 2") == ["a"]
-            [note] = again.shows("a")
-            assert note.startswith("↻ 2 cells that depend on this ran before this page was loaded")
-            assert again.run("b", "x + 1") == ["b"]
-            assert again.run("a", "x = 3") == ["a", "b"]
-            assert again.shows("b") == ["4"]
-    finally:
-        reloaded.client.stop_channels()
+    page.jupyter.client.stop_channels()
+    with another(page) as again:
+        assert again.run("a", "x = 2") == ["a"]
+        [note] = again.shows("a")
+        assert note.startswith("↻ 2 cells that depend on this ran before this page was loaded")
+        assert again.run("b", "x + 1") == ["b"]
+        assert again.run("a", "x = 3") == ["a", "b"]
+        assert again.shows("b") == ["4"]
+
+
+def test_a_reloaded_page_is_told_once_of_cells_that_would_follow_a_slider(page: Page):
+    page.run_all(w="import ipywidgets\nslider = ipywidgets.IntSlider(3)", r="slider.value", o="'other'")
+    page.jupyter.client.stop_channels()
+    with another(page) as again:
+        [model] = [comm.id for comm in again.native.notebook.comms if comm.cell == "w"][-1:]
+        again.move(model, value=4)
+        assert again.rest() == []
+        assert again.run("o", "'other'") == ["o"]
+        shown, note = again.shows("o")
+        assert shown == "'other'"
+        assert note.startswith("↻ 1 cell that depends on what has changed ran before this page was loaded")
+        assert again.run("o") == ["o"]
+        assert again.shows("o") == ["'other'"]
+        assert again.run("r", "slider.value") == ["r"]
+        again.move(model, value=5)
+        assert again.rest() == ["r"]
+        assert again.shows("r") == ["5"]
+
+
+def test_two_pages_see_their_cells_follow_what_the_other_one_executes(page: Page):
+    page.run_all(a="x = 1", b="y = x + 1\ny")
+    with another(page) as other:
+        assert other.run("c", "y * 10") == ["c"]
+        assert other.run("a", "x = 5") == ["a", "b", "c"]
+        assert page.shows("b") == ["6"]
+        assert (other.shows("a"), other.shows("c")) == ([], ["60"])
+        page.rest()
+        assert page.run("d", "'asks last'") == ["d"]
+        assert page.run("a", "x = 'a'") == ["a", "b"]
+        assert page.shows("b") == ["TypeError"]
+        assert other.shows("c") == ["60", "↻ stale: waits for cell [2]"]
 
 
 def test_the_lazy_kernel_runs_nothing_by_itself_and_says_what_is_stale():

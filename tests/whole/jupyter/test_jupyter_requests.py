@@ -359,13 +359,15 @@ def test_a_comm_carries_data_and_buffers_both_ways(kernel: Jupyter) -> None:
     }
     message = kernel.client.session.msg("comm_msg", {"comm_id": "c2", "data": {"n": 21}})
     kernel.client.session.send(kernel.client.shell_channel.socket, message, buffers=[b"bytes"])
-    sent = kernel.until(ran.id, lambda message: message["msg_type"] == "comm_msg")
-    assert sent[-1]["content"] == {"comm_id": "c2", "data": {"twice": 42}}
-    assert [bytes(buffer) for buffer in sent[-1]["buffers"]] == [b"bytes"]
-    said = [message["content"]["text"] for message in sent if message["msg_type"] == "stream"]
-    assert "".join(said) == "got {'n': 21} comm_msg\n"
     # Idle comes when user code has dealt with it.
-    kernel.until(message["header"]["msg_id"], idle)
+    sent = kernel.until(message["header"]["msg_id"], idle)
+    [answer] = [message for message in sent if message["msg_type"] == "comm_msg"]
+    assert answer["content"] == {"comm_id": "c2", "data": {"twice": 42}}
+    assert [bytes(buffer) for buffer in answer["buffers"]] == [b"bytes"]
+    assert answer["metadata"] == {}
+    texts = [m for m in kernel.published if m["msg_type"] == "stream"]
+    assert {message["parent_header"]["msg_id"] for message in texts} == {ran.id}
+    assert "".join(message["content"]["text"] for message in texts) == "got {'n': 21} comm_msg\n"
     kernel.until(kernel.send("shell", "comm_close", {"comm_id": "c2", "data": {}}), idle)
     assert kernel.ask("comm_info_request")["comms"] == {}
 
@@ -379,7 +381,9 @@ def test_a_widget_opens_a_comm_under_its_cell_and_follows_its_view(kernel: Jupyt
     assert model in {content["comm_id"] for content in opened}
     update = {"method": "update", "state": {"value": 17}, "buffer_paths": []}
     moved = kernel.send("shell", "comm_msg", {"comm_id": model, "data": update})
-    kernel.until(moved, idle)
+    # The page waits for its own move to come back before it takes those of others.
+    echoes = [message for message in kernel.until(moved, idle) if message["msg_type"] == "comm_msg"]
+    assert [echo["content"]["data"]["method"] for echo in echoes] == ["echo_update"]
     assert kernel.run("slider.value").result == "17"
 
 
