@@ -47,11 +47,16 @@ class ReadyCells:
 
     def pop(self) -> str | None:
         """Take out the next cell that may have its turn; None if each has to wait for another one."""
-        if not self._ready:
-            return None
-        cell = self._cells[heappop(self._ready)]
-        del self._waits[cell]
-        return cell
+        while self._ready:
+            cell = self._cells[heappop(self._ready)]
+            if cell in self._waits:
+                del self._waits[cell]
+                return cell
+        return None
+
+    def take(self, cell: str) -> None:
+        """Take out `cell`, whether or not it may have its turn."""
+        self._waits.pop(cell, None)
 
     def done(self, cell: str) -> None:
         """Let those that had to wait for `cell` have their turn."""
@@ -74,6 +79,8 @@ class ReadyCells:
 
     def _release(self, cells: Iterable[str]) -> None:
         for later in cells:
+            if later not in self._waits:
+                continue
             self._waits[later] -= 1
             if not self._waits[later]:
                 heappush(self._ready, self._rank[later])

@@ -2,10 +2,11 @@
 
 1. The kernel writes which run it interrupts, and how often it has, into a word of memory that it shares
    with this process; then it sends SIGINT, which only says "look" and may come late or merge with another.
-2. `receive` handles the signal. What is new in the word raises `count` if it names the run in progress; a
-   run that has not begun finds it in `begin`; a run that is over has no use for it. A signal without news
-   belongs to a word that was seen before (`_owed`), or is a repetition (5), or else is not the kernel's
-   and counts as one more interrupt of what runs.
+2. `receive` handles the signal. The word names the newest run that the kernel has sent and that is not over,
+   and the interrupt is for all runs up to that one. So what is new in the word raises `count`, unless nothing
+   of what was asked for is left. A run that has not begun finds it in `begin`, and so do the runs before it
+   that are open then (`is_due`). A signal without news belongs to a word that was seen before (`_owed`), or
+   is a repetition (5), or else is not the kernel's and counts as one more interrupt of what runs.
 3. `count` ends a run: it is looked at before each cell, and when user code is entered.
 4. An interrupt strikes each cell that runs once (`_struck`): KeyboardInterrupt is raised into the user
    code that executes, whose `subject` is set; the others are cancelled by `Scheduler.cancel`, which the
@@ -77,9 +78,9 @@ class Interrupts:
         self.word: Sequence[int] = (0,)
         #: Something runs: a run that was asked for, or what states have caused.
         self.running = False
-        #: The run that was asked for and is in progress, 0 if there is none; and the last that is over.
-        self.run = 0
-        self.over = 0
+        #: The newest run that was asked for and has begun, and all such runs that are not over.
+        self.newest = 0
+        self.open: dict[int, None] = {}
         #: How often what runs has been interrupted.
         self.count = 0
         #: Whose user code the main thread executes: an execution, or what a hook was called with.
@@ -98,20 +99,34 @@ class Interrupts:
         #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
-    def begin(self, run: int) -> None:
-        """Make `run` the one in progress, which may have been interrupted already."""
-        self.run = run
-        if self.word[0] >> 32 == run:
-            # `receive` may come in between and see a newer word.
-            while self._seen != (word := self.word[0]):
-                self._seen = word
-                self._owed = True
-            self.count = max(self.count, word >> 16 & 0xFFFF)
+    def is_due(self, run: int) -> bool:
+        """Return whether what is open was interrupted, in the last moment before `run` was sent here."""
+        if self.word[0] != self._seen and self.word[0] >> 32 != run:
+            self._see()
+            self._add(1)
+        return self.count > 0
 
-    def end(self) -> int:
-        """Note that the run in progress is over, and return how often it was interrupted."""
-        self.over, self.run = self.run or self.over, 0
+    def begin(self, run: int) -> None:
+        """Let `run`, which may have been interrupted already, be in progress with those that are open."""
+        self.newest = run
+        self.open[run] = None
+        if self.word[0] != self._seen:
+            self._see()
+        if self._seen >> 32 == run:
+            self.count = max(self.count, self._seen >> 16 & 0xFFFF)
+            if self.count:
+                self._cancel()
+
+    def end(self, run: int) -> int:
+        """Note that `run` is over, and return how often it was interrupted."""
+        del self.open[run]
         return self.count
+
+    def _see(self) -> None:
+        # `receive` may come in between and see a newer word.
+        while self._seen != (word := self.word[0]):
+            self._seen = word
+            self._owed = True
 
     def receive(self, frame: FrameType | None) -> None:
         """Handle SIGINT, which came while `frame` was executing.
@@ -129,7 +144,7 @@ class Interrupts:
             self._seen = word
             self._owed = self._owed or new > 1
             run = word >> 32
-            if run != self.run and (self.run or run <= self.over):
+            if run and run <= self.newest and run < min(self.open, default=run + 1):
                 return
             self._add(min(new, word >> 16 & 0xFFFF))
         elif again:
