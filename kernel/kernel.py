@@ -1,9 +1,9 @@
 """The kernel: what frontends request, what the runner reports, and what follows from either.
 
 Everything happens on one thread, in the rounds of one loop, and nothing blocks. Runs are numbered when
-they are accepted and go to the runner one at a time, each when the one before has finished. What the
-runner emits goes into the store as the bytes it came in; only a few kinds of events concern the kernel
-itself. When a runner ends, the kernel finishes its cells and runs in its place.
+they are accepted and go to the runner one at a time, each when the one before has finished or has given its
+turn away. What the runner emits goes into the store as the bytes it came in; only a few kinds of events
+concern the kernel itself. When a runner ends, the kernel finishes its cells and runs in its place.
 """
 
 import os
@@ -95,6 +95,7 @@ class Kernel:
             e.ConsoleCleared: self._console_cleared,
             e.CellsDeleted: self._cells_deleted,
             e.RunFinished: self._run_finished,
+            link.TurnGiven: self._turn_given,
             e.RunnerStarted: self._runner_started,
             e.InputRequested: self._input_requested,
             e.InputClosed: self._input_closed,
@@ -125,7 +126,7 @@ class Kernel:
     def interrupt(self) -> None:
         """Interrupt the run in progress and drop the waiting ones."""
         self._drop_waiting("interrupted before it began")
-        self.runner.interrupt(self._run_in_progress())
+        self.runner.interrupt(self.queue.newest)
 
     def restart(self) -> None:
         """Replace the runner, or start one if there is none; the second time without waiting for its end."""
@@ -137,7 +138,7 @@ class Kernel:
         if not self._replacing:
             self._replacing = True
             self._drop_waiting(RESTARTED)
-        self.runner.end(self._run_in_progress(), RESTARTED)
+        self.runner.end(self.queue.newest, RESTARTED)
 
     def provide_input(self, id: str, text: str | None) -> None:
         """Answer the input `id` with `text`, or with the end of input if None; the first answer counts.
@@ -188,14 +189,9 @@ class Kernel:
         self.closing = reason
         self._drop_waiting(f"the kernel is shutting down: {reason}")
         if self.runner.alive:
-            self.runner.end(self._run_in_progress())
+            self.runner.end(self.queue.newest)
         elif self.on_runner_ended is not None:
             self.on_runner_ended()
-
-    def _run_in_progress(self) -> int:
-        """Return the number of the run that the runner has, 0 if it has none."""
-        current = self.queue.in_progress
-        return current.number if current is not None else 0
 
     # What the runner reports
 
@@ -297,10 +293,10 @@ class Kernel:
             duration = max(0.0, time.time() - cell.started)
             error = CellError(kind, reason)
             self.store.add(e.CellFinished(cell.id, cell.run, status, duration, error))
-        current = self.queue.in_progress
+        newest = self.queue.newest
         for run in [run.run for run in notebook.runs]:
-            # The runner's own runs, and the one that was sent to it.
-            if run < 0 or (current is not None and run == current.number):
+            # The runner's own runs, and those that were sent to it.
+            if run <= newest:
                 failed = [cell.id for cell in running if cell.run == run]
                 outcome = "error" if status == "error" else "interrupted"
                 self.store.add(e.RunFinished(run, outcome, failed, reason))
@@ -333,6 +329,10 @@ class Kernel:
         self.store.add_encoded(event, encoded)
         self.queue.finish(event.run)
         self._console.finished(event.run)
+        self._next_run()
+
+    def _turn_given(self, report: link.TurnGiven, encoded: bytes) -> None:
+        self.queue.give_turn(report.run)
         self._next_run()
 
     def _runner_started(self, event: e.RunnerStarted, encoded: bytes) -> None:

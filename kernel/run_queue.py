@@ -1,7 +1,8 @@
 """Accepted runs that have not finished: numbered, one in progress, the rest waiting.
 
-Pure. The queue also knows the ids of the cells that unfinished runs declare, so that a request can name
-a cell before its declaration is in the log. Runs that a state setter causes are the runner's own and
+Pure. A run gives the turn away if all that is left of it waits for cells that await or run elsewhere: it is
+`open` until it has finished, while others are in progress. The queue also knows the ids of the cells that
+unfinished runs declare, so that a request can name a cell before its declaration is in the log. Runs that a state setter causes are the runner's own and
 have negative numbers; only the smallest of these is remembered.
 """
 
@@ -41,6 +42,8 @@ class RunQueue:
         self._dropped = 0
         #: The run that was sent to the runner.
         self.in_progress: QueuedRun | None = None
+        #: Runs that have given the turn away, by number.
+        self.open: dict[int, QueuedRun] = {}
         #: The smallest number that a runner gave to a run of its own.
         self.last_own = 0
 
@@ -65,6 +68,19 @@ class RunQueue:
         self.in_progress = self._waiting.popleft()
         return self.in_progress
 
+    def give_turn(self, number: int) -> None:
+        """Note that the run in progress, if that is its number, lets the next one begin."""
+        if self.in_progress is not None and self.in_progress.number == number:
+            self.open[number] = self.in_progress
+            self.in_progress = None
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest run that was sent to the runner and is not over; 0 if there is none."""
+        if self.in_progress is not None:
+            return self.in_progress.number
+        return max(self.open, default=0)
+
     def finish(self, number: int) -> None:
         """Note that a run finished; of the runner's own only the number is remembered."""
         if number < 0:
@@ -72,6 +88,8 @@ class RunQueue:
         elif self.in_progress is not None and self.in_progress.number == number:
             self._leave(self.in_progress)
             self.in_progress = None
+        elif number in self.open:
+            self._leave(self.open.pop(number))
 
     def drop(self) -> list[int]:
         """Remove all waiting runs and return their numbers, newest first: they leave lists at the end."""
@@ -90,6 +108,8 @@ class RunQueue:
         """Whether a run has finished, so that no more cells can start in it."""
         if number < 0:
             return number >= self.last_own
+        if number in self.open:
+            return False
         if self.in_progress is not None:
             return number < self.in_progress.number
         return number < self._waiting[0].number if self._waiting else number <= self._accepted
@@ -99,7 +119,7 @@ class RunQueue:
         return QueueStatistics(len(self), self._bound, self._size, self._dropped)
 
     def __len__(self) -> int:
-        return len(self._waiting) + (self.in_progress is not None)
+        return len(self._waiting) + len(self.open) + (self.in_progress is not None)
 
     def _leave(self, run: QueuedRun) -> None:
         self._size -= run.size

@@ -58,7 +58,7 @@ class Configure(_Tagged, frozen=True):
 
 
 class Execute(_Tagged, frozen=True):
-    """Carry out a run; the next one is sent after `RunFinished` of this one."""
+    """Carry out a run; the next one is sent after `RunFinished` or `TurnGiven` of this one."""
 
     run: int
     request: Run
@@ -107,6 +107,12 @@ class Alive(_Tagged, frozen=True):
     number: int
 
 
+class TurnGiven(_Tagged, frozen=True):
+    """All that is left of a run waits for cells that await or run elsewhere: the next one may begin."""
+
+    run: int
+
+
 class PipeOpened(_Tagged, frozen=True):
     """The descriptor sent with this frame is the reading end of a pipe of a cell's child process."""
 
@@ -117,7 +123,7 @@ class PipeOpened(_Tagged, frozen=True):
     pipe: int
 
 
-Report: TypeAlias = Alive | PipeOpened
+Report: TypeAlias = Alive | TurnGiven | PipeOpened
 
 
 def frame(body: bytes) -> bytes:

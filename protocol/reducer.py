@@ -133,10 +133,13 @@ def _run_finished(notebook: Notebook, event: e.RunFinished) -> None:
         index = next((i for i, run in enumerate(runs) if run.run == event.run), None)
     if index is None:
         return
-    # A cell that is still queued never had its turn: it keeps its outputs and stops waiting.
-    for cell_id in notebook.runs.pop(index).cells:
+    # A cell that is still queued never had its turn: it keeps its outputs and stops waiting, unless another
+    # run has it too.
+    cells = notebook.runs.pop(index).cells
+    others = {cell for run in runs for cell in run.cells} if cells and runs else ()
+    for cell_id in cells:
         cell = notebook.cells.get(cell_id)
-        if cell is not None and cell.status == "queued":
+        if cell is not None and cell.status == "queued" and cell_id not in others:
             cell.status = "cancelled"
             cell.stale = True
 

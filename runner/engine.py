@@ -1,49 +1,47 @@
 """The reactive engine: takes sources, runs cells and what depends on them, and says so in events.
 
 `program.py` says what a request changes, `plan.py` what then runs, `scheduler.py` and `executor.py` how,
-`lifecycle.py` what is left of it, and the `Recorder` holds what frontends see; here they are put in
-sequence. The engine knows no sockets and no processes, so it works inside `asyncio.run` as well as in the
+`lifecycle.py` what is left of it, and the `Recorder` holds what frontends see; here they are put together. The engine knows no sockets and no processes, so it works inside `asyncio.run` as well as in the
 runner process.
 
-Runs follow each other on one thread, that of the event loop. Runs that setters of states cause are
-numbered -1, -2, … and come before the end of the run that caused them; if nothing runs they start by
-themselves, as long as the loop runs.
+Everything is on one thread, that of the event loop. `runs.py` says how runs follow each other and when they
+overlap. Runs that setters of states cause start by themselves if nothing runs, as long as the loop runs.
 """
 
 import asyncio
 import contextvars
 import sys
-from asyncio import get_running_loop  # as it is before user code can replace it
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, cast
 
 from ..protocol import events, messages
-from ..protocol.events import RunFinished, RunStatus
+from ..protocol.events import RunFinished
 from ..protocol.limits import Limits
 from ..protocol.messages import Cell
 from ..protocol.notebook import CellState, Mode, Redefine
 from .analysis.language import PYTHON, Language
 from .api.state import StateChange, object_change, state_listener
 from .dataflow.disabled import Disabled
-from .dataflow.plan import Plan, Planner
-from .dataflow.program import Change, Program
+from .dataflow.plan import Planner
+from .dataflow.program import Program
 from .execution import cell_errors
 from .execution.cell_hooks import CellReport
+from .execution.cell_turns import CellTurns
 from .execution.corrections import Corrections
 from .execution.embedded import NOT_EMBEDDED, Embedded
 from .execution.executor import Executor
-from .execution.hooks import Hooks, call_hooks
+from .execution.hooks import Hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
 from .execution.namespace import Namespace
+from .execution.preparation import Preparation
 from .execution.recorder import Recorder
+from .execution.runs import Runs
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates, Work
-from .execution.turn import Turn
 from .output.emitter import Emission
-from .output.reports import format_error, write_report
 
 #: What `run` and `sync` take: sources by id, or cells; an id alone is a cell as it is.
 Cells = Mapping[str, str] | Iterable[Cell | str]
@@ -85,7 +83,9 @@ class Engine:
         self.elsewhere = self._namespace.elsewhere
         self._disabled = Disabled(self.program)
         self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
-        self._updates = PendingUpdates(self.program, self._namespace, self._on_state_set, embedded.forward)
+        self._updates = PendingUpdates(
+            self.program, self._namespace, lambda: self._runs.on_state_set(), embedded.forward
+        )
         # What cells set in context variables lasts here from cell to cell.
         self._context = contextvars.copy_context()
         self._context.run(state_listener.set, self._updates.add)
@@ -99,21 +99,31 @@ class Engine:
             *core, self._disabled, self._updates, limits, self.interrupts, embedded
         )
         self._corrections = Corrections(self._recorder, self._lifecycle, self.program, self._namespace)
+        executor = Executor(self.globals, self.hooks, self.interrupts)
         self._scheduler = Scheduler(
             self._recorder,
             self._lifecycle,
             self.program,
             self._namespace,
-            self._corrections,
-            Executor(self.globals, self.hooks, self.interrupts),
+            CellTurns(self._recorder, self._lifecycle, *core[1:], self._corrections, executor, self._context),
+            executor,
             self.interrupts,
             self._context,
             (self.hooks, self._planner, self._updates),
         )
+        self._scheduler.keeps_turn = embedded.embedding is not None
         self._last_run = 0
-        self._last_own_run = 0
-        self._turn = Turn(self._recorder, self._scheduler, self._updates, self.interrupts)
-        self._own_task: asyncio.Task[None] | None = None
+        self._runs = Runs(
+            self._recorder,
+            Preparation(self._recorder, self._lifecycle, self._planner, self._disabled),
+            self._scheduler,
+            self._lifecycle,
+            self._planner,
+            self._corrections,
+            self._updates,
+            self.interrupts,
+            self.hooks,
+        )
 
     # Requests
 
@@ -145,8 +155,19 @@ class Engine:
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
-        async with self._turn:
-            return await self._run_request(run, request)
+        return await self._runs.execute(run, request)
+
+    async def start(self, run: int, request: messages.Run) -> RunFinished | None:
+        """Do what `execute` does, but return None when all that is left waits for cells in flight.
+
+        Another request can be started then; `RunFinished` says how this one ended.
+        """
+        return await self._runs.start(run, request)
+
+    @property
+    def tasks(self) -> "list[asyncio.Task[None]]":
+        """The tasks that go on with runs that wait: user code does not find them among those of the loop."""
+        return [] if self._runs.keeper is None else [self._runs.keeper]
 
     def restore(
         self,
@@ -160,7 +181,7 @@ class Engine:
 
         Nothing is emitted before `explain_stale`: the replicas know it.
         """
-        self._last_own_run = last_own_run
+        self._runs.last_own = last_own_run
         errors = self.program.errors
         declared = self.program.declare(
             [Cell(cell.id, cell.source, loose=cell.loose, on=cell.on) for cell in cells]
@@ -218,97 +239,6 @@ class Engine:
         if self._updates.loop is not None:
             self._updates.loop.call_soon_threadsafe(self._scheduler.cancel, context=contextvars.Context())
 
-    # Runs
-
-    async def _run_request(self, run: int, request: messages.Run) -> RunFinished:
-        failed: list[str] = []
-        reason = ""
-        cancelled: asyncio.CancelledError | None = None
-        self.interrupts.begin(run)
-        try:
-            plan, failed = self._prepare(run, request)
-            failed += await self._run_plan(plan)
-            if self._updates or self._corrections.rebound:
-                await self._run_state_readers()
-        except asyncio.CancelledError as error:
-            self.interrupts.count = self.interrupts.count or 1
-            cancelled = error
-            reason = "the task that carried it out was cancelled"
-        except BaseException as error:
-            # A fault of cellwire's own must not leave the kernel waiting for the end of the run.
-            reason = "cellwire itself failed, which is a bug:\n" + format_error(error, own=True)
-            write_report(reason)
-        interrupted = self.interrupts.end()
-        if interrupted:
-            self._discard_state_updates()
-            reason = reason or "interrupted"
-        finished = RunFinished(run, _status(interrupted, failed or reason), failed, reason)
-        self._finish(finished)
-        if cancelled is not None:
-            raise cancelled
-        return finished
-
-    def _finish(self, finished: RunFinished) -> None:
-        self._recorder.emit(finished)
-        self._recorder.flush()
-        call_hooks(self.hooks.on_finish, finished, self.interrupts)
-
-    async def _run_plan(self, plan: Plan) -> list[str]:
-        """Carry out `plan` and return the cells that failed."""
-        if self.hooks.preparation:
-            self._recorder.flush()
-            call_hooks(self.hooks.preparation, plan, self.interrupts)
-        self._lifecycle.mark_stale(plan.stale)
-        if not plan.cells:
-            self._namespace.rest()
-            return []
-        self._recorder.emit(events.RunPlanned(plan.run, plan.cells))
-        return await self._scheduler.run(plan)
-
-    def _prepare(self, run: int, request: messages.Run) -> tuple[Plan, list[str]]:
-        """Make the changes that `request` asks for; return what is to be run, and the cells with an error."""
-        planner, program, lifecycle = self._planner, self.program, self._lifecycle
-        match request:
-            case messages.RunCells(cells=cells):
-                requested = list(dict.fromkeys(cell.id for cell in cells))
-                change = program.declare(cells)
-                failed = lifecycle.apply_change(run, change, requested)
-                return planner.run(run, requested, change), failed
-            case messages.SyncCells(cells=cells):
-                change = program.declare(cells)
-                failed = lifecycle.apply_change(run, change)
-                return planner.no_run(run, change), failed
-            case messages.DeleteCells(cells=ids, keep=True):
-                change = program.delete(ids, keep=True)
-                failed = lifecycle.apply_change(run, change)
-                return planner.no_run(run, change), failed
-            case messages.DeleteCells(cells=ids):
-                # Cells that did not run because one of these was disabled have nothing to wait for any more.
-                waiting = planner.stale_below(
-                    id for id in ids if id in program and self.notebook.cells[id].disabled
-                )
-                change = program.delete(ids)
-                failed = lifecycle.apply_change(run, change)
-                return planner.run(run, [cell for cell in waiting if cell in program], change), failed
-            case messages.RunStale():
-                stale = [cell for cell in self.notebook.order if self.notebook.cells[cell].stale]
-                failed = lifecycle.report_errors(run, stale)
-                return planner.run(run, stale), failed
-            case messages.ConfigureCells(cells=ids, disabled=disabled):
-                return self._configure(run, [cell for cell in ids if cell in program], disabled), []
-            case messages.SetMode(mode=mode):
-                if mode != self.notebook.mode:
-                    self._recorder.emit(events.ModeChanged(mode))
-                return Plan(run), []
-
-    def _configure(self, run: int, cells: Sequence[str], disabled: bool) -> Plan:
-        changed = self._disabled.change(cells, disabled)
-        if changed:
-            self._recorder.emit(events.CellsConfigured(changed, disabled))
-            self._lifecycle.update_reasons()
-        autorun = self.notebook.mode == "autorun" and not disabled
-        return self._planner.run(run, self._planner.stale_below(changed) if autorun else ())
-
     # States
 
     def state_set(self, update: StateChange, work: Work) -> None:
@@ -319,63 +249,13 @@ class Engine:
         self._updates.add_work(work)
         self._updates.add(update)
 
-    def _on_state_set(self) -> None:
-        """Act upon states that were set while nothing ran."""
-        if self._updates and not self.interrupts.running:
-            self._own_task = get_running_loop().create_task(self.follow_states())
-
     async def follow_states(self) -> None:
         """Run what has to follow states that were set, as soon as nothing else runs."""
-        async with self._turn:
-            try:
-                await self._run_state_readers()
-            finally:
-                if self.interrupts.count:
-                    self._discard_state_updates()
-
-    async def _run_state_readers(self) -> None:
-        """Run what has to follow the runs so far, until nothing is left to do.
-
-        That is readers of states that were set, and of names that a star import turned out to bind or not to.
-        """
-        while (readers := await self._readers_to_run()) and not self.interrupts.count:
-            plan = self._planner.run_readers(self._last_own_run - 1, readers)
-            if plan.cells:
-                self._last_own_run = plan.run
-            failed: list[str] = []
-            try:
-                failed = await self._run_plan(plan)
-            except asyncio.CancelledError:
-                self.interrupts.count = self.interrupts.count or 1
-                raise
-            finally:
-                if plan.cells:
-                    interrupted = self.interrupts.count
-                    reason = "interrupted" if interrupted else ""
-                    self._finish(RunFinished(plan.run, _status(interrupted, failed), failed, reason))
-
-    async def _readers_to_run(self) -> dict[str, set[str]]:
-        """Return the cells that have to run, each with the cells that set a state which it reads."""
-        if self.interrupts.count:
-            return {}
-        behind = [cell for work in self._updates.take_work() for cell in await work()]
-        readers = self._updates.drain() if self._updates else {}
-        for cell in (*behind, *self._corrections.take()):
-            if cell in self.notebook.cells and not self.notebook.cells[cell].stale:
-                readers.setdefault(cell, set())
-        return readers
-
-    def _discard_state_updates(self) -> None:
-        """Forget states that were set, leaving their readers stale."""
-        self._updates.take_work()
-        self.outdate({*self._updates.drain(), *self._corrections.take()})
+        await self._runs.follow_states()
 
     def outdate(self, cells: Collection[str]) -> None:
         """Mark cells stale, and what depends on them, while nothing runs: something outside has changed."""
-        known = {cell for cell in cells if cell in self.program.compiled}
-        imported = {cell: self.program.compiled[cell].analysis.defs for cell in known}
-        self._lifecycle.mark_stale(self._planner.no_run(0, Change(rebound=known, imported=imported)).stale)
-        self._recorder.flush()
+        self._runs.outdate(cells)
 
     def _number(self, run: int | None) -> int:
         if run is None:
@@ -393,7 +273,3 @@ class Engine:
             return [Cell(id, source) for id, source in sources.items()]
         known = {cell: states[cell] for cell in cells if isinstance(cell, str)}
         return [Cell(c, known[c].source, on=known[c].on) if isinstance(c, str) else c for c in cells]
-
-
-def _status(interrupted: object, failed: object) -> RunStatus:
-    return "interrupted" if interrupted else "error" if failed else "ok"

@@ -147,7 +147,7 @@ class Host:
 
     def _finish_tasks(self) -> None:
         """Let the tasks that cells have left end their `finally` blocks, as `asyncio.run` does."""
-        while tasks := all_tasks(self._loop):
+        while tasks := [*all_tasks(self._loop), *self.engine.tasks]:
             try:
                 self._loop.run_until_complete(wait(tasks))
             except BaseException as error:
@@ -199,7 +199,8 @@ class Host:
                 self._run_arrived = self._loop.create_future()
                 await self._run_arrived
             execute = self._runs.popleft()
-            await self.engine.execute(execute.run, execute.request)
+            if await self.engine.start(execute.run, execute.request) is None:
+                self.emitter.emit(link.TurnGiven(execute.run))
             # A handler that a cell sets is for that run; with the default one an interrupt would end the
             # process.
             if getsignal(_SIGINT) is not self._handler:

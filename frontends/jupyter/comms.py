@@ -1,9 +1,9 @@
 """Comms, which carry widgets: messages between objects of user code and their views in clients.
 
 A client's message is passed on to the runner. Until user code has handled it the kernel is busy with that
-message, which keeps clients from sending more. What user code sends because of it in the meantime is published
-under it: a page that has moved a slider takes no other page's moves before it has seen its own come back.
-Anything else is published under the request that executed the cell which opened the comm.
+message, which keeps clients from sending more. What user code sends because of it in the meantime is
+published under it: a page that has moved a slider takes no other page's moves before it has seen its own come
+back. Anything else is published under the request that executed the cell which opened the comm.
 """
 
 from typing import Any, cast

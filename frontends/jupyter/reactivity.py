@@ -148,7 +148,7 @@ class Reactivity:
             self._publisher.publish(kind, _note(f"stale: {reason}", f"cellwire-stale-{id}"), view.parent)
 
     def _note_unseen(self, unseen: set[str]) -> None:
-        """Say under the executed cells how many others would follow if the page that draws them were connected."""
+        """Say under the executed cells how many others would follow if their page were connected."""
         executed, self._executed = self._executed, {}
         for id, view in executed.items():
             below = unseen.intersection(descendants(self._core.notebook, id)) if unseen else unseen

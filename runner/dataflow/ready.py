@@ -47,11 +47,16 @@ class ReadyCells:
 
     def pop(self) -> str | None:
         """Remove and return the next ready cell; None if all wait for others."""
-        if not self._ready:
-            return None
-        cell = self._cells[heappop(self._ready)]
-        del self._waits[cell]
-        return cell
+        while self._ready:
+            cell = self._cells[heappop(self._ready)]
+            if cell in self._waits:
+                del self._waits[cell]
+                return cell
+        return None
+
+    def take(self, cell: str) -> None:
+        """Remove `cell`, whether or not it is ready."""
+        self._waits.pop(cell, None)
 
     def done(self, cell: str) -> None:
         """Note that `cell` is done."""
@@ -74,6 +79,8 @@ class ReadyCells:
 
     def _release(self, cells: Iterable[str]) -> None:
         for later in cells:
+            if later not in self._waits:
+                continue
             self._waits[later] -= 1
             if not self._waits[later]:
                 heappush(self._ready, self._rank[later])

@@ -75,7 +75,9 @@ class Executor:
             execution.status = "stopped"
             execution.value = cast("CellStopped", error).output
             execution.error = None
-        elif self._interrupts.count and issubclass(type(error), (KeyboardInterrupt, asyncio.CancelledError)):
+        elif (self._interrupts.count or execution.over) and issubclass(
+            type(error), (KeyboardInterrupt, asyncio.CancelledError)
+        ):
             execution.status = "interrupted"
         else:
             execution.status = "error"
@@ -130,7 +132,7 @@ def _drive(
             argument = yield waited
             step = coroutine.send
         except BaseException as error:
-            if interrupts.count > 1:
+            if interrupts.count + execution.over > 1:
                 _close(coroutine, execution, interrupts)
                 raise
             argument = error

@@ -3,10 +3,12 @@
 1. The kernel writes the number of the run that it interrupts, and how often it has done so, into a word of
    memory that it shares with this process. Then it sends SIGINT. The signal only says that the word may have
    changed; it may come late, or merge with another signal.
-2. `receive` handles the signal. If the word has changed and names the run in progress, `count` goes up. A run
-   that has not begun finds the word in `begin`; for a run that is over it has no meaning. A signal without a
-   change belongs to a word that was already seen (`_owed`), or is a repetition (5); any other is not the
-   kernel's, and counts as one more interrupt of what runs.
+2. `receive` handles the signal. The word names the newest run that the kernel has sent and that is not
+   over, and the interrupt is for all runs up to that one. So a changed word raises `count`, unless nothing
+   of what was asked for is left. A run that has not begun finds the word in `begin`, and so do the runs
+   before it that are open then (`is_due`). A signal without a change belongs to a word that was already
+   seen (`_owed`), or is a repetition (5); any other is not the kernel's, and counts as one more interrupt
+   of what runs.
 3. `count` ends a run: it is checked before each cell, and when user code is entered.
 4. An interrupt strikes each running cell once (`_struck`). KeyboardInterrupt is raised into the user code
    that is executing, whose `subject` is set; `Scheduler.cancel`, which the loop calls, cancels the others.
@@ -16,9 +18,9 @@
    lost.
 6. Tasks and callbacks that cells left on the loop are user code too. If a repetition finds a step of one
    still executing, it raises CancelledError there, since KeyboardInterrupt would end the loop.
-7. A debugger that has stopped user code holds the interrupt (`held`): an exception raised in its waiting would
-   leave it waiting for ever. The interrupt strikes when the debugger lets the code go on (`let_go`); what the
-   debugger evaluates meanwhile is ended at once.
+7. A debugger that has stopped user code holds the interrupt (`held`): an exception raised in its waiting
+   would leave it waiting for ever. The interrupt strikes when the debugger lets the code go on (`let_go`);
+   what the debugger evaluates meanwhile is ended at once.
 8. An interrupt of a notebook also counts in the notebooks that its cells embed, and strikes the innermost one
    whose code is executing. The outermost receives and repeats signals.
 
@@ -82,10 +84,10 @@ class Interrupts:
         self.word: Sequence[int] = (0,)
         #: Whether something runs: a requested run, or one that states have caused.
         self.running = False
-        #: The requested run in progress, 0 if there is none; and the last one that is over.
-        self.run = 0
-        self.over = 0
-        #: How often the current run has been interrupted.
+        #: The newest requested run that has begun, and all requested runs that are not over.
+        self.newest = 0
+        self.open: dict[int, None] = {}
+        #: How often what runs has been interrupted.
         self.count = 0
         #: The owner of the user code that the main thread executes: an execution, or the argument of a hook.
         self.subject: object = None
@@ -106,20 +108,34 @@ class Interrupts:
         #: Whether the engine of this notebook executes, called by the cell that embeds it.
         self.blocks = False
 
-    def begin(self, run: int) -> None:
-        """Make `run` the run in progress; it may have been interrupted already."""
-        self.run = run
-        if self.word[0] >> 32 == run:
-            # A signal may arrive here, and `receive` then sees a newer word.
-            while self._seen != (word := self.word[0]):
-                self._seen = word
-                self._owed = True
-            self.count = max(self.count, word >> 16 & 0xFFFF)
+    def is_due(self, run: int) -> bool:
+        """Return whether what is open was interrupted, in the last moment before `run` was sent here."""
+        if self.word[0] != self._seen and self.word[0] >> 32 != run:
+            self._see()
+            self._add(1)
+        return self.count > 0
 
-    def end(self) -> int:
-        """Note that the run in progress is over, and return how often it was interrupted."""
-        self.over, self.run = self.run or self.over, 0
+    def begin(self, run: int) -> None:
+        """Let `run`, which may have been interrupted already, be in progress with those that are open."""
+        self.newest = run
+        self.open[run] = None
+        if self.word[0] != self._seen:
+            self._see()
+        if self._seen >> 32 == run:
+            self.count = max(self.count, self._seen >> 16 & 0xFFFF)
+            if self.count:
+                self._cancel()
+
+    def end(self, run: int) -> int:
+        """Note that `run` is over, and return how often it was interrupted."""
+        del self.open[run]
         return self.count
+
+    def _see(self) -> None:
+        # `receive` may come in between and see a newer word.
+        while self._seen != (word := self.word[0]):
+            self._seen = word
+            self._owed = True
 
     def receive(self, frame: FrameType | None) -> None:
         """Handle SIGINT, which came while `frame` was executing.
@@ -137,7 +153,7 @@ class Interrupts:
             self._seen = word
             self._owed = self._owed or new > 1
             run = word >> 32
-            if run != self.run and (self.run or run <= self.over):
+            if run and run <= self.newest and run < min(self.open, default=run + 1):
                 return
             self._add(min(new, word >> 16 & 0xFFFF))
         elif again:

@@ -222,14 +222,13 @@ class Namespace:
             self.displaced.add(name)
         self._bound[cell] |= names
 
-    def rest(self) -> None:
-        """Put the versions of the notebook's end into the module."""
+    def rest(self, needed: Collection[str] = ()) -> None:
+        """Put the versions of the notebook's end into the module, except of the names `needed`."""
         graph = self._program.graph
-        while self.displaced:
-            name = self.displaced.pop()
+        for name in self.displaced.difference(needed):
             if graph.redefine != "live":
                 self._load(name, graph.makers(name))
-                self.displaced.discard(name)
+            self.displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
         """Remove the names that `cell` bound, except `names`."""

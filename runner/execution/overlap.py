@@ -6,8 +6,7 @@ After that, cells may go ahead that only had to leave those values unchanged; an
 depend on it may be submitted, since the place starts them when it has ended.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ..dataflow.program import Program
@@ -28,16 +27,29 @@ def names_needed(program: Program, cell: str) -> frozenset[str]:
     return frozenset((*program.graph.reads(cell), *names.defs, *names.deleted))
 
 
-def waits_of(program: Program, cells: Sequence[str]) -> Waits:
-    """Return which of `cells`, in the order of their plan, wait for which."""
+class Underway(NamedTuple):
+    """What is under way when it is decided what waits for what."""
+
+    #: The cells that have had their turn and have not ended, in the order of their turns.
+    flights: Sequence[str]
+    #: For each of the others the run that is to run it.
+    runs: Mapping[str, int]
+    #: Those that are no part of the graph.
+    loose: Collection[str]
+
+
+def waits_of(program: Program, cells: Sequence[str], underway: Underway) -> Waits:
+    """Return what `cells` wait for: for those that are under way, and for earlier ones of their own.
+
+    `cells` are in the order of their plan.
+    """
     graph = program.graph
     live = graph.redefine == "live"
-    # With cells elsewhere, chance would decide which cell sets a name last.
-    versions = graph.shared and program.placement.on if live else graph.shared or graph.upward
+    versions = graph.shared or (graph.upward and not live)
     waits = Waits({}, {})
     # For each name, the cells that need the current version, and those that need the one before.
     groups: dict[str, tuple[str | None, list[str], list[str]]] = {}
-    for cell in cells:
+    for cell in (*underway.flights, *cells):
         before = waits.done[cell] = {parent for parent in graph.parents(cell) if parent in waits.done}
         hidden = program.sequence.hidden(cell)
         for name in names_needed(program, cell) if versions else ():
@@ -51,13 +63,32 @@ def waits_of(program: Program, cells: Sequence[str]) -> Waits:
             groups[name] = (version, members, others)
             before.update(others)
     if program.placement.on:
-        _let_overlap(program, cells, waits)
-    if not program.language.overlaps:
-        here = [cell for cell in cells if cell not in program.placement.on]
-        for before, cell in pairwise(here):
-            waits.done[cell].add(before)
-            waits.begun.get(cell, set[str]()).discard(before)
+        _let_overlap(program, [*underway.flights, *cells], waits)
+    _keep_apart(program, cells, underway, waits)
     return waits
+
+
+def _keep_apart(program: Program, cells: Sequence[str], underway: Underway, waits: Waits) -> None:
+    """Have cells of this process wait that may overlap with no other one here."""
+    if program.language.overlaps and not underway.loose:
+        return
+    on, loose = program.placement.on, underway.loose
+    here = [cell for cell in underway.flights if cell not in on]
+    earlier: dict[int, list[str]] = {}
+    for cell in cells:
+        if cell in on:
+            continue
+        of_run = earlier.setdefault(underway.runs[cell], [])
+        if not program.language.overlaps:
+            before = {*here, *of_run[-1:]}
+        elif cell in loose:
+            before = {*here, *of_run}
+        else:
+            before = {other for other in (*here, *of_run) if other in loose}
+        waits.done[cell] |= before
+        if cell in waits.begun:
+            waits.begun[cell] -= before
+        of_run.append(cell)
 
 
 def _let_overlap(program: Program, cells: Sequence[str], waits: Waits) -> None:

@@ -1,28 +1,33 @@
-"""Runs plans: decides whose turn it is, what overlaps, and what is not run after all.
+"""How plans are run: whose turn it is, what overlaps, and what is not run after all.
 
-As long as no cell awaits, cells run one after another on this thread. From the first that awaits, each such
-cell is a task in one task group, and cells that need not wait for it run beside it. A cell that depends on
-one whose last run, in this plan or an earlier one, failed, stopped or was interrupted is cancelled at its
-turn, with that cause. An interrupt drops all cells that have not had their turn.
+Cells follow each other on this thread for as long as none of them awaits. From the first that does, each
+such cell is a task, in flight until it has ended, and cells that need not wait for it go on beside it. A
+cell that depends on one whose last run failed, stopped or was interrupted is cancelled at its turn, with
+that cause, whichever run that was; an interrupt drops all cells that have not had their turn.
 
-A cell that runs elsewhere is a task as well. It is submitted before any other ready cell begins, and none
-begins until it has been, so that values are sent as they are at that moment. A cell that needs values from
-elsewhere is a task that fetches them first.
+A cell that runs elsewhere is a task as well. Here it is submitted, before any other that may have its turn,
+and no other cell begins meanwhile: values are sent as they are at that moment. A cell whose names have
+values elsewhere is a task that fetches them first.
+
+When all that is left of a run waits for cells in flight, it gives its turn away: `run` returns, and the run
+is in `runs` until its last cell has ended. What waits in open runs is one plan in the order of the notebook,
+so a later run finds the notebook as if the cells had run one by one. `call_off` and `make_way` are for a
+request that concerns what is open; `drive` goes on with it.
 """
 
-import asyncio
 import contextvars
 from asyncio import (  # as they are before user code can replace them
     CancelledError,
     Event,
     Lock,
-    TaskGroup,
+    Task,
     current_task,
     get_running_loop,
     sleep,
     wait,
 )
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,15 +35,14 @@ from ..attribution.context import Execution
 from ..dataflow.plan import Plan, Planner
 from ..dataflow.program import Program
 from ..dataflow.ready import ReadyCells
-from . import cell_errors as errors
-from .corrections import Corrections
+from .cell_turns import CellTurns
 from .executor import Executor
-from .hidden_task import HiddenTask
 from .hooks import Hooks
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
-from .overlap import names_needed, waits_of
+from .open_runs import Flight, OpenRun
+from .overlap import Underway, names_needed, waits_of
 from .recorder import Recorder
 from .state_updates import PendingUpdates
 
@@ -49,11 +53,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Seconds that cells may run one after another before the loop's other tasks get a turn.
 _TURN = 0.01
-_BAD_ENDS = frozenset({"error", "stopped", "cancelled", "interrupted"})
 
 
 class Scheduler:
-    """Runs plans, one after the other."""
+    """Runs plans; one task at a time calls it, that which has the turn."""
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Scheduler:
         lifecycle: CellLifecycle,
         program: Program,
         namespace: Namespace,
-        corrections: Corrections,
+        turns: CellTurns,
         executor: Executor,
         interrupts: Interrupts,
         context: contextvars.Context,
@@ -72,58 +75,254 @@ class Scheduler:
         self._lifecycle = lifecycle
         self._program = program
         self._namespace = namespace
-        self._corrections = corrections
+        #: The turns of single cells.
+        self.turns = turns
         self._executor = executor
         self._interrupts = interrupts
         self._context = context
         self._for_elsewhere = for_elsewhere
-        #: The cells that run elsewhere; None while no cell has.
+        #: Whether a run waits for its last cells itself instead of giving its turn away.
+        self.keeps_turn = False
+        #: What runs elsewhere; None before something did.
         self.elsewhere: Elsewhere | None = None
-        #: Hides the calling task from cells; None before there is a loop.
-        self.hidden: HiddenTask | None = None
-        # Tasks of running cells, and those that send or fetch values for one.
-        self._tasks: dict[asyncio.Task[Any], Execution] = {}
-        self._moving: set[asyncio.Task[Any]] = set()
-        # Cells that have started and not ended.
-        self._in_flight: set[str] = set()
-        self._run = 0
-        self._failed: list[str] = []
-        self._interrupted: list[str] = []
+        #: Runs with cells that have not ended, by number.
+        self.runs: dict[int, OpenRun] = {}
+        #: Set with each change that may let a cell have its turn, or end a run.
+        self.progress = Event()
+        # Cells that wait for their turn, with their runs, and those that have had it.
+        self._pending: dict[str, OpenRun] = {}
+        self._flights: dict[str, Flight] = {}
+        self._ready = ReadyCells((), lambda _: ())
+        # What was raised where only cellwire's own code raises.
+        self._bug: Exception | None = None
+        # Held while values are sent, or a cell runs after fetching some. No other lock is taken under it.
+        self._sending = Lock()
+        # Tasks of cells that have begun and not ended, and those that send or fetch values for one.
+        self._tasks: dict[Task[Any], Execution] = {}
+        self._moving: set[Task[Any]] = set()
+
+    # Runs
 
     async def run(self, plan: Plan) -> list[str]:
         """Run the cells of `plan` and return those that failed, in its order.
 
+        If cells of it are left that wait for others in flight, it is in `runs`.
+
         Raises: CancelledError if the calling task is cancelled; all cells have ended by then.
         """
-        self._run = plan.run
-        self._failed, self._interrupted = [], []
         order = plan.cells
         done = 0
         on = self._program.placement.on
         if self._program.graph.shared:
-            self._namespace.queued = set(order)
+            self._namespace.queued = {*order, *self._pending}
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
                 if order[done] not in self._program.compiled:
                     done += 1  # rejected since the run began, because the language changed
                     continue
-                if self._program.compiled[order[done]].analysis.is_async or on or self.elsewhere:
+                code = self._program.compiled[order[done]]
+                if code.analysis.is_async or on or self.elsewhere or self.runs:
                     rest = order[done:]
                     done = len(order)
-                    await self._run_overlapping(rest)
+                    await self._overlap(plan, rest)
                     break
-                self._run_sync(order[done])
+                self.turns.run(order[done], plan.run)
                 done += 1
                 if monotonic() - turn > _TURN:
                     await self._let_others()
                     turn = monotonic()
         finally:
-            self._drop(order[done:])
+            if done < len(order) or self.turns.interrupted:
+                self.turns.drop(order[done:], plan.run)
             if self._namespace.displaced:
-                self._namespace.rest()
-        place = {cell: index for index, cell in enumerate(order)} if len(self._failed) > 1 else {}
-        return sorted(self._failed, key=lambda cell: place.get(cell, 0))
+                self.rest()
+        return self.turns.take_failed(plan.run, order) if self.turns.failed else []
+
+    def rest(self) -> None:
+        """Put the versions of the notebook's end in place, but of names that cells in flight need."""
+        if self._namespace.displaced:
+            flights = [cell for cell in self._flights if cell in self._program.compiled]
+            self._namespace.rest({name for cell in flights for name in names_needed(self._program, cell)})
+
+    async def _overlap(self, plan: Plan, cells: Sequence[str]) -> None:
+        """Run `cells` beside those in flight, and leave `plan` among the `runs` if some have to wait."""
+        if not self.runs:
+            # They belong to the loop that runs.
+            self.progress, self._sending = Event(), Lock()
+        if self._program.placement.on and self.elsewhere is None:
+            from .elsewhere import Elsewhere
+
+            core = self._recorder, self._lifecycle, self._namespace, self._interrupts
+            self.elsewhere = Elsewhere(*core, *self._for_elsewhere)
+            self.turns.anywhere = True
+        run = self.runs[plan.run] = OpenRun(plan.run, plan.cells, cells)
+        self._pending.update(dict.fromkeys(cells, run))
+        self._arrange()
+        try:
+            await self.drive(run)
+        finally:
+            if not run.left:
+                del self.runs[plan.run]
+
+    def _arrange(self) -> None:
+        """Find out what the cells that wait for their turn wait for."""
+        program = self._program
+        cells = [*self._pending]
+        if len(self.runs) > 1:
+            cells = program.sequence.topological(cells)
+        flights = [cell for cell in self._flights if cell in program.compiled]
+        states = self._notebook.cells
+        loose = {cell for cell in (*flights, *cells) if cell in states and states[cell].loose}
+        runs = {cell: run.run for cell, run in self._pending.items()}
+        waits = waits_of(program, cells, Underway(flights, runs, loose))
+        on = program.placement.on
+        begun = waits.begun.__getitem__ if on else None
+        self._ready = ReadyCells([*flights, *cells], waits.done.__getitem__, begun, on)
+        for cell in flights:
+            self._ready.take(cell)
+            if self._flights[cell].submitted:
+                self._ready.begun(cell)
+
+    async def drive(self, run: OpenRun | None = None) -> None:
+        """Give cells their turn until none may have it, or all of `run`, or of any run, have ended.
+
+        After an interrupt all cells have ended.
+
+        Raises: CancelledError if the calling task is cancelled; all cells have ended by then.
+        """
+        try:
+            while run.left if run is not None else all(each.left for each in self.runs.values()):
+                if self._bug is not None:
+                    bug, self._bug = self._bug, None
+                    raise bug
+                if self._interrupts.count:
+                    await self._end_all()
+                    return
+                cell = self._ready.pop()
+                if cell is not None:
+                    await self._give_turn(cell, self._pending.pop(cell))
+                    continue
+                self._recorder.flush()
+                if not self.keeps_turn:
+                    return
+                await self._wait()
+        except BaseException:
+            # What ends now has been interrupted.
+            self._interrupts.count = self._interrupts.count or 1
+            self._cancel_flights()
+            await self._end_all()
+            raise
+
+    async def _give_turn(self, cell: str, run: OpenRun) -> None:
+        elsewhere = self.elsewhere
+        code = self._program.compiled.get(cell)
+        if code is None:
+            self._done(cell, run)
+        elif elsewhere is None and not code.analysis.is_async:
+            self.turns.run(cell, run.run)
+            self._done(cell, run)
+            await self._let_others()
+        elif self.turns.cancelled(cell, run.run):
+            self._done(cell, run)
+        elif cell in self._program.placement.on:
+            await self._send(cell, run)
+        elif elsewhere is not None and (values := self._to_fetch(cell)):
+            self._launch(Flight(cell, run), partial(self._fetch, values=values))
+        elif not code.analysis.is_async:
+            self.turns.run(cell, run.run)
+            self._done(cell, run)
+            await self._let_others()
+        else:
+            flight = Flight(cell, run)
+            flight.execution = self.turns.start(cell, run.run)
+            self._launch(flight, self._await)
+            # It gets to its first await before the next cell begins.
+            await self._let_others()
+            if flight.task is not None and flight.task.done():
+                self._land(flight)
+
+    async def end(self) -> None:
+        """End all cells of the open runs, as the last interrupt does."""
+        self.cancel()
+        await self._end_all()
+
+    async def _end_all(self) -> None:
+        """Drop what has not had its turn, and return when all that is in flight has ended."""
+        self._drop([*self._pending])
+        while self._flights:
+            try:
+                await self._wait()
+            except CancelledError:
+                self._interrupts.count += 1
+                self._cancel_flights()
+
+    def _drop(self, cells: Sequence[str]) -> None:
+        """Skip cells that have not had their turn."""
+        of_runs: dict[int, list[str]] = {}
+        for cell in cells:
+            run = self._pending.pop(cell)
+            self._ready.take(cell)
+            self._done(cell, run)
+            of_runs.setdefault(run.run, []).append(cell)
+        for number, dropped in of_runs.items():
+            self.turns.drop(dropped, number)
+
+    def _done(self, cell: str, run: OpenRun) -> None:
+        """Note that nothing of `cell` is left to do in `run`."""
+        run.left.discard(cell)
+        self._ready.done(cell)
+        self.progress.set()
+
+    async def _wait(self) -> None:
+        self.progress.clear()
+        await self.progress.wait()
+
+    async def _let_others(self) -> None:
+        """Give the other tasks of the loop their turn."""
+        self._recorder.flush()
+        await sleep(0)
+
+    # Requests that concern what is open
+
+    async def call_off(self, cells: Collection[str]) -> None:
+        """Interrupt those of `cells` that are in flight, and return when they have ended."""
+        flights = [self._flights[cell] for cell in self._flights if cell in cells]
+        for flight in flights:
+            flight.run.reason = f"a later request concerns cell {flight.cell!r}, which was running"
+            if flight.execution is not None:
+                flight.execution.end()
+            if flight.task is not None:
+                if flight.execution is not None:
+                    self._interrupts.before_striking(flight.execution, flight.task)
+                flight.task.cancel()
+        while not all(flight.landed for flight in flights):
+            await self._wait()
+
+    async def make_way(self, plan: Plan, changed: Collection[str]) -> None:
+        """Take what `plan` runs out of the open runs, and what has nothing to wait for any more.
+
+        That is what reads from cells that are stale and do not run, and what of it has `changed` itself.
+        """
+        program, states = self._program, self._notebook.cells
+        wrong = {cell for cell in self._flights if not program.works(cell)}
+        await self.call_off({*plan.cells, *plan.stale, *wrong})
+        planned = set(plan.cells)
+        for cell in [cell for cell in self._pending if cell in planned or not program.works(cell)]:
+            self._done(cell, self._pending.pop(cell))
+        left = {cell for cell in self._pending if cell not in changed}
+        size = -1
+        while size != len(left):
+            size = len(left)
+            runs = left | planned
+            for cell in [*left]:
+                if any(states[parent].stale and parent not in runs for parent in program.graph.parents(cell)):
+                    left.discard(cell)
+        dropped = [cell for cell in self._pending if cell not in left]
+        for cell in dropped:
+            self._pending[cell].reason = f"a later request concerns cell {cell!r}, which has not run"
+        self._drop(dropped)
+        self._arrange()
 
     def cancel(self) -> None:
         """Cancel the cells that the last interrupt has not struck yet; called by the event loop."""
@@ -134,161 +333,145 @@ class Scheduler:
         # The interrupt may have been for a run that is over.
         for task in tuple(self._moving) if self._interrupts.count else ():
             task.cancel()
+        self.progress.set()
 
-    def _run_sync(self, cell: str) -> None:
-        """Run a cell that does not await, unless it is cancelled."""
-        if not self._cancelled(cell):
-            execution = self._start(cell)
-            assert self.hidden is not None
-            with self.hidden:
-                self._context.run(self._executor.run, execution, self._program.compiled[cell])
-            self._ended(execution)
+    def _cancel_flights(self) -> None:
+        for flight in self._flights.values():
+            if flight.task is not None:
+                flight.task.cancel()
 
-    async def _run_overlapping(self, cells: Sequence[str]) -> None:
-        """Run `cells`; those that await or run elsewhere overlap with others."""
-        interrupts = self._interrupts
-        progress = Event()
-        on = self._program.placement.on
-        if on and self.elsewhere is None:
-            from .elsewhere import Elsewhere
+    # Cells in flight
 
-            core = self._recorder, self._lifecycle, self._namespace, self._interrupts
-            self.elsewhere = Elsewhere(*core, *self._for_elsewhere)
+    def _launch(self, flight: Flight, steps: Callable[[Flight], Coroutine[Any, Any, None]]) -> None:
+        """Let a task take the `steps` of a cell."""
+        self._flights[flight.cell] = flight
+        task = self._context.run(get_running_loop().create_task, self._fly(flight, steps))
+        flight.task = task
+        # Where it is cancelled before its first step.
+        task.add_done_callback(partial(self._land, flight), context=contextvars.Context())
+        if not self._program.language.overlaps and len(self.runs) > 1:
+            self._arrange()
+
+    async def _fly(self, flight: Flight, steps: Callable[[Flight], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await steps(flight)
+        except CancelledError:
+            pass
+        except Exception as error:
+            self._bug = error
+        self._land(flight)
+
+    def _land(self, flight: Flight, _: object = None) -> None:
+        """Note that a cell in flight has ended, or will not begin."""
+        if flight.landed:
+            return
+        flight.landed = True
+        cell, run, execution = flight.cell, flight.run, flight.execution
+        del self._flights[cell]
+        self.turns.in_flight.discard(cell)
+        if not flight.ended:
+            if not self._interrupts.count and not run.reason:
+                # User code has cancelled the task before it began.
+                self._interrupts.count = 1
+            if self._program.works(cell):
+                self.turns.drop([cell], run.run)
+        elif execution is not None and execution.over:
+            self.turns.drop((), run.run)
+        self._recorder.flush()
+        self._done(cell, run)
+
+    async def _await(self, flight: Flight) -> None:
+        """Take the steps of a cell that awaits."""
+        execution, task = flight.execution, current_task()
+        assert execution is not None
+        assert task is not None
+        self._tasks[task] = execution
+        try:
+            await self._executor.run_async(execution, self._program.compiled[flight.cell])
+        finally:
+            self._tasks.pop(task)
+            flight.ended = True
+            self.turns.ended(execution)
+
+    async def _send(self, cell: str, run: OpenRun) -> None:
+        """Submit a cell that runs elsewhere."""
         elsewhere = self.elsewhere
-        waits = waits_of(self._program, cells)
-        ready = ReadyCells(cells, waits.done.__getitem__, waits.begun.__getitem__ if on else None, on)
-        started: list[Execution] = []
-        # Cells that had their turn and are waiting for values.
-        fetching: set[str] = set()
-        # Held while values are sent, or a cell runs after fetching some. No other lock is taken meanwhile.
-        sending = Lock()
+        assert elsewhere is not None
+        flight = self._flights[cell] = Flight(cell, run)
+        self.turns.in_flight.add(cell)
+        flight.execution, taken = elsewhere.start(cell, run.run, names_needed(self._program, cell))
+        async with self._sending:
+            given, error = await self._moved(elsewhere.prepare(flight.execution, taken))
+        if error is not None:
+            elsewhere.fail(flight.execution, error)
+            flight.ended = True
+            self.turns.ended(flight.execution)
+        if given is None:
+            self._land(flight)
+            return
+        self._launch(flight, partial(self._follow, given=given))
+        await self._let_others()
 
-        def done(cell: str) -> None:
-            self._recorder.flush()
-            ready.done(cell)
-            progress.set()
+    async def _follow(self, flight: Flight, given: "Submission") -> None:
+        """Follow a cell that runs elsewhere."""
+        elsewhere, execution, task = self.elsewhere, flight.execution, current_task()
+        assert elsewhere is not None
+        assert execution is not None
+        assert task is not None
+        if self._interrupts.count:
+            return
+        self._tasks[task] = execution
 
-        async def run(execution: Execution) -> None:
-            task = current_task()
-            assert task is not None
-            self._tasks[task] = execution
-            try:
-                await self._executor.run_async(execution, self._program.compiled[execution.cell])
-            finally:
-                self._tasks.pop(task)
-                self._ended(execution)
-                done(execution.cell)
-
-        async def run_elsewhere(execution: Execution, given: "Submission") -> None:
-            assert elsewhere is not None
-            task = current_task()
-            assert task is not None
-            if interrupts.count:
-                return
-            self._tasks[task] = execution
-            try:
-                await elsewhere.follow(execution, given, lambda: ready.begun(execution.cell))
-            finally:
-                self._tasks.pop(task)
-                self._in_flight.discard(execution.cell)
-                if execution.status == "cancelled":
-                    if interrupts.count or not self._cancelled(execution.cell):
-                        execution.status = "running"  # to be dropped
-                elif execution.status != "running":
-                    self._ended(execution)
-                done(execution.cell)
-
-        async def send(cell: str, group: TaskGroup) -> None:
-            assert elsewhere is not None
-            self._in_flight.add(cell)
-            execution, taken = elsewhere.start(cell, self._run, names_needed(self._program, cell))
-            started.append(execution)
-            async with sending:
-                given, error = await self._moved(elsewhere.prepare(execution, taken))
-            if error is not None:
-                elsewhere.fail(execution, error)
-                self._ended(execution)
-                done(cell)
-            elif given is not None:
-                group.create_task(run_elsewhere(execution, given))
-                await self._let_others()
-
-        async def fetch(cell: str, values: list[RemoteValue]) -> None:
-            assert elsewhere is not None
-            _, error = await self._moved(elsewhere.values.fetch(values))
-            async with sending:
-                if interrupts.count:
-                    return
-                fetching.discard(cell)
-                self._in_flight.discard(cell)
-                if error is None and not self._program.compiled[cell].analysis.is_async:
-                    self._run_sync(cell)
-                    done(cell)
-                    return
-                execution = self._start(cell)
-            started.append(execution)
-            if error is None:
-                await run(execution)
-            else:
-                elsewhere.fail(execution, error)
-                self._ended(execution)
-                done(cell)
-
-        async def follow(group: TaskGroup) -> None:
-            while len(ready) and not interrupts.count:
-                cell = ready.pop()
-                if cell is None:
-                    progress.clear()
-                    self._recorder.flush()
-                    await progress.wait()
-                elif cell not in self._program.compiled or (elsewhere is not None and self._cancelled(cell)):
-                    ready.done(cell)
-                elif cell in on:
-                    await send(cell, group)
-                elif elsewhere is not None and (values := self._to_fetch(cell)):
-                    fetching.add(cell)
-                    self._context.run(group.create_task, fetch(cell, values))
-                elif not self._program.compiled[cell].analysis.is_async:
-                    self._run_sync(cell)
-                    ready.done(cell)
-                    await self._let_others()
-                elif self._cancelled(cell):
-                    ready.done(cell)
-                else:
-                    execution = self._start(cell)
-                    started.append(execution)
-                    task = self._context.run(group.create_task, run(execution))
-                    # The cell reaches its first await before the next cell begins.
-                    await self._let_others()
-                    if task.done() and execution.status == "running":
-                        # User code cancelled the task before it began.
-                        interrupts.count = interrupts.count or 1
+        def submitted() -> None:
+            flight.submitted = True
+            self._ready.begun(flight.cell)
+            self.progress.set()
 
         try:
-            async with TaskGroup() as group:
-                try:
-                    await follow(group)
-                except CancelledError:
-                    # Cells that the group cancels from here on were interrupted.
-                    interrupts.count = interrupts.count or 1
-                    raise
+            await elsewhere.follow(execution, given, submitted)
         finally:
-            lost = [execution.cell for execution in started if execution.status == "running"]
-            lost += [cell for cell in cells if cell in fetching]
-            self._in_flight.difference_update(lost)
-            self._drop([*lost, *ready.drop()])
+            self._tasks.pop(task)
+            self.turns.in_flight.discard(flight.cell)
+            if execution.status == "cancelled":
+                called_off = self._interrupts.count or execution.over
+                flight.ended = not called_off and self.turns.cancelled(flight.cell, execution.run)
+            elif execution.status != "running":
+                flight.ended = True
+                self.turns.ended(execution)
 
     def _to_fetch(self, cell: str) -> list[RemoteValue]:
         """Return the values that `cell`, whose turn it is to run here, names and that are elsewhere."""
         assert self.elsewhere is not None
         self.elsewhere.values.ran(cell)
         self._lifecycle.clear(cell)
-        self._in_flight.add(cell)
+        self.turns.in_flight.add(cell)
         self._namespace.load(cell, names_needed(self._program, cell))
         values = self.elsewhere.values.to_fetch(cell)
         if not values:
-            self._in_flight.discard(cell)
+            self.turns.in_flight.discard(cell)
         return values
+
+    async def _fetch(self, flight: Flight, values: list[RemoteValue]) -> None:
+        """Fetch what a cell names, and run it."""
+        elsewhere = self.elsewhere
+        assert elsewhere is not None
+        cell, run = flight.cell, flight.run.run
+        _, error = await self._moved(elsewhere.values.fetch(values))
+        async with self._sending:
+            if self._interrupts.count:
+                return
+            self.turns.in_flight.discard(cell)
+            if error is None and not self._program.compiled[cell].analysis.is_async:
+                self.turns.run(cell, run)
+                flight.ended = True
+                return
+            execution = flight.execution = self.turns.start(cell, run)
+        if error is None:
+            await self._await(flight)
+        else:
+            flight.ended = True
+            elsewhere.fail(execution, error)
+            self.turns.ended(execution)
 
     async def _moved(self, action: Coroutine[Any, Any, T]) -> "tuple[T | None, PlaceError | None]":
         """Return the result of `action`, which sends or fetches values, or why it failed.
@@ -311,65 +494,3 @@ class Scheduler:
         if not isinstance(error, self.elsewhere.errors):
             raise error
         return None, error
-
-    def _start(self, cell: str) -> Execution:
-        # Running cells need their versions unchanged; this cell needs the same, or it would have waited.
-        # With cells elsewhere, cells run out of notebook order, and no version is put aside for that.
-        only = names_needed(self._program, cell) if self._in_flight or self.elsewhere else None
-        self._in_flight.add(cell)
-        return self._lifecycle.start(cell, self._run, only)
-
-    async def _let_others(self) -> None:
-        """Let the loop's other tasks run."""
-        self._recorder.flush()
-        await sleep(0)
-
-    def _cancelled(self, cell: str) -> bool:
-        """If the last run of a cell that `cell` depends on failed or was stopped, skip it and return true."""
-        states = self._notebook.cells
-        graph = self._program.graph
-        analysis = self._program.compiled[cell].analysis
-        if not (analysis.immediate or analysis.deferred or analysis.rereads or analysis.late_rereads):
-            return False
-        parents = graph.bound_parents(cell)
-        bad = [each for each in parents if states[each].status in _BAD_ENDS and self._program.works(each)]
-        if bad and graph.upward:
-            first = self._program.sequence.precedents(cell)
-            bad = [parent for parent in bad if parent in first]
-        if not bad:
-            return False
-        causes = {errors.cause_of(states[parent]) for parent in bad}
-        cause = min((cause for cause in causes if cause in states), key=graph.order.place, default=bad[0])
-        self._lifecycle.skip(cell, self._run, "cancelled", errors.cancelled(states[cause]))
-        return True
-
-    def _ended(self, execution: Execution) -> None:
-        self._in_flight.discard(execution.cell)
-        if self._program.compiled[execution.cell].analysis.maybe_defs:
-            self._namespace.leave(execution.cell)
-        if execution.status == "interrupted":
-            self._interrupted.append(execution.cell)
-        elif execution.status == "error":
-            self._failed.append(execution.cell)
-        if execution.status != "ok":
-            self._outdate_readers_of_imports(execution.cell)
-        if not execution.where:
-            self._failed += self._corrections.after(execution)
-
-    def _outdate_readers_of_imports(self, cell: str) -> None:
-        """Mark the readers of failed imports stale, since they do not otherwise follow a run of imports."""
-        if self._program.compiled[cell].analysis.import_only:
-            self._lifecycle.mark_stale(
-                child
-                for child in self._program.graph.children(cell)
-                if self._notebook.cells[child].status not in ("queued", "running")
-            )
-
-    def _drop(self, cells: Iterable[str]) -> None:
-        """Skip the cells whose turn will not come; they and the interrupted ones become stale."""
-        dropped = list(cells)
-        for cell in dropped:
-            self._lifecycle.skip(cell, self._run, "cancelled", errors.never_ran())
-        if dropped or self._interrupted:
-            self._lifecycle.mark_stale([*self._interrupted, *dropped])
-            self._interrupted = []

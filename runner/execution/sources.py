@@ -16,8 +16,8 @@ def remember_source(filename: str, source: str) -> None:
         if not filename.startswith("<"):
             return  # a file, which Python reads by itself
         _remembered[filename] = source
-        # Split as Python does: only at line ends, not at form feeds and the like. Python takes each line to have
-        # an end, as in a file; without the last one its carets would be one place too far.
+        # Split as Python does: only at line ends, not at form feeds and the like. Python takes each line to
+        # have an end, as in a file; without the last one its carets would be one place too far.
         lines = io.StringIO(source + "\n", newline=None).readlines()
         linecache.cache[filename] = (len(source), None, lines, filename)
     except Exception:

@@ -6,7 +6,7 @@ removed by single operations. All other methods are for the event loop's thread.
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from ..analysis.attributes import attribute_reads
 from ..api.state import StateChange
@@ -87,12 +87,19 @@ class PendingUpdates:
         """Forget `cell`, which was deleted."""
         self._started_at.pop(cell, None)
 
-    def drain(self) -> dict[str, set[str]]:
-        """Remove the updates and return the cells that have to run, as `Planner.run_readers` takes them."""
+    def drain(self, running: Collection[str] = ()) -> dict[str, set[str]]:
+        """Remove the updates and return the cells that have to run, as `Planner.run_readers` takes them.
+
+        Updates of the cells `running` stay until those have ended.
+        """
         found: dict[str, set[str]] = {}
+        later: dict[tuple[int, str, frozenset[str]], tuple[StateChange, int]] = {}
         graph = self._program.graph
         while self._updates:
-            _, (update, started) = self._updates.popitem()
+            key, (update, started) = self._updates.popitem()
+            if update.setter in running:
+                later[key] = update, started
+                continue
             for name, maker in self._namespace.names_of(update.getter):
                 bound = maker is not None and maker in graph and name in graph.names_of(maker).defs
                 for reader in graph.readers_of(maker, name) if bound and maker else graph.readers(name):
@@ -102,6 +109,8 @@ class PendingUpdates:
                     if reader != update.setter and self._started_at.get(reader, 0) <= started:
                         setters = found.setdefault(reader, set())
                         setters.add("" if name in graph.names_of(reader).immediate else update.setter)
+        for key, known in later.items():
+            self._updates.setdefault(key, known)
         return found
 
     def _reads(self, cell: str, name: str, attributes: Iterable[str]) -> bool:

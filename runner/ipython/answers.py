@@ -1,8 +1,8 @@
 """Completion and inspection of magics, tried before those of names, and the labels of IPython's inspection.
 
-All of this runs on the introspector's thread. It never makes the shell, since user code may be importing IPython
-at the same time. Until a shell exists it knows the names of the magics that come with IPython, but not their
-documentation.
+All of this runs on the introspector's thread. It never makes the shell, since user code may be importing
+IPython at the same time. Until a shell exists it knows the names of the magics that come with IPython, but
+not their documentation.
 """
 
 import re

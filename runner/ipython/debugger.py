@@ -1,9 +1,9 @@
 """Interrupts while a debugger has stopped a cell.
 
-At the prompt of `pdb` or of IPython's debugger the first interrupt of a cell that Jupyter runs ends the debugger,
-and the cell goes on, as in other Jupyter kernels; each further one strikes the cell, which may ask again and
-again. In other frontends the first one strikes the cell too. At a breakpoint of debugpy, which asks no user, an
-interrupt strikes the cell as soon as it goes on.
+At the prompt of `pdb` or of IPython's debugger the first interrupt of a cell that Jupyter runs ends the
+debugger, and the cell goes on, as in other Jupyter kernels; each further one strikes the cell, which may ask
+again and again. In other frontends the first one strikes the cell too. At a breakpoint of debugpy, which asks
+no user, an interrupt strikes the cell as soon as it goes on.
 """
 
 import os

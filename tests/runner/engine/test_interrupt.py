@@ -171,7 +171,7 @@ def test_a_task_that_user_code_cancels_before_its_cell_begins_leaves_the_cell_an
         "import asyncio\n"
         "def cancel():\n"
         "  for task in asyncio.all_tasks():\n"
-        "    if task.get_coro().__qualname__.endswith('_run_overlapping.<locals>.run'): task.cancel()\n"
+        "    if task.get_coro().__qualname__.endswith('._fly'): task.cancel()\n"
         "asyncio.get_running_loop().call_soon(cancel)"
     )
     finished = book.run({"a": cancel, "b": "await asyncio.sleep(0)", "c": "await asyncio.sleep(0)"})

@@ -174,18 +174,19 @@ def test_a_background_task_sets_a_state(book):
     assert book.texts("r") == ["4"]
 
 
-def test_a_request_waits_for_a_run_that_a_thread_has_started(book):
-    book.run(STATE | {"r": "import asyncio\nawait asyncio.sleep(0)\nget()"})
+def test_a_request_waits_for_what_it_needs_of_a_run_that_a_thread_has_started(book):
+    book.run(STATE | {"r": "import asyncio\nawait asyncio.sleep(0)\nread = get()"})
 
     async def both():
         book.globals["set_"](7)
         while not book.emitted(e.CellStarted, run=-1):
             await asyncio.sleep(0)
-        await book.engine.run({"n": "1"})
+        await book.engine.run({"n": "read"})
 
     book.do(both())
     ends = [event.run for event in book.emitted(e.RunFinished)]
     assert ends == [-1, 2]
+    assert book.texts("n") == ["7"]
 
 
 def test_an_interrupt_ends_a_state_that_never_settles(book):
