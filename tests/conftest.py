@@ -4,10 +4,15 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from support.waiting import TIME_LIMIT
 
 #: The same of a test that is marked `soak`.
 SOAK_LIMIT = 3600
+
+# A drawn example may take as long as it does: the time limit is that of the whole test.
+settings.register_profile("cellwire", deadline=None)
+settings.load_profile("cellwire")
 
 
 @pytest.fixture(autouse=True)

@@ -451,13 +451,13 @@ def test_an_object_that_is_not_an_event_is_refused():
 # Properties
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories)
 def test_events_in_any_order_apply_and_give_the_same_result_each_time(history):
     assert msgspec.msgpack.encode(notebook_of(*history)) == msgspec.msgpack.encode(notebook_of(*history))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.booleans() | st.integers(0, 20), max_size=40))
 def test_the_order_of_any_history_is_that_of_its_events(steps):
     """True appends an item, False writes text, a number removes the item with that id."""
@@ -479,7 +479,7 @@ def test_the_order_of_any_history_is_that_of_its_events(steps):
     assert "".join(found) == "".join(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories, st.lists(drawn_events, max_size=10))
 def test_a_copy_made_from_a_snapshot_is_equal_to_the_byte_and_stays_so(history, later):
     notebook = notebook_of(*history)

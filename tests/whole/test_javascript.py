@@ -79,7 +79,7 @@ def stored_events() -> list[Any]:
 def drawn_histories() -> list[list[Any]]:
     drawn: list[list[Any]] = []
 
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=300, database=None)
     @given(histories)
     def collect(history: list[Any]) -> None:
         drawn.append(history)

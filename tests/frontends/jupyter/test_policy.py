@@ -119,7 +119,6 @@ GESTURES = st.one_of(
 
 @settings(
     max_examples=int(os.environ.get("CELLWIRE_EXAMPLES", 150)),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.lists(GESTURES, max_size=12))

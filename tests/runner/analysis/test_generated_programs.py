@@ -265,7 +265,7 @@ EXPECTED = [
     HealthCheck.data_too_large,
     HealthCheck.large_base_example,
 ]
-FEW = settings(max_examples=120, deadline=None, suppress_health_check=EXPECTED)
+FEW = settings(max_examples=120, suppress_health_check=EXPECTED)
 
 
 def shown(namespace: dict[str, Any]) -> dict[str, object]:

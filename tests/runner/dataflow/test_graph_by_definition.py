@@ -230,7 +230,7 @@ def check(graph: Graph, sequence: Sequence, known: dict[str, Analysis], redefine
 
 
 @pytest.mark.parametrize("redefine", ["error", "allow", "live"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(changes=changes)
 def test_after_any_changes_the_graph_is_what_the_rules_say(redefine: Redefine, changes: list[Any]) -> None:
     graph = Graph(redefine)

@@ -72,7 +72,7 @@ def test_there_is_always_room_at_both_ends() -> None:
     assert order.index("2999") == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from("abcdefgh"), unique=True), st.lists(st.sampled_from("efghijkl"), unique=True))
 def test_a_merged_order_has_every_cell_once_and_both_orders(order: list[str], listed: list[str]) -> None:
     merged = NotebookOrder(order)

@@ -564,6 +564,4 @@ def test_a_cell_that_is_not_stale_shows_what_a_fresh_run_shows(
     machine: type[Histories], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, STARRED.__name__, STARRED)
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=12, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=EXAMPLES, stateful_step_count=12))

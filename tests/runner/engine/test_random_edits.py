@@ -298,5 +298,5 @@ class Notebooks(RuleBasedStateMachine):
         return Model({id: cells[id].source for id in self.replica.order if id not in invalid})
 
 
-Notebooks.TestCase.settings = settings(max_examples=50, stateful_step_count=15, deadline=None)
+Notebooks.TestCase.settings = settings(max_examples=50, stateful_step_count=15)
 TestRandomEdits = Notebooks.TestCase
