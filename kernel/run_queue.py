@@ -2,8 +2,8 @@
 
 Pure. A run gives the turn away if all that is left of it waits for cells that await or run elsewhere: it is
 `open` until it has finished, while others are in progress. The queue also knows the ids of the cells that
-unfinished runs declare, so that a request can name a cell before its declaration is in the log. Runs that a state setter causes are the runner's own and
-have negative numbers; only the smallest of these is remembered.
+unfinished runs declare, so that a request can name a cell before its declaration is in the log. Runs that a
+state setter causes are the runner's own and have negative numbers; only the smallest of these is remembered.
 """
 
 from collections import Counter, deque

@@ -1,8 +1,9 @@
 """The reactive engine: takes sources, runs cells and what depends on them, and says so in events.
 
 `program.py` says what a request changes, `plan.py` what then runs, `scheduler.py` and `executor.py` how,
-`lifecycle.py` what is left of it, and the `Recorder` holds what frontends see; here they are put together. The engine knows no sockets and no processes, so it works inside `asyncio.run` as well as in the
-runner process.
+`lifecycle.py` what is left of it, and the `Recorder` holds what frontends see; here they are put together.
+The engine knows no sockets and no processes, so it works inside `asyncio.run` as well as in the runner
+process.
 
 Everything is on one thread, that of the event loop. `runs.py` says how runs follow each other and when they
 overlap. Runs that setters of states cause start by themselves if nothing runs, as long as the loop runs.

@@ -98,9 +98,11 @@ const rules = {
     const index = notebook.runs[last]?.run === run ? last : notebook.runs.findIndex((one) => one.run === run);
     if (index < 0) return;
     const [{ cells }] = notebook.runs.splice(index, 1);
-    // A cell that is still queued never had its turn: it keeps its outputs and stops waiting.
+    // A cell that is still queued never had its turn: it keeps its outputs and stops waiting, unless another
+    // run has it too.
+    const others = new Set(notebook.runs.flatMap((one) => one.cells));
     for (const cell of cellsOf(notebook, cells))
-      if (cell.status === "queued") Object.assign(cell, { status: "cancelled", stale: true });
+      if (cell.status === "queued" && !others.has(cell.id)) Object.assign(cell, { status: "cancelled", stale: true });
   },
   CellStarted(notebook, { cell: id, run, at = 0 }) {
     const cell = notebook.cells.get(id);

@@ -10,9 +10,9 @@ thread runs another cell; the rest is for the loop's thread.
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from time import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ...protocol.events import CellFinished, CellStarted
 from ...protocol.notebook import CellError
@@ -39,10 +39,12 @@ from .hooks import Hooks, call_hooks, of_others
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
+from .overlap import names_needed
 from .recorder import Recorder
 from .remote_values import Here, RemoteValues
 from .state_updates import PendingUpdates
 
+T = TypeVar("T")
 #: Names of a module that are another one's where the cell runs.
 _OF_MODULE = frozenset(("__builtins__", "__doc__", "__loader__", "__name__", "__package__", "__spec__"))
 
@@ -84,9 +86,6 @@ class Submission(NamedTuple):
 class Elsewhere:
     """The cells of a notebook that run elsewhere."""
 
-    #: What is said of a cell that cannot run, and not of cellwire.
-    errors = PlaceError
-
     def __init__(
         self,
         recorder: Recorder,
@@ -109,6 +108,8 @@ class Elsewhere:
         # The place of each variable, with the value that it was made from.
         self._places: dict[str, tuple[object, Place]] = {}
         self._open: dict[str, _Open] = {}
+        # Tasks that send or fetch values for a cell.
+        self._moving: set[asyncio.Task[Any]] = set()
 
     # What a cell needs
 
@@ -213,6 +214,39 @@ class Elsewhere:
         place = known[1]
         await asyncio.to_thread(place.check)
         return place
+
+    async def moved(self, action: Coroutine[Any, Any, T]) -> tuple[T | None, PlaceError | None]:
+        """Return what `action`, which sends or fetches values, returns, or why it could not.
+
+        Nothing of both if an interrupt has ended it.
+        """
+        task = asyncio.get_running_loop().create_task(action)
+        self._moving.add(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._moving.discard(task)
+            task.cancel()
+        if task.cancelled():
+            return None, None
+        error = task.exception()
+        if error is None:
+            return task.result(), None
+        if not isinstance(error, PlaceError):
+            raise error
+        return None, error
+
+    def stop_moving(self) -> None:
+        """Let an interrupt end what sends or fetches values."""
+        for task in tuple(self._moving):
+            task.cancel()
+
+    def to_fetch(self, cell: str) -> list[RemoteValue]:
+        """Return the values that `cell`, which runs here at its turn, names and that are elsewhere."""
+        self.values.ran(cell)
+        self._lifecycle.clear(cell)
+        self._namespace.load(cell, names_needed(self._program, cell))
+        return self.values.to_fetch(cell)
 
     # A cell on its way
 

@@ -55,7 +55,8 @@ def waits_of(program: Program, cells: Sequence[str], underway: Underway) -> Wait
         for name in names_needed(program, cell) if versions else ():
             names = graph.names_of(cell)
             own = live or name in names.defs or name in names.deleted or name in hidden
-            version = None if own else graph.binding(cell, name)
+            # What no cell makes is one version too.
+            version = None if own else graph.binding(cell, name) or ""
             same, members, others = groups.get(name, (None, [], []))
             if version is None or version != same:
                 members, others = [], members

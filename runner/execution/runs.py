@@ -190,8 +190,7 @@ class Runs:
                     self._interrupts.count = self._interrupts.count or 1
                     await self._end_open(_bug(error))
             if self._scheduler.runs:
-                self._scheduler.progress.clear()
-                await self._scheduler.progress.wait()
+                await self._scheduler.open.wait()
         self.keeper = None
 
     async def _go_on(self) -> None:

@@ -18,39 +18,34 @@ request that concerns what is open; `drive` goes on with it.
 import contextvars
 from asyncio import (  # as they are before user code can replace them
     CancelledError,
-    Event,
     Lock,
     Task,
     current_task,
     get_running_loop,
     sleep,
-    wait,
 )
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..attribution.context import Execution
 from ..dataflow.plan import Plan, Planner
 from ..dataflow.program import Program
-from ..dataflow.ready import ReadyCells
 from .cell_turns import CellTurns
 from .executor import Executor
 from .hooks import Hooks
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
-from .open_runs import Flight, OpenRun
-from .overlap import Underway, names_needed, waits_of
+from .open_runs import Flight, OpenRun, OpenRuns
+from .overlap import names_needed
 from .recorder import Recorder
 from .state_updates import PendingUpdates
 
 if TYPE_CHECKING:
-    from ..places.place import PlaceError
     from .elsewhere import Elsewhere, Submission
 
-T = TypeVar("T")
 #: Seconds that cells may run one after another before the loop's other tasks get a turn.
 _TURN = 0.01
 
@@ -85,21 +80,17 @@ class Scheduler:
         self.keeps_turn = False
         #: What runs elsewhere; None before something did.
         self.elsewhere: Elsewhere | None = None
-        #: Runs with cells that have not ended, by number.
-        self.runs: dict[int, OpenRun] = {}
-        #: Set with each change that may let a cell have its turn, or end a run.
-        self.progress = Event()
-        # Cells that wait for their turn, with their runs, and those that have had it.
-        self._pending: dict[str, OpenRun] = {}
-        self._flights: dict[str, Flight] = {}
-        self._ready = ReadyCells((), lambda _: ())
+        #: Runs with cells that have not ended.
+        self.open = OpenRuns(program, recorder.notebook)
+        #: These runs, by number.
+        self.runs = self.open.runs
+        self._flights = self.open.flights
         # What was raised where only cellwire's own code raises.
         self._bug: Exception | None = None
         # Held while values are sent, or a cell runs after fetching some. No other lock is taken under it.
         self._sending = Lock()
-        # Tasks of cells that have begun and not ended, and those that send or fetch values for one.
+        # Tasks of cells that have begun and not ended.
         self._tasks: dict[Task[Any], Execution] = {}
-        self._moving: set[Task[Any]] = set()
 
     # Runs
 
@@ -114,7 +105,7 @@ class Scheduler:
         done = 0
         on = self._program.placement.on
         if self._program.graph.shared:
-            self._namespace.queued = {*order, *self._pending}
+            self._namespace.queued = {*order, *self.open.pending}
         try:
             turn = monotonic()
             while done < len(order) and not self._interrupts.count:
@@ -148,41 +139,20 @@ class Scheduler:
     async def _overlap(self, plan: Plan, cells: Sequence[str]) -> None:
         """Run `cells` beside those in flight, and leave `plan` among the `runs` if some have to wait."""
         if not self.runs:
-            # They belong to the loop that runs.
-            self.progress, self._sending = Event(), Lock()
+            # It belongs to the loop that runs.
+            self._sending = Lock()
         if self._program.placement.on and self.elsewhere is None:
             from .elsewhere import Elsewhere
 
             core = self._recorder, self._lifecycle, self._namespace, self._interrupts
             self.elsewhere = Elsewhere(*core, *self._for_elsewhere)
             self.turns.anywhere = True
-        run = self.runs[plan.run] = OpenRun(plan.run, plan.cells, cells)
-        self._pending.update(dict.fromkeys(cells, run))
-        self._arrange()
+        run = self.open.add(plan, cells)
         try:
             await self.drive(run)
         finally:
             if not run.left:
                 del self.runs[plan.run]
-
-    def _arrange(self) -> None:
-        """Find out what the cells that wait for their turn wait for."""
-        program = self._program
-        cells = [*self._pending]
-        if len(self.runs) > 1:
-            cells = program.sequence.topological(cells)
-        flights = [cell for cell in self._flights if cell in program.compiled]
-        states = self._notebook.cells
-        loose = {cell for cell in (*flights, *cells) if cell in states and states[cell].loose}
-        runs = {cell: run.run for cell, run in self._pending.items()}
-        waits = waits_of(program, cells, Underway(flights, runs, loose))
-        on = program.placement.on
-        begun = waits.begun.__getitem__ if on else None
-        self._ready = ReadyCells([*flights, *cells], waits.done.__getitem__, begun, on)
-        for cell in flights:
-            self._ready.take(cell)
-            if self._flights[cell].submitted:
-                self._ready.begun(cell)
 
     async def drive(self, run: OpenRun | None = None) -> None:
         """Give cells their turn until none may have it, or all of `run`, or of any run, have ended.
@@ -199,18 +169,18 @@ class Scheduler:
                 if self._interrupts.count:
                     await self._end_all()
                     return
-                cell = self._ready.pop()
-                if cell is not None:
-                    await self._give_turn(cell, self._pending.pop(cell))
+                next = self.open.pop()
+                if next is not None:
+                    await self._give_turn(*next)
                     continue
                 self._recorder.flush()
                 if not self.keeps_turn:
                     return
-                await self._wait()
+                await self.open.wait()
         except BaseException:
             # What ends now has been interrupted.
             self._interrupts.count = self._interrupts.count or 1
-            self._cancel_flights()
+            self.open.cancel_flights()
             await self._end_all()
             raise
 
@@ -218,20 +188,21 @@ class Scheduler:
         elsewhere = self.elsewhere
         code = self._program.compiled.get(cell)
         if code is None:
-            self._done(cell, run)
+            self.open.done(cell, run)
         elif elsewhere is None and not code.analysis.is_async:
             self.turns.run(cell, run.run)
-            self._done(cell, run)
+            self.open.done(cell, run)
             await self._let_others()
         elif self.turns.cancelled(cell, run.run):
-            self._done(cell, run)
+            self.open.done(cell, run)
         elif cell in self._program.placement.on:
             await self._send(cell, run)
-        elif elsewhere is not None and (values := self._to_fetch(cell)):
+        elif elsewhere is not None and (values := elsewhere.to_fetch(cell)):
+            self.turns.in_flight.add(cell)
             self._launch(Flight(cell, run), partial(self._fetch, values=values))
         elif not code.analysis.is_async:
             self.turns.run(cell, run.run)
-            self._done(cell, run)
+            self.open.done(cell, run)
             await self._let_others()
         else:
             flight = Flight(cell, run)
@@ -249,34 +220,18 @@ class Scheduler:
 
     async def _end_all(self) -> None:
         """Drop what has not had its turn, and return when all that is in flight has ended."""
-        self._drop([*self._pending])
+        self._drop([*self.open.pending])
         while self._flights:
             try:
-                await self._wait()
+                await self.open.wait()
             except CancelledError:
                 self._interrupts.count += 1
-                self._cancel_flights()
+                self.open.cancel_flights()
 
-    def _drop(self, cells: Sequence[str]) -> None:
+    def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells that have not had their turn."""
-        of_runs: dict[int, list[str]] = {}
-        for cell in cells:
-            run = self._pending.pop(cell)
-            self._ready.take(cell)
-            self._done(cell, run)
-            of_runs.setdefault(run.run, []).append(cell)
-        for number, dropped in of_runs.items():
+        for number, dropped in self.open.take(cells).items():
             self.turns.drop(dropped, number)
-
-    def _done(self, cell: str, run: OpenRun) -> None:
-        """Note that nothing of `cell` is left to do in `run`."""
-        run.left.discard(cell)
-        self._ready.done(cell)
-        self.progress.set()
-
-    async def _wait(self) -> None:
-        self.progress.clear()
-        await self.progress.wait()
 
     async def _let_others(self) -> None:
         """Give the other tasks of the loop their turn."""
@@ -297,32 +252,22 @@ class Scheduler:
                     self._interrupts.before_striking(flight.execution, flight.task)
                 flight.task.cancel()
         while not all(flight.landed for flight in flights):
-            await self._wait()
+            await self.open.wait()
 
     async def make_way(self, plan: Plan, changed: Collection[str]) -> None:
         """Take what `plan` runs out of the open runs, and what has nothing to wait for any more.
 
         That is what reads from cells that are stale and do not run, and what of it has `changed` itself.
         """
-        program, states = self._program, self._notebook.cells
-        wrong = {cell for cell in self._flights if not program.works(cell)}
+        wrong = [cell for cell in self._flights if not self._program.works(cell)]
         await self.call_off({*plan.cells, *plan.stale, *wrong})
-        planned = set(plan.cells)
-        for cell in [cell for cell in self._pending if cell in planned or not program.works(cell)]:
-            self._done(cell, self._pending.pop(cell))
-        left = {cell for cell in self._pending if cell not in changed}
-        size = -1
-        while size != len(left):
-            size = len(left)
-            runs = left | planned
-            for cell in [*left]:
-                if any(states[parent].stale and parent not in runs for parent in program.graph.parents(cell)):
-                    left.discard(cell)
-        dropped = [cell for cell in self._pending if cell not in left]
-        for cell in dropped:
-            self._pending[cell].reason = f"a later request concerns cell {cell!r}, which has not run"
-        self._drop(dropped)
-        self._arrange()
+        self.open.take(self.open.replaced(plan))
+        unfounded = self.open.unfounded(plan, changed)
+        for cell in unfounded:
+            run = self.open.pending[cell]
+            run.reason = run.reason or f"a later request concerns cell {cell!r}, which has not run"
+        self._drop(unfounded)
+        self.open.arrange()
 
     def cancel(self) -> None:
         """Cancel the cells that the last interrupt has not struck yet; called by the event loop."""
@@ -331,14 +276,9 @@ class Scheduler:
                 self._interrupts.before_striking(execution, task)
                 task.cancel()
         # The interrupt may have been for a run that is over.
-        for task in tuple(self._moving) if self._interrupts.count else ():
-            task.cancel()
-        self.progress.set()
-
-    def _cancel_flights(self) -> None:
-        for flight in self._flights.values():
-            if flight.task is not None:
-                flight.task.cancel()
+        if self.elsewhere is not None and self._interrupts.count:
+            self.elsewhere.stop_moving()
+        self.open.progress.set()
 
     # Cells in flight
 
@@ -350,7 +290,7 @@ class Scheduler:
         # Where it is cancelled before its first step.
         task.add_done_callback(partial(self._land, flight), context=contextvars.Context())
         if not self._program.language.overlaps and len(self.runs) > 1:
-            self._arrange()
+            self.open.arrange()
 
     async def _fly(self, flight: Flight, steps: Callable[[Flight], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -378,7 +318,7 @@ class Scheduler:
         elif execution is not None and execution.over:
             self.turns.drop((), run.run)
         self._recorder.flush()
-        self._done(cell, run)
+        self.open.done(cell, run)
 
     async def _await(self, flight: Flight) -> None:
         """Take the steps of a cell that awaits."""
@@ -401,7 +341,7 @@ class Scheduler:
         self.turns.in_flight.add(cell)
         flight.execution, taken = elsewhere.start(cell, run.run, names_needed(self._program, cell))
         async with self._sending:
-            given, error = await self._moved(elsewhere.prepare(flight.execution, taken))
+            given, error = await elsewhere.moved(elsewhere.prepare(flight.execution, taken))
         if error is not None:
             elsewhere.fail(flight.execution, error)
             flight.ended = True
@@ -422,13 +362,8 @@ class Scheduler:
             return
         self._tasks[task] = execution
 
-        def submitted() -> None:
-            flight.submitted = True
-            self._ready.begun(flight.cell)
-            self.progress.set()
-
         try:
-            await elsewhere.follow(execution, given, submitted)
+            await elsewhere.follow(execution, given, partial(self.open.submitted, flight))
         finally:
             self._tasks.pop(task)
             self.turns.in_flight.discard(flight.cell)
@@ -439,24 +374,12 @@ class Scheduler:
                 flight.ended = True
                 self.turns.ended(execution)
 
-    def _to_fetch(self, cell: str) -> list[RemoteValue]:
-        """Return the values that `cell`, whose turn it is to run here, names and that are elsewhere."""
-        assert self.elsewhere is not None
-        self.elsewhere.values.ran(cell)
-        self._lifecycle.clear(cell)
-        self.turns.in_flight.add(cell)
-        self._namespace.load(cell, names_needed(self._program, cell))
-        values = self.elsewhere.values.to_fetch(cell)
-        if not values:
-            self.turns.in_flight.discard(cell)
-        return values
-
     async def _fetch(self, flight: Flight, values: list[RemoteValue]) -> None:
         """Fetch what a cell names, and run it."""
         elsewhere = self.elsewhere
         assert elsewhere is not None
         cell, run = flight.cell, flight.run.run
-        _, error = await self._moved(elsewhere.values.fetch(values))
+        _, error = await elsewhere.moved(elsewhere.values.fetch(values))
         async with self._sending:
             if self._interrupts.count:
                 return
@@ -472,25 +395,3 @@ class Scheduler:
             flight.ended = True
             elsewhere.fail(execution, error)
             self.turns.ended(execution)
-
-    async def _moved(self, action: Coroutine[Any, Any, T]) -> "tuple[T | None, PlaceError | None]":
-        """Return the result of `action`, which sends or fetches values, or why it failed.
-
-        Neither if an interrupt ended it.
-        """
-        assert self.elsewhere is not None
-        task = get_running_loop().create_task(action)
-        self._moving.add(task)
-        try:
-            await wait([task])
-        finally:
-            self._moving.discard(task)
-            task.cancel()
-        if task.cancelled():
-            return None, None
-        error = task.exception()
-        if error is None:
-            return task.result(), None
-        if not isinstance(error, self.elsewhere.errors):
-            raise error
-        return None, error

@@ -86,3 +86,27 @@ def test_an_own_run_is_over_when_it_or_a_later_one_has_finished(queue: RunQueue)
     queue.finish(-1)
     assert queue.is_over(-1)
     assert not queue.is_over(-2)
+
+
+def test_a_run_that_gives_its_turn_away_is_not_over_when_later_ones_are(queue: RunQueue):
+    for name in "abc":
+        queue.accept(RunStale(name), 1)
+    queue.begin()
+    queue.give_turn(1)
+    assert (number(queue.begin()), queue.newest) == (2, 2)
+    queue.finish(2)
+    assert (queue.newest, len(queue)) == (1, 2)
+    assert (queue.is_over(1), queue.is_over(2)) == (False, True)
+    assert number(queue.begin()) == 3
+    queue.finish(1)
+    assert (queue.newest, queue.is_over(1), len(queue)) == (3, True, 1)
+    queue.finish(3)
+    assert (queue.newest, len(queue), queue.statistics().size) == (0, 0, 0)
+
+
+def test_only_the_run_in_progress_can_give_its_turn_away(queue: RunQueue):
+    queue.accept(RunStale("a"), 1)
+    queue.begin()
+    queue.finish(1)
+    queue.give_turn(1)
+    assert (queue.newest, len(queue), queue.open) == (0, 0, {})

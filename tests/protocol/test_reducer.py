@@ -174,6 +174,16 @@ def test_a_cell_that_did_not_get_its_turn_is_cancelled_and_stale_and_keeps_its_o
     assert cell.outputs == [item(1)]
 
 
+def test_the_end_of_a_run_leaves_a_cell_queued_that_a_later_run_has_too():
+    notebook = Notebook()
+    for event in (e.GraphChanged([e.CellDeclared("a")]), e.RunPlanned(1, ["a"]), e.RunPlanned(2, ["a"])):
+        apply(notebook, event)
+    apply(notebook, e.RunFinished(1))
+    assert notebook.cells["a"].status == "queued"
+    apply(notebook, e.RunFinished(2))
+    assert (notebook.cells["a"].status, notebook.cells["a"].stale) == ("cancelled", True)
+
+
 def test_the_end_of_a_run_leaves_the_cells_of_other_runs_queued():
     notebook = notebook_of(
         declared("a", "b"), e.RunPlanned(1, ["a"]), e.RunPlanned(2, ["b"]), e.RunFinished(1)
