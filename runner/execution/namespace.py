@@ -153,6 +153,8 @@ class Namespace:
             elif self.owners.get(name, cell) != cell:
                 self.dropped.add((name, self.owners[name]))
             self.owners[name] = cell
+            if self.dropped:
+                self.dropped.discard((name, cell))
             if name in graph.shared:
                 self.displaced.add(name)
         if take is not None or self.elsewhere:
