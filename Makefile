@@ -21,7 +21,7 @@ help:
 	@echo 'make bench                the measurements of benchmarks/'
 	@echo 'make soak                 the tests that take minutes'
 	@echo 'make compat NOTEBOOKS=dir the notebooks of a folder, in cellwire and in ipykernel'
-	@echo 'make compat-wire          the tests of ipykernel that go over the wire'
+	@echo 'make compat-wire          ordinary cells in both, and the tests of ipykernel that go over the wire'
 	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 
@@ -52,6 +52,7 @@ compat: $(VENV)/dev.stamp
 	$(BIN)/python tests/compat/compare.py '$(NOTEBOOKS)' $(ARGS)
 
 compat-wire: $(VENV)/dev.stamp
+	$(BIN)/python tests/compat/ordinary.py
 	$(BIN)/python tests/compat/wire.py
 
 picture: $(VENV)/run.stamp

@@ -142,7 +142,9 @@ class Executions:
         self._publisher.status("busy", message.header_bytes)
         if request.stored and not blank:
             self._count += 1
-            self._history.add(self._count, request.code)
+            # A client that answers no questions has nobody who would look at history.
+            kept = bool(message.content.get("allow_stdin"))
+            self._history.add(self._count, request.code, kept=kept)
         request.count = self._count
         request.started = now()
         if not request.silent:

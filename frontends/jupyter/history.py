@@ -18,7 +18,11 @@ CREATE TABLE IF NOT EXISTS sessions (session INTEGER PRIMARY KEY AUTOINCREMENT, 
 CREATE TABLE IF NOT EXISTS inputs (
     session INTEGER, line INTEGER, source TEXT, output TEXT, PRIMARY KEY (session, line)
 ) WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS passing (
+    session INTEGER, line INTEGER, source TEXT, output TEXT, PRIMARY KEY (session, line)
+) WITHOUT ROWID;
 """
+_ALL = "(SELECT * FROM inputs UNION ALL SELECT * FROM passing)"
 _NEW_SESSION = "INSERT INTO sessions (pid, started) VALUES (?, julianday('now')) RETURNING session"
 #: Seconds that a statement waits while another process writes.
 _PATIENCE = 0.2
@@ -51,17 +55,23 @@ class History:
         # The session of this process in the database; 0 until something has been written.
         self._session = 0
         self._unwritten: dict[int, tuple[str, str | None]] = {}
+        # Lines that never go into the file.
+        self._passing: set[int] = set()
 
     @property
     def pending(self) -> bool:
-        """Whether `save` has something to write."""
-        return bool(self._unwritten)
+        """Whether there is something for the file."""
+        return bool(self._unwritten.keys() - self._passing)
 
-    def add(self, line: int, source: str) -> None:
-        """Note the input with the number `line`."""
+    def add(self, line: int, source: str, *, kept: bool = True) -> None:
+        """Note the input with the number `line`; what is not `kept` is forgotten with this process."""
         self._unwritten[line] = (source, None)
+        if not kept:
+            self._passing.add(line)
         if len(self._unwritten) > _ENTRIES:
-            del self._unwritten[next(iter(self._unwritten))]
+            oldest = next(iter(self._unwritten))
+            del self._unwritten[oldest]
+            self._passing.discard(oldest)
 
     def add_output(self, line: int, text: str) -> None:
         """Note what the last expression of an input showed, unless the input has been saved."""
@@ -79,13 +89,18 @@ class History:
             with database:
                 if not self._session:
                     [(self._session,)] = database.execute(_NEW_SESSION, (os.getpid(),)).fetchall()
-                database.executemany(
-                    "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)",
-                    [(self._session, line, *entry) for line, entry in self._unwritten.items()],
-                )
+                for table, lines in (
+                    ("inputs", self._unwritten.keys() - self._passing),
+                    ("passing", self._passing),
+                ):
+                    database.executemany(
+                        f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?)",
+                        [(self._session, line, *self._unwritten[line]) for line in lines],
+                    )
         except (OSError, sqlite3.Error, UnicodeEncodeError):
             return
         self._unwritten.clear()
+        self._passing.clear()
 
     def answer(self, content: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Return the entries that a `history_request` asks for, oldest first."""
@@ -105,7 +120,8 @@ class History:
 
     def close(self) -> None:
         """Save, and close the file."""
-        self.save()
+        if self.pending:
+            self.save()
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -115,7 +131,7 @@ class History:
 
         try:
             found = self._opened().execute(
-                f"SELECT session, line, source, output FROM inputs WHERE {query.where} "
+                f"SELECT session, line, source, output FROM {_ALL} WHERE {query.where} "
                 "ORDER BY session DESC, line DESC LIMIT ?",
                 (*query.parameters, _ENTRIES if query.unique else query.most),
             )

@@ -140,7 +140,11 @@ class Views:
         """Publish an error of a cell."""
         names = ("ename", "evalue", "traceback")
         view.drawn, view.error = True, {name: content[name] for name in names}
-        self._publisher.publish("error", view.error, view.parent)
+        if content["ename"] == "UsageError":
+            # The magic that was called says in one line what it wants.
+            self._publisher.write("stderr", "\n".join(content["traceback"]) + "\n", view.parent)
+        else:
+            self._publisher.publish("error", view.error, view.parent)
 
     def redraw(self, cell: CellState, view: View) -> None:
         """Clear a cell, and publish again what it shows."""

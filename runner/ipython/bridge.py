@@ -33,6 +33,7 @@ from ..output import formatting
 from ..output.reports import is_own
 from .debugger import Debuggers
 from .history import History
+from .ipykernel_names import give_sign
 from .syntax import LEAVING, IPythonLanguage, is_installed
 
 _PLAIN: tuple[type, ...] = (int, float, bool, str)
@@ -60,6 +61,8 @@ class Bridge:
         # The namespaces of the embedded notebooks that are running, the innermost last.
         self._parts: list[dict[str, Any]] = []
         self._watch: Any = None
+        # Whether a Jupyter client has executed something.
+        self._in_jupyter = False
 
     def install(self) -> None:
         self.engine.program.language = self.language
@@ -146,6 +149,9 @@ class Bridge:
             self._parts.append(execution.embedding.globals)
             self._find_names()
             return
+        if not self._in_jupyter and "jupyter" in execution.about:
+            self._in_jupyter = True
+            give_sign(self.make_shell)
         code = self.engine.program.compiled[execution.cell]
         raw = self.engine.notebook.cells[execution.cell].source
         self.history.begin(execution, code.source, raw)

@@ -34,6 +34,7 @@ from ..integrations.comms import message_in_hand
 from ..output.encoding import as_plain
 from ..output.formatting import normalized
 from ..output.output_list import RESULT
+from . import ipykernel_names
 from .kernel_magics import KernelMagics
 
 #: How many bytes are read at once from a command whose output goes to a stream of user code.
@@ -238,6 +239,8 @@ def make_shell(bridge: Any) -> Any:
     for name in ("exit", "quit"):
         if type(names.get(name)).__module__ != bridge.__module__:
             kept[name] = names[name]  # a cell has bound it
+    if ipykernel_names.MODULE in sys.modules:
+        ZMQInteractiveShell.__module__ = ipykernel_names.MODULE
     shell = ZMQInteractiveShell.instance(config=config, user_module=sys.modules["__main__"])
     InteractiveShellABC.register(ZMQInteractiveShell)
     shell.exiter = ZMQExitAutocall(shell)

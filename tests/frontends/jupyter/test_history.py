@@ -68,6 +68,35 @@ def test_another_process_is_another_session(file: Path) -> None:
     second.close()
 
 
+def test_what_is_not_kept_is_history_of_this_process_alone(file: Path) -> None:
+    first = History(file)
+    first.add(1, "typed")
+    first.add(2, "of a program", kept=False)
+    first.add_output(2, "shown")
+    assert _sources(first) == ["typed", "of a program"]
+    first.add(3, "of a program again", kept=False)
+    assert _sources(first, hist_access_type="range", session=0, start=2) == [
+        "of a program",
+        "of a program again",
+    ]
+    assert _sources(first, hist_access_type="search", pattern="of*", output=True)[0] == (
+        "of a program",
+        "shown",
+    )
+    first.close()
+    second = History(file)
+    assert _sources(second) == ["typed"]
+    second.close()
+
+
+def test_a_process_that_keeps_nothing_makes_no_file(file: Path) -> None:
+    history = History(file)
+    history.add(1, "of a program", kept=False)
+    assert not history.pending
+    history.close()
+    assert not file.exists()
+
+
 def test_what_two_processes_write_in_turns_is_all_there(file: Path) -> None:
     one, two = History(file), History(file)
     for line in range(1, 6):

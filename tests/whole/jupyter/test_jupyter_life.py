@@ -136,6 +136,18 @@ def test_history_reaches_across_sessions() -> None:
         assert "'of the first session'" in [entry[2] for entry in entries]
 
 
+def test_what_a_client_executes_that_answers_no_questions_is_not_written() -> None:
+    with started() as first:
+        first.run("'typed by a user'")
+        first.run("'run by a program'", allow_stdin=False)
+        content = {"hist_access_type": "search", "pattern": "*by a*", "n": 10, "raw": True}
+        entries = first.ask("history_request", content)["history"]
+        assert [entry[2] for entry in entries] == ["'typed by a user'", "'run by a program'"]
+    with started() as second:
+        entries = second.ask("history_request", content)["history"]
+        assert [entry[2] for entry in entries] == ["'typed by a user'"]
+
+
 @pytest.mark.parametrize("way", ["SIGKILL", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("busy", ["idle", "busy"])
 def test_the_kernel_ends_with_its_server(way: str, busy: str) -> None:

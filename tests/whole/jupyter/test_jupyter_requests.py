@@ -83,6 +83,22 @@ def test_magics_and_commands_run(kernel: Jupyter) -> None:
     assert ["%timei"[: reply["cursor_start"]] + match for match in reply["matches"]] == ["%timeit"]
 
 
+def test_a_magic_that_is_used_wrongly_says_so_in_one_line(kernel: Jupyter) -> None:
+    ran = kernel.run("%no_such_magic")
+    assert (ran.reply["status"], ran.kinds) == ("error", ["stream"])
+    assert ran.text("stderr") == "UsageError: Line magic function `%no_such_magic` not found.\n"
+
+
+def test_libraries_take_it_for_a_kernel_of_jupyter(kernel: Jupyter) -> None:
+    ran = kernel.run("from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass")
+    [shown] = ran.of("display_data")
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    # It is where plotly looks.
+    assert kernel.run("type(get_ipython())").result == "ipykernel.zmqshell.ZMQInteractiveShell"
+    ran = kernel.run("from ipykernel.zmqshell import ZMQInteractiveShell as Z; isinstance(get_ipython(), Z)")
+    assert ran.result == "True"
+
+
 def test_a_syntax_error_is_published_as_any_other(kernel: Jupyter) -> None:
     for cell in (None, "syntax"):
         ran = kernel.run("x = = 1", cell=cell)
