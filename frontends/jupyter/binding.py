@@ -35,6 +35,7 @@ from .wire import NO_PARENT, VERSION, Message
 
 #: The folder of the package.
 PACKAGE = Path(__file__).parents[2]
+_COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 #: Seconds after an input until history is written.
 _SAVE = 2.0
 
@@ -121,6 +122,12 @@ class Binding:
             self._executions.receive(channel, message)
         elif kind == "input_reply":
             self._inputs.receive(message)
+        elif kind in _COMMS:
+            # What follows is sent while user code deals with the message.
+            done = self._answer(channel, message)
+            self._publisher.status("busy", message.header_bytes)
+            if done:
+                self._views.idle(message.header_bytes)
         else:
             self._publisher.status("busy", message.header_bytes)
             if self._answer(channel, message):
