@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from ...kernel.diagnostics import report, resident_memory
@@ -21,7 +20,6 @@ from ...protocol.errors import RequestError
 from ...version import __version__
 from . import errors
 from .comms import Comms
-from .completeness import completeness
 from .connection_file import Channel
 from .core import Core
 from .debugging import Debugger
@@ -34,7 +32,7 @@ from .views import View, Views
 from .wire import NO_PARENT, VERSION, Message
 
 #: The folder of the package.
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
 _COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 #: Seconds after an input until history is written.
 _SAVE = 2.0
@@ -63,7 +61,7 @@ class Binding:
         self._core, self._publisher, self._history = core, publisher, history
         self._ports = ports
         self._views = Views(publisher, history.add_output)
-        self._debugger = Debugger(core, self._publish_debug_event, str(PACKAGE))
+        self._debugger = Debugger(core, self._publish_debug_event, PACKAGE)
         self._reactivity = Reactivity(core, publisher, self._views, lazy=lazy)
         self._executions = Executions(
             core,
@@ -184,6 +182,9 @@ class Binding:
         return self._reply(channel, message, {"history": self._history.answer(message.content)})
 
     def _is_complete(self, channel: Channel, message: Message) -> bool:
+        # Only consoles ask.
+        from .completeness import completeness
+
         status, indentation = completeness(str(message.content.get("code", "")))
         indent = {"indent": indentation} if status == "incomplete" else {}
         return self._reply(channel, message, {"status": status, **indent})
