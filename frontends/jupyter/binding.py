@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from ...kernel.diagnostics import report, resident_memory
@@ -23,7 +22,6 @@ from ...protocol.errors import RequestError
 from ...version import __version__
 from . import errors
 from .comms import Comms
-from .completeness import completeness
 from .connection_file import Channel
 from .core import Core
 from .debugging import Debugger
@@ -36,7 +34,8 @@ from .views import View, Views
 from .wire import NO_PARENT, VERSION, Message
 
 #: The folder of the package.
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
+_COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 #: Seconds after a debugger's request until the kernel says that it is still busy: more follow at once.
 _QUIET = 0.2
 #: Seconds after an input until history is written.
@@ -66,7 +65,7 @@ class Binding:
         self._core, self._publisher, self._history = core, publisher, history
         self._ports = ports
         self._views = Views(publisher, history.add_output)
-        self._debugger = Debugger(core, self._publish_debug_event, str(PACKAGE))
+        self._debugger = Debugger(core, self._publish_debug_event, PACKAGE)
         self._reactivity = Reactivity(core, publisher, self._views, lazy=lazy)
         self._executions = Executions(
             core,
@@ -135,6 +134,12 @@ class Binding:
             self._inputs.receive(message)
         elif kind == "debug_request":
             self._debug_later(channel, message)
+        elif kind in _COMMS:
+            # What follows is sent while user code deals with the message.
+            done = self._answer(channel, message)
+            self._publisher.status("busy", message.header_bytes)
+            if done:
+                self._views.idle(message.header_bytes)
         else:
             self._publisher.status("busy", message.header_bytes)
             if self._answer(channel, message):
@@ -191,6 +196,9 @@ class Binding:
         return self._reply(channel, message, {"history": self._history.answer(message.content)})
 
     def _is_complete(self, channel: Channel, message: Message) -> bool:
+        # Only consoles ask.
+        from .completeness import completeness
+
         status, indentation = completeness(str(message.content.get("code", "")))
         indent = {"indent": indentation} if status == "incomplete" else {}
         return self._reply(channel, message, {"status": status, **indent})

@@ -1,11 +1,13 @@
 """Jupyter's five sockets, bound where the connection file says. Knows frames, not messages.
 
 ZeroMQ's descriptors are edge-triggered for both directions at once: after every send or receive the events
-have to be looked at again, so `receive` goes on until no socket has a message.
+have to be looked at again, so `receive` goes on until no socket has a message, and `readable` looks if
+anything was sent or received since.
 """
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import zmq
 
@@ -18,7 +20,10 @@ _KINDS = {
     "stdin": zmq.ROUTER,
     "shell": zmq.ROUTER,
 }
+# Plain numbers: operations of an enumeration take longer than to send a frame.
 _POLLIN = int(zmq.POLLIN)
+_LAST = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 #: How many messages may wait for a subscriber, or replies for a client, before more are dropped.
 _PUBLISHED = 100_000
 _REPLIES = 10_000
@@ -35,6 +40,8 @@ class Channels:
         """Raise OSError if an address cannot be bound."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        # Whether no socket had a message when they were looked at after the last send or receive.
+        self._quiet = False
         try:
             for channel in CHANNELS:
                 self._sockets[channel] = socket = self._context.socket(_KINDS[channel])
@@ -55,20 +62,33 @@ class Channels:
     @property
     def readable(self) -> bool:
         """Whether `receive` has something to yield."""
-        return any(_is_readable(socket) for socket in self._sockets.values())
+        if not self._quiet:
+            self._quiet = not self._ready()
+        return not self._quiet
 
     def receive(self, most: int) -> Iterator[tuple[Channel, list[bytes]]]:
         """Yield at most `most` messages of each channel, the most urgent channels first."""
+        ready = self._ready()
+        self._quiet = not ready
         for channel, socket in self._sockets.items():
-            for _ in range(most):
-                if not _is_readable(socket):
-                    break
-                yield channel, socket.recv_multipart(zmq.NOBLOCK)
+            if socket in ready:
+                for _ in range(most):
+                    try:
+                        frames = socket.recv_multipart(_LAST)
+                    except zmq.Again:
+                        break
+                    self._quiet = False
+                    yield channel, frames
 
     def send(self, channel: Channel, frames: list[bytes]) -> None:
         """Send one message; it is lost if its receiver is gone or does not read."""
+        self._quiet = False
+        send = self._sockets[channel].send
         try:
-            self._sockets[channel].send_multipart(frames, zmq.NOBLOCK)
+            # Only the first part can be refused: ZeroMQ takes a whole message or nothing.
+            for frame in frames[:-1]:
+                send(frame, _MORE)
+            send(frames[-1], _LAST)
         except zmq.Again:
             pass
 
@@ -85,6 +105,11 @@ class Channels:
         finally:
             socket.router_mandatory = False
         return True
+
+    def _ready(self) -> list[Any]:
+        """Return the sockets that have a message."""
+        asked = [(socket, _POLLIN) for socket in self._sockets.values()]
+        return [socket for socket, _ in zmq.zmq_poll(asked, 0)]
 
     def close(self) -> None:
         """Close the sockets, once what was sent has left or a moment has passed."""
@@ -122,7 +147,3 @@ def listen(file: ConnectionFile) -> Channels:
             if time.monotonic() > until:
                 raise
             time.sleep(_BIND_SECONDS / 100)
-
-
-def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
-    return bool(int(socket.get(zmq.EVENTS)) & _POLLIN)

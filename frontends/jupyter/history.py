@@ -7,7 +7,6 @@ process is known.
 """
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -40,17 +39,17 @@ class _Query(NamedTuple):
     unique: bool = False
 
 
-def default_file() -> Path:
+def default_file() -> str:
     """Return where history is kept: `$XDG_DATA_HOME/cellwire/history.sqlite` or the like."""
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    return Path(data) / "cellwire" / "history.sqlite"
+    return os.path.join(data, "cellwire", "history.sqlite")
 
 
 class History:
     """The inputs of this kernel process, and access to those of others."""
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = default_file() if file is None else file
+    def __init__(self, file: str | os.PathLike[str] | None = None) -> None:
+        self._file = default_file() if file is None else os.fspath(file)
         self._database: sqlite3.Connection | None = None
         # The session of this process in the database; 0 until something has been written.
         self._session = 0
@@ -157,7 +156,7 @@ class History:
         import sqlite3
 
         if self._database is None:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.makedirs(os.path.dirname(self._file), mode=0o700, exist_ok=True)
             # SQLite creates its other files with the mode of this one.
             os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
             database = sqlite3.connect(self._file, timeout=_PATIENCE)
