@@ -13,6 +13,7 @@ import ast
 import inspect
 import traceback
 import warnings
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any, Literal
 
@@ -90,6 +91,10 @@ class Analysis(msgspec.Struct, frozen=True):
     is_open: bool = False
     #: Names in `immediate` that it reads if there is a definition above, and otherwise does without.
     weak: frozenset[str] = frozenset()
+    #: In which statement, counted from 0, a name in `defs` is certainly bound; the others may not be.
+    bound_in: Mapping[str, int] = {}
+    #: In which statement it first reads a name, while it runs, that may not be bound by then.
+    read_in: Mapping[str, int] = {}
 
 
 def analyze(source: str) -> Analysis:
@@ -176,6 +181,8 @@ def to_analysis(found: NameUsage, import_only: bool, is_async: bool) -> Analysis
         tuple([star.module or "" for star in found.stars]),
         found.is_open,
         frozenset(found.weak),
+        found.bound_in,
+        found.read_in,
     )
 
 

@@ -1,6 +1,7 @@
 """What the code of one cell does with the names of module level, put together from a walk over its tree."""
 
 import ast
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .definite_binding import UNREACHABLE
@@ -44,6 +45,10 @@ class NameUsage(NamedTuple):
     is_open: bool = False
     #: Names in `refs` that it does without if no cell above defines them.
     weak: frozenset[str] = frozenset()
+    #: In which statement a name in `defs` is certainly bound at last, counted from 0; the others may not be.
+    bound_in: Mapping[str, int] = {}
+    #: In which statement a name is first read, or deleted, that may not be bound by then.
+    read_in: Mapping[str, int] = {}
 
 
 def find_usage(tree: ast.Module, follow_stars: bool = False, shared: bool = False) -> NameUsage:
@@ -55,7 +60,7 @@ def find_usage(tree: ast.Module, follow_stars: bool = False, shared: bool = Fals
     """
     is_own = _is_never if shared else is_private
     walk = StatementWalk(_star_names if follow_stars else lambda module: None, is_own)
-    walk.block(tree.body)
+    bound_in, read_in = _walk_in_steps(walk, tree.body)
     imports = {(name, source) for name, sources in walk.imports.items() for source in sources}
     defs: set[str] = set()
     refs: set[str] = set()
@@ -125,7 +130,29 @@ def find_usage(tree: ast.Module, follow_stars: bool = False, shared: bool = Fals
         walk.unknown_stars,
         walk.starred
         - {use.name for use in module.uses if use.action == "store" and use.node not in walk.stars},
+        bound_in=bound_in,
+        read_in=read_in,
     )
+
+
+def _walk_in_steps(walk: StatementWalk, body: list[ast.stmt]) -> tuple[dict[str, int], dict[str, int]]:
+    """Walk over `body`, and return in which statement each name is certainly bound, and first read."""
+    bound_in: dict[str, int] = {}
+    read_in: dict[str, int] = {}
+    module = walk.module
+    every = (module.uses, module.nested, walk.class_reads)
+    for index, statement in enumerate(body):
+        seen = [len(uses) for uses in every]
+        mark = len(walk.trail)
+        walk.block((statement,))
+        for uses, start in zip(every, seen, strict=True):
+            for use in uses[start:]:
+                if use.when == "now" and not use.certain and use.action in ("load", "delete"):
+                    read_in.setdefault(use.name, index)
+        for scope, name in walk.trail[mark:]:
+            if scope is module and name in module.flow:
+                bound_in.setdefault(name, index)
+    return bound_in, read_in
 
 
 def _is_never(name: str) -> bool:

@@ -1,6 +1,6 @@
 """What the dataflow needs to know about the names of a cell."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 
@@ -23,6 +23,10 @@ class Names(Protocol):
     def maybe_defs(self) -> Collection[str]: ...
     @property
     def weak(self) -> Collection[str]: ...
+    @property
+    def bound_in(self) -> Mapping[str, int]: ...
+    @property
+    def read_in(self) -> Mapping[str, int]: ...
     @property
     def deleted(self) -> Collection[str]: ...
 

@@ -161,11 +161,6 @@ class Graph:
         """Return whether several cells define `name` and some cell reads it."""
         return name in self.shared and (name in self._readers or name in self._rereaders)
 
-    def uses(self, cell: str, name: str) -> bool:
-        """Return whether the source of `cell` defines or reads `name`."""
-        names = self._cells[cell]
-        return name in names.defs or name in names.immediate or name in names.deferred
-
     def names_of(self, cell: str) -> Names:
         """Return what `cell` does with names.
 

@@ -107,3 +107,24 @@ def test_what_functions_read_is_known_and_which_of_it_may_come_before_the_cells_
     assert analysis.function_reads == set(function_reads.split())
     assert analysis.late_rereads == set(late_rereads.split())
     assert analysis.late_rereads <= analysis.defs
+
+
+@pytest.mark.parametrize(
+    ("source", "bound_in", "read_in"),
+    [
+        ("x = f()\ny = x", {"x": 0, "y": 1}, {"f": 0}),
+        ("if c: x = 1\nx = 2\nf(x)", {"x": 1}, {"c": 0, "f": 2}),
+        ("if c: x = 1\nelse: x = 2", {"x": 0}, {"c": 0}),
+        ("for x in s: f()", {}, {"s": 0, "f": 0}),
+        ("x = 1\ndel x\nx", {"x": 0}, {"x": 2}),
+        ("import a.b\n[f() for _ in s]", {"a": 0}, {"s": 1, "f": 1}),
+        ("class C:\n y = f()\n y", {"C": 0}, {"f": 0}),
+        ("def g(): return f()\nlambda: f", {"g": 0}, {}),
+        ("try: x = f()\nexcept E: pass", {}, {"f": 0, "E": 0}),
+    ],
+)
+def test_in_which_statement_a_name_is_bound_and_read_is_known(
+    source: str, bound_in: dict[str, int], read_in: dict[str, int]
+) -> None:
+    analysis = analyze(source)
+    assert (dict(analysis.bound_in), dict(analysis.read_in)) == (bound_in, read_in)

@@ -35,7 +35,27 @@ def test_a_function_is_carried_on_by_whatever_depends_on_it(graph_of):
 
 def test_what_a_cell_reads_itself_it_does_not_carry(graph_of):
     graph = graph_of("allow", a="x = 1", f="def f(): return x", c="f(), x", d="x = f()", e="x = x + f()")
-    assert [graph.carried(cell) for cell in "cde"] == [{}, {}, {}]
+    assert [graph.carried(cell) for cell in "ce"] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("source", "carries"),
+    [
+        ("x = f()", True),
+        ("f()\nx = 2", True),
+        ("if c: x = 2\nf()", True),
+        ("for x in []: f()", True),
+        ("x = c\nf()", False),
+        ("x = 2\ny = [f() for _ in range(1)]\nx = 3", False),
+        ("def g(): return f()\nx = g()", True),
+        ("x, y = 2, f()", True),
+        ("del c\nx = 2\nf()", False),
+    ],
+)
+def test_a_cell_carries_a_name_that_it_binds_if_it_may_call_the_function_before(graph_of, source, carries):
+    graph = graph_of("allow", a="x = 1", f="def f(): return x", c="c = 1", b="x = 5", d=source)
+    assert graph.carried("d") == ({"x": "b"} if carries else {})
+    assert ("d" in graph.children("b")) == carries
 
 
 def test_functions_of_the_maker_of_a_carried_name_are_carried_too(graph_of):

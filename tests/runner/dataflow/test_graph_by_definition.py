@@ -105,7 +105,9 @@ class Model:
             for cell, names in self.items():
                 for parent in parents[cell]:
                     known[cell] |= known[parent]
-                for name in known[cell] - names.defs - names.immediate - names.deferred:
+                own = names.immediate | names.deferred | names.rereads | names.late_rereads
+                # Nothing is known of when these cells bind a name, so they may call a function before.
+                for name in set().union(*(known[parent] for parent in parents[cell])) - own:
                     maker = self.binding(cell, name)
                     if maker is not None and maker != cell:
                         carried[cell][name] = maker

@@ -58,3 +58,30 @@ def test_what_comes_first_anyway_is_not_hidden(book):
     book.run({"a": "def f(): return y\nx\nf()", "b": "x = 1\ny = 2\ndef g(): return f()"})
     assert book.ran == ["b", "a"]
     assert book.texts("a") == ["2"]
+
+
+def test_a_cell_that_calls_a_function_before_it_binds_what_that_reads_depends_on_the_version_above(make_book):
+    book = make_book(redefine="allow")
+    book.run({"a": "x = 1", "f": "def f(): return x", "b": "x = 2", "c": "y = f()\nx = 3\ny", "d": "f()"})
+    book.run({"b": "x = 20"})
+    assert book.ran == ["b", "c", "d"]
+    assert (book.texts("c"), book.texts("d")) == (["20"], ["3"])
+    book.run(["c"])
+    assert book.texts("c") == ["20"]
+
+
+def test_a_cell_that_has_bound_what_a_function_reads_before_it_calls_it_depends_on_no_other_version(
+    make_book,
+):
+    book = make_book(redefine="allow")
+    book.run({"a": "x = 1", "f": "def f(): return x", "b": "x = 2", "c": "x = 3\nf()"})
+    book.run({"b": "x = 20"})
+    assert (book.ran, book.texts("c")) == (["b"], ["3"])
+
+
+def test_a_function_finds_the_version_above_in_a_cell_that_may_bind_the_name(make_book):
+    book = make_book(redefine="allow")
+    book.run({"a": "x = 1", "f": "def f(): return x", "s": "c = 0", "c": "if c: x = 3\nf()", "d": "x"})
+    assert (book.texts("c"), book.texts("d")) == (["1"], ["1"])
+    book.run({"s": "c = 1"})
+    assert (book.texts("c"), book.texts("d")) == (["3"], ["3"])

@@ -131,6 +131,9 @@ class Names:
         self.rereads: set[str] = set()
         self.late_rereads: set[str] = set()
         self.maybe: set[str] = set()
+        #: In which statement a name is certainly bound, and first read before that.
+        self.bound_in: dict[str, int] = {}
+        self.read_in: dict[str, int] = {}
         self.tree: ast.Module | None
         certain: set[str] = set()
         try:
@@ -138,7 +141,11 @@ class Names:
         except SyntaxError:
             self.tree = None
             return
-        self._walk_all(self.tree.body, certain)
+        for index, statement in enumerate(self.tree.body):
+            self.statement = index
+            self._walk(statement, certain)
+            for name in certain:
+                self.bound_in.setdefault(name, index)
         for names in (self.now, self.later, self.functions):
             names -= GIVEN
         self.maybe = self.defs - certain
@@ -198,6 +205,7 @@ class Names:
                 self.now.add(node.id)
                 if node.id not in certain:
                     self.rereads.add(node.id)
+                    self.read_in.setdefault(node.id, self.statement)
                 if isinstance(node.ctx, ast.Del):
                     self.deleted.add(node.id)
                     certain.discard(node.id)
@@ -284,23 +292,35 @@ class Oracle:
 
     def _carry(self) -> None:
         """Find what cells may read through functions that they have from others."""
-        dependent = {cell: set(self.static[cell]) for cell in self.working}
+        self.by_call: dict[str, set[str]] = {cell: set() for cell in self.working}
         carried: dict[str, set[str]] = {cell: set(self.names[cell].functions) for cell in self.working}
         self.carried: dict[str, dict[str, str]] = {cell: {} for cell in self.working}
         grown = True
         while grown:
             grown = False
             for cell in self.working:
-                names = {name for parent in dependent[cell] for name in carried[parent]} - carried[cell]
-                carried[cell] |= names
-                grown |= bool(names)
-                own = self.names[cell]
-                for name in carried[cell] - own.defs - own.now - own.later:
-                    maker = self.binding(cell, name)
-                    if maker is not None and maker != cell and name not in self.carried[cell]:
-                        self.carried[cell][name] = maker
-                        dependent[cell].add(maker)
-                        grown = True
+                for parent in self.static[cell] | self.by_call[cell]:
+                    grown |= bool(carried[parent] - carried[cell])
+                    carried[cell] |= carried[parent]
+                    for name in carried[parent] - self.carried[cell].keys():
+                        maker = self.binding(cell, name)
+                        if maker is not None and maker != cell and self._may_find(cell, name, parent):
+                            self.carried[cell][name] = maker
+                            self.by_call[cell].update(self._chain(cell, name))
+                            grown = True
+
+    def _may_find(self, cell: str, name: str, parent: str) -> bool:
+        """Return whether a function that `cell` has from `parent`, and calls, finds another cell's `name`."""
+        own = self.names[cell]
+        if name in own.now | own.later | own.rereads | own.late_rereads:
+            return False
+        bound = own.bound_in.get(name)
+        if name not in own.defs or bound is None or parent in self.by_call[cell]:
+            return True
+        every = {each for other in self.working for each in self.names[other].defs}
+        read = [each for each in every if parent in self._chain(cell, each)]
+        later = own.later | own.late_rereads
+        return any(own.read_in.get(each, bound + 1) <= bound or each in later for each in read)
 
     def _followed(self, cell: str) -> dict[str, str]:
         """Return the deferred reads that the order follows if they close no circle."""
