@@ -1,6 +1,5 @@
 """A kernel as a Jupyter client drives it and looks at it."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -158,14 +157,6 @@ def started(**options: Any) -> Iterator[Jupyter]:
         yield kernel
     finally:
         kernel.close()
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Return when `holds` returns something true."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def _parent(message: Message) -> str | None:
