@@ -5,22 +5,18 @@ cells in order by brute force, and runs them with `exec`. None of the engine's c
 """
 
 import ast
-import asyncio
 import builtins
 import os
 from typing import Any
 
 import msgspec
 import pytest
-from cellwire.protocol import events as e
-from cellwire.protocol.notebook import Notebook, Redefine
-from cellwire.protocol.reducer import apply
-from cellwire.runner.engine import Engine
+from cellwire.protocol.notebook import Redefine
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
+from support.edits import CELLS, EditedNotebook, cell_ids
 
-CELLS = ["k", "l", "m", "n", "o", "p"]
 NAMES = ["a", "b", "c"]
 FUNCTIONS = ["f", "g"]
 BAD = ("error", "cancelled", "stopped")
@@ -53,7 +49,6 @@ sources = st.lists(statements, min_size=1, max_size=3).map("\n".join)
 cell_sources = st.tuples(st.integers(0, 5), sources).map(
     lambda drawn: f"{drawn[1]}\nawait sleep(0)" if drawn[0] == 0 else drawn[1]
 )
-cell_ids = st.sampled_from(CELLS)
 
 
 @st.composite
@@ -350,7 +345,7 @@ def _state(value: Any) -> tuple[Any, Any]:
     return lambda: holder[0], lambda new: holder.__setitem__(0, new)
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(EditedNotebook):
     """Edits of all kinds in a notebook whose cells may redefine names."""
 
     redefine: Redefine = "allow"
@@ -358,27 +353,8 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.replica = Notebook()
-        self.engine = Engine(lambda event: apply(self.replica, event), redefine=self.redefine)
-        #: How many cells begin before an interrupt comes; below 0 none comes.
-        self.patience = -1
-        self.engine.hooks.pre_execution.append(self._interrupt_in_time)
-        self.loop = asyncio.Runner()
+        self.open_engine(self.redefine)
         self._do(self.engine.run({"setup": SETUP}))
-
-    def _interrupt_in_time(self, _: Any) -> None:
-        self.patience -= 1
-        if self.patience == -1:
-            self.engine.interrupt()
-
-    def teardown(self) -> None:
-        if hasattr(self, "loop"):
-            self.loop.close()
-
-    def _do(self, action: Any) -> e.RunFinished:
-        finished = self.loop.run(action)
-        assert "cellwire itself" not in finished.reason, finished.reason
-        return finished
 
     @rule(cells=drawn_cells)
     def run_sources(self, cells: dict[str, str]) -> None:
@@ -401,23 +377,6 @@ class Histories(RuleBasedStateMachine):
             **{c: self.replica.cells[c].source for c in order if c in self.replica.cells},
         }
         self._do(self.engine.sync(cells))
-
-    @rule(cell=cell_ids)
-    def run_as_it_is(self, cell: str) -> None:
-        if cell in self.replica.cells:
-            self._do(self.engine.run([cell]))
-
-    @rule(cell=cell_ids)
-    def delete(self, cell: str) -> None:
-        self._do(self.engine.delete([cell]))
-
-    @rule(cell=cell_ids, disabled=st.booleans())
-    def configure(self, cell: str, disabled: bool) -> None:
-        self._do(self.engine.configure([cell], disabled=disabled))
-
-    @rule(mode=st.sampled_from(["autorun", "lazy"]))
-    def set_mode(self, mode: Any) -> None:
-        self._do(self.engine.set_mode(mode))
 
     @rule()
     def run_stale(self) -> None:
