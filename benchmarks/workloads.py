@@ -116,7 +116,7 @@ def _sustained(threads: int, frontends: int = 1) -> Workload:
     if frontends == 1:
         parameters["marimo"] = {"threads": threads, "count": 1_600}
         parameters["ipykernel"] = {"threads": threads, "count": 4_000}
-    rate = Row(f"{title}: rate", "/s", take("rate"), 1, 100_000 if four else None, "more", take("rate"))
+    rate = Row(f"{title}: rate", "/s", take("rate"), 1, 100_000 if four else None, "more", floor=take("rate"))
     flat = Row(f"{title}: last tenth / first", "×", take("flatness"), 1, 1.25 if four else None)
     grown = Row(f"{title}: memory after", "MB", take("memory", "rss"), 1e-6)
     return Workload(
@@ -310,7 +310,11 @@ WORKLOADS = (
         "child-output",
         "child_output",
         everyone(megabytes=100),
-        (Row("output of a child process, 100 MB", "MB/s", take("rate"), 1, None, "more", take("rate")),),
+        (
+            Row(
+                "output of a child process, 100 MB", "MB/s", take("rate"), 1, None, "more", floor=take("rate")
+            ),
+        ),
         Floor("a pipe", "child_pipe", {"megabytes": 100}),
     ),
     Workload(

@@ -50,6 +50,21 @@ def test_files_that_are_named_after_another_of_their_folder_exist() -> None:
         assert (ROOT / folder / follower).exists(), folder + follower
 
 
+def test_the_readme_says_what_every_room_holds() -> None:
+    listed = set(re.findall(r"^\| `([\w/]+/)` \|", (ROOT / "README.md").read_text(), re.M))
+    rooms = {f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("[fkpr]*/**/__init__.py")}
+    nested = {"frontends/", "runner/places/dask/", "runner/places/worker/"}
+    assert rooms - nested - {"runner/"} <= listed
+    assert len(rooms) > 15
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [
+        path.name for path in DOCUMENTS if path.parent.name == "docs" and f"(docs/{path.name})" not in readme
+    ] == []
+
+
 @pytest.mark.parametrize("name", [".github/workflows/test.yml", ".pre-commit-config.yaml", "CONTRIBUTING.md"])
 def test_only_targets_that_the_makefile_has_are_called(name: str) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))

@@ -158,7 +158,6 @@ sys.stdout.write(", ".join(name for name in set(sys.modules) - before if not nam
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a wheel built from a copy of the tree, so that nothing left of earlier builds gets into it."""
-    pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder / "source", ignore=ignored)

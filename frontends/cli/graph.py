@@ -17,8 +17,8 @@ from ...runner.dataflow.graph import Graph
 from ...runner.dataflow.program import Program
 from ...runner.ipython.syntax import BUILTINS, IPythonLanguage
 from ..notebook_files.load import NotebookFile
+from .file_lines import FileLines
 from .lines import details, summary
-from .places import Places
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ def analyze_notebook(
         program.language = IPythonLanguage(None, lambda name: bool(program.all_definers(name)))
     known = {*vars(builtins), *(BUILTINS if dialect == "ipython" else ())}
     graph = program.graph
-    places = Places(notebook)
+    file_lines = FileLines(notebook)
     declared = {cell.id: cell for cell in program.declare(notebook.cells).declared}
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -82,7 +82,7 @@ def analyze_notebook(
         deletes = sorted(graph.names_of(cell.id).deleted) if cell.id in graph else []
         versions = _versions(graph, cell.id, [*names.defs, *deletes])
         error = program.errors.get(cell.id)
-        error = error and places.in_file(cell.id, error)
+        error = error and file_lines.in_file(cell.id, error)
         nodes.append(Node(cell.id, title, names.defs, names.refs, versions, deletes, missing, error))
         edges += _edges_to(graph, cell.id)
     sound = [cell.id for cell in notebook.cells if cell.id not in program.errors]

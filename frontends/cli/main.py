@@ -155,12 +155,12 @@ def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
 
 
 def _attach(options: argparse.Namespace) -> int:
-    from .places import Places
+    from .file_lines import FileLines
     from .run import follow
     from .views import JsonLines, people_view
 
     connection = find(options.kernel)
-    view = JsonLines(sys.stdout) if options.json else people_view({}, Places(), sys.stdout, sys.stderr)
+    view = JsonLines(sys.stdout) if options.json else people_view({}, FileLines(), sys.stdout, sys.stderr)
 
     async def show() -> None:
         try:

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as xml
 from ...protocol.notebook import CellError, CellState, Stream
 from ..notebook_files.load import SKIPPED
 from ..notebook_files.writing import write_whole
+from .file_lines import FileLines
 from .job import Job, RunOutcome
 from .lines import details, summary
-from .places import Places
 
 #: Characters that XML cannot contain.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +46,7 @@ def _add_case(suite: xml.Element, job: Job, outcome: RunOutcome, id: str) -> Non
     if line := notebook.first_lines.get(id):
         case.set("file", notebook.path)
         case.set("line", str(line))
-    error = cell.error and Places(notebook).in_file(id, cell.error)
+    error = cell.error and FileLines(notebook).in_file(id, cell.error)
     match cell.status:
         case "ok" | "stopped":
             pass

@@ -24,7 +24,7 @@ from ...protocol.mime_types import ERROR_MIME, progress_of
 from ...protocol.notebook import CellError, ConsoleChunk, Item, Notebook, Status, Stream
 from ...protocol.reducer import apply, index_of
 from ..notebook_files.terminal_line import TerminalLine, as_shown
-from .places import Places
+from .file_lines import FileLines
 
 #: A complete line of a stream.
 Line: TypeAlias = tuple[Stream, str]
@@ -137,11 +137,11 @@ class Transcript:
     """Turns events into blocks, and shows them on a display one after another."""
 
     def __init__(
-        self, display: Display, titles: Mapping[str, str] | None = None, places: Places | None = None
+        self, display: Display, titles: Mapping[str, str] | None = None, file_lines: FileLines | None = None
     ) -> None:
         self._display = display
         self._titles = titles or {}
-        self._places = places or Places()
+        self._file_lines = file_lines or FileLines()
         self._notebook = Notebook()
         #: Blocks that have not ended, oldest first.
         self._blocks: deque[Block] = deque()
@@ -255,7 +255,7 @@ class Transcript:
         block = self._block(event.cell, event.run)
         block.late = False
         block.outcome = event.status
-        block.error = event.error and self._places.in_file(event.cell, event.error)
+        block.error = event.error and self._file_lines.in_file(event.cell, event.error)
         block.duration = event.duration if isinstance(event, e.CellFinished) else 0.0
 
     def _retire(self, cell: str) -> None:

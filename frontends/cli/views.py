@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from ...protocol.events import Event
 from ..notebook_files.load import NotebookFile
+from .file_lines import FileLines
 from .interpreters import hint_for
 from .job import Job, RunOutcome
 from .lines import LinesDisplay, details, summary
-from .places import Places
 from .transcript import Transcript
 from .view import View
 
@@ -53,7 +53,7 @@ class Silence:
 
 
 def people_view(
-    titles: dict[str, str], places: Places, out: TextIO, err: TextIO, kept: str = ""
+    titles: dict[str, str], file_lines: FileLines, out: TextIO, err: TextIO, kept: str = ""
 ) -> Transcript:
     """Return the view for people: live on a terminal, elsewhere plain lines.
 
@@ -69,8 +69,8 @@ def people_view(
             pass  # without the extra `cli` a terminal gets plain lines
         else:
             display = TerminalDisplay(Console(highlight=False), protocol_of(os.environ), kept)
-            return Transcript(display, titles, places)
-    return Transcript(LinesDisplay(out, err, kept), titles, places)
+            return Transcript(display, titles, file_lines)
+    return Transcript(LinesDisplay(out, err, kept), titles, file_lines)
 
 
 class Presentation:
@@ -82,7 +82,7 @@ class Presentation:
         self._whole = whole
         self._out: TextIO = io.StringIO() if whole else sys.stdout
         self._err: TextIO = io.StringIO() if whole else sys.stderr
-        self._places = Places(job.notebook)
+        self._file_lines = FileLines(job.notebook)
         self._named = named and not json
         path = job.notebook.path
         if named and not json and not quiet:
@@ -94,7 +94,9 @@ class Presentation:
             if json
             else Silence()
             if quiet
-            else people_view(job.notebook.titles, self._places, self._out, self._err, ", ".join(job.targets))
+            else people_view(
+                job.notebook.titles, self._file_lines, self._out, self._err, ", ".join(job.targets)
+            )
         )
         # On a terminal the tracebacks are shown with their cells.
         self._traced = not (isinstance(self.view, Transcript) and self._out.isatty())
@@ -114,7 +116,7 @@ class Presentation:
     def reloaded(self, notebook: NotebookFile) -> None:
         """Take over the names and lines of cells from the file, which was read again."""
         self._job = replace(self._job, notebook=notebook)
-        self._places.update(notebook)
+        self._file_lines.update(notebook)
         if isinstance(self.view, Transcript):
             self.view.rename(notebook.titles)
 
@@ -152,9 +154,9 @@ class Presentation:
             return repr(notebook.titles.get(cell, cell))
 
         for cell, error in outcome.failed.items():
-            place = self._places.of(cell, error.line)
+            place = self._file_lines.of(cell, error.line)
             what = f"{prefix}cell {name(cell)} failed" + (f" at {place}" if place else "")
-            error = self._places.in_file(cell, error)
+            error = self._file_lines.in_file(cell, error)
             text = f"\n{what}:\n{details(error)}\n" if self._traced else f"{what}: {summary(error)}\n"
             self._err.write(text)
             if hint := hint_for(self._job, error):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 
 from ...protocol.notebook import Notebook
 from .cell_marker import valid_id
-from .load import SKIPPED, NotebookFile, Part
+from .load import SKIPPED, NotebookFile, Part, unused_id
 from .outputs import outputs_of
 
 Document: TypeAlias = dict[str, Any]
@@ -79,12 +79,7 @@ def _in_cells(line: str, counts: dict[str, int]) -> str:
 def _id(id: str, used: set[str]) -> str:
     """Return an id that the format allows, and add it to `used`."""
     wanted = valid_id(id) or re.sub(r"[^a-zA-Z0-9_-]+", "-", id)[:48].strip("-") or "cell"
-    found, copy = wanted, 1
-    while found in used:
-        copy += 1
-        found = f"{wanted}-{copy}"
-    used.add(found)
-    return found
+    return unused_id(wanted, used)
 
 
 def _split_cell(cell: Document) -> Document:

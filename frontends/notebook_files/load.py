@@ -166,7 +166,7 @@ def _notebook(
         source = trimmed(cell.source.split("\n"))
         if cell.kind != "code" or not source:
             continue
-        cell_id = ids[index] = _unused(cell.id or _slug(cell.title) or f"cell-{len(cells) + 1}", used)
+        cell_id = ids[index] = unused_id(cell.id or _slug(cell.title) or f"cell-{len(cells) + 1}", used)
         cells.append(Cell(cell_id, source, on=place_of(cell.metadata)))
         if cell.title:
             titles[cell_id] = cell.title
@@ -176,7 +176,7 @@ def _notebook(
             first_lines[cell_id] = cell.line
     parts: list[Part] = []
     for index, cell in enumerate(raw_cells):
-        id = ids.get(index) or _unused(cell.id or f"{cell.kind}-{index + 1}", used)
+        id = ids.get(index) or unused_id(cell.id or f"{cell.kind}-{index + 1}", used)
         kind, source = ("markdown", cell.markdown) if cell.markdown else (cell.kind, cell.source)
         metadata = {"title": cell.title, **cell.metadata} if cell.title else cell.metadata
         parts.append(Part(id, kind, source, metadata, cell.attachments, cell.outputs, cell.execution_count))
@@ -185,8 +185,8 @@ def _notebook(
     )
 
 
-def _unused(wanted: str, used: set[str]) -> str:
-    """Return `wanted`, with a number if it is in `used`, and add it there."""
+def unused_id(wanted: str, used: set[str]) -> str:
+    """Return `wanted`, with a number if it is in `used`, and add the result there."""
     id, copy = wanted, 1
     while id in used:
         copy += 1

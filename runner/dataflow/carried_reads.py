@@ -97,7 +97,7 @@ class CarriedReads:
     def _may_find(self, cell: str, name: str, source: str | None) -> bool:
         """Return whether a function of `source`, or of a cell that is not known, may find another's `name`.
 
-        It does not if `cell` itself reads the name, or has bound it before it first reads what `source` makes.
+        It does not if `cell` reads the name itself, or binds it before it first reads what `source` makes.
         """
         names = self._graph.names_of(cell)
         if name in names.immediate or name in names.deferred:

@@ -119,7 +119,7 @@ class Namespace:
         if graph.redefine != "live" and (graph.shared or graph.upward or self.displaced):
             hidden = self._program.sequence.hidden(cell)
             read = set(graph.reads(cell))
-            for name in {*graph.shared, *self.displaced, *hidden}:
+            for name in {*graph.shared, *self.displaced, *hidden, *graph.upward.intersection(read)}:
                 if only is None or name in only:
                     makers = (
                         () if name in hidden else self._program.sequence.versions(cell, name, name in read)

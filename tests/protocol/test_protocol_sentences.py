@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -317,13 +316,10 @@ def test_the_kernel_answers_a_ping_whatever_user_code_does(frontend: Frontend):
     source = "while True: pass"
     frontend.request({"type": "RunCells", "id": "r", "cells": [{"id": "a", "source": source}]})
     frontend.event("CellStarted")
-    times: list[float] = []
     for number in range(50):
-        start = time.perf_counter()
-        frontend.request({"type": "Ping", "id": f"p{number}"})
-        times.append(time.perf_counter() - start)
-    # The fastest, since others may use the machine at the same time.
-    assert min(times) < 0.002
+        assert frontend.request({"type": "Ping", "id": f"p{number}"})["type"] == "Pong"
+    # How long that takes is measured by `make bench`.
+    assert not of_kind(frontend, "RunFinished")
     frontend.request({"type": "Interrupt", "id": "i"})
     frontend.event("RunFinished")
 

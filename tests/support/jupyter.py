@@ -1,6 +1,5 @@
 """A kernel as a Jupyter client drives it and looks at it."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -8,9 +7,11 @@ from typing import Any, NamedTuple
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from .waiting import PATIENCE
+from .waiting import PATIENCE, wait_until
 
 Message = dict[str, Any]
+#: Tests of Jupyter know no other wait.
+eventually = wait_until
 
 
 class Ran(NamedTuple):
@@ -158,14 +159,6 @@ def started(**options: Any) -> Iterator[Jupyter]:
         yield kernel
     finally:
         kernel.close()
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Return when `holds` returns something true."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def _parent(message: Message) -> str | None:

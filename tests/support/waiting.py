@@ -1,6 +1,7 @@
 """How long a test may take, and what tests of whole kernels wait for."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -19,6 +20,14 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(PATIENCE):
         while not await holds():
             await anyio.sleep(0.01)
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Return when `holds` returns something true; for what can only be looked at again and again."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 async def until(client: KernelClient, condition: Callable[[Notebook], object]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, wait_until
 
 
 class Watching:
@@ -145,14 +145,9 @@ while not os.path.exists('go'):
 """
 
 
-def wait_for(path: Path) -> None:
-    while not path.exists():
-        time.sleep(0.01)
-
-
 def test_a_running_cell_that_changes_is_interrupted(watch: Watch, tmp_path: Path) -> None:
     watching = watch("# %% loop\nopen('begun', 'w')\nwhile True: pass\n# %% next\nprint('next')\n")
-    wait_for(tmp_path / "begun")
+    wait_until((tmp_path / "begun").exists)
     text = watching.save("# %% loop\n1\n# %% next\nprint('next')\n")
     assert "[loop]\ninterrupted" in text
     assert "[loop]\n1\n\n[next]\nnext\n2 cells ran" in text
@@ -160,7 +155,7 @@ def test_a_running_cell_that_changes_is_interrupted(watch: Watch, tmp_path: Path
 
 def test_a_running_cell_that_stays_ends_first(watch: Watch, tmp_path: Path) -> None:
     watching = watch(SLOW)
-    wait_for(tmp_path / "slow")
+    wait_until((tmp_path / "slow").exists)
     (tmp_path / "nb.py").write_text(SLOW + "# %% more\nprint('more')\n")
     (tmp_path / "go").touch()
     text = watching.until(r"more\n[^\n]*waiting for nb\.py\n")

@@ -3,6 +3,35 @@
 import pytest
 from cellwire.runner.analysis.analysis import analyze
 
+F = "def f(): return x"
+#: The cells of a notebook, and the maker of each name that some of them carry.
+CARRIED = {
+    "nothing that the cell reads itself": (
+        {"a": "x = 1", "f": F, "c": "f(), x", "e": "x = x + f()"},
+        {"c": {}, "e": {}},
+    ),
+    "what functions of a carried name's maker read": (
+        {
+            "a": "x = y = 1",
+            "f": "def f(): return x()",
+            "b": "y = 2",
+            "x": "def x(): return y",
+            "c": "f()",
+            "z": "y = 3",
+            "d": "f()",
+        },
+        {"c": {"x": "x", "y": "b"}, "d": {"x": "x", "y": "z"}},
+    ),
+    "a name that is made below its first reader": (
+        {"f": F, "c": "f()", "a": "x = 1", "d": "f()"},
+        {"c": {"x": "a"}, "d": {"x": "a"}},
+    ),
+    "a name that the function's own cell makes": (
+        {"a": f"x = 1\n{F}", "b": "f()", "c": "x = 2", "d": "f()"},
+        {"b": {"x": "a"}, "d": {"x": "c"}},
+    ),
+}
+
 BOTH = pytest.mark.parametrize("redefine", ["error", "allow"])
 
 
@@ -33,11 +62,6 @@ def test_a_function_is_carried_on_by_whatever_depends_on_it(graph_of):
     assert graph.children("b") == {"p", "q"}
 
 
-def test_what_a_cell_reads_itself_it_does_not_carry(graph_of):
-    graph = graph_of("allow", a="x = 1", f="def f(): return x", c="f(), x", d="x = f()", e="x = x + f()")
-    assert [graph.carried(cell) for cell in "ce"] == [{}, {}]
-
-
 @pytest.mark.parametrize(
     ("source", "carries"),
     [
@@ -58,33 +82,12 @@ def test_a_cell_carries_a_name_that_it_binds_if_it_may_call_the_function_before(
     assert ("d" in graph.children("b")) == carries
 
 
-def test_functions_of_the_maker_of_a_carried_name_are_carried_too(graph_of):
-    graph = graph_of(
-        "allow",
-        a="x = y = 1",
-        f="def f(): return x()",
-        b="y = 2",
-        x="def x(): return y",
-        c="f()",
-        z="y = 3",
-        d="f()",
-    )
-    assert graph.carried("c") == {"x": "x", "y": "b"}
-    assert graph.carried("d") == {"x": "x", "y": "z"}
-
-
 def test_a_name_that_all_cells_have_from_one_maker_above_is_not_looked_after(graph_of):
     graph = graph_of("allow", a="x = 1", f="def f(): return x", c="f()")
     assert graph.carried("c") == {}
     assert graph.carriers("x") == []
     assert graph.parents("c") == {"f"}
     assert graph.callers() == {"f"}
-
-
-def test_a_name_below_its_first_reader_is_carried_to_the_callers(graph_of):
-    graph = graph_of("allow", f="def f(): return x", c="f()", a="x = 1", d="f()")
-    assert (graph.carried("c"), graph.carried("d")) == ({"x": "a"}, {"x": "a"})
-    assert graph.callers() == {"f", "c", "d"}
 
 
 def test_what_is_carried_follows_changes_and_moves(graph_of):
@@ -100,12 +103,12 @@ def test_what_is_carried_follows_changes_and_moves(graph_of):
     assert graph.carried("c") == {}
 
 
-def test_a_cell_whose_own_function_reads_its_own_name_carries_it_to_others(graph_of):
-    graph = graph_of("allow", a="x = 1\ndef f(): return x", b="f()", c="x = 2", d="f()")
-    assert graph.carried("b") == {"x": "a"}
-    assert graph.carried("d") == {"x": "c"}
+@pytest.mark.parametrize(("sources", "carried"), CARRIED.values(), ids=CARRIED)
+def test_a_cell_carries(graph_of, sources, carried):
+    graph = graph_of("allow", **sources)
+    assert {cell: graph.carried(cell) for cell in carried} == carried
 
 
 def test_without_an_order_of_cells_nothing_is_carried(graph_of):
-    graph = graph_of("live", a="x = 1", f="def f(): return x", b="x = 2", c="f()")
+    graph = graph_of("live", a="x = 1", f=F, b="x = 2", c="f()")
     assert graph.carried("c") == {}

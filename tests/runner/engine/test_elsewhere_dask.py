@@ -3,13 +3,12 @@
 import asyncio
 import os
 import random
-import time
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
 from support import dask_cluster
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, wait_until
 
 CLIENT = Cell("client", "from support.dask_cluster import client")
 WAIT = """
@@ -42,14 +41,6 @@ def there(id, source):
 
 def run(book, *cells):
     return book.run([Cell(*cell) if isinstance(cell, tuple) else cell for cell in cells])
-
-
-def until(condition):
-    """Wait for what the cluster does by itself."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 async def running(book, cells, condition):
@@ -266,7 +257,7 @@ def test_values_that_go_with_their_worker_are_made_again_when_they_are_needed(bo
     run(book, there("a", "x = [1]"), there("b", "y = 2"))
     where = book.engine.elsewhere["x"].where
     client.run(os._exit, 1, workers=[where], on_error="ignore")
-    book.do(asyncio.to_thread(until, lambda: "a" in book.stale))
+    book.do(asyncio.to_thread(wait_until, lambda: "a" in book.stale))
     assert "cellwire: x of cell 'a' went with the worker" in book.replica.console.text()
     client.wait_for_workers(2, timeout=PATIENCE)
     run(book, ("c", "x"))
@@ -329,7 +320,7 @@ def test_late_output_of_a_cell_that_runs_again_or_is_deleted_is_dropped(book, tm
     run(book, there("a", "print('new')"))
     book.delete("b")
     open(go, "w").close()
-    until(lambda: os.path.exists(go + "-said") and os.path.exists(go + "-also"))
+    wait_until(lambda: os.path.exists(go + "-said") and os.path.exists(go + "-also"))
     run(book, there("c", "1"))
     assert book["a"].console.text() == "new\n"
     assert not [event for event in book.events if type(event) is e.ConsoleWritten]
@@ -344,8 +335,10 @@ def test_no_key_of_a_deleted_cell_is_left_on_the_scheduler(book):
     )
     assert dask_cluster.names("cellwire-")
     book.delete("a", "b", "big")
-    until(lambda: dask_cluster.names("-a.") == [])
-    until(lambda: not [name for name in dask_cluster.names("cellwire-") if "-a." in name or "-big-" in name])
+    wait_until(lambda: dask_cluster.names("-a.") == [])
+    wait_until(
+        lambda: not [name for name in dask_cluster.names("cellwire-") if "-a." in name or "-big-" in name]
+    )
 
 
 def test_two_notebooks_use_one_cluster(book, make_book):

@@ -5,12 +5,11 @@ import gc
 import os
 import signal
 import sys
-import time
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.runner import engine
-from support.waiting import PATIENCE
+from support.waiting import wait_until
 
 STEPPED = (
     "<cell",
@@ -68,9 +67,7 @@ def book(make_book):
     gc.disable()
     yield book
     # A signal that repeats the last one belongs to this engine.
-    until = time.monotonic() + PATIENCE
-    while book.engine.interrupts.repeating:
-        assert time.monotonic() < until
+    wait_until(lambda: not book.engine.interrupts.repeating)
     gc.enable()
     signal.signal(signal.SIGINT, before)
 

@@ -5,7 +5,6 @@ cells in order by brute force, and runs them with `exec`. None of the engine's c
 """
 
 import ast
-import asyncio
 import builtins
 import os
 import sys
@@ -16,16 +15,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from cellwire.protocol import events as e
 from cellwire.protocol.limits import Limits
-from cellwire.protocol.notebook import Notebook, Redefine
-from cellwire.protocol.reducer import apply
-from cellwire.runner.engine import Engine
+from cellwire.protocol.notebook import Redefine
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
+from support.edits import CELLS, EditedNotebook, cell_ids
 
-CELLS = ["k", "l", "m", "n", "o", "p"]
 NAMES = ["a", "b", "c"]
 FUNCTIONS = ["f", "g"]
 BAD = ("error", "cancelled", "stopped")
@@ -77,7 +73,6 @@ waiting_sources = st.tuples(
     st.lists(statements, min_size=1, max_size=3), st.lists(st.integers(0, 3), min_size=1, max_size=2)
 ).map(lambda drawn: "\n".join(_with_waits(*drawn)))
 cell_sources = st.one_of(sources, sources, sources, waiting_sources)
-cell_ids = st.sampled_from(CELLS)
 
 
 def _with_waits(lines: list[str], places: list[int]) -> list[str]:
@@ -445,7 +440,7 @@ def _state(value: Any) -> tuple[Any, Any]:
     return lambda: holder[0], lambda new: holder.__setitem__(0, new)
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(EditedNotebook):
     """Edits of all kinds in a notebook whose cells may redefine names."""
 
     redefine: Redefine = "allow"
@@ -453,29 +448,8 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(versions=st.sampled_from([0, 1, 100]))
     def open(self, versions: int) -> None:
-        self.replica = Notebook()
-        self.engine = Engine(
-            lambda event: apply(self.replica, event), limits=Limits(versions=versions), redefine=self.redefine
-        )
-        #: How many cells begin before an interrupt comes; below 0 none comes.
-        self.patience = -1
-        self.engine.hooks.pre_execution.append(self._interrupt_in_time)
-        self.loop = asyncio.Runner()
+        self.open_engine(self.redefine, Limits(versions=versions))
         self._do(self.engine.run({"setup": SETUP}))
-
-    def _interrupt_in_time(self, _: Any) -> None:
-        self.patience -= 1
-        if self.patience == -1:
-            self.engine.interrupt()
-
-    def teardown(self) -> None:
-        if hasattr(self, "loop"):
-            self.loop.close()
-
-    def _do(self, action: Any) -> e.RunFinished:
-        finished = self.loop.run(action)
-        assert "cellwire itself" not in finished.reason, finished.reason
-        return finished
 
     @rule(cells=drawn_cells)
     def run_sources(self, cells: dict[str, str]) -> None:
@@ -499,26 +473,9 @@ class Histories(RuleBasedStateMachine):
         }
         self._do(self.engine.sync(cells))
 
-    @rule(cell=cell_ids)
-    def run_as_it_is(self, cell: str) -> None:
-        if cell in self.replica.cells:
-            self._do(self.engine.run([cell]))
-
     @rule(cells=st.lists(cell_ids, min_size=2, max_size=4, unique=True))
     def run_several(self, cells: list[str]) -> None:
         self._do(self.engine.run([cell for cell in cells if cell in self.replica.cells]))
-
-    @rule(cells=st.lists(cell_ids, min_size=1, max_size=3, unique=True))
-    def delete(self, cells: list[str]) -> None:
-        self._do(self.engine.delete(cells))
-
-    @rule(cell=cell_ids, disabled=st.booleans())
-    def configure(self, cell: str, disabled: bool) -> None:
-        self._do(self.engine.configure([cell], disabled=disabled))
-
-    @rule(mode=st.sampled_from(["autorun", "lazy"]))
-    def set_mode(self, mode: Any) -> None:
-        self._do(self.engine.set_mode(mode))
 
     @rule()
     def run_stale(self) -> None:

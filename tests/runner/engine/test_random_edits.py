@@ -5,22 +5,18 @@ for order, cycles and outcomes. The cells drawn here read names only while they 
 """
 
 import ast
-import asyncio
 import builtins
 from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
 from cellwire.protocol import events as e
-from cellwire.protocol.notebook import Notebook
-from cellwire.protocol.reducer import apply
 from cellwire.runner.analysis.analysis import AnalysisError, analyze
-from cellwire.runner.engine import Engine
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
+from support.edits import EditedNotebook, cell_ids
 
-CELLS = ["k", "l", "m", "n", "o", "p"]
 NAMES = ["a", "b", "c", "d"]
 ABSENT = object()
 OWN_FAULTS = ("SyntaxError", "ImportStar", "MultipleDefinitions")
@@ -41,7 +37,6 @@ sources = st.lists(statements, max_size=3).map("\n".join)
 awaiting = st.tuples(st.booleans(), sources).map(
     lambda drawn: "import asyncio as _asyncio\nawait _asyncio.sleep(0)\n" + drawn[1] if drawn[0] else drawn[1]
 )
-cell_ids = st.sampled_from(CELLS)
 
 
 class Model:
@@ -147,43 +142,23 @@ class Model:
         return "ok", [] if value is None else [repr(value)]
 
 
-class Notebooks(RuleBasedStateMachine):
+class Notebooks(EditedNotebook):
     """Edits of all kinds, beside the plainest engine there is."""
 
     @initialize()
     def open(self) -> None:
-        self.events: list[Any] = []
-        self.replica = Notebook()
-        self.engine = Engine(self._receive)
-        #: How many cells begin before an interrupt comes; below 0 none comes.
-        self.patience = -1
-        self.engine.hooks.pre_execution.append(self._interrupt_in_time)
-        self.loop = asyncio.Runner()
+        self.open_engine("error")
 
-    def _interrupt_in_time(self, _: Any) -> None:
-        self.patience -= 1
-        if self.patience == -1:
-            self.engine.interrupt()
-
-    def _receive(self, event: Any) -> None:
-        self.events.append(event)
-        apply(self.replica, event)
-
-    def teardown(self) -> None:
-        if hasattr(self, "loop"):
-            self.loop.close()
-
-    def _do(self, action: Any) -> None:
-        self.events.clear()
-        finished = self.loop.run(action)
+    def _do(self, action: Any) -> e.RunFinished:
+        finished = super()._do(action)
         assert self.events[-1] == finished
-        assert "cellwire itself" not in finished.reason, finished.reason
         started = [event.cell for event in self.events if type(event) is e.CellStarted]
         assert len(started) == len(set(started)), "a cell ran twice in one run"
         model = self._model()
         for event in self.events:
             if type(event) is e.RunPlanned:
                 assert event.cells == model.ordered(event.cells)
+        return finished
 
     @rule(cells=st.dictionaries(cell_ids, awaiting, min_size=1, max_size=4))
     def run_sources(self, cells: dict[str, str]) -> None:
@@ -204,23 +179,6 @@ class Notebooks(RuleBasedStateMachine):
     def sync(self, cells: dict[str, str]) -> None:
         self._do(self.engine.sync(cells))
         assert not [event for event in self.events if type(event) is e.CellStarted]
-
-    @rule(cell=cell_ids)
-    def run_as_it_is(self, cell: str) -> None:
-        if cell in self.replica.cells:
-            self._do(self.engine.run([cell]))
-
-    @rule(cell=cell_ids)
-    def delete(self, cell: str) -> None:
-        self._do(self.engine.delete([cell]))
-
-    @rule(cell=cell_ids, disabled=st.booleans())
-    def configure(self, cell: str, disabled: bool) -> None:
-        self._do(self.engine.configure([cell], disabled=disabled))
-
-    @rule(mode=st.sampled_from(["autorun", "lazy"]))
-    def set_mode(self, mode: Any) -> None:
-        self._do(self.engine.set_mode(mode))
 
     @rule()
     def run_stale(self) -> None:

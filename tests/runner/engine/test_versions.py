@@ -346,3 +346,11 @@ def test_names_with_one_maker_are_left_alone(book):
     book.globals["x"] = 5
     book.run(["b"])
     assert book.texts("b") == ["5"]
+
+
+def test_a_name_that_a_cell_below_could_not_delete_is_missing_above_it(book):
+    book.run({"a": "x = 1", "b": "1 / 0\ndel x"})
+    assert (book["a"].status, book["b"].error.kind) == ("ok", "ZeroDivisionError")
+    book.run({"a": "_y = x"})
+    assert book["a"].error.kind == "NameError"
+    assert "x" not in book.globals

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import zmq
 from jupyter_client.manager import KernelManager
 from support.jupyter import Jupyter, attach, idle, start, started
 from support.processes import children_of, wait_until_gone
+from support.waiting import wait_until
 
 _SERVER = """
 import sys, time
@@ -118,9 +118,13 @@ def test_after_a_crash_only_what_is_needed_runs(fresh: Jupyter) -> None:
     assert not [m for m in fresh.news() if m["parent_header"].get("msg_id") == other.id]
 
 
-def test_what_waits_behind_a_crash_is_aborted_and_the_kernel_goes_on(fresh: Jupyter) -> None:
-    fresh.execute("import os, time\ntime.sleep(0.2)\nos._exit(3)")
+def test_what_waits_behind_a_crash_is_aborted_and_the_kernel_goes_on(fresh: Jupyter, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    fresh.execute(f"import os\nwhile not os.path.exists({str(go)!r}): pass\nos._exit(3)")
     waiting = fresh.execute("print('no')")
+    # Answered on the same channel, so the kernel has the request before it.
+    fresh.ask("kernel_info_request")
+    go.touch()
     assert fresh.ran(waiting).reply["status"] == "aborted"
     assert fresh.run("'alive'").result == "'alive'"
     assert fresh.manager.is_alive()
@@ -237,9 +241,6 @@ def test_a_manager_notices_that_the_kernel_has_ended() -> None:
     manager = KernelManager(kernel_name="cellwire")
     manager.start_kernel()
     os.kill(process_of(manager).pid, signal.SIGKILL)
-    until = time.monotonic() + 30
-    while manager.is_alive():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: not manager.is_alive())
     manager.cleanup_resources()
     manager.context.destroy(linger=0)

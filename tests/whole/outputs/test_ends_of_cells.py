@@ -105,7 +105,6 @@ async def test_the_debugger_opens_on_the_last_error(own_kernel: KernelClient) ->
 async def test_a_value_that_shows_itself_does_so_wherever_it_is_shown(
     how: str, other: str, kernel: KernelClient
 ) -> None:
-    pytest.importorskip("IPython")
     await kernel.run(
         {
             "s": "import cellwire as cw\nfrom IPython.display import HTML, display",
@@ -129,7 +128,6 @@ A()
 
 
 async def test_what_ipython_clears_is_the_text_too(kernel: KernelClient) -> None:
-    pytest.importorskip("IPython")
     source = """
 from IPython.display import clear_output, display
 print("x"); display(1)

@@ -10,7 +10,7 @@ from ..notebook_files.load import NotebookFile
 _FRAME = re.compile(r'(?<=File ")<cell (?P<cell>.+?)>", line (?P<line>\d+)')
 
 
-class Places:
+class FileLines:
     """The lines of the cells of one notebook file. The cells of an `.ipynb` have none."""
 
     def __init__(self, notebook: NotebookFile | None = None) -> None:
