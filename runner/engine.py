@@ -13,7 +13,6 @@ themselves, as long as the loop runs.
 import asyncio
 import contextvars
 import sys
-from asyncio import get_running_loop  # as it is before user code can replace it
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -38,6 +37,7 @@ from .execution.hooks import Hooks, call_hooks
 from .execution.interrupts import Interrupts
 from .execution.lifecycle import CellLifecycle
 from .execution.namespace import Namespace
+from .execution.own_tasks import create_task
 from .execution.recorder import Recorder
 from .execution.scheduler import Scheduler
 from .execution.state_updates import PendingUpdates, Work
@@ -322,7 +322,7 @@ class Engine:
     def _on_state_set(self) -> None:
         """Act upon states that were set while nothing ran."""
         if self._updates and not self.interrupts.running:
-            self._own_task = get_running_loop().create_task(self.follow_states())
+            self._own_task = create_task(self.follow_states())
 
     async def follow_states(self) -> None:
         """Run what has to follow states that were set, as soon as nothing else runs."""

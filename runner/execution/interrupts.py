@@ -12,8 +12,9 @@
    loop calls. Nothing is raised into the engine's frames, except in `__del__`, which it does not leave.
 5. A signal from a thread repeats an interrupt (`repeat`) that was lost in `__del__`, or found the engine's
    frames on their way into or out of user code, or a callback being scheduled that would be lost.
-6. Tasks and callbacks that cells left on the loop are user code too. A step of them that a repetition
-   finds still executing is ended by CancelledError, since KeyboardInterrupt would end the loop.
+6. Tasks and callbacks that cells left on the loop are user code too, and so are the loop's exception handler
+   and the module finders that the analysis asks. A step of them that a repetition finds still executing is
+   ended by CancelledError, since KeyboardInterrupt would end the loop.
 7. An interrupt of a notebook counts in those that its cells have embedded too, and strikes the innermost
    one whose code executes. Signals are received and repeated by the outermost.
 
@@ -33,6 +34,7 @@ from time import sleep
 from types import FrameType, FunctionType
 from typing import Any, Literal, Protocol, cast
 
+from ..analysis.star_imports import find_spec
 from ..attribution.context import current_execution
 
 #: Seconds after which an interrupt is repeated, at the least; five times that at the most.
@@ -45,6 +47,8 @@ _LOOP = base_events.BaseEventLoop
 #: A future that is done schedules its callbacks by these; without them what awaits it never wakes.
 _SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
 _CALLBACK = events.Handle._run.__code__
+#: Functions that call user code for no cell, and survive whatever it raises.
+_CALLERS = {_LOOP.call_exception_handler.__code__, find_spec.__code__}
 _FINALIZE = cast("FunctionType", weakref.finalize.__call__).__code__
 
 
@@ -253,11 +257,15 @@ def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "u
 
 
 def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
-    """Return the loop's frame that runs the task or callback of a cell which `frame` belongs to."""
-    if current_execution.get() is None:
-        return None
+    """Return the frame that runs the user code which `frame` belongs to, if that is no cell's own code.
+
+    That is the loop's frame of a task or callback that a cell has left, or one of `_CALLERS`.
+    """
+    innermost = frame
     while frame is not None and not frame.f_code.co_filename.startswith(_ENGINE):
-        if frame.f_code is _CALLBACK:
+        if frame.f_code in _CALLERS and frame is not innermost:
             return frame
+        if frame.f_code is _CALLBACK:
+            return None if current_execution.get() is None else frame
         frame = frame.f_back
     return None

@@ -16,9 +16,7 @@ from asyncio import (  # as they are before user code can replace them
     CancelledError,
     Event,
     Lock,
-    TaskGroup,
     current_task,
-    get_running_loop,
     sleep,
     wait,
 )
@@ -39,6 +37,7 @@ from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
 from .overlap import names_needed, waits_of
+from .own_tasks import TaskGroup, create_task
 from .recorder import Recorder
 from .state_updates import PendingUpdates
 
@@ -294,7 +293,7 @@ class Scheduler:
         Nothing of both if an interrupt has ended it.
         """
         assert self.elsewhere is not None
-        task = get_running_loop().create_task(action)
+        task = create_task(action)
         self._moving.add(task)
         try:
             await wait([task])
