@@ -66,7 +66,7 @@ def _names(module: str, top_level: TopLevel) -> tuple[set[str] | None, list[str]
             return names_of_module(loaded), []
         except BaseException:
             return set(), []  # no module, or one with attributes of its own kind
-    spec = _find_spec(module)
+    spec = find_spec(module)
     if spec is None:
         return None, []
     origin = spec.origin
@@ -88,7 +88,7 @@ def _names(module: str, top_level: TopLevel) -> tuple[set[str] | None, list[str]
     return set(), []
 
 
-def _find_spec(module: str) -> Any:
+def find_spec(module: str) -> Any:
     """Return the spec of `module`, importing no package on the way."""
     path: Sequence[str] | None = None
     spec: Any = None
@@ -99,7 +99,7 @@ def _find_spec(module: str) -> Any:
             try:
                 spec = finder.find_spec(name, path)
             except BaseException:
-                spec = None  # a finder that a library has put there
+                spec = None  # a finder that a library has put there, or that an interrupt has ended
             if spec is not None:
                 break
         if spec is None:

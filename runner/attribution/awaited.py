@@ -2,11 +2,16 @@
 
 An interrupt raises only in the code of a cell. A terminal also sends it to child processes, and so does the
 runner to those that the cell is waiting for. These are found on the cell's stack: in the frames of the
-library functions that wait, and in what these frames hold. A suspended cell has no stack; there the chain of
-coroutines, tasks and futures is followed. From a thread that is waited for, the search goes on in its stack.
+library functions that wait, and in what these frames hold. Code that reads a child's pipe or calls
+`os.waitpid` has no such frame; the expression that it evaluates names what it waits for. A suspended cell has
+no stack; there the chain of coroutines, tasks and futures is followed. From a thread that is waited for, the
+search goes on in its stack.
 """
 
 import asyncio
+import io
+import os
+import stat
 import sys
 import threading
 from collections.abc import Iterable
@@ -28,6 +33,9 @@ _HOLDERS = (
     "/asyncio/streams.py",
     "/anyio/_backends/_asyncio.py",
 )
+#: Functions of `os` that wait for children, and those that start one and return what its text is read from.
+_WAITS = {"wait", "wait3", "wait4", "waitid", "waitpid"}
+_STARTS = {"Popen", "popen"}
 #: How many objects are visited at most, since a cell may wait for very many.
 _MOST = 1000
 
@@ -46,6 +54,8 @@ class Awaited:
 
     def by_stack(self, frame: FrameType | None) -> None:
         """Add what the code with this innermost frame waits for."""
+        if frame is not None:
+            self._by_expression(frame)
         while frame is not None:
             self._by_frame(frame)
             frame = frame.f_back
@@ -83,6 +93,32 @@ class Awaited:
         elif name.endswith(_HOLDERS):
             for value in frame.f_locals.values():
                 self._by_value(value)
+
+    def _by_expression(self, frame: FrameType) -> None:
+        """Add the children that the innermost frame reads from, or waits for, in what it evaluates."""
+        import dis
+
+        instructions = list(dis.get_instructions(frame.f_code))
+        here = next((each.positions for each in instructions if each.offset == frame.f_lasti), None)
+        if here is None or None in here:
+            return
+        names = {
+            each.argval
+            for each in instructions
+            if each.positions is not None
+            and None not in each.positions
+            and here[::2] <= each.positions[::2]
+            and each.positions[1::2] <= here[1::2]
+            # What follows is the body of a `for`.
+            and each.offset < frame.f_lasti
+            and isinstance(each.argval, str)
+        }
+        self.children = self.children or bool(names & _STARTS)
+        for name in names:
+            value: Any = frame.f_locals.get(name, frame.f_globals.get(name))
+            self.children = self.children or (
+                bool(names & _WAITS) if value is os else _is_child(value) or _is_pipe(value)
+            )
 
     def _by_value(self, value: Any) -> None:
         """Add what `value` stands for, if it is something that code can wait for."""
@@ -157,3 +193,23 @@ class Awaited:
     def _add(self, pid: object) -> None:
         if type(pid) is int:
             self.pids.add(pid)
+
+
+def _is_child(value: Any) -> bool:
+    """Whether `value` is a child process, or holds one."""
+    if type(value) is dict:
+        return _is_child(list(cast("dict[Any, Any]", value).values()))
+    if type(value) in (list, tuple, set):
+        return any(map(_is_child, list(value)[:_MOST]))
+    kinds = (getattr(sys.modules.get("subprocess"), "Popen", None), getattr(os, "_wrap_close", None))
+    return issubclass(type(value), tuple(kind for kind in kinds if kind is not None))
+
+
+def _is_pipe(value: Any) -> bool:
+    """Whether `value` is a file that reads from a pipe."""
+    if not issubclass(type(value), io.IOBase):
+        return False
+    try:
+        return value.readable() and stat.S_ISFIFO(os.fstat(value.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -15,6 +15,7 @@ from typing import Any
 from .redirection import capture_stderr
 
 _print = builtins.print
+_threading: Any = threading  # whose stubs know no `__excepthook__`
 
 #: Types whose conversion to text runs no user code.
 _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
@@ -49,10 +50,10 @@ print_at_once.__annotations__ = {}
 def report_at_once(args: threading.ExceptHookArgs, /) -> None:
     """Write the traceback of an exception that ends a thread to `sys.stderr`."""
     if not getattr(sys.stderr, "wants_whole_lines", False):
-        threading.__excepthook__(args)
+        _threading.__excepthook__(args)
         return
     with capture_stderr() as captured:
-        threading.__excepthook__(args)
+        _threading.__excepthook__(args)
     if text := captured.getvalue():
         sys.stderr.write(text)
 

@@ -40,6 +40,7 @@ from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
 from .overlap import names_needed
+from .own_tasks import create_task
 from .recorder import Recorder
 from .remote_values import Here, RemoteValues
 from .state_updates import PendingUpdates
@@ -220,7 +221,7 @@ class Elsewhere:
 
         Nothing of both if an interrupt has ended it.
         """
-        task = asyncio.get_running_loop().create_task(action)
+        task = create_task(action)
         self._moving.add(task)
         try:
             await asyncio.wait([task])

@@ -16,8 +16,9 @@
 5. A thread sends the signal again (`repeat`) if an interrupt was lost in `__del__`, or came while the
    engine's frames were entering or leaving user code, or while a callback was being scheduled that would be
    lost.
-6. Tasks and callbacks that cells left on the loop are user code too. If a repetition finds a step of one
-   still executing, it raises CancelledError there, since KeyboardInterrupt would end the loop.
+6. Tasks and callbacks that cells left on the loop are user code too, and so are the loop's exception handler
+   and the module finders that the analysis asks. If a repetition finds a step of one still executing, it
+   raises CancelledError there, since KeyboardInterrupt would end the loop.
 7. A debugger that has stopped user code holds the interrupt (`held`): an exception raised in its waiting
    would leave it waiting for ever. The interrupt strikes when the debugger lets the code go on (`let_go`);
    what the debugger evaluates meanwhile is ended at once.
@@ -40,6 +41,7 @@ from time import sleep
 from types import FrameType, FunctionType
 from typing import Any, Literal, Protocol, cast
 
+from ..analysis.star_imports import find_spec
 from ..attribution.context import current_execution
 
 #: Seconds after which an interrupt is repeated at the earliest; at the latest after five times as long.
@@ -52,6 +54,8 @@ _LOOP = base_events.BaseEventLoop
 #: A future that is done schedules its callbacks by these; if they fail, whatever awaits it never wakes.
 _SCHEDULING = {function.__code__ for function in (_LOOP.call_soon, _LOOP.call_soon_threadsafe, _LOOP.call_at)}
 _CALLBACK = events.Handle._run.__code__
+#: Functions that call user code for no cell, and survive whatever it raises.
+_CALLERS = {_LOOP.call_exception_handler.__code__, find_spec.__code__}
 _FINALIZE = cast("FunctionType", weakref.finalize.__call__).__code__
 
 
@@ -303,12 +307,16 @@ def _place(frame: FrameType | None) -> Literal["engine", "finalizer", "loop", "u
 
 
 def _step_of_user_code(frame: FrameType | None) -> FrameType | None:
-    """Return the loop's frame that runs the cell's task or callback that `frame` is part of."""
-    if current_execution.get() is None:
-        return None
+    """Return the frame that runs the user code which `frame` is part of, if that is not the code of a cell.
+
+    That is the loop's frame of a task or callback that a cell left, or one of `_CALLERS`.
+    """
+    innermost = frame
     while frame is not None and not frame.f_code.co_filename.startswith(_ENGINE):
-        if frame.f_code is _CALLBACK:
+        if frame.f_code in _CALLERS and frame is not innermost:
             return frame
+        if frame.f_code is _CALLBACK:
+            return None if current_execution.get() is None else frame
         frame = frame.f_back
     return None
 

@@ -31,6 +31,7 @@ from .hooks import Hooks, call_hooks
 from .interrupts import Interrupts
 from .lifecycle import CellLifecycle
 from .open_runs import OpenRun
+from .own_tasks import create_task
 from .preparation import Preparation
 from .recorder import Recorder
 from .scheduler import Scheduler
@@ -104,7 +105,7 @@ class Runs:
     def on_state_set(self) -> None:
         """Act upon states that were set while nothing had the turn."""
         if self._updates and not self._turn.taken:
-            self._own_task = get_running_loop().create_task(self.follow_states())
+            self._own_task = create_task(self.follow_states())
 
     def outdate(self, cells: Collection[str]) -> None:
         """Mark cells stale, and what depends on them: something outside has changed."""

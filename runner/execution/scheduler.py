@@ -21,7 +21,6 @@ from asyncio import (  # as they are before user code can replace them
     Lock,
     Task,
     current_task,
-    get_running_loop,
     sleep,
 )
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
@@ -40,6 +39,7 @@ from .lifecycle import CellLifecycle
 from .namespace import Namespace, RemoteValue
 from .open_runs import Flight, OpenRun, OpenRuns
 from .overlap import names_needed
+from .own_tasks import create_task
 from .recorder import Recorder
 from .state_updates import PendingUpdates
 
@@ -177,11 +177,13 @@ class Scheduler:
                 if not self.keeps_turn:
                     return
                 await self.open.wait()
-        except BaseException:
+        except BaseException as error:
             # What ends now has been interrupted.
             self._interrupts.count = self._interrupts.count or 1
             self.open.cancel_flights()
-            await self._end_all()
+            # A coroutine that is closed can wait for nothing.
+            if not isinstance(error, GeneratorExit):
+                await self._end_all()
             raise
 
     async def _give_turn(self, cell: str, run: OpenRun) -> None:
@@ -285,7 +287,7 @@ class Scheduler:
     def _launch(self, flight: Flight, steps: Callable[[Flight], Coroutine[Any, Any, None]]) -> None:
         """Let a task take the `steps` of a cell."""
         self._flights[flight.cell] = flight
-        task = self._context.run(get_running_loop().create_task, self._fly(flight, steps))
+        task = self._context.run(create_task, self._fly(flight, steps))
         flight.task = task
         # Where it is cancelled before its first step.
         task.add_done_callback(partial(self._land, flight), context=contextvars.Context())

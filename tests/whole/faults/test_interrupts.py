@@ -298,6 +298,16 @@ SET_GOING = {
         "done = asyncio.get_running_loop().create_future()\ndone.add_done_callback(last)\ndone.set_result(1)",
         "1",
     ),
+    "the loop's exception handler": (
+        "loop = asyncio.get_running_loop()\nloop.set_exception_handler(last)\nloop.call_soon(lambda: 1 / 0)",
+        "1",
+    ),
+    "a module finder": (
+        "import sys\nclass Finder:\n"
+        "    find_spec = staticmethod(lambda name, *_: last() if name == 'lasting' else None)\n"
+        "sys.meta_path.insert(0, Finder)",
+        "from lasting import *",
+    ),
     "a task": ("async def lasting(): last()\ntask = asyncio.create_task(lasting())", "1"),
 }
 

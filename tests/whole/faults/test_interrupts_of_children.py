@@ -50,6 +50,21 @@ GONE = {
         "    _pool.submit(subprocess.run, program).result()",
         1,
     ),
+    "a loop over lines": (
+        "process = subprocess.Popen(program, stdout=subprocess.PIPE)\nfor _line in process.stdout: pass",
+        1,
+    ),
+    "a line of a file": (
+        "def first(file): return file.readline()\n"
+        "first(subprocess.Popen(program, stdout=subprocess.PIPE, text=True).stdout)",
+        1,
+    ),
+    "os.read": (
+        "process = subprocess.Popen(program, stdout=subprocess.PIPE)\nos.read(process.stdout.fileno(), 1)",
+        1,
+    ),
+    "os.waitpid": ("os.waitpid(subprocess.Popen(program).pid, 0)", 1),
+    "os.popen": ("os.popen('exec ' + subprocess.list2cmdline(program)).read()", 1),
     "asyncio.run": ("async def one(): await (await start()).wait()\nasyncio.run(one())", 1),
 }
 
@@ -100,8 +115,8 @@ POOLS = {
 }
 STRUCK = """
 def spin(_=None):
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         time.sleep(1000)
     finally:
         print("struck", flush=True)
@@ -138,6 +153,20 @@ process.join()
         await kernel.wait_idle()
     await gone(int(pid))
     assert kernel.notebook.cells["a"].status == "interrupted"
+
+
+async def test_a_process_whose_pipe_a_cell_does_not_read_lives_on(kernel: KernelClient):
+    await kernel.run({"s": SETUP})
+    source = "process = subprocess.Popen(program, stdout=subprocess.PIPE)\ntime.sleep(1000)"
+    await kernel.run({"a": source}, wait=False)
+    await printed(kernel, "begun")
+    children = children_of(kernel.notebook.runner.pid)
+    await kernel.interrupt()
+    await kernel.wait_idle()
+    assert kernel.notebook.cells["a"].status == "interrupted"
+    assert len(children) == 1
+    assert is_alive(*children)
+    await kernel.restart_runner()
 
 
 async def test_a_process_that_an_async_cell_does_not_wait_for_lives_on(kernel: KernelClient):
