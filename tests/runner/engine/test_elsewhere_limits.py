@@ -11,6 +11,7 @@ from pathlib import Path
 import dask
 import pytest
 from cellwire.protocol.messages import Cell
+from distributed import Client
 from support import dask_cluster
 from support.waiting import PATIENCE
 
@@ -111,6 +112,37 @@ def test_two_threads_of_a_worker_keep_text_states_and_interrupts_apart(open_book
 
         assert book.do(act()) == ("interrupted", "ok")
         assert (book.texts("c"), book.texts("d")) == (["'edited'"], ["1"])
+
+
+def hosted(dask_worker):
+    """Return how many runs of cells a worker keeps."""
+    from cellwire.runner.places.dask import worker
+
+    return len(worker._host_of(dask_worker)._last)
+
+
+def test_a_worker_retires_the_cells_of_a_client_that_has_gone(open_book, tmp_path):
+    with dask_cluster.cluster(security=None, n_workers=1) as client, Client(client.cluster) as other:
+        kept, book = open_book(), open_book()
+        left, retired = str(tmp_path / "left"), tmp_path / "retired"
+        threads = (
+            "import cellwire as cw, time\ndef work():\n    while not cw.current_thread().should_exit:\n"
+            f"        time.sleep(0.01)\n    open({left!r}, 'w').close()\ncw.Thread(target=work).start()"
+        )
+        on_retire = f"import cellwire as cw\ncw.on_retire(lambda: open({str(retired)!r}, 'w').close())"
+        address = client.scheduler.address
+        book.run([Cell("own", f"from distributed import Client\nown = Client({address!r})")])
+        book.run([Cell("a", threads, on="own"), Cell("b", on_retire, on="own")])
+        kept.run([there("a", "1")])
+        assert [book[cell].status for cell in "ab"] == ["ok", "ok"]
+        assert list(other.run(hosted).values()) == [3]
+        book.globals["own"].close()
+        end = time.monotonic() + PATIENCE
+        while not (os.path.exists(left) and retired.exists() and list(other.run(hosted).values()) == [1]):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        kept.run([there("b", "2")])
+        assert kept.texts("b") == ["2"]
 
 
 def test_values_that_a_worker_has_spilled_come_back(open_book):
