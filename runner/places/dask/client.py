@@ -46,6 +46,8 @@ _decode = msgspec.msgpack.Decoder(Report).decode
 _encode = msgspec.msgpack.Encoder().encode
 _AGAIN = "run the cell that makes the client again"
 
+_MEMORY = "its nanny ended it, since it used too much memory"
+
 
 class DaskPlace(Place):
     """The cluster that a `distributed.Client` is connected to."""
@@ -234,7 +236,7 @@ class DaskPlace(Place):
 
     def _note_memory(self, event: Any) -> None:
         _, message = event
-        self._reasons[message.get("worker")] = "its nanny ended it because it used too much memory"
+        self._reasons[message.get("worker")] = _MEMORY
 
     def _note_lost(self, message: dict[str, Any]) -> None:
         """Note that a worker is gone, and values with it."""
@@ -254,7 +256,10 @@ class DaskPlace(Place):
             error = CellError("Interrupted", said, hint="values that were only there are lost")
             return Ended(task.cell, task.run, "interrupted", error=error)
         if reason:
-            error = msgspec.structs.replace(error, message=f"{error.message}: {reason}")
+            hint = (
+                "give the workers more memory, or work on less at a time" if reason == _MEMORY else error.hint
+            )
+            error = msgspec.structs.replace(error, message=f"{error.message}: {reason}", hint=hint)
         return Ended(task.cell, task.run, "error", error=error)
 
     def _on_done(self, flight: Flight, future: Any) -> None:

@@ -6,6 +6,7 @@ The scheduler may not have cellwire installed, so `Relay` and `execute` travel b
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -22,9 +23,10 @@ class Relay(SchedulerPlugin):
     async def start(self, scheduler: Any) -> None:
         """Add the messages of workers to those that the scheduler understands."""
         self.scheduler = scheduler
-        # Where each cell began, by its key, and the topics of each client.
+        # Where each cell began, by its key; the topics of each client, and the workers it has had.
         self.begun: dict[Any, str] = {}
         self.topics: dict[str, set[str]] = {}
+        self.workers: dict[str, set[str]] = {}
         scheduler.stream_handlers["cellwire-report"] = self.report
         scheduler.handlers["cellwire_begin"] = self.begin
 
@@ -42,6 +44,7 @@ class Relay(SchedulerPlugin):
     ) -> str:
         """Note that a worker begins a cell, and return why it must not: "released", or who began it."""
         self.topics.setdefault(client, set()).add(topic)
+        self.workers.setdefault(client, set()).add(where)
         task = self.scheduler.tasks.get(key)
         if task is None:
             return "released"
@@ -68,8 +71,10 @@ class Relay(SchedulerPlugin):
                     self.send(client, each, {"lost": lost, "where": said.get("worker")})
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Forget a client."""
+        """Forget a client, and have the workers forget it that have executed cells of it."""
         self.topics.pop(client, None)
+        gone = {"op": "cellwire-client-gone", "client": client}
+        self.scheduler.send_all({}, {where: [gone] for where in self.workers.pop(client, ())})
 
 
 def execute(payload: bytes, *inputs: Any) -> None:
@@ -87,6 +92,15 @@ execute.__module__ = "__main__"
 def send_report(worker: Any, client: str, topic: str, reports: list[bytes]) -> None:
     """Send reports from a worker's loop, in order."""
     worker.batched_send({"op": "cellwire-report", "client": client, "topic": topic, "reports": reports})
+
+
+def on_client_gone(worker: Any, forget: Callable[[str], object]) -> None:
+    """Have `forget` called, on the loop of a worker, with each client that has gone and had cells there."""
+
+    def gone(client: str = "", **_: Any) -> None:
+        forget(client)
+
+    worker.stream_handlers["cellwire-client-gone"] = gone
 
 
 def is_wanted(worker: Any, key: Any) -> bool:

@@ -4,6 +4,7 @@ import sys
 import threading
 import types
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import sleep, time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -29,6 +30,8 @@ _MESSAGES = 32
 
 _encode = msgspec.msgpack.Encoder().encode
 _hosts: "WeakKeyDictionary[Any, CellHost]" = WeakKeyDictionary()
+#: The notebooks of each client; a notebook has no other client here.
+_notebooks: dict[str, set[str]] = {}
 _lock = threading.Lock()
 
 
@@ -107,6 +110,8 @@ def run_cell(payload: bytes, inputs: Sequence[Any]) -> None:
     key = worker.get_current_task()
     host = _host_of(worker)
     report = Reporter(worker, given.client, given.topic)
+    with _lock:
+        _notebooks.setdefault(given.client, set()).add(task.notebook)
     # Entered first, so that the cell can be interrupted as soon as it is known to have begun.
     running = host.enter(task, report)
     began = _encode(Began(task.cell, task.run, time(), host.where))
@@ -187,7 +192,16 @@ def _host_of(worker: Any) -> CellHost:
                 sizeof=sizeof,
                 module_hint="install it on the workers, or send it to them: client.upload_file(...)",
             )
+            internals.on_client_gone(worker, partial(_forget, host))
         return host
+
+
+def _forget(host: CellHost, client: str) -> None:
+    """Retire the cells of a client that has gone; in a thread, since they may want something called."""
+    with _lock:
+        notebooks = _notebooks.pop(client, set())
+    for notebook in notebooks:
+        threading.Thread(target=host.retire_notebook, args=(notebook,), daemon=True).start()
 
 
 def _pickle(value: object) -> bytes:

@@ -204,6 +204,14 @@ class CellHost:
             del self._last[notebook, cell]
         _retire(execution)
 
+    def retire_notebook(self, notebook: str) -> None:
+        """Retire the last run of each cell of a notebook that is gone."""
+        with self._lock:
+            gone = [key for key in self._last if key[0] == notebook]
+            executions = [self._last.pop(key) for key in gone]
+        for execution in executions:
+            _retire(execution)
+
     def _interrupt(self, running: RunningCell) -> None:
         running.execution.end()
         running.gate.interrupt()

@@ -292,7 +292,13 @@ def test_a_second_interrupt_ends_the_worker(book, tmp_path, client):
     assert book.texts("a") == ["1"]
 
 
-@pytest.mark.parametrize("moment", [0, 2, 5, 9, 14])
+_MOMENTS = [
+    number if number in (0, 2, 5, 9, 14) else pytest.param(number, marks=pytest.mark.soak)
+    for number in range(15)
+]
+
+
+@pytest.mark.parametrize("moment", _MOMENTS)
 def test_an_interrupt_at_any_moment_ends_all_cells(book, moment):
     started = [0]
 
