@@ -6,7 +6,7 @@ A message is `Content-Length: n`, an empty line, and n bytes of JSON.
 import socket
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, ParamSpec
 
 import msgspec
 
@@ -17,7 +17,9 @@ _READ = 65536
 #: Seconds that connecting may take; the adapter already listens on this machine.
 _PATIENCE = 2.0
 
-OnReply = Callable[[dict[str, Any]], None]
+P = ParamSpec("P")
+Reply = dict[str, Any]
+OnReply = Callable[[Reply], None]
 
 
 class DebugAdapter:
@@ -56,7 +58,7 @@ class DebugAdapter:
             self._fd = -1
         waiting, self._waiting = self._waiting, {}
         for on_reply in waiting.values():
-            on_reply({"success": False, "message": "the debugger has ended"})
+            on_reply(failure("the debugger has ended"))
 
     def _write(self) -> None:
         try:
@@ -98,3 +100,20 @@ class DebugAdapter:
             return None
         self._received = rest[size:]
         return msgspec.json.decode(rest[:size], type=dict[str, Any])
+
+
+def failure(message: str) -> Reply:
+    """Return a reply that says why a request failed."""
+    return {"success": False, "message": message}
+
+
+def guarded(then: Callable[P, None], answer: OnReply) -> Callable[P, None]:
+    """Return `then`, which answers with a failure if it raises: arguments of a client may make no sense."""
+
+    def call(*args: P.args, **options: P.kwargs) -> None:
+        try:
+            then(*args, **options)
+        except Exception as error:
+            answer(failure(f"{type(error).__name__}: {error}"))
+
+    return call

@@ -16,7 +16,7 @@ from ...protocol import messages as m
 from ...protocol.errors import RequestError
 from .cell_files import CellFiles
 from .core import Core
-from .dap import DebugAdapter
+from .dap import DebugAdapter, OnReply, Reply, failure, guarded
 from .own_code import LISTEN, MODULES, OwnCode
 
 #: How many lines of a cell are mapped at most.
@@ -26,9 +26,6 @@ _HIDDEN = frozenset({"In", "Out", "exit", "quit", "get_ipython", "debugpy", "dis
 
 #: Requests after which user code goes on.
 _GOING_ON = frozenset({"continue", "next", "stepIn", "stepOut"})
-
-Reply = dict[str, Any]
-OnReply = Callable[[Reply], None]
 
 
 class Debugger:
@@ -85,11 +82,11 @@ class Debugger:
             if handler is not None:
                 handler(arguments, answer)
             elif command in _GOING_ON and not self._stopped:
-                answer(_failure("nothing has stopped at a breakpoint"))
+                answer(failure("nothing has stopped at a breakpoint"))
             else:
                 self._forward(command, arguments, answer)
-        except (KeyError, TypeError, OSError) as error:
-            answer(_failure(f"{command}: {type(error).__name__}: {error}"))
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            answer(failure(f"{command}: {type(error).__name__}: {error}"))
 
     def before_cell(self, cell: str, source: str, run: Callable[[], None]) -> None:
         """Call `run` once the adapter knows which file is the cell."""
@@ -146,7 +143,7 @@ class Debugger:
     def _initialize(self, arguments: dict[str, Any], answer: OnReply) -> None:
         def listening(data: dict[str, Any] | None, text: str) -> None:
             if data is None:
-                answer(_failure("debugpy cannot listen in the runner: is it installed?"))
+                answer(failure("debugpy cannot listen in the runner: is it installed?"))
                 return
             self._port = ast.literal_eval(str(data["text/plain"]))[1]
             connect()
@@ -155,7 +152,7 @@ class Debugger:
             try:
                 self._adapter = self._core.connect(self._port, self._event, self._end)
             except OSError as error:
-                answer(_failure(f"cannot connect to debugpy: {error}"))
+                answer(failure(f"cannot connect to debugpy: {error}"))
             else:
                 self._forward("initialize", arguments, answer)
 
@@ -163,7 +160,7 @@ class Debugger:
         if self._port:
             connect()
         else:
-            self._code.run(LISTEN, listening)
+            self._code.run(LISTEN, guarded(listening, answer))
 
     def _attach(self, arguments: dict[str, Any], answer: OnReply) -> None:
         wanted = {
@@ -221,7 +218,7 @@ class Debugger:
             with open(arguments["source"]["path"], encoding="utf-8") as file:
                 answer({"body": {"content": file.read()}})
         except (OSError, UnicodeDecodeError) as error:
-            answer(_failure(f"the source cannot be read: {error}"))
+            answer(failure(f"the source cannot be read: {error}"))
 
     def _stack_trace(self, arguments: dict[str, Any], answer: OnReply) -> None:
         def cut(reply: Reply) -> None:
@@ -233,7 +230,7 @@ class Debugger:
                 reply = {**reply, "body": {**body, "stackFrames": frames[: own[-1]], "totalFrames": own[-1]}}
             answer(reply)
 
-        self._forward("stackTrace", arguments, cut)
+        self._forward("stackTrace", arguments, guarded(cut, answer))
 
     def _set_breakpoints(self, arguments: dict[str, Any], answer: OnReply) -> None:
         path = str(arguments["source"]["path"])
@@ -245,7 +242,7 @@ class Debugger:
             self._breakpoints[path] = [{"line": point["line"]} for point in lines if "line" in point]
             answer(reply)
 
-        self._forward("setBreakpoints", arguments, set_)
+        self._forward("setBreakpoints", arguments, guarded(set_, answer))
 
     def _variables(self, arguments: dict[str, Any], answer: OnReply) -> None:
         def filtered(reply: Reply) -> None:
@@ -254,7 +251,7 @@ class Debugger:
             answer({**reply, "body": {"variables": shown}})
 
         if self._stopped:
-            self._forward("variables", arguments, filtered)
+            self._forward("variables", arguments, guarded(filtered, answer))
         else:
             answer({"body": {"variables": []}})
 
@@ -275,9 +272,9 @@ class Debugger:
             answer({"body": {"variables": body}})
 
         try:
-            self._core.pass_on(m.Variables(""), listed)
+            self._core.pass_on(m.Variables(""), guarded(listed, answer))
         except RequestError as error:
-            answer(_failure(error.message))
+            answer(failure(error.message))
 
     def _inspect_richly(self, arguments: dict[str, Any], answer: OnReply) -> None:
         name = str(arguments["variableName"])
@@ -289,7 +286,7 @@ class Debugger:
             try:
                 data, metadata = ast.literal_eval(reply["body"]["result"])
             except (KeyError, ValueError, SyntaxError):
-                answer(_failure(str(reply.get("message", f"{name} cannot be shown"))))
+                answer(failure(str(reply.get("message", f"{name} cannot be shown"))))
             else:
                 answer({"body": {"data": data, "metadata": metadata}})
 
@@ -300,14 +297,14 @@ class Debugger:
         if self._stopped and "frameId" in arguments:
             expression = f"get_ipython().display_formatter.format({name})"
             wanted = {"expression": expression, "frameId": arguments["frameId"], "context": "clipboard"}
-            self._forward("evaluate", wanted, evaluated)
+            self._forward("evaluate", wanted, guarded(evaluated, answer))
         else:
             self._code.run(name, shown)
 
     def _copy_to_globals(self, arguments: dict[str, Any], answer: OnReply) -> None:
         source, target = str(arguments["srcVariableName"]), str(arguments["dstVariableName"])
         if not (source.isidentifier() and target.isidentifier()):
-            answer(_failure("srcVariableName and dstVariableName must be names"))
+            answer(failure("srcVariableName and dstVariableName must be names"))
             return
         wanted = {
             "expression": f"globals()['{target}']",
@@ -324,13 +321,13 @@ class Debugger:
             last = first + int(arguments.get("moduleCount", len(modules)))
             answer({"body": {"modules": modules[first:last], "totalModules": len(modules)}})
 
-        self._code.run(MODULES, listed)
+        self._code.run(MODULES, guarded(listed, answer))
 
     # The adapter
 
     def _forward(self, command: str, arguments: Any, answer: OnReply) -> None:
         if self._adapter is None:
-            answer(_failure("the debugger has not started"))
+            answer(failure("the debugger has not started"))
         else:
             if command in _GOING_ON:
                 # The adapter says so later, and does not answer if it is asked again.
@@ -376,10 +373,6 @@ class Debugger:
         lines = {"line": 1, "endLine": _LINES, "runtimeSource": code, "runtimeLine": 1}
         arguments = {"source": {"path": path}, "pydevdSourceMaps": [lines] if cell else []}
         self._forward("setPydevdSourceMap", arguments, on_reply)
-
-
-def _failure(message: str) -> Reply:
-    return {"success": False, "message": message}
 
 
 def _is_shown(name: str) -> bool:

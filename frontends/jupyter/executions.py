@@ -8,12 +8,14 @@ request is answered. An error aborts the requests that wait behind it.
 
 import ast
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from typing import Any, cast
 
+from ...kernel.diagnostics import report
 from ...protocol import events as e
 from ...protocol import messages as m
 from ...protocol.errors import RequestError
@@ -36,6 +38,8 @@ _FOLLOWING = 0.01
 _UNDERWAY = 0.1
 #: The id of a loose cell begins with this, which no notebook's ids do.
 _SIGN = "~"
+#: Characters of the id of a notebook's cell; what has more is no notebook's.
+_LONGEST_ID = 1024
 
 
 class ExecuteRequest:
@@ -45,7 +49,9 @@ class ExecuteRequest:
         content = message.content
         self.channel: Channel = channel
         self.message = message
-        self.code = str(content.get("code", ""))
+        code = content.get("code")
+        self.code = code if isinstance(code, str) else ""
+        self.readable = isinstance(code, str)
         self.silent = bool(content.get("silent"))
         self.stored = bool(content.get("store_history", True)) and not self.silent
         self.stop_on_error = bool(content.get("stop_on_error", True))
@@ -53,6 +59,8 @@ class ExecuteRequest:
         self.expressions: dict[str, Any] = expressions if isinstance(expressions, dict) else {}
         #: The cell of the notebook; empty for a loose one.
         self.cell_id = "" if self.silent else _cell_of(message)
+        if len(self.cell_id) > _LONGEST_ID or self.cell_id.startswith(_SIGN):
+            self.cell_id = ""
         #: The cell that the kernel runs for it.
         self.cell = ""
         self.count = 0
@@ -133,7 +141,13 @@ class Executions:
     def go_on(self) -> None:
         """Begin the next request, unless a cell runs by itself, drawn under the request it last had."""
         while self._current is None and self._queue and not self._reactivity.running:
-            self._begin(self._queue.popleft())
+            request = self._queue.popleft()
+            try:
+                self._begin(request)
+            except Exception as error:
+                # Those that wait are not to wait for ever.
+                report(traceback.format_exc())
+                self._finish(request, _failure(type(error).__name__, str(error)))
 
     def _begin(self, request: ExecuteRequest) -> None:
         message = request.message
@@ -154,6 +168,9 @@ class Executions:
         request.cell = request.cell_id or self._new_loose_cell()
         view = View(message, request.count, silent=request.silent)
         self._views.current = view
+        if not request.readable:
+            self._finish(request, _failure("RequestError", "the code of an execute_request is a text"))
+            return
         if blank:
             self._evaluate(request)
             return
@@ -299,7 +316,7 @@ class Executions:
             return False
         try:
             return datetime.fromisoformat(str(message.header.get("date"))).timestamp() < by_clock
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
 
     def _abort(self, request: ExecuteRequest) -> None:
@@ -334,12 +351,14 @@ class Executions:
         """
         deleted: Any = request.message.metadata.get("deletedCells")
         if isinstance(deleted, list):
-            cells = [cell for cell in cast(list[Any], deleted) if cell != request.cell_id]
+            cells = [
+                cell for cell in cast(list[Any], deleted) if isinstance(cell, str) and cell != request.cell_id
+            ]
             self._reactivity.delete(cells)
             self._delete(cells, keep=True)
 
-    def _delete(self, cells: list[Any], *, keep: bool = False) -> None:
-        known = [cell for cell in cells if isinstance(cell, str) and cell in self._core.notebook.cells]
+    def _delete(self, cells: list[str], *, keep: bool = False) -> None:
+        known = [cell for cell in cells if cell in self._core.notebook.cells]
         for cell in known:
             self._views.drop(cell)
         if known:
@@ -367,3 +386,7 @@ def _cell_of(message: Message) -> str:
 
 def _value(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
     return {"status": "ok", "data": data, "metadata": metadata}
+
+
+def _failure(kind: str, message: str) -> dict[str, Any]:
+    return {"status": "error", **errors.named(kind, message)}

@@ -19,8 +19,8 @@ class InputRequests:
 
     def __init__(self, core: Core, publisher: Publisher, views: Views) -> None:
         self._core, self._publisher, self._views = core, publisher, views
-        # The ids of requests, oldest first, each with the id of the message that asks a client.
-        self._open: dict[str, str] = {}
+        # The ids of requests, oldest first, each with that of the message that asks a client, and the client.
+        self._open: dict[str, tuple[str, list[bytes]]] = {}
 
     def requested(self, event: e.InputRequested) -> None:
         """Ask the client that executed the cell, or refuse."""
@@ -35,7 +35,8 @@ class InputRequests:
                 pass
             return
         content = {"prompt": event.prompt, "password": event.password}
-        self._open[event.id] = self._publisher.request(view.identities, content, view.parent)
+        asked = self._publisher.request(view.identities, content, view.parent)
+        self._open[event.id] = (asked, view.identities)
 
     def closed(self, event: e.InputClosed) -> None:
         """Forget a request that was answered or withdrawn."""
@@ -46,9 +47,13 @@ class InputRequests:
         self._open.clear()
 
     def receive(self, message: Message) -> None:
-        """Pass on an answer: to the request that it names, or to the oldest one if it names none."""
-        asked = message.parent.get("msg_id")
-        ids = [id for id, name in self._open.items() if not asked or name == asked]
+        """Pass on an answer: to the request that it names, or to the client's oldest one if it names none."""
+        named = message.parent.get("msg_id")
+        ids = [
+            id
+            for id, (asked, identities) in self._open.items()
+            if (asked == named if named else identities == message.identities)
+        ]
         if not ids:
             return
         value = str(message.content.get("value", ""))

@@ -6,12 +6,14 @@ header are kept, since they become the parent header of every answer to the mess
 """
 
 import hmac
+import math
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -22,8 +24,15 @@ NO_PARENT = b"{}"
 #: How many signatures are remembered, to refuse a repeated message.
 _SIGNATURES = 65536
 
+#: What may hold a number that msgpack has no room for, and how many brackets may be nested too deeply.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_BRACKETS = 200
+#: Levels of nesting that are kept free for those who read it where more calls are on the stack.
+_RESERVE = 100
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode_compactly = msgspec.msgpack.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any] | None).decode
 
 
 class UnreadableMessage(Exception):
@@ -120,10 +129,7 @@ class Wire:
             self._seen[signature] = None
             if len(self._seen) > _SIGNATURES:
                 del self._seen[next(iter(self._seen))]
-        try:
-            decoded = [_decode(part) for part in parts]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnreadableMessage(str(error)) from None
+        decoded = [_read_part(part) for part in parts]
         return Message(frames[:start], header, *decoded, buffers=frames[start + 6 :])
 
     def _sign(self, parts: Iterable[bytes]) -> bytes:
@@ -144,3 +150,47 @@ def now() -> str:
 @lru_cache(1)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def _read_part(part: bytes) -> dict[str, Any]:
+    """Return one part of a message as it can be passed on to the runner.
+
+    Raises: UnreadableMessage.
+    """
+    try:
+        try:
+            decoded: dict[str, Any] = _decode(part) or {}
+        except msgspec.DecodeError:
+            import json
+
+            # Half of a pair that stands for one character: a page may send a text that was cut there.
+            text = json.dumps(json.loads(part), ensure_ascii=False).encode("utf-8", "replace")
+            decoded = _decode(text) or {}
+        if _LONG_NUMBER.search(part):
+            decoded = cast(dict[str, Any], _with_room(decoded))
+        if part.count(b"[") + part.count(b"{") > _BRACKETS:
+            _encode_deeply(decoded, _RESERVE)
+    except RecursionError:
+        raise UnreadableMessage("it is nested too deeply") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UnreadableMessage(str(error)) from None
+    return decoded
+
+
+def _with_room(value: Any) -> Any:
+    """Return `value` with numbers of more than 64 bits as JavaScript has them."""
+    if isinstance(value, dict):
+        return {name: _with_room(each) for name, each in cast(dict[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_with_room(each) for each in cast(list[Any], value)]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return float(value) if abs(value) < 1 << 1023 else math.inf if value > 0 else -math.inf
+    return value
+
+
+def _encode_deeply(value: Any, calls: int) -> None:
+    """Raise RecursionError if `value` cannot be encoded so many calls deeper than here."""
+    if calls:
+        _encode_deeply(value, calls - 1)
+    else:
+        _encode_compactly(value)

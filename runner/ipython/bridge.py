@@ -269,6 +269,10 @@ class Bridge:
 
         return answer(self, others, request, *context)
 
+    def ask(self, request: Any) -> Any:
+        """Return the answer to a request about names, in the calling thread."""
+        return self.host.answer(request, self.names.copy(), self.engine.notebook)
+
     # Values
 
     def format(self, value: object) -> tuple[dict[str, Any], dict[str, Any]] | None:

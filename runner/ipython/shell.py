@@ -11,6 +11,7 @@ import codecs
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 from traitlets.config import Config
 
+from ...protocol.messages import Complete, Inspect
 from ...protocol.mime_types import ERROR_MIME
 from ..api.output import output
 from ..attribution.context import current_execution
@@ -199,16 +201,36 @@ class ZMQInteractiveShell(InteractiveShell):
 
 
 class KernelFacade:
-    """What libraries ask of `get_ipython().kernel`."""
+    """What libraries and frontends ask of `get_ipython().kernel`."""
 
     implementation = "cellwire"
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, ask: Callable[[Complete | Inspect], Any]) -> None:
         self.shell = shell
+        self._ask = ask
         self.session = SimpleNamespace(session="")
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         return self.shell.get_parent() if channel != "control" else self.shell.get_control_parent()
+
+    def do_complete(self, code: str, cursor_pos: int | None = None) -> dict[str, Any]:
+        """Return a `complete_reply`: VS Code asks for it in a thread of a cell."""
+        cursor = len(code) if cursor_pos is None else cursor_pos
+        found = self._ask(Complete("", code, cursor))
+        start, end = (found.start, found.end) if found.items else (cursor, cursor)
+        types = [{"start": start, "end": end, "text": i.text, "type": i.kind} for i in found.items]
+        return {
+            "matches": [item.text for item in found.items],
+            "cursor_start": start,
+            "cursor_end": end,
+            "metadata": {"_jupyter_types_experimental": types},
+            "status": "ok",
+        }
+
+    def do_inspect(self, code: str, cursor_pos: int, detail_level: int = 0, **_: Any) -> dict[str, Any]:
+        """Return an `inspect_reply`."""
+        data = self._ask(Inspect("", code, cursor_pos, detail=detail_level)).data
+        return {"found": bool(data), "data": data, "metadata": {}, "status": "ok"}
 
     @property
     def _parent_ident(self) -> dict[str, list[bytes]]:
@@ -244,7 +266,7 @@ def make_shell(bridge: Any) -> Any:
     shell = ZMQInteractiveShell.instance(config=config, user_module=sys.modules["__main__"])
     InteractiveShellABC.register(ZMQInteractiveShell)
     shell.exiter = ZMQExitAutocall(shell)
-    shell.kernel = KernelFacade(shell)
+    shell.kernel = KernelFacade(shell, bridge.ask)
     names.update(kept)
     for name in known - kept.keys():
         # Cells have bound these already: they are the user's, and `%who` lists them.

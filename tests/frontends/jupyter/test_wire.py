@@ -89,3 +89,28 @@ def test_without_a_key_nothing_is_signed_and_messages_may_repeat() -> None:
 def test_a_hash_function_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="unsupported"):
         Wire(_KEY, "md99")
+
+
+def _read(content: bytes, parent: bytes = b"{}") -> dict[str, object]:
+    parts = [b'{"msg_type":"x_request"}', parent, b"{}", content]
+    return Wire(b"").read([DELIMITER, b"", *parts]).content
+
+
+def test_a_missing_part_is_an_empty_one() -> None:
+    assert _read(b"null", b"null") == {}
+
+
+def test_half_a_character_costs_itself_alone() -> None:
+    assert _read(rb'{"code": "a\ud800b\ud83d\ude00"}') == {"code": "a?b😀"}
+
+
+def test_a_number_that_the_link_has_no_room_for_is_one_of_javascript() -> None:
+    content = _read(b'{"a": [%d, {"b": -%d}], "c": %d, "d": "%d"}' % (10**30, 10**400, 2**63, 10**30))
+    assert content == {"a": [1e30, {"b": float("-inf")}], "c": 2**63, "d": str(10**30)}
+
+
+@pytest.mark.parametrize("depth", [2000, 200_000])
+def test_what_is_nested_too_deeply_is_refused(depth: int) -> None:
+    for before, after in ((b"[", b"]"), (b'{"a":', b"}")):
+        with pytest.raises(UnreadableMessage, match="too deeply"):
+            _read(b'{"a":' + before * depth + b"1" + after * depth + b"}")
