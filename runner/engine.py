@@ -83,7 +83,8 @@ class Engine:
         #: Those whose values are where their cells have run, copies here or not.
         self.elsewhere = self._namespace.elsewhere
         self._disabled = Disabled(self.program)
-        self._planner = Planner(self.program, self.notebook, self._disabled.inactive, self._namespace.dropped)
+        versions = self._namespace.dropped, self._namespace.lost_at_end
+        self._planner = Planner(self.program, self.notebook, self._disabled.inactive, *versions)
         self._updates = PendingUpdates(
             self.program, self._namespace, lambda: self._runs.on_state_set(), embedded.forward
         )

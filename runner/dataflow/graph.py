@@ -324,21 +324,13 @@ class Graph:
         return own.union(self._carried.all_carriers())
 
     def is_needed(self, cell: str, name: str) -> bool:
-        """Return whether the version of `name` that `cell` makes is read, or that of the notebook's end."""
+        """Return whether the version of `name` that `cell` makes is read, or may be that of the end."""
         if cell not in self._cells or name not in (*self._cells[cell].defs, *self._cells[cell].deleted):
             return False
-        if cell in self.reach_of_end(name):
-            return True
-        return name in self._carried.names or bool(self.readers_of(cell, name))
-
-    def reach_of_end(self, name: str) -> list[str]:
-        """Return the cells that the notebook's end may have `name` from, nearest first."""
-        found: list[str] = []
-        for maker in reversed(self._makers.get(name, ())):
-            found.append(maker)
-            if name not in self._cells[maker].maybe_defs:
-                break
-        return found
+        makers, maybe = self._makers[name], self._maybe_makers.get(name, [])
+        below = len(makers) - self._above(makers, cell) - 1
+        passing = len(maybe) - self._above(maybe, cell) - (name in self._cells[cell].maybe_defs)
+        return below == passing or name in self._carried.names or bool(self.readers_of(cell, name))
 
     def _nearest(self, cell: str, reads: Iterable[Collection[str]]) -> set[str]:
         found: set[str] = set()

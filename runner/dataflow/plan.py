@@ -34,6 +34,8 @@ class Planner(NamedTuple):
     inactive: Callable[[], Collection[str]]
     #: Versions that were dropped, by name and maker; the maker has to run again if a cell needs one.
     dropped: Collection[tuple[str, str]]
+    #: Returns the maker of the version of a name that the notebook's end should have, if it was dropped.
+    lost_at_end: Callable[[str], str | None]
 
     def run(self, run: int, requested: Iterable[str], change: Change | None = None) -> Plan:
         """Plan a run of `requested` cells, and of cells that `change` has healed or bound to another cell."""
@@ -171,12 +173,8 @@ class Planner(NamedTuple):
         if not self.dropped or change.kept or self.program.redefine == "live":
             return []
         states = self.notebook.cells
-        makers = {(name, maker) for name in change.names for maker in self.program.graph.reach_of_end(name)}
-        return [
-            maker
-            for name, maker in sorted(makers)
-            if (name, maker) in self.dropped and states[maker].status == "ok" and not states[maker].stale
-        ]
+        makers = [maker for name in sorted(change.names) if (maker := self.lost_at_end(name)) is not None]
+        return [cell for cell in makers if states[cell].status == "ok" and not states[cell].stale]
 
     def _has_code(self, cell: str) -> bool:
         code = self.program.compiled.get(cell)

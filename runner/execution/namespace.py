@@ -17,6 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.machinery import ModuleSpec
+from itertools import islice
 from typing import Any
 
 from ..analysis.compiler import CompiledCell
@@ -30,6 +31,8 @@ _LIGHT = frozenset(
     (bool, bytes, complex, float, int, str, type(None), types.BuiltinFunctionType, types.ModuleType)
 )
 _LIGHT_BYTES = 1000
+#: How many versions are looked at for one to drop.
+_LOOKED_AT = 4
 
 
 class _Missing:
@@ -94,6 +97,8 @@ class Namespace:
         self.dropped: set[tuple[str, str]] = set()
         #: Cells that have yet to begin in the current run: versions that they read are not dropped.
         self.queued: set[str] = set()
+        # Names with more versions than they should have, as cells of this run have yet to read the oldest.
+        self._crowded: set[str] = set()
         # Versions that nothing needed either, and that are kept because they are light.
         self._spare: dict[tuple[str, str], object] = {}
         # For each running cell, the names that it may bind or may leave as they are.
@@ -224,9 +229,28 @@ class Namespace:
             self.displaced.add(name)
         self._bound[cell] |= names
 
-    def rest(self, needed: Collection[str] = ()) -> None:
-        """Put the versions of the notebook's end into the module, except of the names `needed`."""
+    def lost_at_end(self, name: str) -> str | None:
+        """Return the cell whose version of `name` belongs at the notebook's end, if that was dropped."""
         graph = self._program.graph
+        for maker in reversed(graph.makers(name)):
+            if (name, maker) in self.dropped:
+                return maker
+            there = self.owners.get(name) == maker or maker in self._versions.get(name, ())
+            if there or (name, maker) in self._spare or name not in graph.names_of(maker).maybe_defs:
+                return None
+        return None
+
+    def rest(self, needed: Collection[str] = (), waiting: Collection[str] = ()) -> None:
+        """Put the versions of the notebook's end into the module, except of the names `needed`.
+
+        `waiting` are cells of open runs that have yet to begin.
+        """
+        graph = self._program.graph
+        self.queued = set(waiting)
+        for name in [*self._crowded]:
+            self._crowded.discard(name)
+            while len(self._versions.get(name, ())) > self._most_versions and self._drop_oldest(name):
+                pass
         for name in self.displaced.difference(needed):
             if graph.redefine != "live":
                 self._load(name, graph.makers(name))
@@ -325,18 +349,28 @@ class Namespace:
             remote = self.elsewhere[name]
             remote.copy = versions[owner]
             versions[owner] = remote
-        if self._most_versions and len(versions) > self._most_versions:
-            # The version of the notebook's end is needed between runs.
-            last = self._program.graph.makers(name)[-1]
-            others = (cell for cell in versions if cell != last)
-            oldest = next((cell for cell in others if not self._is_awaited(name, cell)), None)
-            if oldest is not None:
-                del versions[oldest]
-                self.dropped.add((name, oldest))
+        if self._most_versions and len(versions) > self._most_versions and not self._drop_oldest(name):
+            self._crowded.add(name)
+
+    def _drop_oldest(self, name: str) -> bool:
+        """Drop the oldest version of `name` that no cell has yet to read; return whether there was one.
+
+        Only the oldest few are looked at.
+        """
+        # The version of the notebook's end is needed between runs.
+        last = self._program.graph.makers(name)[-1]
+        for cell in islice(self._versions[name], _LOOKED_AT):
+            if cell != last and not self._is_awaited(name, cell):
+                del self._versions[name][cell]
+                self.dropped.add((name, cell))
+                return True
+        return False
 
     def _is_awaited(self, name: str, cell: str) -> bool:
         """Return whether a cell that has yet to begin finds the version of `name` that `cell` makes."""
         graph = self._program.graph
+        if not self.queued:
+            return False
         if not self.queued.isdisjoint(graph.readers_of(cell, name)):
             return True
         return any(cell in graph.reach(each, name) for each in self.queued.intersection(graph.carriers(name)))

@@ -134,7 +134,8 @@ class Scheduler:
         """Put the versions of the notebook's end in place, but of names that cells in flight need."""
         if self._namespace.displaced:
             flights = [cell for cell in self._flights if cell in self._program.compiled]
-            self._namespace.rest({name for cell in flights for name in names_needed(self._program, cell)})
+            needed = {name for cell in flights for name in names_needed(self._program, cell)}
+            self._namespace.rest(needed, self.open.pending)
 
     async def _overlap(self, plan: Plan, cells: Sequence[str]) -> None:
         """Run `cells` beside those in flight, and leave `plan` among the `runs` if some have to wait."""

@@ -149,6 +149,13 @@ def test_a_version_is_needed_while_a_cell_reads_it_or_it_is_the_last(graph_of):
     assert [graph.is_needed(cell, "x") for cell in "abc"] == [True, True, True]
 
 
+def test_a_version_is_needed_if_all_makers_below_may_leave_it_as_it_is(graph_of):
+    graph = graph_of("allow", a="x = 1", b="x = 2", c="if z: x = 3", d="for x in z: pass", e="z = []")
+    assert [graph.is_needed(cell, "x") for cell in "abcd"] == [False, True, True, True]
+    graph.set_cell("e", analyze("x = 4"))
+    assert [graph.is_needed(cell, "x") for cell in "abcde"] == [False, False, False, False, True]
+
+
 # Without an order of cells
 
 

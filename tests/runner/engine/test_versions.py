@@ -324,6 +324,26 @@ def test_a_version_is_not_dropped_before_the_cells_of_the_run_that_find_it(make_
     assert (book.texts("late"), book.texts("r"), book.globals["x"]) == (["(1, 0)"], ["2"], 3)
 
 
+def test_of_many_cells_that_may_define_a_name_none_runs_again_when_the_last_goes(make_book):
+    book = make_book(redefine="allow", limits=Limits(versions=2))
+    book.run({f"c{number}": f"for x in [[{number}]]: pass" for number in range(9)})
+    book.delete("c8")
+    assert (book.ran, book.globals["x"]) == ([], [7])
+
+
+def test_the_bound_holds_once_the_run_is_over(make_book):
+    book = make_book(redefine="allow", limits=Limits(versions=1))
+    late = {f"l{number}": "x, last" for number in range(3)}
+    makers = {f"c{number}": f"x = [{number}]" for number in range(4)}
+    cells = [pair for both in zip(makers.items(), late.items(), strict=False) for pair in both]
+    book.run(dict(cells) | {"c3": "x = [3]", "z": "last = 0"})
+    assert [book.texts(cell) for cell in late] == [["([0], 0)"], ["([1], 0)"], ["([2], 0)"]]
+    # One is put aside, that of the end is in place.
+    assert len(book.engine._namespace.dropped) == 2
+    book.run(["l1"])
+    assert book.texts("l1") == ["([1], 0)"]
+
+
 def test_without_a_bound_no_cell_runs_again_for_its_version(make_book):
     book = make_book(redefine="allow", limits=Limits(versions=0))
     cells = {}
