@@ -63,10 +63,11 @@ def _load(module: ModuleType) -> None:
             return
         try:
             execute(module)
-        except BaseException:
-            _loaders[module] = execute
-            raise
-        module.__class__ = ModuleType
+            module.__class__ = ModuleType
+        finally:
+            if type(module) is _Later:
+                # It failed, and is loaded again when it is used again.
+                _loaders[module] = execute
 
 
 def _create(spec: ModuleSpec) -> ModuleType:

@@ -73,12 +73,10 @@ class Channels:
         for channel, socket in self._sockets.items():
             if socket in ready:
                 for _ in range(most):
-                    try:
-                        frames = socket.recv_multipart(_LAST)
-                    except zmq.Again:
-                        break
                     self._quiet = False
-                    yield channel, frames
+                    yield channel, socket.recv_multipart(_LAST)
+                    if not int(socket.get(zmq.EVENTS)) & _POLLIN:
+                        break
 
     def send(self, channel: Channel, frames: list[bytes]) -> None:
         """Send one message; it is lost if its receiver is gone or does not read."""
