@@ -17,7 +17,7 @@ def with_engine(notebook: NotebookFile, address: str) -> NotebookFile:
     """
     program = Program(notebook.redefine)
     program.declare(notebook.cells)
-    missing = sorted({cell.on for cell in notebook.cells if cell.on and not program.all_definers(cell.on)})
+    missing = sorted({cell.on for cell in notebook.cells if cell.on and not program.definers.all(cell.on)})
     if not missing:
         raise NotebookFileError(
             f'{notebook.path}: --engine: no cell is marked on="name" with a name that no cell defines'

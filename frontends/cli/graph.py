@@ -68,7 +68,7 @@ def analyze_notebook(
     """Return the graph of a notebook."""
     program = Program(redefine)
     if dialect == "ipython":
-        program.language = IPythonLanguage(None, lambda name: bool(program.all_definers(name)))
+        program.language = IPythonLanguage(None, lambda name: bool(program.definers.all(name)))
     known = {*vars(builtins), *(BUILTINS if dialect == "ipython" else ())}
     graph = program.graph
     file_lines = FileLines(notebook)

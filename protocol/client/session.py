@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from ..connection import Connection, KeyPair
-from ..errors import FORKED, AuthenticationError, CellwireError, KernelDied, ProtocolError, RequestError
+from ..errors import FORKED, CellwireError, KernelDied, ProtocolError, RequestError
 from ..events import Event, RunFinished
 from ..messages import (
     PROTOCOL,
@@ -40,6 +40,7 @@ from .event_stream import EventStream, EventStreams
 from .patience import Patience
 from .pending_request import PendingRequest
 from .replica import Gap, Replica
+from .session_errors import check_welcome, closed, lost, refusal, shut_down, wrong_key
 
 #: Seconds within which ZeroMQ notices the end of a connection whose process has ended.
 _NOTICE_SECONDS: Final = 0.5
@@ -175,7 +176,7 @@ class Session:
                     self.end(error)
                 tasks.cancel_scope.cancel()
         finally:
-            self.end(_closed())
+            self.end(closed())
             self._dealer.close()
 
     def end(self, error: CellwireError) -> None:
@@ -196,8 +197,8 @@ class Session:
 
     def close(self) -> None:
         """End the session because its owner closes it; later calls get that as their error."""
-        self.end(_closed())
-        self.ended = _closed()
+        self.end(closed())
+        self.ended = closed()
 
     async def process_ended(self, how: str) -> None:
         """End the session because the kernel's process ended; `how` is the error's text."""
@@ -267,7 +268,7 @@ class Session:
             return
         if isinstance(reply, Error):
             if reply.id == self._hello:
-                raise self._refusal(reply)
+                raise refusal(reply)
             if reply.code == "not_greeted" or (not reply.id and reply.code == "busy"):
                 # The kernel has dropped this frontend, which acknowledged nothing for too long or lost
                 # its connection. Unanswered requests are sent again after the greeting.
@@ -316,10 +317,7 @@ class Session:
             if self.replica.closing is None and not self.patience.is_over():
                 deadline = anyio.current_time() + self.patience.seconds
                 continue
-            self._end_after_the_last_message(
-                f"the connection to the kernel (process {self.connection.pid}) is lost: the process has "
-                f"ended, or no longer accepts connections at {self.connection.endpoint}"
-            )
+            self._end_after_the_last_message(lost(self.connection))
 
     def _on_connection_event(self, event: zmq.Event, deadline: float) -> float:
         """Handle one event of ZeroMQ's monitor; return the time at which the kernel may count as dead."""
@@ -335,12 +333,7 @@ class Session:
                 return -math.inf
             return min(deadline, anyio.current_time() + self.patience.seconds)
         if self.welcome is None:
-            self.end(
-                AuthenticationError(
-                    f"the kernel at {self.connection.endpoint} refuses the key, or is not the kernel that "
-                    f"the connection file {self.connection.file} names. Use the file of a kernel that runs"
-                )
-            )
+            self.end(wrong_key(self.connection))
         return deadline
 
     def _greet(self) -> None:
@@ -352,15 +345,7 @@ class Session:
         self._dealer.send(_encoder.encode(hello))
 
     def _on_welcome(self, welcome: Welcome) -> None:
-        if welcome.protocol != PROTOCOL:
-            where = "here" if welcome.protocol > PROTOCOL else "where the kernel runs"
-            speaks = f"the kernel (cellwire {welcome.version}) speaks protocol {welcome.protocol}"
-            raise ProtocolError(f"{speaks} and this client {PROTOCOL}. Install a newer cellwire {where}")
-        if welcome.epoch != self.connection.epoch:
-            raise KernelDied(
-                f"the kernel of {self.connection.file or self.connection.endpoint} has ended, and another "
-                "one answers at its address. Connect with that kernel's own connection file"
-            )
+        check_welcome(welcome, self.connection)
         self.replica.window_opened(welcome)
         self.welcome = welcome
         self._greeted = True
@@ -386,14 +371,5 @@ class Session:
         except CellwireError as error:
             self.end(error)
         if (closing := self.replica.closing) is not None:
-            how = f"the kernel has shut down{': ' * bool(closing.reason)}{closing.reason}"
+            how = shut_down(closing.reason)
         self.end(KernelDied(how))
-
-    def _refusal(self, error: Error) -> CellwireError:
-        if error.code == "closing":
-            return KernelDied(f"the kernel is shutting down: {error.message}")
-        return ProtocolError(f"the kernel refuses the session: {error.message} ({error.code}). {error.hint}")
-
-
-def _closed() -> KernelDied:
-    return KernelDied("this client is closed")

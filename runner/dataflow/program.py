@@ -27,6 +27,7 @@ from . import structural_errors as texts
 from .bindings import Bindings
 from .cell_names import Names, made, made_otherwise
 from .cycles import cycle_through, cycles_near
+from .definers import Definers
 from .graph import Graph
 from .placement import Placement
 from .sequence import Sequence as CellSequence
@@ -73,14 +74,12 @@ class Program:
         self._loose: set[str] = set()
         self.placement = Placement()
         self.revisions: dict[str, int] = {}
-        # For each name, the cells whose source defines it, each with the number of the change since which.
-        self._definitions: dict[str, dict[str, int]] = {}
-        self._last_definers: dict[str, str] = {}
+        #: Whose sources define each name, even where they cannot run.
+        self.definers = Definers()
         # For each cell on a cycle, the cells of that cycle.
         self._cycles: dict[str, frozenset[str]] = {}
         # For each cell, the names that its functions read and must not find, see `Sequence.hidden`.
         self._hidden: dict[str, list[str]] = {}
-        self._changes = 0
 
     def __contains__(self, cell: str) -> bool:
         return cell in self._sources
@@ -88,14 +87,6 @@ class Program:
     def works(self, cell: str) -> bool:
         """Return whether `cell` exists and has no structural error."""
         return cell in self.graph and cell not in self.errors
-
-    def all_definers(self, name: str) -> list[str]:
-        """Return the cells whose source defines `name`, even those that cannot run, oldest first."""
-        return sorted(self._definitions.get(name, ()), key=self._definitions.get(name, {}).__getitem__)
-
-    def last_definer(self, name: str) -> str | None:
-        """Return the last cell that defined `name`, if none does so any more; None if none ever did."""
-        return self._last_definers.get(name)
 
     def declare(self, cells: Sequence[Cell]) -> Change:
         """Take over new sources and, from the sequence of `cells`, their order."""
@@ -119,7 +110,7 @@ class Program:
             return change
         before = {cell: self.compiled.get(cell) for cell in changed}
         invalid: dict[str, CellError] = {}
-        self._changes += 1
+        self.definers.changes += 1
         names: set[str] = set()
         for cell in changed:
             names |= self._replace(wanted[cell], invalid)
@@ -134,7 +125,7 @@ class Program:
         change = Change(kept=keep)
         change.deleted = [cell for cell in dict.fromkeys(cells) if cell in self._sources]
         names: set[str] = set()
-        self._changes += 1
+        self.definers.changes += 1
         for cell in change.deleted:
             names |= self._take(cell, None)
             del self._sources[cell], self.revisions[cell]
@@ -154,7 +145,7 @@ class Program:
         names = compiled.analysis.defs ^ defs
         if not names:
             return change
-        self._changes += 1
+        self.definers.changes += 1
         self._take(cell, compiled.defining(defs))
         self._relink([cell], set(names), {}, Bindings(self.graph), change)
         change.declared.append(self.declaration(cell))
@@ -166,7 +157,7 @@ class Program:
         invalid: dict[str, CellError] = {}
         changed: list[str] = []
         names: set[str] = set()
-        self._changes += 1
+        self.definers.changes += 1
         for cell in self._sources:
             old, new = self.compiled.get(cell), None
             try:
@@ -246,16 +237,7 @@ class Program:
         after = compiled.analysis if compiled else Analysis()
         if compiled:
             self.compiled[cell] = compiled
-        for name in before.defs - after.defs:
-            since = self._definitions[name]
-            del since[cell]
-            if not since:
-                del self._definitions[name]
-                self._last_definers[name] = cell
-        for name in after.defs:
-            # A definition that only changes keeps its age.
-            self._definitions.setdefault(name, {}).setdefault(cell, self._changes)
-            self._last_definers.pop(name, None)
+        self.definers.replace(cell, before.defs, after.defs)
         return made_otherwise(before, after)
 
     def _compare_imports(self, cell: str, before: CompiledCell | None, change: Change) -> None:
@@ -280,7 +262,7 @@ class Program:
         # every cycle that one of these was on.
         recheck = dict.fromkeys(changed)
         for name in names:
-            recheck.update(dict.fromkeys(self._definitions.get(name, ())))
+            recheck.update(dict.fromkeys(self.definers.all(name)))
         errors: dict[str, CellError] = dict(invalid)
         was_changed = set(changed)
         relinked: list[str] = []
@@ -346,12 +328,9 @@ class Program:
         conflicts: dict[str, list[str]] = {}
         imports = self.compiled[cell].analysis.imports
         for name in self.compiled[cell].analysis.defs:
-            definers = self._definitions[name]
-            if len(definers) > 1 and (name, f"from __future__ import {name}") not in imports:
-                since = definers[cell]
-                others = [other for other, when in definers.items() if other != cell and when <= since]
-                if others:
-                    conflicts[name] = others
+            others = self.definers.rivals(cell, name)
+            if others and (name, f"from __future__ import {name}") not in imports:
+                conflicts[name] = others
         return conflicts
 
     def _find_cycles(

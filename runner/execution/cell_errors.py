@@ -221,9 +221,9 @@ def _missing_name(name: str, cell: str, program: Program, notebook: Notebook) ->
         if definers:
             return f"cell {definers[-1]!r} defines it, but cell {maker!r} deletes it", [definers[-1], maker]
         return f"cell {maker!r} deletes it", [maker]
-    definers = [other for other in program.all_definers(name) if other != cell]
+    definers = [other for other in program.definers.all(name) if other != cell]
     if not definers:
-        if cell in program.all_definers(name):
+        if cell in program.definers.all(name):
             return f"cell {cell!r} defines it, but only after reading it", []
         broken = _rejected_definer(name, program, notebook)
         if broken is not None:
@@ -255,7 +255,7 @@ def _rejected_definer(name: str, program: Program, notebook: Notebook) -> str | 
 
 def _lost_name(name: str, program: Program, notebook: Notebook) -> tuple[str, list[str]]:
     """Return what happened to the last cell that defined `name`."""
-    definer = program.last_definer(name)
+    definer = program.definers.last(name)
     if definer is None:
         return "", []
     state = notebook.cells.get(definer)

@@ -136,7 +136,7 @@ class Bridge:
         return show(*values, **options)
 
     def _is_bound(self, name: str) -> bool:
-        if self.engine.program.all_definers(name):
+        if self.engine.program.definers.all(name):
             return True
         return name in self.names and name not in LEAVING
 

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 from cellwire.frontends.cli.graph import analyze_notebook
-from cellwire.frontends.notebook_files import percent
 from cellwire.frontends.notebook_files.load import load
-from cellwire.protocol.messages import Cell
-from support.examples import examples, expected
+from support.examples import edits, examples, expected
 
 DOCUMENTS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCUMENTS / "notebooks.md").read_text()
@@ -24,13 +22,9 @@ def test_the_examples_are_found() -> None:
 @pytest.mark.parametrize(("kind", "texts"), examples(TEXT))
 def test_cells_show_what_the_document_says(kind: str, texts: list[str], request: Any) -> None:
     book = request.getfixturevalue("strict" if kind == "error" else "allowing")
-    sources: dict[str, str] = {}
-    for text in texts:
-        cells = {cell.title: expected(cell.source) for cell in percent.read("example", text)}
-        changed = [Cell(id, code) for id, (code, _) in cells.items() if sources.get(id) != code]
+    for changed, cells in edits(texts):
         book.run(*changed)
-        sources.update({cell.id: cell.source for cell in changed})
-        for cell, (_, said) in cells.items():
+        for cell, said in cells.items():
             if said.startswith("shows "):
                 assert (book.status(cell), book.shows(cell)) == ("ok", said.removeprefix("shows ")), cell
             else:
