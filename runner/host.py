@@ -20,9 +20,9 @@ import sys
 import threading
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
-from _signal import (
-    getsignal,  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
-    pthread_sigmask,  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from _signal import (  # pyright: ignore[reportMissingImports]
+    getsignal,  # pyright: ignore[reportUnknownVariableType]
+    pthread_sigmask,  # pyright: ignore[reportUnknownVariableType]
 )
 from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from asyncio import Task, all_tasks, wait  # as they are before user code can replace them
