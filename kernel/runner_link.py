@@ -95,7 +95,9 @@ class RunnerLink:
             self._descriptors.append(None)
         if not data:
             self._loop.unwatch(self._socket.fileno())
-            self._ended("the runner closed its link to the kernel")
+            self._ended(
+                "the runner closed its link to the kernel, as os.closerange or os.execv in a cell does"
+            )
             return False
         try:
             frames = list(self._reader.feed(data))

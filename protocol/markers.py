@@ -14,6 +14,8 @@ import msgspec
 from .errors import ProtocolError
 
 _LENGTH = struct.Struct(">H")
+#: As it is before user code can replace it.
+_encode = msgspec.msgpack.encode
 
 MarkerKind = Literal["cell", "clear", "pipe_opened", "pipe_drained", "after"]
 
@@ -39,7 +41,7 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
 def encode_marker(nonce: bytes, marker: Marker) -> bytes:
     """Return `marker` as the bytes for the pipe."""
-    body = msgspec.msgpack.encode(marker)
+    body = _encode(marker)
     return nonce + _LENGTH.pack(len(body)) + body
 
 

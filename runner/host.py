@@ -20,7 +20,10 @@ import sys
 import threading
 
 # Not that of `signal`, which returns an enumeration's member: see `_SIGINT`.
-from _signal import getsignal  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+from _signal import (  # pyright: ignore[reportMissingImports]
+    getsignal,  # pyright: ignore[reportUnknownVariableType]
+    pthread_sigmask,  # pyright: ignore[reportUnknownVariableType]
+)
 from _signal import signal as set_handler  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 from asyncio import Task, all_tasks, wait  # as they are before user code can replace them
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
@@ -64,6 +67,7 @@ from .output.reports import report
 _CHUNK = 64 * 1024
 #: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
+_DEPTH = 100  # calls that may be nested, at the least
 _EXTENSIONS = "cellwire.hooks"
 #: The extension for cells that are written for IPython, known here by name alone.
 _IPYTHON = "cellwire.runner.ipython.bridge:install"
@@ -201,8 +205,10 @@ class Host:
             execute = self._runs.popleft()
             if await self.engine.start(execute.run, execute.request) is None:
                 self.emitter.emit(link.TurnGiven(execute.run))
-            # A handler that a cell sets is for that run; with the default one an interrupt would end the
-            # process.
+            # What a cell sets is for that run, if interrupts or this package could not work with it. With the
+            # default handler an interrupt would end the process.
+            pthread_sigmask(signal.SIG_UNBLOCK, (_SIGINT,))
+            sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEPTH))
             if getsignal(_SIGINT) is not self._handler:
                 set_handler(_SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds

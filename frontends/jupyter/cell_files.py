@@ -1,10 +1,14 @@
 """The files by which Jupyter's debuggers name cells: a directory, and a hash of the source.
 
 A client computes the path of a cell itself, by the rules in the reply to `debugInfo`. The cell's code object
-has another file name, and the debug adapter is told which path stands for which.
+has another file name, and the debug adapter is told which path stands for which. At the end the kernel removes
+what it made, and nothing else; a kernel that is killed leaves it.
 """
 
 import os
+
+from ...kernel.endpoint import places
+from ...kernel.made_files import MadeFiles, why_unsafe
 
 _SEED = 0xC70F6907
 _SUFFIX = ".py"
@@ -16,8 +20,13 @@ class CellFiles:
     """The files of one kernel process."""
 
     def __init__(self) -> None:
-        name = f"cellwire-cells-{os.urandom(6).hex()}"
-        self._directory = os.path.join(os.environ.get("TMPDIR") or "/tmp", name)
+        self._place = next((place for place in places() if not why_unsafe(place)), "/tmp")
+        self._name = f"cellwire-cells-{os.urandom(6).hex()}"
+        self._directory = os.path.join(self._place, self._name)
+        self._made = MadeFiles()
+        # The descriptor of the directory once it is made, and the names of the files in it.
+        self._fd: int | None = None
+        self._names: set[str] = set()
 
     @property
     def described(self) -> dict[str, object]:
@@ -42,17 +51,33 @@ class CellFiles:
 
         Raises: OSError if that is not possible.
         """
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        try:
+            return self._write(source)
+        except FileNotFoundError:
+            # The system removes what is old.
+            self.remove()
+            return self._write(source)
+
+    def _write(self, source: str) -> str:
+        if self._fd is None:
+            if reason := why_unsafe(self._place):
+                raise PermissionError(f"no place for the sources of cells: {reason}")
+            self._fd = self._made.make_directory(self._made.open(self._place), self._name)
         path = self.path(source)
-        with open(path, "w", encoding="utf-8") as file:
+        name = os.path.basename(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o600, dir_fd=self._fd), "w", encoding="utf-8") as file:
             file.write(source)
+        if name not in self._names:
+            self._made.add(self._fd, name)
+            self._names.add(name)
         return path
 
     def remove(self) -> None:
-        """Remove all files."""
-        import shutil
-
-        shutil.rmtree(self._directory, ignore_errors=True)
+        """Remove what was written, unless it was replaced."""
+        self._made.remove()
+        self._fd = None
+        self._names.clear()
 
 
 def murmur2(data: bytes, seed: int) -> int:

@@ -11,15 +11,20 @@ of functions do not count, as they run when the function is called; those of cla
 
 import ast
 import inspect
+import sys
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any, Literal
 
 import msgspec
 
 from .name_usage import NameUsage, find_usage
+
+#: How deep calls may be nested unless user code says otherwise.
+_USUAL_DEPTH = 1000
 
 ErrorKind = Literal["SyntaxError", "ImportStar"]
 
@@ -138,7 +143,8 @@ def find_names(tree: ast.Module, follow_stars: bool = False, shared: bool = Fals
     try:
         found = find_usage(tree, follow_stars, shared)
     except RecursionError:
-        raise too_deep() from None
+        with _deep_stack():
+            return find_names(tree, follow_stars, shared)
     if found.unknown_stars and shared:
         return found._replace(is_open=True)
     if found.unknown_stars:
@@ -215,8 +221,11 @@ def _compile(source: Any, filename: str, mode: str, flags: int) -> Any:
             end_offset=error.end_offset or 0 if known else 0,
             excerpt="".join(traceback.format_exception_only(error)),
         ) from None
-    except (RecursionError, MemoryError):
+    except MemoryError:
         raise too_deep() from None
+    except RecursionError:
+        with _deep_stack():
+            return _compile(source, filename, mode, flags)
     except UnicodeEncodeError as error:
         line = error.object.count("\n", 0, error.start) + 1
         surrogate = f"U+{ord(error.object[error.start]):04X}"
@@ -244,6 +253,25 @@ def too_deep() -> AnalysisError:
         "the source is nested too deeply",
         hint="give parts of the expression names of their own",
     )
+
+
+@contextmanager
+def _deep_stack() -> Iterator[None]:
+    """Allow Python's usual depth of calls, which user code may have lowered.
+
+    Raises: AnalysisError if it is allowed already.
+    """
+    limit = sys.getrecursionlimit()
+    if limit >= _USUAL_DEPTH:
+        raise too_deep() from None
+    sys.setrecursionlimit(_USUAL_DEPTH)
+    try:
+        yield
+    finally:
+        try:
+            sys.setrecursionlimit(limit)
+        except RecursionError:
+            pass  # the stack is deeper than that already
 
 
 class _CellFiles:

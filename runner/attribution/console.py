@@ -31,6 +31,8 @@ from .context import Execution, current_execution
 from .printing import install_printing
 from .streams import DESCRIPTORS, ConsoleStream
 
+#: As it is before user code can replace it.
+_write = os.write
 #: Text and the run it belongs to. An event that is only bytes is a marker.
 _Text = tuple[Execution | None, bytes]
 
@@ -120,7 +122,7 @@ class _MarkedSink(PipeSink):
         # From here on the segment will be written, whatever a signal handler raises.
         self._seen = self._encoded
         self._seen_other = self._encoded_other
-        return map(os.write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
+        return map(_write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
 
     def _place(self) -> bytes:
         """Return the marker that places text after what the link and the other pipe have taken."""

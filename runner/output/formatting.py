@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from .encoding import as_plain, escape_surrogates
 from .formatters import formatter_for
-from .reports import name_of_class, qualname_of_class, report
+from .reports import name_of_class, qualname_of_class, report, report_of_value
 
 #: A mime bundle: mime type to text, bytes (images) or a JSON-like value.
 Data = dict[str, Any]
@@ -103,7 +103,7 @@ def plain_text(value: object) -> str:
     try:
         return escape_surrogates(str.__str__(repr(value)))
     except Exception as error:
-        report("", error)
+        report_of_value(error)
         return unshown(value, error)
 
 
@@ -223,4 +223,4 @@ def _guard(step: Callable[[], None]) -> None:
     try:
         step()
     except Exception as error:
-        report("", error)
+        report_of_value(error)

@@ -21,6 +21,11 @@ def report(what: str, error: BaseException) -> None:
     write_report(f"{what}{format_error(error)}")
 
 
+def report_of_value(error: BaseException) -> None:
+    """Write the traceback of `error`, which a value has raised that was to be shown, without own frames."""
+    write_report(format_error(error, own=False))
+
+
 def write_report(text: str) -> None:
     """Write `text` to the standard error of the calling cell."""
     # User code may have replaced the stream by something that does not work.
@@ -33,14 +38,16 @@ def write_report(text: str) -> None:
             pass
 
 
-def format_error(error: BaseException, *, own: bool = False) -> str:
-    """Return the traceback of `error`, with cellwire's own frames if they are what it is about."""
+def format_error(error: BaseException, *, own: bool | None = None) -> str:
+    """Return the traceback of `error`, with cellwire's own frames if `own`; `None`: if it has no others."""
     try:
         found = TracebackException.from_exception(error, compact=True)
         whole = list(found.stack)
         without_own_frames(found)
-        if own or not found.stack:
+        if own or (own is None and not found.stack):
             found.stack[:] = whole
+        if not found.stack and not found.__cause__ and not found.__context__:
+            return "".join(found.format_exception_only())
         return "".join(found.format())
     except BaseException as failure:
         kind = name_of_class(type(error))

@@ -21,6 +21,9 @@ from ...protocol.events import OutputAppended, OutputReplaced
 from ...protocol.notebook import Item
 from .encoding import encode
 
+#: As it is before user code can replace it.
+_write = os.write
+
 
 class Sink(Protocol):
     """Encodes and writes what an emitter sends. The emitter calls every method under its lock."""
@@ -168,7 +171,7 @@ class PipeSink:
         return entries if len(entries) == 1 else (b"".join(entries),)
 
     def write_iterator(self, segment: bytes, start: int) -> Iterator[int]:
-        return map(os.write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
+        return map(_write, (self._fd,), (memoryview(segment)[start:] if start else segment,))
 
     def wait(self) -> None:
         _wait_writable(self._fd)

@@ -81,6 +81,9 @@ REPLACED = [
     "import warnings\nwarnings.filters = warnings.warn = None",
     "import asyncio\nasyncio.Task = asyncio.TaskGroup = asyncio.Event = asyncio.Lock = asyncio.sleep = None\n"
     "asyncio.current_task = asyncio.get_running_loop = asyncio.all_tasks = asyncio.wait = None",
+    "import os\nos.write = os.read = None",
+    "import msgspec\nmsgspec.msgpack.encode = msgspec.msgpack.decode = None",
+    "import sys\nsys.setrecursionlimit(30)",
     "import traceback\ntraceback.print_exc = traceback.format_exc = traceback.TracebackException = None",
 ]
 

@@ -1,6 +1,7 @@
 """The names of cells' files: what clients compute as well."""
 
 import os
+import shutil
 from pathlib import Path
 
 from cellwire.frontends.jupyter.cell_files import CellFiles, murmur2
@@ -24,3 +25,24 @@ def test_a_file_holds_the_source_and_is_gone_in_the_end() -> None:
     assert str(path).endswith(str(described["tmpFileSuffix"]))
     files.remove()
     assert not os.path.exists(path.parent)
+
+
+def test_what_is_in_the_place_of_the_directory_is_left_alone(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    files = CellFiles()
+    path = Path(files.write("x = 1"))
+    assert path.parent.parent == tmp_path
+    path.parent.rename(tmp_path / "moved")
+    path.parent.mkdir()
+    path.write_text("of somebody else")
+    files.remove()
+    assert path.read_text() == "of somebody else"
+
+
+def test_a_directory_that_the_system_has_removed_is_made_again() -> None:
+    files = CellFiles()
+    shutil.rmtree(Path(files.write("x = 1")).parent)
+    path = Path(files.write("x = 2"))
+    assert path.read_text() == "x = 2"
+    files.remove()
+    assert not path.parent.exists()

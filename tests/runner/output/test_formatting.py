@@ -138,6 +138,17 @@ def test_a_repr_that_raises_leaves_a_text_that_says_so(capsys: pytest.CaptureFix
     assert "ValueError: no repr" in capsys.readouterr().err
 
 
+def test_what_python_itself_raises_for_a_value_is_reported_without_frames(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken:
+        def __repr__(self) -> Any:
+            return 5
+
+    assert "its repr raised TypeError" in format_value(Broken())[0]["text/plain"]
+    assert capsys.readouterr().err == "TypeError: __repr__ returned non-string (type int)\n"
+
+
 def test_an_interrupt_in_a_formatter_is_not_swallowed() -> None:
     class Slow:
         def _repr_html_(self) -> str:

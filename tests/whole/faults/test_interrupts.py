@@ -260,10 +260,18 @@ async def test_an_interrupt_while_nothing_runs_is_harmless(kernel: KernelClient)
     assert (await kernel.run({"a": "1"})).status == "ok"
 
 
-async def test_a_signal_handler_set_by_one_cell_does_not_protect_later_cells_from_interrupts(
+@pytest.mark.parametrize(
+    "source",
+    [
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})",
+    ],
+)
+async def test_what_one_cell_does_with_the_signal_does_not_protect_later_cells_from_interrupts(
+    source: str,
     kernel: KernelClient,
 ):
-    await kernel.run({"a": "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL);"})
+    await kernel.run({"a": f"import signal\n{source};"})
     await kernel.run({"b": "while True: pass"}, wait=False)
     await running(kernel, "b")
     await kernel.interrupt()
