@@ -69,6 +69,8 @@ class DaskPlace(Place):
         self._ended: dict[str, Flight] = {}
         # What cells have left, by key, as long as anything else needs it.
         self._values: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        # A client that is closed does not know it any more.
+        self._address: str = getattr(client.scheduler, "address", "(closed)")
         # Why workers were ended, by address, as their nannies said.
         self._reasons: dict[str, str] = {}
         self.check()
@@ -81,10 +83,6 @@ class DaskPlace(Place):
                 f"the scheduler {self._address} refuses cellwire's plugin: {type(error).__name__}: {error}",
                 "without it a crash would run a cell several times: have the scheduler allow plugins",
             ) from error
-
-    @property
-    def _address(self) -> str:
-        return getattr(self._client.scheduler, "address", "(closed)")
 
     def check(self) -> None:
         if self._client.status != "running":
