@@ -55,7 +55,8 @@ class Job(msgspec.Struct, frozen=True):
         skipped = self.tagged(SKIPPED)
         # Errors in saved notebooks look as in IPython.
         about: dict[str, Any] = {"jupyter": {}} if self.targets and self.dialect == "ipython" else {}
-        return [Cell(cell.id, cell.source, about) for cell in self.notebook.cells if cell.id not in skipped]
+        wanted = [cell for cell in self.notebook.cells if cell.id not in skipped]
+        return [msgspec.structs.replace(cell, about=about) for cell in wanted]
 
     def reloaded(self, notebook: NotebookFile) -> "Job":
         """Return the job for the notebook that was read again."""

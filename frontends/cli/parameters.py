@@ -102,7 +102,7 @@ def with_parameters(notebook: NotebookFile, given: Mapping[str, Any], redefine: 
         cell = known[name].cell
         source = changed.get(cell) or next(c.source for c in notebook.cells if c.id == cell)
         changed[cell] = _replaced(source, name, value)
-    cells = [Cell(cell.id, changed.get(cell.id, cell.source)) for cell in notebook.cells]
+    cells = [replace(cell, source=changed.get(cell.id, cell.source)) for cell in notebook.cells]
     parts = [
         replace(part, source=changed[part.id]) if part.id in changed and part.kind == "code" else part
         for part in notebook.parts

@@ -13,7 +13,6 @@ from collections import defaultdict, deque
 import anyio
 from msgspec.structs import replace
 
-from ...protocol.messages import Cell
 from ..notebook_files.load import NotebookFile
 
 #: Seconds between two checks of the file, and for which it must not change before it is read.
@@ -64,7 +63,7 @@ def same_cells(before: NotebookFile, now: NotebookFile) -> NotebookFile:
             taken.add(id)
     return replace(
         now,
-        cells=[Cell(ids[cell.id], cell.source) for cell in now.cells],
+        cells=[replace(cell, id=ids[cell.id]) for cell in now.cells],
         parts=[replace(part, id=ids[part.id]) for part in now.parts],
         titles={ids[id]: title for id, title in now.titles.items()},
         disabled=[ids[id] for id in now.disabled],

@@ -1,8 +1,8 @@
 """The files by which Jupyter's debuggers name cells: a directory, and a hash of the source.
 
 A client computes the path of a cell itself, by the rules in the reply to `debugInfo`. The cell's code object
-has another file name, and the debug adapter is told which path stands for which. At the end the kernel removes
-what it made, and nothing else; a kernel that is killed leaves it.
+has another file name, and the debug adapter is told which path stands for which. At the end the kernel
+removes what it made, and nothing else; a kernel that is killed leaves it.
 """
 
 import os

@@ -21,6 +21,7 @@ from ...protocol import messages as m
 from ...protocol.errors import RequestError
 from ...protocol.mime_types import PAYLOAD_MIME
 from ...protocol.notebook import CellError
+from ...protocol.placement import place_of
 from . import errors
 from .connection_file import Channel
 from .core import Core
@@ -188,7 +189,8 @@ class Executions:
                 "control": self.control_header,
             }
         }
-        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id)]
+        on = place_of(message.metadata) if request.cell_id else ""
+        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id, on=on)]
         self._before_cell(request.cell, request.code, lambda: self._run(request, cells))
 
     def _run(self, request: ExecuteRequest, cells: list[m.Cell]) -> None:

@@ -98,10 +98,9 @@ class Reactivity:
         if self._lazy:
             reasons = dict.fromkeys(ready, "run it to bring it up to date") | reasons
         elif ready:
+            cell = notebook.cells[ready[0]]
             try:
-                self._run = self._core.submit(
-                    m.RunCells("", [m.Cell(ready[0], notebook.cells[ready[0]].source)])
-                )
+                self._run = self._core.submit(m.RunCells("", [m.Cell(cell.id, cell.source, on=cell.on)]))
             except RequestError:
                 # The kernel is closing, or there is no runner; a request will start one.
                 pass

@@ -21,7 +21,8 @@ import msgspec
 from ...protocol.errors import NotebookFileError
 from ...protocol.messages import Cell
 from ...protocol.notebook import Dialect, Redefine
-from .raw_cell import Kind, RawCell, place_of, trimmed
+from ...protocol.placement import place_of
+from .raw_cell import Kind, RawCell, trimmed
 
 Format = Literal["percent", "light", "databricks", "ipynb", "marimo"]
 #: The tag of a cell that should not run.

@@ -1,6 +1,6 @@
 """A cell as it is in a file: what the reader of each format returns."""
 
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["code", "markdown", "raw"]
 
@@ -24,19 +24,6 @@ class RawCell(NamedTuple):
     execution_count: int | None = None
     #: The text that the code shows if it does nothing else; a saved notebook has it in place of the code.
     markdown: str = ""
-
-
-def place_of(metadata: dict[str, Any]) -> str:
-    """Return the variable that a cell runs on, as its metadata say; empty for the kernel itself.
-
-    That is `on`, as a script writes it, `cellwire.on`, or a tag `on:variable`.
-    """
-    own, tags = metadata.get("cellwire"), metadata.get("tags")
-    places = [metadata.get("on"), cast("dict[str, Any]", own).get("on") if isinstance(own, dict) else None]
-    for tag in cast("list[Any]", tags) if isinstance(tags, list) else []:
-        if isinstance(tag, str) and tag.startswith("on:"):
-            places.append(tag.removeprefix("on:").strip())
-    return next((place for place in places if isinstance(place, str) and place), "")
 
 
 def trimmed(lines: list[str]) -> str:

@@ -18,7 +18,8 @@ def cluster(**options: Any) -> Iterator[Any]:
     given = {
         "n_workers": 2,
         "threads_per_worker": 1,
-        "dashboard_address": None,
+        # Another cluster of this machine may have the usual port.
+        "dashboard_address": "127.0.0.1:0",
         "silence_logs": 60,
         **options,
     }

@@ -1,6 +1,6 @@
 """A kernel as a Jupyter client drives it and looks at it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -71,7 +71,12 @@ class Jupyter:
         return message["header"]["msg_id"]
 
     def execute(
-        self, code: str, cell: str | None = None, deleted: list[str] | None = None, **options: Any
+        self,
+        code: str,
+        cell: str | None = None,
+        deleted: list[str] | None = None,
+        tags: Sequence[str] = (),
+        **options: Any,
     ) -> str:
         """Send a request to execute, as of a cell of a notebook if `cell` is given."""
         content = {
@@ -83,7 +88,7 @@ class Jupyter:
             "stop_on_error": True,
             **options,
         }
-        metadata = {"cellId": cell, "deletedCells": deleted or []} if cell else {}
+        metadata = {"cellId": cell, "deletedCells": deleted or [], "tags": [*tags]} if cell else {}
         return self.send("shell", "execute_request", content, **metadata)
 
     def run(self, code: str, cell: str | None = None, **options: Any) -> Ran:

@@ -69,6 +69,8 @@ class DaskPlace(Place):
         self._ended: dict[str, Flight] = {}
         # The values that cells defined, by key, as long as something needs them.
         self._values: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        # A closed client no longer knows it.
+        self._address: str = getattr(client.scheduler, "address", "(closed)")
         # Why nannies ended their workers, by address.
         self._reasons: dict[str, str] = {}
         self.check()
@@ -81,10 +83,6 @@ class DaskPlace(Place):
                 f"the scheduler {self._address} refuses cellwire's plugin: {type(error).__name__}: {error}",
                 "without it a crash could run a cell several times: make the scheduler allow plugins",
             ) from error
-
-    @property
-    def _address(self) -> str:
-        return getattr(self._client.scheduler, "address", "(closed)")
 
     def check(self) -> None:
         if self._client.status != "running":

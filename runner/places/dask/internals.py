@@ -133,7 +133,11 @@ def finish_future(client: Any, key: str) -> Any:
 
 def threads_of(client: Any) -> int:
     """Return how many threads the workers have, by the client's last information."""
-    return int(client._scheduler_identity.get("total_threads", 1))
+    identity: dict[str, Any] = client._scheduler_identity
+    if "total_threads" in identity:
+        return int(identity["total_threads"])
+    # Older versions list all workers instead.
+    return sum(int(worker["nthreads"]) for worker in identity.get("workers", {}).values())
 
 
 def renew_identity(client: Any) -> None:

@@ -1,13 +1,19 @@
 """`cellwire run --engine`: a client for cells that say where they run."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cellwire.frontends.cli.engine import with_engine
+from cellwire.frontends.cli.job import Job
+from cellwire.frontends.cli.parameters import with_parameters
+from cellwire.frontends.cli.reload import same_cells
 from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol.errors import NotebookFileError
 from cellwire.runner.places.find import connect
 from cellwire.runner.places.place import CannotSend
+from support.waiting import PATIENCE
 
 
 def test_names_that_no_cell_defines_are_clients_of_the_engine(tmp_path: Path) -> None:
@@ -28,3 +34,30 @@ def test_an_engine_for_a_notebook_that_needs_none_is_refused(tmp_path: Path) -> 
 def test_an_engine_that_no_package_has_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(CannotSend, match="no package has an engine for 'nowhere:1'; there are: dask, local"):
         connect("nowhere:1")
+
+
+def test_cells_stay_where_they_are_to_run_whatever_is_given_or_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "n.py"
+    path.write_text('# %% a on="client"\nx = 1\n# %% b\nclient = 3\n')
+    notebook = load(path)
+    given = with_parameters(notebook, {"x": 2}, "allow")
+    assert [(cell.source, cell.on) for cell in Job(given, "").cells] == [
+        ("x = 2", "client"),
+        ("client = 3", ""),
+    ]
+    assert [cell.on for cell in same_cells(notebook, load(path)).cells] == ["client", ""]
+
+
+def test_a_notebook_runs_on_an_engine_of_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "n.py"
+    path.write_text(
+        '# %% there on="client"\nimport os\nprint("there")\npid = os.getpid()\n# %% here\nimport os\n'
+        "pid != os.getpid()\n"
+    )
+    command = [sys.executable, "-m", "cellwire", "run", str(path)]
+    done = subprocess.run([*command, "--engine", "local:1"], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout == "[engine]\n\n[there]\nthere\n\n[here]\nTrue\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    without = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert "cell 'there' is to run on `client`, which is missing" in without.stdout + without.stderr
+    assert without.returncode == 1
