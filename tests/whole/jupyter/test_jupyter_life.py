@@ -229,6 +229,26 @@ def test_the_first_result_does_not_wait_for_imports_of_jupyter() -> None:
         kernel.close()
 
 
+def test_plain_cells_do_not_import_ipython(fresh: Jupyter) -> None:
+    for number, source in enumerate(
+        (
+            "x = 1",
+            "x + 1",
+            "'text'",
+            "[1, 'two', None]",
+            "print('said')",
+            "def f(n):\n    'Documented.'\n    return n",
+            "import asyncio\nawait asyncio.sleep(0)",
+            "_i, In[1], 3 in Out",
+        )
+    ):
+        assert fresh.run(source, cell=f"c{number}").reply["status"] == "ok"
+    assert "f" in fresh.ask("complete_request", {"code": "f", "cursor_pos": 1})["matches"]
+    assert fresh.ask("inspect_request", {"code": "f", "cursor_pos": 1})["found"]
+    heavy = ("IPython.core", "traitlets", "ipykernel", "jupyter_client", "tornado", "zmq")
+    assert fresh.run(f"import sys\n[name for name in {heavy} if name in sys.modules]").result == "[]"
+
+
 def test_another_client_takes_over_after_the_first_has_gone(fresh: Jupyter) -> None:
     fresh.run("x = 5")
     fresh.client.stop_channels()
