@@ -46,7 +46,7 @@ expressions = st.one_of(
 )
 #: A module with a star to import, and what that binds.
 STARRED = ModuleType("two_names")
-STARRED.a, STARRED.b = 11, Fraction(12)
+vars(STARRED).update(a=11, b=Fraction(12))
 #: What functions return; they call each other only so deep.
 bodies = st.one_of(names, st.tuples(names, names).map(" + ".join), functions.map("{}(deep + 1)".format))
 statements = st.one_of(
