@@ -27,9 +27,7 @@ _NOTHING: Mapping[str, object] = {}
 
 
 #: Types of values that may be kept although nothing needs them: they refer to nothing that is large.
-_LIGHT = frozenset(
-    (bool, bytes, complex, float, int, str, type(None), types.BuiltinFunctionType, types.ModuleType)
-)
+_LIGHT = frozenset((bool, bytes, complex, float, int, str, type(None), types.ModuleType))
 _LIGHT_BYTES = 1000
 #: How many versions are looked at for one to drop.
 _LOOKED_AT = 4
