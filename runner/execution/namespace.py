@@ -247,7 +247,9 @@ class Namespace:
         while self.displaced:
             name = self.displaced.pop()
             if graph.redefine != "live":
-                self._load(name, graph.makers(name))
+                # An older version is not what belongs there.
+                lost = bool(self.dropped) and self.lost_at_end(name) is not None
+                self._load(name, () if lost else graph.makers(name))
                 self.displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:
