@@ -305,7 +305,8 @@ def _position(report: TracebackException, filename: str) -> tuple[int, int, int,
                 end_line,
                 _column(filename, end_line, frame.end_colno),
             )
-    if report.filename == filename:  # a SyntaxError of the cell's own text, as `eval` raises it
+    # A SyntaxError of the cell's own text, as `eval` raises it; no other report has a file name.
+    if getattr(report, "filename", None) == filename:
         return (
             int(report.lineno or 0),
             report.offset or 0,

@@ -27,9 +27,7 @@ _NOTHING: Mapping[str, object] = {}
 
 
 #: Types of values that may be kept although nothing needs them: they refer to nothing that is large.
-_LIGHT = frozenset(
-    (bool, bytes, complex, float, int, str, type(None), types.BuiltinFunctionType, types.ModuleType)
-)
+_LIGHT = frozenset((bool, bytes, complex, float, int, str, type(None), types.ModuleType))
 _LIGHT_BYTES = 1000
 #: How many versions are looked at for one to drop.
 _LOOKED_AT = 4
@@ -253,7 +251,9 @@ class Namespace:
                 pass
         for name in self.displaced.difference(needed):
             if graph.redefine != "live":
-                self._load(name, graph.makers(name))
+                # An older version does not belong there.
+                lost = bool(self.dropped) and self.lost_at_end(name) is not None
+                self._load(name, () if lost else graph.makers(name))
             self.displaced.discard(name)
 
     def keep_only(self, cell: str, names: frozenset[str]) -> None:

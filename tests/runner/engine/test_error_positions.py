@@ -58,6 +58,13 @@ def test_carets_stand_below_what_they_mean(book, source):
     assert carets.index("^") == line.index("missing")
 
 
+def test_an_interrupt_before_the_first_line_of_a_cell_is_nowhere_in_it(book):
+    book.engine.hooks.pre_execution.append(lambda execution: book.engine.interrupt())
+    book.run({"a": "1"})
+    assert (book.statuses["a"], position(book, "a")) == ("interrupted", (0, 0, 0, 0))
+    assert "could not be shown" not in book["a"].error.traceback
+
+
 def test_what_is_not_known_is_zero(book):
     book.run({"a": "x = 1", "b": "x = 2", "c": "1 / 0\ny = 1", "d": "y"})
     assert book.statuses["d"] == "cancelled"

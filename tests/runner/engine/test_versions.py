@@ -217,6 +217,17 @@ def test_a_cell_becomes_stale_for_the_end_of_the_notebook_where_nothing_runs_by_
     assert (book.ran, book.stale, book.globals["x"]) == (["a", "r"], [], [1])
 
 
+def test_an_older_version_does_not_take_the_place_of_one_that_was_dropped(book):
+    book.mode("lazy")
+    book.run({"a": "x = [1]", "r": "x", "b": "x = [2]", "c": "x = [3]"})
+    book.delete("c")
+    assert (book.stale, "x" in book.globals) == (["b"], False)
+    book.run(["r"])
+    assert (book.ran, book.texts("r"), "x" in book.globals) == (["r"], ["[1]"], False)
+    book.run_stale()
+    assert (book.ran, book.globals["x"]) == (["b"], [2])
+
+
 def test_a_cell_that_failed_does_not_run_again_for_the_end_of_the_notebook(book):
     book.run({"a": "x = [1]\n1 / 0", "b": "x = [2]"})
     book.delete("b")

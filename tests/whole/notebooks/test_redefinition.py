@@ -80,6 +80,23 @@ NOTEBOOKS = {
         "print(f())",
         "n += 1\nprint(f())",
     ],
+    "a function is called before its name is bound": [
+        "def f():\n    return n",
+        "n, no = 1, []",
+        "print(f())\nn = 2",
+        "for n in no:\n    pass\nprint(f())",
+        "if no:\n    n = 3\nprint(f())",
+        "n = 4\nprint(f())",
+    ],
+    "names that are bound in one branch": [
+        "yes, x = True, 1",
+        "if not yes:\n    x = 2",
+        "print(x)",
+        "match [x, 3]:\n    case [x, y, *z]:\n        pass\n    case y:\n        pass",
+        "print(x, y, z)",
+        "try:\n    x = int('no')\nexcept ValueError as error:\n    y = str(error)[:7]",
+        "print(x, y, [w for v in (1, 2) if (w := v)], w)",
+    ],
     "loops and comprehensions": [
         "for i in range(3):\n    print(i)",
         "print(i, [i for i in 'ab'])",
@@ -107,6 +124,18 @@ def test_it_shows_the_same_whichever_cell_is_run_again(allowing: Book, title: st
     for number in (len(sources) - 1, 0, *range(len(sources))):
         allowing.run(f"c{number}")
         assert as_notebook_shows(allowing, len(sources)) == expected, number
+
+
+@pytest.mark.parametrize("value", ["'first'", "['first']"], ids=["light", "not light"])
+def test_what_is_asked_between_runs_is_answered_for_the_end_of_the_notebook(
+    allowing: Book, value: str
+) -> None:
+    allowing.run_list([f"unread = {value}", "unread = ['second']"])
+    allowing.client.delete(["c1"])
+    client = allowing.client
+    assert [(each.name, each.cell, each.value) for each in client.variables()] == [("unread", "c0", value)]
+    assert [item.text for item in client.complete("unre").items] == ["unread"]
+    assert value in client.inspect("unread").data["text/plain"]
 
 
 @pytest.mark.parametrize("fails", ["df = 2\nraise ValueError", "df = int('no')"], ids=["after", "before"])
