@@ -40,7 +40,8 @@ class PendingUpdates:
         self._work: dict[Work, None] = {}
         #: Grows with each update.
         self.changes = 0
-        self._waking: asyncio.Handle | None = None
+        # Whether `_awake` is to be called. Set before it can be: the loop's thread may be faster than `add`.
+        self._waking = False
         # Each update, by what is the same in equal ones, with the number of cells that had started when it
         # was made. The identity of its object: it may be equal to another one, and may refuse to be hashed.
         self._updates: dict[tuple[int, str, frozenset[str]], tuple[StateChange, int]] = {}
@@ -49,6 +50,10 @@ class PendingUpdates:
 
     def __bool__(self) -> bool:
         return bool(self._updates or self._work)
+
+    def wake_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `wake` on this loop from here on."""
+        self.loop, self._waking = loop, False
 
     def add(self, update: StateChange) -> None:
         """Remember `update` and have it acted upon, at the latest at the end of the next run."""
@@ -59,12 +64,13 @@ class PendingUpdates:
             self._forward(update)
             return
         loop = self.loop
-        if loop is not None and self._waking is None:
+        if loop is not None and not self._waking:
+            self._waking = True
             # In a context of its own: what follows from here on belongs to no cell.
             try:
-                self._waking = loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
+                loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
             except RuntimeError:
-                pass  # the loop has been closed; the next run will have another
+                self._waking = False  # the loop has been closed; the next run will have another
 
     def add_work(self, work: Work) -> None:
         """Have `work` done together with the update that is added next."""
@@ -109,5 +115,5 @@ class PendingUpdates:
         return any((name, attribute) in read for attribute in attributes)
 
     def _awake(self) -> None:
-        self._waking = None
+        self._waking = False
         self._wake()

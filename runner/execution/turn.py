@@ -29,7 +29,7 @@ class Turn:
         loop = get_running_loop()
         if self._updates.loop is not loop:
             # A lock belongs to the loop on which tasks have waited for it.
-            self._updates.loop = loop
+            self._updates.wake_on(loop)
             self._lock = Lock()
             self._scheduler.hidden = HiddenTask(loop)
         await self._lock.acquire()
