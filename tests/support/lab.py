@@ -204,10 +204,10 @@ class Lab:
         self._loaded = False
         self.driver = driver
 
-    def open(self, name: str, *sources: str) -> Book:
-        """Write a notebook of these cells, for the kernel `cellwire`, and open it in the page."""
+    def open(self, name: str, *sources: str, kernel: str = "cellwire") -> Book:
+        """Write a notebook of these cells and open it in the page."""
         path = self._folder / f"{name}.ipynb"
-        spec = {"name": "cellwire", "display_name": "cellwire", "language": "python"}
+        spec = {"name": kernel, "display_name": kernel, "language": "python"}
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
         if self._loaded:
