@@ -2,7 +2,7 @@
 # brought up to date when pyproject.toml changes and left alone otherwise.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check smoke bench soak compat compat-wire picture clean
+.PHONY: help run test check smoke bench soak compat compat-wire compat-rtc picture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,7 @@ help:
 	@echo 'make soak                 the tests that take minutes'
 	@echo 'make compat NOTEBOOKS=dir the notebooks of a folder, in cellwire and in ipykernel'
 	@echo 'make compat-wire          ordinary cells in both, and the tests of ipykernel that go over the wire'
+	@echo 'make compat-rtc           two pages on a notebook, with jupyter-collaboration'
 	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 
@@ -54,6 +55,9 @@ compat: $(VENV)/dev.stamp
 compat-wire: $(VENV)/dev.stamp
 	$(BIN)/python tests/compat/ordinary.py
 	$(BIN)/python tests/compat/wire.py
+
+compat-rtc: $(VENV)/dev.stamp
+	$(BIN)/python tests/compat/rtc.py
 
 picture: $(VENV)/run.stamp
 	$(BIN)/python docs/draw_rooms.py

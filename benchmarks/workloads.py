@@ -128,6 +128,11 @@ def _sustained(threads: int, frontends: int = 1) -> Workload:
     )
 
 
+def middle(key: str) -> Callable[[Figures], float]:
+    """Return a function that finds the median of the times under a key."""
+    return lambda figures: statistics.median(figures[key])
+
+
 def _over_jupyter() -> tuple[Workload, ...]:
     """The kernel for Jupyter beside ipykernel, both driven in the same way."""
 
@@ -170,6 +175,24 @@ def _over_jupyter() -> tuple[Workload, ...]:
             "appends",
             both(threads=1, count=2000),
             (Row("over Jupyter: 2,000 displays", "s", median, share=1.0),),
+        ),
+        Workload(
+            "jupyter-page",
+            "page",
+            {"cellwire": {"over": "page", "times": 20, "dependents": 200}},
+            (
+                Row("in JupyterLab: a cell's own output, ipykernel", "ms", middle("own_ipykernel"), 1e3),
+                Row("in JupyterLab: a cell's own output", "ms", middle("own"), 1e3),
+                Row("in JupyterLab: a dependent redrawn after a run", "ms", middle("dependent"), 1e3, 100.0),
+                Row(
+                    "in JupyterLab: a dependent redrawn after a slider's move",
+                    "ms",
+                    middle("slider"),
+                    1e3,
+                    60.0,
+                ),
+                Row("in JupyterLab: 200 dependents redrawn", "s", middle("many"), 1, 3.0),
+            ),
         ),
         Workload(
             "jupyter-memory",

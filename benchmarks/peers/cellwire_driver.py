@@ -152,7 +152,11 @@ async def follow(connection_file: str) -> None:
 
 
 async def measure(workload: str, over: str = "", **parameters: Any) -> dict[str, Any]:
-    """Return the figures of a workload, of the kernel for Jupyter if `over` says so."""
+    """Return the figures of a workload, of the kernel for Jupyter or of Lab's page if `over` says so."""
+    if over == "page":
+        from jupyter_page import measure_page
+
+        return measure_page(**parameters)
     if over != "jupyter":
         return await measure_with(CellwireFrontend, workload, **parameters)
     from cellwire.frontends.jupyter.kernelspecs import install

@@ -41,7 +41,8 @@ class PendingUpdates:
         self._work: dict[Work, None] = {}
         #: Grows with each update.
         self.changes = 0
-        self._waking: asyncio.Handle | None = None
+        # Whether `_awake` is due. Set before the loop is told, whose thread may be faster than `add`.
+        self._waking = False
         # Each update with the number of cells that had started by then; equal updates have one key. An object
         # counts by its identity: it may be equal to another one, and may not be hashable.
         self._updates: dict[tuple[int, str, frozenset[str]], tuple[StateChange, int]] = {}
@@ -50,6 +51,10 @@ class PendingUpdates:
 
     def __bool__(self) -> bool:
         return bool(self._updates or self._work)
+
+    def wake_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `wake` on this loop from here on."""
+        self.loop, self._waking = loop, False
 
     def add(self, update: StateChange) -> None:
         """Remember `update`; its readers run at the end of the next run at the latest."""
@@ -60,12 +65,13 @@ class PendingUpdates:
             self._forward(update)
             return
         loop = self.loop
-        if loop is not None and self._waking is None:
+        if loop is not None and not self._waking:
+            self._waking = True
             # In a new context, since what follows belongs to no cell.
             try:
-                self._waking = loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
+                loop.call_soon_threadsafe(self._awake, context=contextvars.Context())
             except RuntimeError:
-                pass  # the loop has been closed; the next run will have another
+                self._waking = False  # the loop has been closed; the next run will have another
 
     def add_work(self, work: Work) -> None:
         """Do `work` together with the update that is added next."""
@@ -119,5 +125,5 @@ class PendingUpdates:
         return any((name, attribute) in read for attribute in attributes)
 
     def _awake(self) -> None:
-        self._waking = None
+        self._waking = False
         self._wake()

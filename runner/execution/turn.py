@@ -40,7 +40,7 @@ class Turn:
         loop = get_running_loop()
         if self._updates.loop is not loop:
             # A lock belongs to the loop whose tasks wait for it.
-            self._updates.loop = loop
+            self._updates.wake_on(loop)
             self._lock = Lock()
             self._scheduler.turns.hidden = HiddenTask(loop)
         await self._lock.acquire()

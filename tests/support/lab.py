@@ -6,7 +6,6 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from .jupyter import eventually
 from .machines import missing
-from .waiting import PATIENCE
 
 _CHROMIUM, _DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 _OPTIONS = (
@@ -40,6 +38,11 @@ return panel && panel.context && panel.context.isReady && panel.sessionContext.i
     && panel.sessionContext.session && panel.sessionContext.session.kernel
     && panel.sessionContext.session.kernel.connectionStatus === 'connected'
     && panel.sessionContext.session.kernel.info && panel.sessionContext.kernelDisplayStatus"""
+#: Notes the messages between the page and the kernel.
+_RECORD = f"""{_PANEL}
+const recorded = window.sent = [];
+panel.sessionContext.session.kernel.anyMessage.connect((_, {{ msg, direction }}) => recorded.push(
+    `${{direction}} ${{msg.header.msg_type}} ${{JSON.stringify(msg.content).slice(0, 200)}}`));"""
 
 #: Closes what is open without saving it, and opens another notebook: much faster than to load the page again.
 _OPEN_INSTEAD = """
@@ -93,22 +96,23 @@ class Book:
         self.keys("i", "i")
 
     def slide(self, number: int, key: str, follows: Callable[[str], object]) -> None:
-        """Press a key on a slider until what is to follow it does; `follows` is given the slider's value.
+        """Press a key on a slider and return when what is to follow it does.
 
-        Once may not be enough: until its comm is there, a widget that is drawn moves by itself alone.
+        `follows` is given the slider's value. If nothing does, the error says what page and kernel have sent.
         """
         before = self.find(".widget-readout", number).text
+        self.driver.execute_script(_RECORD)
+        self.find(".noUi-handle", number).send_keys(key)
 
-        def moved() -> bool:
-            self.find(".noUi-handle", number).send_keys(key)
-            until = time.monotonic() + PATIENCE / 10
-            while time.monotonic() < until:
-                value = self.find(".widget-readout", number).text
-                if value != before and follows(value):
-                    return True
-            return False
+        def followed() -> object:
+            value = self.find(".widget-readout", number).text
+            return value != before and follows(value)
 
-        eventually(moved)
+        try:
+            eventually(followed)
+        except AssertionError:
+            sent = "\n".join(self.driver.execute_script("return window.sent"))
+            raise AssertionError(f"nothing follows slider {number}:\n{sent}") from None
 
     def save(self) -> list[Any]:
         """Press Ctrl-S and return the cells of the saved file."""
@@ -118,7 +122,8 @@ class Book:
 
     def reload(self) -> None:
         """Load the page again. Lab may remember what was open a while ago, and is not to open that too."""
-        self.driver.get(self.driver.current_url.partition("?")[0] + "?reset")
+        self.driver.execute_script("history.replaceState(null, '', location.pathname + '?reset');")
+        self.driver.refresh()
         self.idle()
 
     # What there is to see
@@ -199,10 +204,10 @@ class Lab:
         self._loaded = False
         self.driver = driver
 
-    def open(self, name: str, *sources: str) -> Book:
-        """Write a notebook of these cells, for the kernel `cellwire`, and open it in the page."""
+    def open(self, name: str, *sources: str, kernel: str = "cellwire") -> Book:
+        """Write a notebook of these cells and open it in the page."""
         path = self._folder / f"{name}.ipynb"
-        spec = {"name": "cellwire", "display_name": "cellwire", "language": "python"}
+        spec = {"name": kernel, "display_name": kernel, "language": "python"}
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
         if self._loaded:

@@ -58,10 +58,14 @@ class Page:
         """Delete a cell; the kernel hears of it with the next request."""
         self.deleted.append(cell)
 
-    def move(self, model: str, **state: Any) -> None:
-        """Set traits of a widget, as its view does."""
+    def send_move(self, model: str, **state: Any) -> str:
+        """Set traits of a widget, as its view does, and return the id of the message."""
         data = {"method": "update", "state": state, "buffer_paths": []}
-        self.jupyter.until(self.jupyter.send("shell", "comm_msg", {"comm_id": model, "data": data}), idle)
+        return self.jupyter.send("shell", "comm_msg", {"comm_id": model, "data": data})
+
+    def move(self, model: str, **state: Any) -> None:
+        """Set traits of a widget, and wait until user code has dealt with it."""
+        self.jupyter.until(self.send_move(model, **state), idle)
 
     # What there is to see
 

@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -266,11 +268,22 @@ def test_a_page_moves_a_slider_and_shows_the_cell_that_follows(folder):
                 read = (json.loads(line[6:]) for line in events if line.startswith(b"data: "))
                 assert next(shown for event in read if (shown := square(event))) == "9"
                 assert next(e for e in read if e["type"] == "CommSent")["data"]["state"]["value"] == 3
-                with urlopen(Request(f"{url}/move", data=b"12"), timeout=PATIENCE) as moved:
-                    assert moved.status == 200
+                move(url, 12)
                 assert next(shown for event in read if (shown := square(event))) == "144"
+                with ThreadPoolExecutor() as pool:
+                    list(pool.map(lambda value: move(url, value), range(1, 50)))
+                move(url, 50)
+                # Each move runs the cell once at most, and the last one is not passed over.
+                shown = list(takewhile(lambda each: each != "2500", filter(None, map(square, read))))
+                assert len(shown) < 50
         finally:
             process.terminate()
+
+
+def move(url: str, value: int) -> None:
+    """Move the slider of the page."""
+    with urlopen(Request(f"{url}/move", data=str(value).encode()), timeout=PATIENCE) as moved:
+        assert moved.status == 200
 
 
 def square(event: dict[str, Any]) -> str:

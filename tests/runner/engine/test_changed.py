@@ -1,6 +1,10 @@
 """Objects that change: what reads the changed attribute follows."""
 
+from typing import Any
+
 import pytest
+from cellwire.runner.api.state import object_change
+from cellwire.runner.execution.state_updates import PendingUpdates
 
 SLIDER = {"s": "class Slider:\n    value = 1\n    other = 2\n    __hash__ = None\nslider = Slider()"}
 
@@ -52,3 +56,22 @@ def test_many_changes_run_a_reader_once_for_the_newest(book, slider):
 def test_an_attribute_that_nothing_reads_runs_nothing(book, slider):
     change(book, slider, 5, attribute="description")
     assert book.ran == []
+
+
+def test_a_change_by_a_thread_that_is_slower_than_the_loop_does_not_hide_the_next_one(book, slider):
+    woken = []
+
+    class Loop:
+        """Calls back before the thread that asks for it goes on."""
+
+        def call_soon_threadsafe(self, callback, context):
+            callback()
+            return True
+
+    updates = PendingUpdates(book.engine.program, book.engine._namespace, lambda: woken.append(bool(updates)))
+    loop: Any = Loop()
+    updates.wake_on(loop)
+    for _ in range(2):
+        updates.add(object_change(slider, ["value"]))
+        assert updates.drain().keys() == {"r"}
+    assert woken == [True, True]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.jupyter import attach, eventually, started
+from support.jupyter import attach, eventually, idle, started
 from support.page import Page, opened
 
 
@@ -225,3 +225,25 @@ def test_a_state_is_followed(page: Page):
     page.run_all(a="import cellwire as cw\nget, set_ = cw.state(1)", b="get() + 1", c="'set'")
     assert page.run("c", "set_(5)") == ["c", "b"]
     assert page.shows("b") == ["6"]
+
+
+def test_fifty_moves_of_a_slider_run_a_slower_dependent_once_more_for_the_last(page: Page, tmp_path: Path):
+    go = tmp_path / "go"
+    slow = f"import os, time\nwhile slider.value and not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    page.run_all(
+        w="import ipywidgets\nslider = ipywidgets.IntSlider(0, 0, 100)",
+        state="import cellwire as cw\nget, set_ = cw.state(0)",
+        slow=f"{slow}set_(slider.value * 10)\nslider.value",
+        reads="get()",
+    )
+    [*_, model] = [comm.id for comm in page.native.notebook.comms if comm.cell == "w"]
+    page.send_move(model, value=1)
+    eventually(lambda: page.native.ping() and page.native.notebook.cells["slow"].status == "running")
+    for value in range(2, 52):
+        last = page.send_move(model, value=value)
+    page.jupyter.ask("kernel_info_request", channel="control")
+    go.touch()
+    page.jupyter.until(last, idle)
+    ran = page.rest()
+    assert ran.count("slow") == 2
+    assert (page.shows("slow"), page.shows("reads")) == (["51"], ["510"])
