@@ -8,6 +8,9 @@ from workloads import Row, Workload
 
 Figures = dict[str, Any]
 KERNELS = ("marimo", "ipykernel", "cellwire")
+_HEADING = (
+    "| | marimo | ipykernel | cellwire | target | / marimo | / ipykernel | floor |\n" + "|---" * 8 + "|"
+)
 
 
 @dataclass
@@ -33,10 +36,7 @@ class Outcome:
 
 def table(outcomes: list[Outcome]) -> str:
     """Return the table as Markdown, as docs/performance.md has it."""
-    lines = [
-        ["", "marimo", "ipykernel", "cellwire", "target", "/ marimo", "/ ipykernel", "floor"],
-        ["---"] * 8,
-    ]
+    lines: list[list[str]] = []
     notes: list[str] = []
     for outcome in outcomes:
         rows = [_line(outcome, row) for row in outcome.workload.rows]
@@ -49,8 +49,7 @@ def table(outcomes: list[Outcome]) -> str:
             for peer in (*KERNELS, "floor")
             if (reason := outcome.failure(peer))
         ]
-    text = ["|".join(["", *(f" {cell} " if cell else " " for cell in line), ""]) for line in lines]
-    text[1] = text[1].replace(" ", "")
+    text = [_HEADING, *(f"| {' | '.join(line)} |" for line in lines)]
     if notes:
         text += ["", "Without figures:", "", *notes]
     return "\n".join(text)

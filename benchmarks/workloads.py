@@ -28,10 +28,10 @@ class Row:
     #: What cellwire must reach, in `unit`; None where nothing was set.
     target: float | None = None
     better: Literal["less", "more"] = "less"
-    #: The same as a share of ipykernel's figure.
-    share: float | None = None
     #: The figure of the workload's floor that belongs beside this one.
     floor: Callable[[Figures], float | None] | None = None
+    #: What cellwire must reach, as a share of ipykernel's figure.
+    share: float | None = None
 
 
 @dataclass(frozen=True)
