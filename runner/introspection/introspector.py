@@ -6,7 +6,7 @@ their `repr` there, and that may take for ever. So the thread that brings the re
 another one takes its place. If it was asking a value, the request is answered again without that value;
 otherwise it is answered with an error.
 
-Looks are counted, not seconds: while C code holds the interpreter nobody can look, nor can the thread go on.
+Checks are counted, not seconds: while C code holds the interpreter, neither a check nor the thread can run.
 """
 
 from _thread import allocate_lock, start_new_thread  # below what a cell may replace in `threading`
