@@ -30,7 +30,7 @@ _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of at least this size are passed to ZeroMQ without a copy.
 _WITHOUT_COPY = 64 * 1024
-#: Shortest time between probes, since anybody may cause one and each costs a message to every frontend.
+#: Shortest time between probes, since any frontend may cause one and each costs a message to all.
 _PROBE_SECONDS = 0.02
 #: Replies of at least this size are followed until they have left the socket.
 _LARGE_REPLY = 16 * 1024

@@ -3,9 +3,9 @@
 A path is not trusted to lead to the same place twice, since other users may be able to rename what is on
 it. Directories are opened once, and files are made in the open directory, under names that do not exist. A
 file is removed in the directory that it was made in, and only while its name still leads to the same inode.
-A name whose file was replaced or moved belongs to somebody else and is left alone.
+A name whose file was replaced or moved is not the kernel's any more and is left alone.
 
-A written file is locked as long as its kernel lives, so that others can tell.
+A written file is locked as long as its kernel lives, so that other processes can see that it does.
 """
 
 import fcntl

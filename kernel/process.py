@@ -76,7 +76,7 @@ class RunnerProcess:
             for fd in inherited:
                 os.set_inheritable(fd, True)
             self.pid = _spawn([*command, *map(str, inherited)], {0: null, 1: out, 2: err})
-            # Nobody else may hold the runner's ends, or the kernel would not see that they are closed.
+            # Only the runner may hold its ends, or the kernel would not see that they are closed.
             while theirs:
                 os.close(theirs.pop())
             os.set_inheritable(self._shared, False)

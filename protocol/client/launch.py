@@ -112,7 +112,7 @@ async def attach(
 
     A lost connection may take `patience` seconds to come back before the kernel counts as dead. By default
     that is as long as it takes on tcp, where a network or a tunnel may be away for a while, and on ipc as
-    long as the kernel's process lives. Calls wait meanwhile; `connected` tells.
+    long as the kernel's process lives. Calls wait meanwhile; `connected` says whether there is a connection.
 
     `endpoint` replaces the one in the file, where a tunnel leads to the kernel: `tcp://127.0.0.1:5555`.
 

@@ -1,6 +1,6 @@
 """When a kernel whose connection is lost counts as dead.
 
-On tcp nothing tells a dead kernel from a network or a tunnel that is away, so that takes the seconds that
+On tcp a dead kernel looks like a network or a tunnel that is away, so that takes the seconds that
 the user gives, or for ever. On ipc a kernel lives as long as its socket accepts connections; its process
 id proves nothing, since another process may have it by now.
 """

@@ -1,8 +1,8 @@
 """What one cell defines, reads and deletes, found without running it.
 
-`analyze` is the whole of it for those who only want to know; `compiling` uses the same pieces and keeps
-the code. Whatever CPython's parser, symbol table or code generator rejects is an `AnalysisError`, so
-a cell that was analysed can be run.
+`analyze` does all of it for callers that need only the names; `compiler` uses the same functions and keeps
+the code. Whatever CPython's parser, symbol table or code generator rejects is an `AnalysisError`, so a cell
+that was analysed can be run.
 
 A name counts as read before its definition (`rereads`) if there is a path through the cell's statements
 on which the read comes first: `df = df.dropna()`, `n += 1`, a read after `if c: x = 1`. The bodies
@@ -30,7 +30,7 @@ ErrorKind = Literal["SyntaxError", "ImportStar"]
 
 
 class AnalysisError(Exception):
-    """Raised when a cell cannot be run, whatever the others are."""
+    """Raised when a cell cannot be run, whatever the other cells are."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class AnalysisError(Exception):
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.message = message
-        #: Where, all from 1; 0 for what is not known. The end is behind the last character.
+        #: Where, all from 1; 0 for what is unknown. The end is after the last character.
         self.line = line
         self.offset = offset
         self.end_line = end_line
@@ -62,27 +62,27 @@ class Analysis(msgspec.Struct, frozen=True):
 
     #: Names that the cell binds.
     defs: frozenset[str] = frozenset()
-    #: Names that it reads, in any scope, and does not define; builtins among them.
+    #: Names that it reads, in any scope, and does not define; including builtins.
     refs: frozenset[str] = frozenset()
     #: Names that it defines and may read before that.
     rereads: frozenset[str] = frozenset()
     #: Names that it deletes and does not define; all of them are in `refs`.
     deleted: frozenset[str] = frozenset()
-    #: Names of its own, which are in none of the others.
+    #: Its private names, which are in none of the other sets.
     privates: frozenset[str] = frozenset()
-    #: It has an `await` of its own, or what amounts to one.
+    #: Whether it has a top-level `await`, `async for` or `async with`.
     is_async: bool = False
-    #: It consists of imports.
+    #: Whether it consists of imports.
     import_only: bool = False
-    #: Each name that an import binds, with what is imported: an import that is new, gone or another
-    #: one is in the symmetric difference.
+    #: Each name that an import binds, with what is imported: the symmetric difference of two cells contains
+    #: the imports that were added, removed or changed.
     imports: frozenset[tuple[str, str]] = frozenset()
     #: Names in `refs` that it reads while it runs.
     immediate: frozenset[str] = frozenset()
     #: Names in `refs` that only the bodies of its functions read. What is in neither of the two is never
     #: evaluated: annotations of local variables, and all under `from __future__ import annotations`.
     deferred: frozenset[str] = frozenset()
-    #: Names that the bodies of its functions read, its own definitions among them.
+    #: Names that the bodies of its functions read, including its own definitions.
     function_reads: frozenset[str] = frozenset()
     #: Names in `defs` that one of its functions reads which exists before the name is certainly bound.
     late_rereads: frozenset[str] = frozenset()
@@ -92,9 +92,9 @@ class Analysis(msgspec.Struct, frozen=True):
     starred: frozenset[str] = frozenset()
     #: The modules of its star imports.
     stars: tuple[str, ...] = ()
-    #: It may bind names that its source does not show, so what it has bound is known once it has run.
+    #: Whether it may bind names that its source does not show, which are known only once it has run.
     is_open: bool = False
-    #: Names in `immediate` that it reads if there is a definition above, and otherwise does without.
+    #: Names in `immediate` that it reads if there is a definition above, and otherwise does not need.
     weak: frozenset[str] = frozenset()
     #: In which statement, counted from 0, a name in `defs` is certainly bound; the others may not be.
     bound_in: Mapping[str, int] = {}
@@ -116,7 +116,7 @@ def analyze(source: str) -> Analysis:
 def parse(source: str, filename: str) -> ast.Module:
     """Return the tree of `source`.
 
-    Raises: AnalysisError if it is no Python.
+    Raises: AnalysisError if it is not Python.
     """
     return _compile(source, filename, "exec", ast.PyCF_ONLY_AST)
 

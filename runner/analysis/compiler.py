@@ -1,11 +1,11 @@
-"""From the source of a cell to code that runs beside that of all others in one namespace.
+"""From the source of a cell to code that runs beside the code of all other cells in one namespace.
 
 One parse serves the analysis and the code. A cell has two parts: the body, and the trailing expression
 that is the cell's value, evaluated with `eval` after it. Either gives a coroutine if it awaits.
 
-Names of the cell's own (private ones, and those of `except ... as name`) are renamed in the tree
-wherever they mean the module level, and there alone: not as parameters, locals, attributes or keywords.
-Functions and classes keep the name that was written, in `__name__` and in tracebacks.
+The cell's own names (private ones, and those of `except ... as name`) are renamed in the tree where they are
+names of module level, and only there: not as parameters, locals, attributes or keywords. Functions and
+classes keep the name as written, in `__name__` and in tracebacks.
 """
 
 import __future__
@@ -63,7 +63,7 @@ class CompiledCell(msgspec.Struct, frozen=True):
     cell: str
     filename: str
     analysis: Analysis
-    #: What is run, as Python.
+    #: The source as Python that is run.
     source: str
     #: Everything but the trailing expression; None if that is all there is.
     body: CodeType | None
@@ -120,7 +120,7 @@ def compile_cell(source: str, cell: str, filename: str = "", language: Language 
     has_value = bool(statements) and not _ends_with_semicolon(source, statements[-1])
     own = found.private_uses or found.private_uses_in_class
     if own:
-        # Some errors are not there any more under other names, and the messages should have the written ones.
+        # Renaming hides some errors, and messages should show the names as written: compile once before.
         compile_tree(tree, filename, "exec")
         _rename(tree, found.private_uses, cell)
         if found.private_uses_in_class:
@@ -201,7 +201,7 @@ def _rename(tree: ast.Module, uses: list[Use], cell: str) -> None:
 
 
 def _move_definitions(tree: ast.Module, definitions: dict[ast.AST, str]) -> None:
-    """Let functions and classes have the names that were written, and move them after they are defined.
+    """Define functions and classes under the names as written, and then move them to their globals.
 
     Their names are in tracebacks and representations, and that of a class is part of its `__attributes`.
     """

@@ -48,7 +48,7 @@ class Language:
         return find_names(parsed.tree, follow_stars=True)
 
     def tracks(self, name: str) -> bool:
-        """Return whether cells depend on each other by `name`: it is nobody's own."""
+        """Return whether cells depend on each other by `name`, which is not private to a cell."""
         return not is_private(name)
 
 

@@ -112,7 +112,7 @@ def _part_of(path: "str | os.PathLike[str]", globals: Mapping[str, Any]) -> Part
         return _new_part(file, None, None)
     if engine is None or not _in_loop():
         raise RuntimeError(
-            "cw.embed works in the code of the cell itself, not in a thread that it started: "
+            "cw.embed works in the code of the cell, not in a thread that it started: "
             "embed the notebook there, and pass the part to the thread"
         )
     if engine.parts is None:

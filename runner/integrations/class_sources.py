@@ -1,7 +1,7 @@
-"""`inspect` finds the source of classes of cells, as it finds that of functions.
+"""Makes `inspect` find the source of classes that cells define, as it finds that of functions.
 
-A function knows the file name of its code. Of a class Python knows only the module, which has no file; the
-cell is the one whose code a method of the class has, or whose source has such a class.
+A function knows the file name of its code. Of a class Python knows only the module, which has no file. The
+cell is found by the code of a method, or else by a class of this name in the source.
 """
 
 import inspect

@@ -1,8 +1,8 @@
 """Comms: two-way channels between objects of user code, such as widgets, and frontends.
 
-The package `comm` defines them for kernels of any kind; it is changed when it is imported. What user code
-sends becomes a `CommSent` event. What frontends send is dealt with on the main thread, in the context in
-which the comm was opened or its target registered, so what a handler prints belongs to that cell.
+The package `comm` defines them for kernels of any kind; it is patched when it is imported. What user code
+sends becomes a `CommSent` event. What frontends send is handled on the main thread, in the context in which
+the comm was opened or its target registered, so what a handler prints belongs to that cell.
 """
 
 import sys
@@ -18,12 +18,12 @@ from ..attribution.redirection import begin_new_item
 from ..output.encoding import as_plain
 from ..output.reports import report
 
-#: The message that the calling handler deals with, as a map of Jupyter's; empty elsewhere.
+#: The message that the calling handler handles, in Jupyter's form; empty elsewhere.
 message_in_hand: ContextVar[dict[str, Any]] = ContextVar("message_in_hand")
 
 
 class Comms:
-    """The comms of this process; `emit` takes the events."""
+    """The comms of this process; `emit` gets the events."""
 
     def __init__(self, emit: Callable[[CommSent | Done], None]) -> None:
         self._emit = emit
@@ -31,7 +31,7 @@ class Comms:
         after_import("comm", self._install)
 
     def context_for(self, message: SendComm) -> Context:
-        """Return the context in which user code deals with `message`."""
+        """Return the context in which user code handles `message`."""
         if message.action == "open":
             context = self._targets.get(message.target)
         else:
@@ -40,7 +40,7 @@ class Comms:
         return Context() if context is None else context.copy()
 
     async def deal_with(self, message: SendComm) -> None:
-        """Let user code deal with `message`, and answer it. What a task executes can be interrupted."""
+        """Let user code handle `message`, and answer it. A coroutine, since tasks can be interrupted."""
         try:
             self._deliver(message)
         except BaseException as error:
@@ -48,7 +48,7 @@ class Comms:
         self._emit(Done(message.id))
 
     def _deliver(self, message: SendComm) -> None:
-        """Let user code deal with `message`; a comm that is not known is closed."""
+        """Let user code handle `message`; close the comm if user code does not know it."""
         manager = _manager()
         if manager is None or (
             message.target not in manager.targets
@@ -74,7 +74,7 @@ class Comms:
             getattr(manager, f"comm_{message.action}")(None, None, jupyter_message)
         finally:
             if message.action == "close":
-                # The other frontends have to know.
+                # The other frontends have to be notified.
                 self._emit(CommSent(message.comm, "close"))
 
     def _install(self, module: Any) -> None:
@@ -91,7 +91,7 @@ class Comms:
                 self._cell = "" if execution is None else execution.cell
                 base.__init__(self, *args, **options)
                 if not self.primary:
-                    # A frontend opened it; the others have to know.
+                    # A frontend opened it; the others have to be notified.
                     emit(CommSent(self.comm_id, "open", self._cell, self.target_name))
 
             def publish_msg(
@@ -126,6 +126,6 @@ class Comms:
 
 
 def _manager() -> Any:
-    """Return what knows the open comms; None while nothing has imported `comm`."""
+    """Return the manager of the open comms; None if `comm` was not imported."""
     module: Any = sys.modules.get("comm")
     return None if module is None else module.get_comm_manager()

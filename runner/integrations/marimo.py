@@ -1,10 +1,10 @@
 """marimo's own functions in a cell: those that need marimo's runtime act on cellwire's instead.
 
-Modules of marimo are changed when the user imports marimo, before it hands on their names. What the
-functions do without a runtime stays where that is all there is to do. Code that a runtime of marimo's own
-runs in this process, as a server of marimo apps does, gets what marimo would do.
+Modules of marimo are patched when the user imports marimo, before it passes on their names. Functions that
+work without a runtime stay as they are. Code that marimo's own runtime runs in this process, as in a server
+of marimo apps, gets marimo's own behaviour.
 
-This file alone is loaded at the start; the others once marimo is there.
+Only this file is loaded at the start; the others are loaded when marimo is.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 from ..attribution.after_import import after_import
 from ..output.reports import write_report
 
-#: Modules of marimo, and the function that changes each.
+#: Modules of marimo, and the function that patches each.
 _PATCHES = {
     "_runtime.context.utils": "runtime.patch_mode",
     "_runtime.control_flow": "runtime.patch_stop",

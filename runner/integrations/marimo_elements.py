@@ -1,9 +1,9 @@
 """`mo.ui` elements as inputs: cells that read the value of an element by a global name follow it.
 
-An element has the value that it begins with. Only marimo's frontend can move it; its cell says so. From
-Python, `element._update(value)` takes what that frontend would send. Then those cells run again that read
-what the class of the element defines, such as `value`. Of an element with others in it all readers follow,
-since an element may be taken out of it in many ways.
+An element keeps the value that it begins with, since only marimo's frontend can move it; its cell says so.
+From Python, `element._update(value)` sets what that frontend would send. Cells that read an attribute of the
+element's class, such as `value`, then run again. If an element contains others, all its readers run again,
+since code can take an element out of it in many ways.
 """
 
 import sys
@@ -22,15 +22,15 @@ _NOTICE = (
 
 _Listener = Callable[[StateChange], None]
 
-#: Each element that no runtime of marimo's own has, by its id, with who is notified of its changes. Not an
-#: attribute of the element, since elements are copied with all that they have.
+#: The listener of each element that does not belong to marimo's own runtime, by the element's id. Not an
+#: attribute of the element, since elements are copied with their attributes.
 _elements: dict[str, tuple["weakref.ref[Any]", _Listener | None]] = {}
-#: The ids of the elements that are being updated: what they hold is updated by them.
+#: The ids of the elements that are being updated; they update the elements that they contain.
 _updating: set[str] = set()
 
 
 def patch_elements(module: Any) -> None:
-    """Have cells follow elements whose value changes."""
+    """Make cells follow elements whose value changes."""
     element_class = module.UIElement
     initialise, as_markdown = element_class._initialize, element_class._repr_markdown_
 
@@ -46,7 +46,7 @@ def patch_elements(module: Any) -> None:
 
     @wraps(as_markdown)
     def _repr_markdown_(self: Any) -> str | None:
-        # It is the source of the HTML, which frontends would show.
+        # Frontends would show this, the source of the HTML.
         return None if self._ctx is None else as_markdown(self)
 
     element_class._initialize = _initialize
@@ -57,7 +57,7 @@ def patch_elements(module: Any) -> None:
 
 
 def _telling(name: str, update: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """Return a method that updates an element, has cells follow, and updates the element that holds it."""
+    """Return a method that updates an element, makes cells follow, and updates the element around it."""
 
     @wraps(update)
     def update_and_tell(self: Any, value: Any) -> None:
@@ -81,19 +81,19 @@ def _telling(name: str, update: Callable[[Any, Any], None]) -> Callable[[Any, An
 
 
 def _tell(element: Any, attributes: set[str]) -> None:
-    """Have the cells follow that read one of these attributes of the element, or all if there are none."""
+    """Make cells follow that read one of these attributes of the element, or all readers if none is given."""
     _, listener = _elements.get(element._id, (None, None))
     if listener is not None:
         listener(object_change(element, attributes))
 
 
 def holds_elements(element: Any) -> bool:
-    """Return whether an element is made of others."""
+    """Return whether an element contains others."""
     return hasattr(element, "elements") or hasattr(element, "element")
 
 
 def _attributes(element: Any) -> set[str]:
-    """Return the names by which cells read an element's value; none if it holds other elements."""
+    """Return the attributes by which cells read an element's value; none if it contains other elements."""
     if holds_elements(element):
         return set()
     base = sys.modules["marimo._plugins.ui._core.ui_element"].UIElement
@@ -108,7 +108,7 @@ def _is_anywidget(element: Any) -> bool:
 
 
 def patch_anywidget(module: Any) -> None:
-    """Have cells that read a widget through `mo.ui.anywidget` follow it as they would follow the widget."""
+    """Make cells that read a widget through `mo.ui.anywidget` follow it as they follow a widget itself."""
     initialise = module.anywidget._initialize
 
     @wraps(initialise)

@@ -1,7 +1,8 @@
-"""What is shown of values of marimo: by the methods by which marimo asks a value, `_mime_` and `_display_`.
+"""Shows marimo's values by the methods with which marimo asks for their display, `_mime_` and `_display_`.
 
-A slider is `<marimo-slider data-initial-value='3' ...></marimo-slider>`, of which frontends other than
-marimo's draw nothing. Like `<video>`, it can have in it what is shown instead: its label and value.
+A slider is `<marimo-slider data-initial-value='3' ...></marimo-slider>`, of which only marimo's frontend
+draws anything. Like `<video>`, the element can contain what other frontends show instead: its label and
+value.
 """
 
 import re
@@ -17,10 +18,10 @@ from .marimo_elements import holds_elements
 
 _EMPTY = re.compile(r"(<(marimo-[\w-]+)((?: [\w-]+='[^']*')*) ?>)(</\2>)")
 _ATTRIBUTE = re.compile(r" data-([\w-]+)='([^']*)'")
-#: The attributes that hold what an element shows, the first of them that is there.
+#: The attributes that may hold what an element shows; the first one that exists does.
 _CONTENT = ("json-data", "diagram", "data", "value", "initial-value")
 _CONTENT_CHARS = 300
-#: How values are written in JSON that are not JSON's own.
+#: How marimo writes values in JSON that JSON itself cannot express.
 _TYPED = re.compile(r"text/(\w+)[\w+]*:(.*)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -35,7 +36,7 @@ def patch_html(module: Any) -> None:
 
     def __repr__(self: Any) -> str:
         if "_value_frontend" in vars(self):
-            # What holds other elements may hold a password.
+            # An element that contains others may contain a password.
             hidden = holds_elements(self) or self._component_args.get("kind") == "password"
             return f"{type(self).__name__}({'' if hidden else f'value={self.value!r}'})"
         return (getattr(self, "_repr_markdown_", None) or self._repr_html_)()
@@ -45,7 +46,7 @@ def patch_html(module: Any) -> None:
 
 
 def _formatter_of(kind: type) -> Any:
-    """Return what formats values of a class with marimo's methods, or None."""
+    """Return the formatter for values of a class with marimo's methods, or None."""
     if hasattr(kind, "_mime_"):
         return _by_mime
     return _by_display if hasattr(kind, "_display_") else None
@@ -90,7 +91,7 @@ def _content(attributes: str) -> str:
 
 
 def _untyped(value: Any) -> Any:
-    """Return a value of JSON with the text of what is not JSON's own."""
+    """Return a value from JSON, with values that JSON cannot express as their text."""
     from html import unescape
 
     if isinstance(value, dict):

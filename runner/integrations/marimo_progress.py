@@ -9,7 +9,7 @@ from .marimo_runtime import marimo_runs, replace, say_once
 
 
 def patch_status(module: Any) -> None:
-    """Make progress an item of the calling cell, and say that toasts are not shown."""
+    """Show progress as an item of the calling cell, and report that toasts are not shown."""
     module.progress_bar.__new__ = _new_bar(module.progress_bar)
     _patch_spinner(module.spinner)
     replace(module, "toast", toast)

@@ -18,12 +18,12 @@ _noticed: dict[str, tuple[str, int]] = {}
 
 
 def marimo_runs() -> bool:
-    """Return whether a runtime of marimo's own executes the calling code."""
+    """Return whether marimo's own runtime executes the calling code."""
     return sys.modules["marimo._runtime.context.types"].safe_get_context() is not None
 
 
 def replace(module: Any, name: str, own: Callable[..., Any]) -> None:
-    """Make the function `name` of a module, if it has that, `own`, but for code that marimo runs."""
+    """Replace the function `name` of a module, if it has one, by `own`, except for code that marimo runs."""
     original = getattr(module, name, None)
     if original is None:
         return
@@ -36,7 +36,7 @@ def replace(module: Any, name: str, own: Callable[..., Any]) -> None:
 
 
 def say_once(notice: str) -> None:
-    """Write a line to the calling cell, if no other cell has it: one that runs again gets it again."""
+    """Write a line to the calling cell unless another cell has it; a cell that runs again gets it again."""
     execution = current_execution.get()
     if execution is None:
         return
@@ -48,13 +48,13 @@ def say_once(notice: str) -> None:
 
 
 def patch_mode(module: Any) -> None:
-    """Make the mode that of a script: elements keep the values that they begin with."""
+    """Set the mode to that of a script, in which elements keep the values that they begin with."""
     get_mode = module.get_mode
     module.get_mode = wraps(get_mode)(lambda: get_mode() or "script")
 
 
 def patch_stop(module: Any) -> None:
-    """Make what `mo.stop` raises the end of a cell that is no error."""
+    """Make `mo.stop` end a cell without an error."""
 
     class MarimoStopError(CellStopped):
         __doc__ = module.MarimoStopError.__doc__
@@ -89,7 +89,7 @@ def clear() -> None:
 
 
 def patch_capture(module: Any) -> None:
-    """Make redirections those of the calling context alone, with their text among the outputs."""
+    """Make redirections apply to the calling context only, with their text among the outputs."""
     for name in ("capture_stdout", "capture_stderr", "redirect_stdout", "redirect_stderr"):
         replace(module, name, getattr(redirection, name))
 
@@ -118,7 +118,7 @@ def patch_state(module: Any) -> None:
 
 
 def patch_threads(module: Any) -> None:
-    """Make `should_exit` of a `mo.Thread` true when the run that started it is over."""
+    """Set `should_exit` of a `mo.Thread` when the run that started it is over."""
     thread_class = module.Thread
     start, should_exit = thread_class.start, thread_class.should_exit
 
@@ -136,7 +136,7 @@ def patch_threads(module: Any) -> None:
 
 
 def patch_watch(module: Any) -> None:
-    """Say that nothing looks for changes that others make."""
+    """Report that changes by other programs are not noticed."""
     path_state = module.PathState
     initialise = path_state.__init__
 
@@ -169,9 +169,9 @@ def patch_parameters(module: Any) -> None:
 
 
 def patch_formatting(module: Any) -> None:
-    """Keep marimo from changing other libraries when it is first asked for the HTML of a value.
+    """Keep marimo from patching other libraries when it first makes the HTML of a value.
 
-    Without a runtime it would take over `IPython.display`, comms and the renderers of plotly then.
+    Without a runtime it would then take over `IPython.display`, comms and the renderers of plotly.
     """
     get_formatter = module.get_formatter
 
@@ -198,7 +198,7 @@ def patch_formatting(module: Any) -> None:
 
 
 def patch_cache_blocks(module: Any) -> None:
-    """Run the block of `with mo.cache(...)` each time: marimo finds its source in its own runtime only."""
+    """Run blocks of `with mo.cache(...)` each time: marimo finds their source only in its own runtime."""
     block = module._cache_context
     enter, leave = block.__enter__, block.__exit__
 
@@ -217,7 +217,7 @@ def patch_cache_blocks(module: Any) -> None:
 
 
 def patch_cache_scope(module: Any) -> None:
-    """Keep caches from warning that the names of the cells hold no app."""
+    """Keep caches from warning that the notebook's names contain no app."""
     find = module.get_app_from_scope
 
     @wraps(find)

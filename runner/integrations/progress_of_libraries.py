@@ -1,8 +1,8 @@
 """Progress that libraries show: rich's live displays as output items, tqdm's bars in the cell that made them.
 
-rich draws a live display on a terminal, and elsewhere prints its last state when it ends. In a cell it is an
-item that is replaced whenever rich would draw; `Progress`, `track` and `status` are made of it. tqdm has
-one thread in the process that refreshes bars that stall, whichever cell made them.
+rich draws a live display on a terminal, and elsewhere prints its last state when it ends. In a cell it
+becomes an item that is replaced whenever rich would draw; `Progress`, `track` and `status` are live displays
+too. tqdm has one thread in the process that refreshes stalled bars, whichever cell made them.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def _patch_rich(module: Any) -> None:
 
 
 def _is_drawn(live: Any) -> bool:
-    """Return whether rich draws a live display itself: on what it takes for a terminal, or in no cell."""
+    """Return whether rich draws a live display itself: outside cells, or on what it takes for a terminal."""
     console = live.console
     return (
         current_execution.get() is None

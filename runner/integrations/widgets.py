@@ -1,7 +1,7 @@
 """ipywidgets as inputs: cells that read a trait of a widget by a global name follow that trait.
 
-When a trait that frontends see changes, on whatever side, cells that read that attribute of the widget run
-again. Cells that only show or observe the widget do not.
+When a trait that frontends see changes, in a frontend or in Python, cells that read that attribute of the
+widget run again. Cells that only show or observe the widget do not.
 """
 
 import sys
@@ -11,15 +11,15 @@ from typing import Any
 from ..attribution.after_import import after_import
 from ..output.reports import report
 
-#: Takes an object that has changed, and which of its attributes did.
+#: Called with an object that has changed, and the names of its changed attributes.
 OnChange = Callable[[object, Iterable[str]], None]
 
 
 class _Reporter:
-    """Takes the place of a shell that is not there: without one, errors of handlers are silent."""
+    """Stands in for a missing IPython shell, without which errors of handlers would be silent."""
 
     def showtraceback(self) -> None:
-        """Report the exception that is being handled."""
+        """Report the current exception."""
         error = sys.exception()
         if error is not None:
             report("", error)

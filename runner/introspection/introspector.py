@@ -1,12 +1,11 @@
 """The thread that answers requests about names, and what happens if a value of the user's holds it up.
 
-Requests are answered one after the other by a thread that lives while there are any. Values are asked for
-their `repr` there, and that may take for ever. So the thread that brings the requests looks in with
-`check` while `busy`: a thread that has been in the same place for too many looks is left to itself and
-another one takes its place. If it was asking a value, the request is answered again without that value;
-otherwise it is answered with an error.
+A thread answers requests one after another, and ends when there are none. It calls the `repr` of values,
+which may not return. So the thread that receives requests calls `check` while `busy`: a thread that has been
+in the same place for too many checks is abandoned, and another one takes its place. If it was in the `repr`
+of a value, the request is answered again without that value; otherwise it is answered with an error.
 
-Looks are counted, not seconds: while C code holds the interpreter nobody can look, nor can the thread go on.
+Checks are counted, not seconds: while C code holds the interpreter, neither a check nor the thread can run.
 """
 
 from _thread import allocate_lock, start_new_thread  # below what a cell may replace in `threading`
@@ -16,9 +15,9 @@ from typing import Any
 
 from ...protocol.messages import Error, Introspection
 
-#: Seconds between two looks, for the caller of `check`.
+#: Seconds between two checks, for the caller of `check`.
 LOOK_INTERVAL = 0.25
-#: How many find a thread at the same value, or in the middle of one request, before it is given up.
+#: After how many checks that find it at the same value, or in the same request, a thread is abandoned.
 _LOOKS_AT_VALUE = 4
 _LOOKS = 60
 
