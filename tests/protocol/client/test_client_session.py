@@ -198,13 +198,15 @@ async def test_a_reply_may_arrive_after_the_end_of_its_run(scripted):
         assert await client.run({"a": ""}) == e.RunFinished(1)
 
 
-async def test_without_waiting_a_run_returns_its_number(scripted):
+async def test_without_waiting_a_run_returns_its_number_once_it_is_in_the_copy(scripted):
     def accept(kernel: ScriptedKernel, request: Any) -> None:
-        kernel.send(m.RunQueued(request.id, 7, 1))
+        kernel.send(m.RunQueued(request.id, 7, kernel.seq + 1))
+        kernel.batch(e.RunAccepted(7))
 
     async with scripted(accept) as (_, client):
         queued = await client.run({"a": ""}, wait=False)
         assert queued.run == 7
+        assert [run.run for run in client.notebook.runs] == [7]
 
 
 async def test_many_runs_may_be_awaited_at_once(scripted):
