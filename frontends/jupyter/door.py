@@ -76,9 +76,7 @@ class Door:
 
     def turn(self) -> float:
         """Handle what came from the kernel and from clients."""
-        if self._interrupts:
-            self._interrupts = 0
-            self._binding.interrupt()
+        self._interrupt()
         self._take_events()
         for channel, frames in self._channels.receive(_MESSAGES):
             if channel == "hb":
@@ -86,6 +84,8 @@ class Door:
             elif channel == "iopub":
                 self._subscribed(frames[0])
             else:
+                # A signal that came before the message is not for what the message asks for.
+                self._interrupt()
                 self._receive(channel, frames)
                 self._take_events()
         if self._events or self._channels.readable:
@@ -111,6 +111,11 @@ class Door:
     def _subscribed(self, frame: bytes) -> None:
         if frame[:1] == b"\x01":
             self._binding.welcome(frame[1:])
+
+    def _interrupt(self) -> None:
+        if self._interrupts:
+            self._interrupts = 0
+            self._binding.interrupt()
 
     def _signalled(self, number: int, frame: object) -> None:
         self._interrupts += 1

@@ -216,7 +216,8 @@ class Graph:
         """Return the cells that may get `name` from `cell`, which defines or deletes it."""
         if name not in self._readers and name not in self._rereaders:
             return []
-        makers = self._makers[name]
+        # What deletes a name makes no version of it where names have one value.
+        makers = self._makers.get(name, [])
         readers = self._readers.get(name, [])
         if self.redefine == "live":
             return [reader for reader in readers if reader != cell] if makers == [cell] else []

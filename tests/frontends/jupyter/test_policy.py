@@ -31,6 +31,7 @@ SOURCES = (
     "for i in range(2): pass",
     "i",
     "",
+    "del x",
 )
 
 

@@ -79,6 +79,14 @@ def test_an_interrupted_cascade_is_not_taken_up_again(page: Page):
     assert page.shows("c") == ["4"]
 
 
+def test_a_definition_that_becomes_a_deletion_is_missed_by_its_readers(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    assert page.run("a", "del x") == ["a", "b"]
+    assert page.shows("b") == ["NameError"]
+    assert page.run("a", "x = 2") == ["a", "b"]
+    assert page.shows("b") == ["3"]
+
+
 def test_a_contested_name_runs_nothing_by_itself(page: Page):
     page.run_all(a="df = [1]", b="df = [*df, 2]", c="len(df)")
     assert page.run("a") == ["a"]
