@@ -232,8 +232,8 @@ class Scheduler:
                 self.open.cancel_flights()
 
     def _drop(self, cells: Iterable[str]) -> None:
-        """Skip cells that have not had their turn."""
-        for number, dropped in self.open.take(cells).items():
+        """Skip cells that have not had their turn, and mark them and the interrupted ones stale."""
+        for number, dropped in (self.open.take(cells) or {0: []}).items():
             self.turns.drop(dropped, number)
 
     async def _let_others(self) -> None:

@@ -307,6 +307,19 @@ def test_an_interrupt_ends_what_awaits_and_the_cell_that_executes(book, opened):
     first, second = book.do(act())
     assert (first.status, second.status) == ("interrupted", "interrupted")
     assert [book[cell].status for cell in "akl"] == ["interrupted", "interrupted", "cancelled"]
+    assert book.stale == ["a", "k", "l"]
+    assert "after" not in book.globals
+
+
+def test_a_cell_that_is_interrupted_after_its_run_gave_the_turn_away_is_stale(book, opened):
+    async def act():
+        first = await opened.start({"a": SLOW, "b": "x\ninterrupt()\nafter = 1"})
+        opened.open()
+        return await first
+
+    book.globals["interrupt"] = book.engine.interrupt
+    assert book.do(act()).status == "interrupted"
+    assert (book["b"].status, book.stale) == ("interrupted", ["b"])
     assert "after" not in book.globals
 
 
