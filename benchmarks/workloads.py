@@ -80,6 +80,11 @@ def take(*path: str) -> Callable[[Figures], float | None]:
     return find
 
 
+def over(name: str, figure: Callable[[Figures], float]) -> Callable[[Figures], float | None]:
+    """Return a function that finds `figure` of other times than those of `seconds`."""
+    return lambda figures: figure({"seconds": figures[name]}) if name in figures else None
+
+
 def command(name: str) -> Callable[[Figures], float | None]:
     """Return a function that finds the time of a command, or that of cellwire's beside it."""
     return lambda figures: figures.get(name, figures.get("cellwire"))
@@ -263,11 +268,19 @@ WORKLOADS = (
     Workload(
         "cluster",
         "cluster",
-        {"cellwire": {"cells": 200, "times": 50}},
+        {"cellwire": {"over": "cluster", "cells": 200, "times": 50}},
         (
-            Row("trivial cell on a Dask cluster", "ms", median, 1e3, floor=median),
-            Row("200 cells on a Dask cluster: a chain", "s", take("chain"), 1, 5.0, floor=take("chain")),
-            Row("200 cells on a Dask cluster: a fan", "s", take("fan"), 1, 5.0, floor=take("fan")),
+            Row("on a Dask cluster: a trivial cell", "ms", median, 1e3, floor=median),
+            Row("on a Dask cluster: a chain of 200 cells", "s", take("chain"), 1, 5.0, floor=take("chain")),
+            Row("on a Dask cluster: a fan of 200 cells", "s", take("fan"), 1, 5.0, floor=take("fan")),
+            Row("on a Dask cluster: print to frontend, p50", "ms", over("delays", median), 1e3, 3.0),
+            Row("on a Dask cluster: print to frontend, p99", "ms", over("delays", p99), 1e3, 15.0),
+            Row("on a Dask cluster: 100,000 printed lines", "s", take("lines"), 1, 1.0),
+            Row("on a Dask cluster: 2,000 appends", "s", take("appends"), 1, 0.1),
+            Row("on a Dask cluster: interrupt of a loop", "s", take("loop"), 1, 0.1),
+            Row("on a Dask cluster: interrupt of a sleep", "s", take("sleep"), 1, 1.2),
+            Row("on a Dask cluster: 4 cells on 2 workers, faster by", "×", take("speed_up"), 1, 1.7, "more"),
+            Row("the notebook's process with a client", "MB", take("memory"), 1e-6, floor=take("memory")),
         ),
         Floor("dask by hand", "delayed", {"cells": 200, "times": 50}),
     ),

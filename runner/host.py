@@ -67,7 +67,6 @@ from .output.reports import report
 _CHUNK = 64 * 1024
 #: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
-_DEPTH = 100  # calls that may be nested, at the least
 _EXTENSIONS = "cellwire.hooks"
 #: The extension for cells that are written for IPython, known here by name alone.
 _IPYTHON = "cellwire.runner.ipython.bridge:install"
@@ -208,7 +207,6 @@ class Host:
             # What a cell sets is for that run, if interrupts or this package could not work with it. With the
             # default handler an interrupt would end the process.
             pthread_sigmask(signal.SIG_UNBLOCK, (_SIGINT,))
-            sys.setrecursionlimit(max(sys.getrecursionlimit(), _DEPTH))
             if getsignal(_SIGINT) is not self._handler:
                 set_handler(_SIGINT, self._handler)
             self._awake_until = self._loop.time() + self._awake_seconds

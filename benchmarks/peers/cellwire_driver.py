@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Self
 
 from cellwire.protocol import KernelClient, Limits, connect, launch_kernel
 from cellwire.protocol.client.dealer import Dealer
-from cellwire.protocol.messages import Cell
 from frontend import Frontend
 from measuring import measure_with
 from serving import serve
@@ -59,8 +58,8 @@ class CellwireFrontend(Frontend):
     async def finish(self) -> None:
         await self._kernel.wait_idle()
 
-    async def run(self, cells: dict[str, str], on: str = "") -> None:
-        await self._kernel.run([Cell(id, source, on=on) for id, source in cells.items()])
+    async def run(self, cells: dict[str, str]) -> None:
+        await self._kernel.run(cells)
         if self._counting is not None:
             self._counting.cancel()
 
@@ -152,7 +151,11 @@ async def follow(connection_file: str) -> None:
 
 
 async def measure(workload: str, over: str = "", **parameters: Any) -> dict[str, Any]:
-    """Return the figures of a workload, of the kernel for Jupyter or of Lab's page if `over` says so."""
+    """Return the figures of a workload, over Jupyter, in Lab's page or on a cluster if `over` says so."""
+    if over == "cluster":
+        from cluster import measure_cluster
+
+        return await measure_cluster(**parameters)
     if over == "page":
         from jupyter_page import measure_page
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import zmq
+from memory import resident
 from serving import serve
 
 Figures = dict[str, Any]
@@ -138,7 +139,8 @@ def delayed(cells: int, times: int) -> Figures:
         chain = clock() - start
         start = clock()
         dask.base.compute(*(increment(number) for number in range(cells)))
-        return {"seconds": seconds, "chain": chain, "fan": clock() - start}
+        fan = clock() - start
+        return {"seconds": seconds, "chain": chain, "fan": fan, "memory": resident(os.getpid())}
 
 
 def _trips(trip: Callable[[], Any], times: int) -> list[float]:

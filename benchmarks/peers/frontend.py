@@ -49,9 +49,8 @@ class Frontend(ABC):
     async def finish(self) -> None:
         """Wait until all that was begun has ended and its last message is decoded."""
 
-    async def run(self, cells: dict[str, str], on: str = "") -> None:
-        """Run the cells to their end; `on` names the cluster that they run on, which only cellwire knows."""
-        assert not on
+    async def run(self, cells: dict[str, str]) -> None:
+        """Run the cells to their end."""
         await self.begin(cells)
         await self.finish()
 

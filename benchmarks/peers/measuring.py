@@ -168,34 +168,6 @@ async def embedded(kind: type[Frontend], notebooks: int, cells: int, times: int)
             return {"seconds": seconds}
 
 
-async def cluster(kind: type[Any], cells: int, times: int) -> Figures:
-    """Run cells on a Dask cluster of two processes: one that does nothing, then a chain and a fan."""
-    make = (
-        "from distributed import Client, LocalCluster\n"
-        "cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)\n"
-        "client = Client(cluster)"
-    )
-    chain = {f"c{i}": f"x{i} = {f'x{i - 1} + 1' if i else 0}" for i in range(cells)}
-    fan = {f"f{i}": f"y{i} = {i}" for i in range(cells)}
-    async with launched(kind) as kernel:
-        await kernel.run({"client": make})
-        try:
-            await kernel.run({"warm": "1"}, on="client")
-            seconds: list[float] = []
-            for number in range(times):
-                start = clock()
-                await kernel.run({"trivial": f"{number} + 1"}, on="client")
-                seconds.append(clock() - start)
-            found: Figures = {"seconds": seconds}
-            for name, sources in (("chain", chain), ("fan", fan)):
-                start = clock()
-                await kernel.run(sources, on="client")
-                found[name] = clock() - start
-            return found
-        finally:
-            await kernel.run({"end": "client.close()\ncluster.close()"})
-
-
 async def wide(kind: type[Frontend], cells: int) -> Figures:
     """Register and run independent cells, which a frontend submits at once."""
     async with launched(kind) as kernel:
@@ -385,7 +357,6 @@ WORKLOADS: dict[str, Callable[..., Awaitable[Figures]]] = {
         chain,
         child_output,
         control,
-        cluster,
         comm,
         embedded,
         figures,

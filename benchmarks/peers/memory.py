@@ -12,7 +12,7 @@ def memory_of(pid: int) -> dict[str, int]:
     """
     pids = family(pid)
     if not sys.platform.startswith("linux"):
-        return {"rss": sum(_rss_by_ps(one) for one in pids), "processes": len(pids)}
+        return {"rss": sum(resident(one) for one in pids), "processes": len(pids)}
     figures = {"rss": 0, "pss": 0, "processes": len(pids)}
     for one in pids:
         for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()[1:]:
@@ -35,6 +35,7 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _rss_by_ps(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Return the resident bytes of one process."""
     listing = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
     return int(listing.stdout) * 1024

@@ -8,8 +8,8 @@ no stack; there the chain of coroutines, tasks and futures is followed. From a t
 search goes on in its stack.
 """
 
+import _io
 import asyncio
-import io
 import os
 import stat
 import sys
@@ -207,7 +207,8 @@ def _is_child(value: Any) -> bool:
 
 def _is_pipe(value: Any) -> bool:
     """Whether `value` is a file that reads from a pipe."""
-    if not issubclass(type(value), io.IOBase):
+    # Not `io.IOBase`: Python 3.11 crashes if an abstract class is asked about the iterator of `co_positions`.
+    if not issubclass(type(value), _io._IOBase):
         return False
     try:
         return value.readable() and stat.S_ISFIFO(os.fstat(value.fileno()).st_mode)

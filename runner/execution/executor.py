@@ -12,7 +12,7 @@ beyond the post-execution hooks: frames of this module hold them only in the exe
 import asyncio
 import types
 from collections.abc import Coroutine, Generator
-from sys import gettrace, settrace
+from sys import getrecursionlimit, gettrace, setrecursionlimit, settrace
 from typing import Any, cast
 
 from ..analysis.compiler import CompiledCell
@@ -20,6 +20,9 @@ from ..api.stop import CellStopped
 from ..attribution.context import NO_VALUE, Execution, current_execution
 from .hooks import Hooks, call_hooks
 from .interrupts import Gate
+
+#: How many calls may be nested at the least, once the code of a cell has ended.
+_DEPTH = 100
 
 
 class Executor:
@@ -68,6 +71,8 @@ class Executor:
 
     def _finish(self, execution: Execution) -> None:
         """Decide the status, call the hooks, and drop the references to value and exception."""
+        if getrecursionlimit() < _DEPTH:
+            setrecursionlimit(_DEPTH)
         error = execution.error
         if error is None:
             execution.status = "ok"

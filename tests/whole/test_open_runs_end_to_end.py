@@ -35,7 +35,7 @@ async def started(
 async def ends(kernel: KernelClient, events: EventStream) -> dict[int, RunFinished]:
     """Return how the runs ended, when all have."""
     found: dict[int, RunFinished] = {}
-    while kernel.notebook.runs:
+    while kernel.notebook.runs or events.statistics().depth:
         for event in await events.receive():
             if isinstance(event, RunFinished):
                 found[event.run] = event

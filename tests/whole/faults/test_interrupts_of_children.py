@@ -182,3 +182,16 @@ async def test_a_process_that_an_async_cell_does_not_wait_for_lives_on(kernel: K
     assert len(children) == 1
     assert is_alive(*children)
     await kernel.restart_runner()
+
+
+async def test_any_value_may_be_in_the_expression_that_is_interrupted(kernel: KernelClient) -> None:
+    """Python 3.11 crashes if an abstract class is asked about the iterator of `co_positions`."""
+    source = "odd = (lambda: 0).__code__.co_positions()\nprint('in', flush=True)\ntime.sleep(odd and 1000)"
+    with anyio.fail_after(PATIENCE):
+        await kernel.run({"s": SETUP})
+        await kernel.run({"a": source}, wait=False)
+        await printed(kernel, "in", "a")
+        await kernel.interrupt()
+        await kernel.wait_idle()
+        assert kernel.notebook.cells["a"].status == "interrupted"
+        assert (await kernel.run({"b": "1"})).status == "ok"

@@ -209,7 +209,7 @@ PLACES = {
         "encoding.safe_str encoding.as_plain",
     ),
     # Imports
-    "a finder of modules": ("from found_oddly import *", ERROR, "star_imports._find_spec"),
+    "a finder of modules": ("from found_oddly import *", ERROR, "star_imports.find_spec"),
     "names of a module": ("from listed_oddly import *", ERROR, "star_imports._names"),
     "names of a module, looked at again": (
         "from listed_once import *",
@@ -229,7 +229,10 @@ ELSEWHERE = {
     "after_import._call": "tests/runner/attribution/test_after_import.py",
     "order.NotebookOrder._number": "cellwire's own numbers",
     "structural_errors._cells": "ids of cells, which are text",
-    "engine.Engine._run_request": "a fault of cellwire's own",
+    "runs.Runs._run_request": "a fault of cellwire's own",
+    "runs.Runs._keep": "likewise",
+    "scheduler.Scheduler._fly": "likewise",
+    "scheduler.Scheduler.drive": "likewise, and the end of the task that it is in",
     "cell_errors._position": "a traceback's lines",
     "executor._close": "tests/whole/faults/test_interrupts.py",
     "hooks._report": "tests/runner/engine/test_hooks.py",
@@ -249,7 +252,9 @@ ELSEWHERE = {
     "formatters._artists_bundle": "called as other formatters are",
     "formatters.figure_bundle": "likewise",
     "formatting.format_value": "what metaclasses raise where the methods of a value are looked for",
-    "answers._source": "files, and attributes of functions and classes",
+    "answers.source": "files, and attributes of functions and classes",
+    "inspection._file": "likewise",
+    "inspection.labelled": "the length of a value of a built-in type",
     "comms.Comms.deal_with": "tests/whole/outputs/test_widgets.py",
     "embed._guard": "what the engine of an embedded notebook is given, which it handles as any engine",
     "part.Part._ipython_display_": "names and numbers of items",
@@ -466,11 +471,11 @@ ASKED = {
     "shape": ("class A:\n    shape = property(fail)\nodd = A()", "short_text.short_text"),
     "signature": (
         "class A:\n    __signature__ = property(fail)\n    def __call__(self): pass\nodd = A()",
-        "answers._headline",
+        "answers.signature",
     ),
     "documentation": (
         "class M(type):\n    __doc__ = property(fail)\nclass odd(metaclass=M): pass",
-        "answers._document",
+        "answers.document",
     ),
     "attribute": (
         "class A:\n    x = 1\n    def __getattribute__(self, name): fail()\nodd = A()",
