@@ -46,8 +46,11 @@ def _as_here(*names: str) -> tuple[str, ...]:
     return tuple(f"{name}=={version(name)}" for name in names)
 
 
-#: What cellwire needs by itself, over Jupyter and for the workload `cluster`.
-_NEEDED = _as_here("anyio", "comm", "distributed", "ipython", "jupyter_client", "msgspec", "pyzmq")
+#: What cellwire needs by itself, over Jupyter and for the workloads `cluster` and `jupyter-page`.
+_NEEDED = _as_here(
+    *("anyio", "comm", "distributed", "ipykernel", "ipython", "ipywidgets", "jupyter_client", "jupyterlab"),
+    *("msgspec", "nbformat", "psutil", "pytest", "pyzmq", "selenium"),
+)
 CELLWIRE = Peer("cellwire", _NEEDED, has_cellwire=True)
 #: The floors are those of cellwire's environment.
 FLOOR = Peer("floor", _NEEDED, has_cellwire=True, environment="cellwire")

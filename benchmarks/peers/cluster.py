@@ -20,17 +20,17 @@ client = Client(cluster)
 """
 #: Prints the time a hundred times, once in ten milliseconds.
 _TICKS = """
-import time
-for _ in range(100):
-    print(time.time())
-    time.sleep(0.01)
+import time as _t
+for _n in range(100):
+    print(_t.time())
+    _t.sleep(0.01)
 """
-_LINES = "for number in range(100_000): print('a line of text', number)"
-_APPENDS = "import cellwire as cw\nfor number in range(2_000): cw.output.append(f'item {number}')"
+_LINES = "for _n in range(100_000): print('a line of text', _n)"
+_APPENDS = "import cellwire as _cw\nfor _n in range(2_000): _cw.output.append(f'item {_n}')"
 _LOOP = "while True: pass"
-_SLEEP = "import time\ntime.sleep(60)"
+_SLEEP = "import time as _t\n_t.sleep(60)"
 #: About a second of work, none of which is in this process's memory.
-_WORK = "total{0} = 0\nfor number in range(20_000_000): total{0} += number"
+_WORK = "total{0} = 0\nfor _n in range(20_000_000): total{0} += _n"
 
 
 async def measure_cluster(cells: int, times: int) -> Figures:
