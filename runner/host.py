@@ -50,6 +50,7 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import local, protected
+from .execution.own_tasks import create_task
 from .execution.signals import install_signals
 from .integrations.class_sources import install_class_sources
 from .integrations.comms import Comms
@@ -314,9 +315,7 @@ class Host:
 
     def _deliver(self, message: SendComm) -> None:
         """Start a task that lets user code deal with `message`: a task can be interrupted."""
-        asyncio.Task(
-            self._comms.deal_with(message), loop=self._loop, context=self._comms.context_for(message)
-        )
+        create_task(self._comms.deal_with(message), self._comms.context_for(message))
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
         """Return the answer to a request about names; in the introspector's thread."""

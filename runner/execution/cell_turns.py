@@ -117,9 +117,13 @@ class CellTurns:
         dropped = [cell for cell in cells if cell in states]
         for cell in dropped:
             self._lifecycle.skip(cell, run, "cancelled", errors.never_ran())
-        if dropped or self.interrupted:
-            self._lifecycle.mark_stale(cell for cell in (*self.interrupted, *dropped) if cell in states)
+        self.mark_stale(dropped)
+
+    def mark_stale(self, dropped: Iterable[str] = ()) -> None:
+        """Mark the interrupted cells stale, and those that were `dropped`."""
+        if stale := [*self.interrupted, *dropped]:
             self.interrupted = []
+            self._lifecycle.mark_stale(cell for cell in stale if cell in self._notebook.cells)
 
     def _outdate_readers(self, cell: str) -> None:
         """Mark stale what depends on imports that failed; it does not follow a run of theirs otherwise."""

@@ -11,7 +11,6 @@ An interrupt ends all runs that are open.
 """
 
 import asyncio
-import contextvars
 from asyncio import (  # as they are before user code can replace them
     CancelledError,
     Task,
@@ -177,8 +176,8 @@ class Runs:
 
     def _start_keeper(self) -> None:
         if self.keeper is None:
-            # Whatever task factory a cell has set; and cells do not find it among the tasks of the loop.
-            self.keeper = Task(self._keep(), loop=get_running_loop(), context=contextvars.copy_context())
+            # Cells do not find it among the tasks of the loop.
+            self.keeper = create_task(self._keep())
             _unregister_task(self.keeper)
 
     async def _keep(self) -> None:

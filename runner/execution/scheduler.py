@@ -80,9 +80,8 @@ class Scheduler:
         self.keeps_turn = False
         #: What runs elsewhere; None before something did.
         self.elsewhere: Elsewhere | None = None
-        #: Runs with cells that have not ended.
+        #: Runs with cells that have not ended; and the same by number.
         self.open = OpenRuns(program, recorder.notebook)
-        #: These runs, by number.
         self.runs = self.open.runs
         self._flights = self.open.flights
         # What was raised where only cellwire's own code raises.
@@ -193,9 +192,7 @@ class Scheduler:
         if code is None:
             self.open.done(cell, run)
         elif elsewhere is None and not code.analysis.is_async:
-            self.turns.run(cell, run.run)
-            self.open.done(cell, run)
-            await self._let_others()
+            await self._run_here(cell, run)
         elif self.turns.cancelled(cell, run.run):
             self.open.done(cell, run)
         elif cell in self._program.placement.on:
@@ -204,9 +201,7 @@ class Scheduler:
             self.turns.in_flight.add(cell)
             self._launch(Flight(cell, run), partial(self._fetch, values=values))
         elif not code.analysis.is_async:
-            self.turns.run(cell, run.run)
-            self.open.done(cell, run)
-            await self._let_others()
+            await self._run_here(cell, run)
         else:
             flight = Flight(cell, run)
             flight.execution = self.turns.start(cell, run.run)
@@ -216,6 +211,11 @@ class Scheduler:
             if flight.task is not None and flight.task.done():
                 self._land(flight)
 
+    async def _run_here(self, cell: str, run: OpenRun) -> None:
+        self.turns.run(cell, run.run)
+        self.open.done(cell, run)
+        await self._let_others()
+
     async def end(self) -> None:
         """End all cells of the open runs, as the last interrupt does."""
         self.cancel()
@@ -224,6 +224,7 @@ class Scheduler:
     async def _end_all(self) -> None:
         """Drop what has not had its turn, and return when all that is in flight has ended."""
         self._drop([*self.open.pending])
+        self.turns.mark_stale()
         while self._flights:
             try:
                 await self.open.wait()
@@ -233,7 +234,7 @@ class Scheduler:
 
     def _drop(self, cells: Iterable[str]) -> None:
         """Skip cells that have not had their turn, and mark them and the interrupted ones stale."""
-        for number, dropped in (self.open.take(cells) or {0: []}).items():
+        for number, dropped in self.open.take(cells).items():
             self.turns.drop(dropped, number)
 
     async def _let_others(self) -> None:
@@ -319,7 +320,7 @@ class Scheduler:
             if self._program.works(cell):
                 self.turns.drop([cell], run.run)
         elif execution is not None and execution.over:
-            self.turns.drop((), run.run)
+            self.turns.mark_stale()
         self._recorder.flush()
         self.open.done(cell, run)
 
@@ -364,7 +365,6 @@ class Scheduler:
         if self._interrupts.count:
             return
         self._tasks[task] = execution
-
         try:
             await elsewhere.follow(execution, given, partial(self.open.submitted, flight))
         finally:

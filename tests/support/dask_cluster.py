@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cellwire.protocol.messages import Cell
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
 #: The client of the cluster that is open, for cells: `from support.dask_cluster import client`.
 client: Any = None
+CLIENT = Cell("client", "from support.dask_cluster import client")
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from .waiting import PATIENCE, wait_until
+from .waiting import PATIENCE
 
 Message = dict[str, Any]
 #: Tests of Jupyter know no other wait.
-eventually = wait_until
 
 
 class Ran(NamedTuple):

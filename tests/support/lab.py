@@ -15,8 +15,8 @@ import nbformat
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from .jupyter import eventually
 from .machines import missing
+from .waiting import wait_until
 
 _CHROMIUM, _DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 _OPTIONS = (
@@ -109,7 +109,7 @@ class Book:
             return value != before and follows(value)
 
         try:
-            eventually(followed)
+            wait_until(followed)
         except AssertionError:
             sent = "\n".join(self.driver.execute_script("return window.sent"))
             raise AssertionError(f"nothing follows slider {number}:\n{sent}") from None
@@ -117,7 +117,7 @@ class Book:
     def save(self) -> list[Any]:
         """Press Ctrl-S and return the cells of the saved file."""
         self.keys("s", control=True)
-        eventually(lambda: self.driver.execute_script(f"{_PANEL} return !panel.context.model.dirty"))
+        wait_until(lambda: self.driver.execute_script(f"{_PANEL} return !panel.context.model.dirty"))
         return nbformat.read(self.path, as_version=4).cells
 
     def reload(self) -> None:
@@ -136,7 +136,7 @@ class Book:
             found[:] = self.driver.find_elements("css selector", selector)
             return len(found) > number and found[number].is_displayed()
 
-        eventually(there)
+        wait_until(there)
         return found[number]
 
     @property
@@ -187,13 +187,13 @@ class Book:
             return holds(last)
 
         try:
-            eventually(look)
+            wait_until(look)
         except AssertionError:
             raise AssertionError(f"the page does not show {what}, but {last!r}") from None
 
     def idle(self) -> None:
         """Return when the kernel is connected and the page says that it is idle."""
-        eventually(lambda: self.driver.execute_script(_READY) == "idle")
+        wait_until(lambda: self.driver.execute_script(_READY) == "idle")
 
 
 class Lab:
@@ -267,7 +267,7 @@ def _server(root: Path) -> Iterator[tuple[str, str]]:
             assert server.poll() is None, (root.parent / "server.log").read_text()
             return file.exists() and file.read_bytes().endswith(b"}")
 
-        eventually(listens)
+        wait_until(listens)
         yield json.loads(file.read_text())["url"], token
     finally:
         server.terminate()

@@ -9,7 +9,8 @@ from cellwire.frontends.jupyter.reactivity import FOLLOWING
 from cellwire.protocol.blocking import KernelClient, connect
 from cellwire.protocol.events import CellStarted
 
-from .jupyter import Jupyter, eventually, idle
+from .jupyter import Jupyter, idle
+from .waiting import wait_until
 
 
 class Page:
@@ -84,7 +85,7 @@ class Page:
             last, before = before, self.native.seq
             return last == before and self.native.notebook.idle
 
-        eventually(at_rest)
+        wait_until(at_rest)
         # Other pages have marks of their own.
         mark = f"~mark {id(self)}"
         self.native.run({mark: ""})

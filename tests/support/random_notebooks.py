@@ -1,9 +1,14 @@
 """Notebooks drawn at random, some of whose cells run elsewhere, and what is to be seen of them."""
 
+import asyncio
 import random
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cellwire.runner.engine import Engine
+
+from .thread_place import thread_places
+from .waiting import PATIENCE
 
 CELLS = [f"c{number}" for number in range(7)]
 NAMES = ["a", "b", "c", "d"]
@@ -82,3 +87,24 @@ def comparable(engine: Engine, name: str) -> bool:
         return False
     last = engine.notebook.cells[makers[-1]]
     return last.status == "ok" and not last.stale
+
+
+def shared_values(
+    one: Engine, other: Engine, is_comparable: Callable[[Engine, str], bool] = comparable
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """Return the values that each has of the names that are comparable in both."""
+    ours, others = values(one), values(other)
+    same = [name for name in {*ours, *others} if is_comparable(one, name) and is_comparable(other, name)]
+    return {name: ours.get(name) for name in same}, {name: others.get(name) for name in same}
+
+
+def play(seeds: int, history: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Play the history of each seed, with a time limit, where workers are threads."""
+
+    async def bounded(seed: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await history(seed)
+
+    with thread_places(), asyncio.Runner() as runner:
+        for seed in range(seeds):
+            runner.run(bounded(seed))

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 import cloudpickle
+from cellwire.protocol.messages import Cell
 from cellwire.protocol.notebook import CellError
 from cellwire.runner.api.remote_states import sending
 from cellwire.runner.attribution import console
@@ -33,6 +34,8 @@ from cellwire.runner.places.place import (
 )
 from cellwire.runner.places.worker.cellhost import CellHost
 from cellwire.runner.places.worker.process import install_streams
+
+CLIENT = Cell("client", "from support.thread_place import Workers, signals\nclient = Workers(2)")
 
 
 class Workers:

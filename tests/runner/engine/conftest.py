@@ -10,6 +10,7 @@ from cellwire.protocol import events as e
 from cellwire.protocol.notebook import CellState, Notebook
 from cellwire.protocol.reducer import apply
 from cellwire.runner.engine import Engine
+from support.thread_place import CLIENT, Workers, thread_places
 from support.waiting import PATIENCE
 
 T = TypeVar("T")
@@ -109,6 +110,21 @@ def make_book() -> Iterator[Callable[..., Book]]:
     yield make
     for book in books:
         book.close()
+
+
+@pytest.fixture
+def workers() -> Iterator[Callable[[], Workers]]:
+    """Return a function that returns the workers of the notebook."""
+    with thread_places() as newest:
+        yield newest
+
+
+@pytest.fixture
+def threads_book(make_book: Callable[..., Book], workers: object) -> Book:
+    """Return a notebook with a client of a place whose workers are threads."""
+    book = make_book(redefine="allow")
+    book.run([CLIENT])
+    return book
 
 
 @pytest.fixture

@@ -5,32 +5,18 @@ import asyncio
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
-from support.thread_place import signals, thread_places
+from support.elsewhere import as_cells, there
+from support.thread_place import CLIENT, signals
 from support.waiting import PATIENCE
 
-CLIENT = Cell("client", "from support.thread_place import Workers, signals\nclient = Workers(2)")
-
-
-def there(id, source):
-    return Cell(id, source, on="client")
-
 
 @pytest.fixture
-def workers():
-    """Return a function that returns the workers of the notebook."""
-    with thread_places() as newest:
-        yield newest
-
-
-@pytest.fixture
-def book(make_book, workers):
-    book = make_book(redefine="allow")
-    book.run([CLIENT])
-    return book
+def book(threads_book):
+    return threads_book
 
 
 def run(book, *cells):
-    return book.run([Cell(*cell) if isinstance(cell, tuple) else cell for cell in cells])
+    return book.run(as_cells(*cells))
 
 
 def test_a_cell_runs_where_the_variable_says_and_what_it_defines_stays_there(book, workers):

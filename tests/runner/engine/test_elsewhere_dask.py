@@ -8,9 +8,10 @@ import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
 from support import dask_cluster
+from support.dask_cluster import CLIENT
+from support.elsewhere import as_cells, there
 from support.waiting import PATIENCE, wait_until
 
-CLIENT = Cell("client", "from support.dask_cluster import client")
 WAIT = """
 import os, time
 def wait(path):
@@ -35,17 +36,13 @@ def book(make_book, client):
     book.delete(*book.replica.order)
 
 
-def there(id, source):
-    return Cell(id, source, on="client")
-
-
 def run(book, *cells):
-    return book.run([Cell(*cell) if isinstance(cell, tuple) else cell for cell in cells])
+    return book.run(as_cells(*cells))
 
 
 async def running(book, cells, condition):
     """Start a run and return its task when `condition` holds."""
-    given = [Cell(*cell) if isinstance(cell, tuple) else cell for cell in cells]
+    given = as_cells(*cells)
     task = asyncio.ensure_future(book.engine.run(given))
     while not condition():
         await asyncio.sleep(0.005)

@@ -14,15 +14,12 @@ import pytest
 from cellwire.protocol.messages import Cell
 from distributed import Client
 from support import dask_cluster
+from support.dask_cluster import CLIENT
+from support.elsewhere import there
 from support.waiting import PATIENCE
 
-CLIENT = Cell("client", "from support.dask_cluster import client")
 #: Megabytes of the array that is not to come here.
 LARGE = 300
-
-
-def there(id, source):
-    return Cell(id, source, on="client")
 
 
 @pytest.fixture

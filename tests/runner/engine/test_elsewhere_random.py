@@ -9,9 +9,7 @@ import pytest
 from cellwire.protocol.messages import Cell
 from cellwire.protocol.notebook import Mode, Redefine
 from cellwire.runner.engine import Engine
-from support.random_notebooks import CELLS, NAMES, SETUP, comparable, redefining, state, statement, values
-from support.thread_place import thread_places
-from support.waiting import PATIENCE
+from support.random_notebooks import CELLS, NAMES, SETUP, play, redefining, shared_values, state, statement
 
 #: More of them are drawn by `make soak`.
 EXAMPLES = int(os.environ.get("CELLWIRE_EXAMPLES", 150))
@@ -75,18 +73,10 @@ async def compare(seed: int, redefine: Redefine) -> None:
         told = f"seed {seed}, step {step}, on {on}\n" + "\n".join(map(str, log))
         seen, expected = state(placed), state(plain)
         assert seen == expected, told
-        ours, others = values(placed), values(plain)
-        same = [name for name in {*ours, *others} if comparable(placed, name) and comparable(plain, name)]
-        assert {name: ours.get(name) for name in same} == {name: others.get(name) for name in same}, told
+        ours, others = shared_values(placed, plain)
+        assert ours == others, told
 
 
 @pytest.mark.parametrize("redefine", ["error", "allow"])
 def test_random_edits_do_the_same_wherever_cells_run(redefine: Redefine) -> None:
-    with thread_places(), asyncio.Runner() as runner:
-        for seed in range(min(EXAMPLES // 2, 500)):
-
-            async def bounded(seed: int = seed) -> None:
-                async with asyncio.timeout(PATIENCE):
-                    await compare(seed, redefine)
-
-            runner.run(bounded())
+    play(min(EXAMPLES // 2, 500), lambda seed: compare(seed, redefine))

@@ -5,34 +5,21 @@ import asyncio
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.messages import Cell
-from support.thread_place import signals, thread_places
+from support.elsewhere import as_cells, there
+from support.thread_place import CLIENT, signals
 
-CLIENT = Cell("client", "from support.thread_place import Workers, signals\nclient = Workers(2)")
 #: A cell that waits elsewhere until the test opens its gate.
 WAIT = "import time\nwhile not signals['go'].is_set(): time.sleep(0.001)\n"
 
 
-def there(id, source):
-    return Cell(id, source, on="client")
-
-
 @pytest.fixture
-def workers():
-    with thread_places() as newest:
-        yield newest
-
-
-@pytest.fixture
-def book(make_book, workers):
-    book = make_book(redefine="allow")
-    book.run([CLIENT])
-    return book
+def book(threads_book):
+    return threads_book
 
 
 async def started(book, *cells, running="a"):
     """Start a run, and return its task when the cell `running` is executed."""
-    given = [Cell(*cell) if isinstance(cell, tuple) else cell for cell in cells]
-    task = asyncio.create_task(book.engine.run(given))
+    task = asyncio.create_task(book.engine.run(as_cells(*cells)))
     while running not in book.replica.cells or book[running].status != "running":
         await asyncio.sleep(0.001)
     return task

@@ -9,9 +9,17 @@ import pytest
 from cellwire.protocol.messages import Cell
 from cellwire.protocol.notebook import Redefine
 from cellwire.runner.engine import Engine
-from support.random_notebooks import CELLS, NAMES, SETUP, comparable, redefining, state, statement, values
-from support.thread_place import thread_places
-from support.waiting import PATIENCE
+from support.random_notebooks import (
+    CELLS,
+    NAMES,
+    SETUP,
+    comparable,
+    play,
+    redefining,
+    shared_values,
+    state,
+    statement,
+)
 
 #: More of them are drawn by `make soak`.
 EXAMPLES = int(os.environ.get("CELLWIRE_EXAMPLES", 120))
@@ -86,19 +94,11 @@ async def overlap(seed: int, redefine: Redefine, most_elsewhere: float) -> None:
     told = f"seed {seed}\n" + "\n".join(map(str, log))
     seen, expected = shown(engine), shown(fresh)
     assert seen == expected, told
-    ours, others = values(engine), values(fresh)
-    same = [name for name in {*ours, *others} if is_certain(engine, name) and is_certain(fresh, name)]
-    assert {name: ours.get(name) for name in same} == {name: others.get(name) for name in same}, told
+    ours, others = shared_values(engine, fresh, is_certain)
+    assert ours == others, told
 
 
 @pytest.mark.parametrize("most_elsewhere", [0.0, 0.5])
 @pytest.mark.parametrize("redefine", ["error", "allow"])
 def test_overlapping_requests_leave_what_a_fresh_notebook_shows(redefine: Redefine, most_elsewhere: float):
-    with thread_places(), asyncio.Runner() as runner:
-        for seed in range(min(EXAMPLES // 4, 500)):
-
-            async def bounded(seed: int = seed) -> None:
-                async with asyncio.timeout(PATIENCE):
-                    await overlap(seed, redefine, most_elsewhere)
-
-            runner.run(bounded())
+    play(min(EXAMPLES // 4, 500), lambda seed: overlap(seed, redefine, most_elsewhere))

@@ -155,18 +155,22 @@ process.join()
     assert kernel.notebook.cells["a"].status == "interrupted"
 
 
-async def test_a_process_whose_pipe_a_cell_does_not_read_lives_on(kernel: KernelClient):
-    await kernel.run({"s": SETUP})
-    source = "process = subprocess.Popen(program, stdout=subprocess.PIPE)\ntime.sleep(1000)"
-    await kernel.run({"a": source}, wait=False)
-    await printed(kernel, "begun")
-    children = children_of(kernel.notebook.runner.pid)
+async def interrupt_beside(kernel: KernelClient, children: list[int]) -> None:
+    """Interrupt cell `a`; its one child lives on."""
     await kernel.interrupt()
     await kernel.wait_idle()
     assert kernel.notebook.cells["a"].status == "interrupted"
     assert len(children) == 1
     assert is_alive(*children)
     await kernel.restart_runner()
+
+
+async def test_a_process_whose_pipe_a_cell_does_not_read_lives_on(kernel: KernelClient):
+    await kernel.run({"s": SETUP})
+    source = "process = subprocess.Popen(program, stdout=subprocess.PIPE)\ntime.sleep(1000)"
+    await kernel.run({"a": source}, wait=False)
+    await printed(kernel, "begun")
+    await interrupt_beside(kernel, children_of(kernel.notebook.runner.pid))
 
 
 async def test_a_process_that_an_async_cell_does_not_wait_for_lives_on(kernel: KernelClient):
@@ -176,12 +180,7 @@ async def test_a_process_that_an_async_cell_does_not_wait_for_lives_on(kernel: K
     await printed(kernel, "begun")
     children = children_of(kernel.notebook.runner.pid)
     await kernel.run({"b": "await asyncio.to_thread(subprocess.run, program)"}, wait=False)
-    await kernel.interrupt()
-    await kernel.wait_idle()
-    assert kernel.notebook.cells["a"].status == "interrupted"
-    assert len(children) == 1
-    assert is_alive(*children)
-    await kernel.restart_runner()
+    await interrupt_beside(kernel, children)
 
 
 async def test_any_value_may_be_in_the_expression_that_is_interrupted(kernel: KernelClient) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
-from support.jupyter import eventually
 from support.lab import Lab, opened
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_cell_is_interrupted_and_a_crash_is_survived(lab: Lab) -> None:
     book.keys(Keys.ESCAPE)
     book.keys("0", "0")
     book.click(".jp-Dialog button.jp-mod-accept")
-    eventually(lambda: not book.driver.find_elements("css selector", ".jp-Dialog"))
+    wait_until(lambda: not book.driver.find_elements("css selector", ".jp-Dialog"))
     book.idle()
     book.run(4)
     book.has(4, "NameError: name 'y' is not defined")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver import ActionChains
-from support.jupyter import eventually
 from support.lab import Book, Lab, opened
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_selection_in_a_figure_of_bqplot_is_followed_and_its_data_are_redrawn(
     book.run(2, "height = 9")
     # Each point has a height of its own.
     book.idle()
-    eventually(lambda: len(set(book.driver.execute_script(_DOTS))) == 11)
+    wait_until(lambda: len(set(book.driver.execute_script(_DOTS))) == 11)
 
 
 def test_a_canvas_of_ipympl_is_redrawn_and_hears_the_mouse_also_after_a_reload(lab: Lab) -> None:
@@ -123,17 +123,17 @@ def test_a_canvas_of_ipympl_is_redrawn_and_hears_the_mouse_also_after_a_reload(l
     book.command("notebook:run-all-cells")
     book.shows(1, "not pressed")
     book.idle()
-    eventually(lambda: _drawn(book))
+    wait_until(lambda: _drawn(book))
     _press(book, 0)
     book.shows(1, "LEFT at 0.5")
     before = _drawn(book)
     book.run(2, "height = 7")
-    eventually(lambda: _drawn(book) != before)
+    wait_until(lambda: _drawn(book) != before)
     book.idle()
 
     book.save()
     book.reload()
-    eventually(lambda: _drawn(book))
+    wait_until(lambda: _drawn(book))
     book.run(1)
     _press(book, 50)
     book.shows(1, "LEFT at 0.7")

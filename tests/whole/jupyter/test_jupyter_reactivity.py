@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.jupyter import attach, eventually, idle, started
+from support.jupyter import attach, idle, started
 from support.page import Page, opened
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_request_during_a_cascade_waits_for_one_cell_at_most(page: Page, tmp_p
     wait = f"import os, time\nwhile x == 2 and not os.path.exists({str(go)!r}): time.sleep(0.01)\ny = x"
     page.run_all(a="x = 1", b=wait, c="x + y")
     page.jupyter.reply(page.send("a", "x = 2"))
-    eventually(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
+    wait_until(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
     asked = page.send("d", "'asked for'")
     page.jupyter.ask("kernel_info_request", channel="control")
     go.touch()
@@ -69,7 +70,7 @@ def test_a_request_during_a_cascade_waits_for_one_cell_at_most(page: Page, tmp_p
 def test_an_interrupted_cascade_is_not_taken_up_again(page: Page):
     page.run_all(a="x = 1", b="y = x\nwhile x == 2: pass", c="y + 1")
     page.jupyter.reply(page.send("a", "x = 2"))
-    eventually(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
+    wait_until(lambda: page.native.ping() and page.native.notebook.cells["b"].status == "running")
     page.jupyter.ask("interrupt_request", channel="control")
     assert page.rest() == ["a", "b"]
     assert page.shows("b") == ["KeyboardInterrupt"]
@@ -246,7 +247,7 @@ def test_fifty_moves_of_a_slider_run_a_slower_dependent_once_more_for_the_last(p
     )
     [*_, model] = [comm.id for comm in page.native.notebook.comms if comm.cell == "w"]
     page.send_move(model, value=1)
-    eventually(lambda: page.native.ping() and page.native.notebook.cells["slow"].status == "running")
+    wait_until(lambda: page.native.ping() and page.native.notebook.cells["slow"].status == "running")
     for value in range(2, 52):
         last = page.send_move(model, value=value)
     page.jupyter.ask("kernel_info_request", channel="control")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jupyter import Jupyter, attach, eventually, idle
+from support.jupyter import Jupyter, attach, idle
+from support.waiting import wait_until
 
 
 def test_an_execution_is_published_in_its_order(kernel: Jupyter) -> None:
@@ -308,7 +309,7 @@ def test_kernel_info_is_answered_with_the_GIL_held_and_a_stuck_runner_is_replace
         kernel.ask("interrupt_request", channel="control")
         return any("Interrupt again" in str(message["content"]) for message in kernel.news())
 
-    eventually(unresponsive)
+    wait_until(unresponsive)
     kernel.ask("interrupt_request", channel="control")
     assert "replaced" in kernel.ran(running).reply["evalue"]
     assert kernel.run("1 + 1").result == "2"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.jupyter import eventually, idle, started
+from support.jupyter import idle, started
 from support.page import Page, opened
+from support.waiting import wait_until
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -102,9 +103,9 @@ def test_an_endless_widget_callback_can_be_interrupted(page: Page) -> None:
     model = shown(page, "slider", source)
     console = page.native.notebook.cells["slider"].console
     moved = move(page, model, 1)
-    eventually(lambda: page.native.ping() and "moved 1" in console.text())
+    wait_until(lambda: page.native.ping() and "moved 1" in console.text())
     page.jupyter.ask("interrupt_request", channel="control")
     page.jupyter.until(moved, idle)
     page.jupyter.until(move(page, model, 2), idle)
-    eventually(lambda: page.native.ping() and "moved 2" in console.text())
+    wait_until(lambda: page.native.ping() and "moved 2" in console.text())
     assert page.jupyter.run("slider.value").result == "2"
