@@ -36,8 +36,11 @@ _LINGER_MS = 1000
 class Channels:
     """The bound sockets."""
 
-    def __init__(self, file: ConnectionFile) -> None:
-        """Raise OSError if an address cannot be bound."""
+    def __init__(self, file: ConnectionFile, listening: dict[int, int]) -> None:
+        """Take over the descriptors in `listening` for their ports.
+
+        Raises: OSError if an address cannot be bound.
+        """
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
         # Whether no socket had a message when they were looked at after the last send or receive.
@@ -46,6 +49,8 @@ class Channels:
             for channel in CHANNELS:
                 self._sockets[channel] = socket = self._context.socket(_KINDS[channel])
                 self._configure(channel, socket, file)
+                if (listens := listening.pop(file.ports[channel], None)) is not None:
+                    socket.setsockopt(zmq.USE_FD, listens)
                 try:
                     socket.bind(file.address(channel))
                 except zmq.ZMQError as error:
@@ -132,15 +137,17 @@ class Channels:
             socket.curve_secretkey = file.curve_secretkey.encode()
 
 
-def listen(file: ConnectionFile) -> Channels:
-    """Bind the sockets. An address that is in use is retried: it may be that of a kernel that is just ending.
+def listen(file: ConnectionFile, listening: dict[int, int]) -> Channels:
+    """Bind the sockets; `listening` has the descriptors of ports at which somebody listens for them already.
+
+    An address that is in use is retried: it may be that of a kernel that is just ending.
 
     Raises: OSError if it stays in use.
     """
     until = time.monotonic() + _BIND_SECONDS
     while True:
         try:
-            return Channels(file)
+            return Channels(file, listening)
         except OSError:
             if time.monotonic() > until:
                 raise

@@ -1,7 +1,9 @@
 """How kernels of Jupyter start, are interrupted, crash, restart and end, and how they are reached."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +12,12 @@ from typing import Any
 
 import pytest
 import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
 from jupyter_client.manager import KernelManager
 from support.jupyter import Jupyter, attach, idle, start, started
 from support.processes import children_of, wait_until_gone
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 _SERVER = """
 import sys, time
@@ -27,6 +31,15 @@ if "busy" in sys.argv:
     client.execute("while True: pass")
 print(manager.provisioner.pid, flush=True)
 time.sleep(1000)
+"""
+
+#: A module `zmq` that waits at a gate and then makes room for the real one.
+_SLOW_ZMQ = """
+import sys
+open({gate!r}).read()
+sys.path.remove({place!r})
+del sys.modules["zmq"]
+import zmq
 """
 
 
@@ -194,6 +207,55 @@ def test_ports_that_others_use_are_reported(fresh: Jupyter) -> None:
     assert done.returncode == 2
     assert "Address already in use" in done.stderr
     assert fresh.run("1").result == "1"
+
+
+def test_it_listens_before_anything_slow_is_imported(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    (tmp_path / "zmq").mkdir()
+    (tmp_path / "zmq" / "__init__.py").write_text(_SLOW_ZMQ.format(gate=str(gate), place=str(tmp_path)))
+    manager = KernelManager(kernel_name="cellwire")
+    manager.start_kernel(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    try:
+        ports = [
+            int(str(port)) for name, port in manager.get_connection_info().items() if name.endswith("_port")
+        ]
+        assert len(ports) == 5
+        wait_until(lambda: all(map(_accepts, ports)))
+        assert process_of(manager).poll() is None
+    finally:
+        # Until here ZeroMQ was not imported.
+        with open(gate, "w"):
+            pass
+    kernel = attach(manager)
+    try:
+        assert kernel.run("1 + 1").result == "2"
+    finally:
+        kernel.close()
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "localhost"])
+def test_it_listens_where_a_connection_file_says_however_that_is_written(ip: str, tmp_path: Path) -> None:
+    name, given = write_connection_file(str(tmp_path / "file.json"), key=b"secret")
+    Path(name).write_text(json.dumps({**given, "ip": ip}, separators=(",", ":")))
+    command = [sys.executable, "-P", "-m", "cellwire.frontends.jupyter", "-f", name]
+    with subprocess.Popen(command) as process:
+        client = BlockingKernelClient(connection_file=name)
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=PATIENCE)
+            client.shutdown()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            client.stop_channels()
+            client.context.destroy(linger=0)
+            process.kill()
 
 
 def test_it_is_reached_over_ipc(tmp_path: Path) -> None:
