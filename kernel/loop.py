@@ -6,6 +6,7 @@ how long the next round may wait: not at all if there is more to do.
 
 import heapq
 import itertools
+import os
 import selectors
 import time
 import traceback
@@ -15,6 +16,9 @@ from .diagnostics import report
 
 #: Seconds to wait after a turn has failed, so that a lasting fault does not occupy a core.
 _AFTER_FAULT = 0.05
+#: Lets a thread run that waits for this processor. Those that one waits for are put there too, and would get
+#: their turn only after a millisecond or more.
+_give_way = getattr(os, "sched_yield", int)
 
 Callback = Callable[[], object]
 
@@ -105,6 +109,7 @@ class Loop:
             while time.monotonic() < until:
                 if ready := select(0):
                     return ready
+                _give_way()
             if timeout is not None:
                 timeout -= until - now
         return select(timeout)

@@ -16,6 +16,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.events import RunnerStarted
 from ..protocol.limits import Limits
+from ..protocol.messages import SendComm
 from .console_router import ConsoleRouter
 from .loop import Loop, Timer
 from .pipes import Pipes
@@ -24,6 +25,8 @@ from .runner_link import RunnerLink
 
 #: Longest interval between probes, in seconds.
 _PROBE = 1.0
+#: What the runner's main thread deals with in order; everything else has to get through to it at once.
+_IN_ORDER = link.Execute | SendComm
 #: Seconds that a runner has to end after its link ended.
 _GRACE = 0.5
 
@@ -98,8 +101,8 @@ class Supervisor:
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the runner's control thread to read them."""
-        return self._control.backlog if self._control is not None else 0
+        """Bytes that wait for the runner to read them."""
+        return sum(each.backlog for each in (self._link, self._control) if each is not None)
 
     @property
     def open_pipes(self) -> int:
@@ -147,7 +150,7 @@ class Supervisor:
     def send(self, instruction: msgspec.Struct) -> None:
         """Send an instruction to the runner if there is one."""
         if self._link is not None and self._control is not None:
-            (self._link if isinstance(instruction, link.Execute) else self._control).send(instruction)
+            (self._link if isinstance(instruction, _IN_ORDER) else self._control).send(instruction)
             self.start_probing()
 
     def interrupt(self, run: int) -> None:

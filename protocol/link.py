@@ -1,11 +1,11 @@
 """What the kernel and the runner send each other over their two socket pairs.
 
-A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. The link carries runs to the
-runner's main thread, and everything from the runner: events, answers to introspection requests, and
-`Report`s. The control link carries what has to get through while the main thread runs user code, to a
-thread of its own, which runs therefore do not wake. Nothing on one of the two depends on messages of
-the other. Both ends have one version and run on one machine, so this is not a public protocol and may
-change freely.
+A frame is a length (4 bytes, big-endian) and that many bytes of msgpack. The link carries runs and messages
+of comms, in order, to the runner's main thread, and everything from the runner: events, answers to
+introspection requests, and `Report`s. The control link carries what has to get through while the main thread
+runs user code, to a thread of its own, which runs therefore do not wake. Nothing on one of the two depends on
+messages of the other. Both ends have one version and run on one machine, so this is not a public protocol and
+may change freely.
 """
 
 import struct
@@ -94,11 +94,9 @@ class Exit(_Tagged, frozen=True):
 
 
 #: Over the link, from the kernel.
-Instruction: TypeAlias = Configure | Execute
+Instruction: TypeAlias = Configure | Execute | SendComm
 #: Over the control link.
-Control: TypeAlias = (
-    Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables | SendComm
-)
+Control: TypeAlias = Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
 
 
 class Alive(_Tagged, frozen=True):

@@ -10,7 +10,6 @@ process group ends too.
 """
 
 import asyncio
-import contextvars
 import faulthandler
 import mmap
 import os
@@ -30,7 +29,6 @@ from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib import import_module
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
@@ -50,8 +48,8 @@ from .attribution.task_errors import report_in_task_context
 from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import local, protected
-from .execution.own_tasks import create_task
 from .execution.signals import install_signals
+from .extensions import call, load_extensions
 from .integrations.class_sources import install_class_sources
 from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
@@ -68,7 +66,8 @@ from .output.reports import report
 _CHUNK = 64 * 1024
 #: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
-_EXTENSIONS = "cellwire.hooks"
+#: Lets a thread run that waits for this processor, see `kernel/loop.py`.
+_give_way = getattr(os, "sched_yield", int)
 #: The extension for cells that are written for IPython, known here by name alone.
 _IPYTHON = "cellwire.runner.ipython.bridge:install"
 
@@ -188,14 +187,14 @@ class Host:
         self.engine.hooks.post_execution.insert(0, self._children.exit_forked)
         self.engine.interrupts.before_striking = self._children.interrupt
         if configure.dialect == "ipython":
-            _call(_IPYTHON, self)
-        _load_extensions(self.engine)
+            call(_IPYTHON, self)
+        load_extensions(self.engine.hooks)
         # The interpreter started without the working directory on its path, so that no module of the user
         # could replace one of ours; user code does find its own.
         sys.path.insert(0, "")
         sys.argv = configure.argv or [""]
         for extension in configure.extensions:
-            _call(extension, self)
+            call(extension, self)
 
     async def _execute_runs(self) -> None:
         while True:
@@ -210,13 +209,20 @@ class Host:
             pthread_sigmask(signal.SIG_UNBLOCK, (_SIGINT,))
             if getsignal(_SIGINT) is not self._handler:
                 set_handler(_SIGINT, self._handler)
-            self._awake_until = self._loop.time() + self._awake_seconds
             self._stay_awake()
 
     def _stay_awake(self) -> None:
-        """Keep the loop running without sleep for a moment, or until the next run is there."""
+        """Keep the loop running without sleep for a moment from now, or until the next run is there."""
+        if not self._awake_until:
+            self._loop.call_soon(self._go_on_awake)
+        self._awake_until = self._loop.time() + self._awake_seconds
+
+    def _go_on_awake(self) -> None:
         if not self._runs and self._loop.time() < self._awake_until:
-            self._loop.call_soon(self._stay_awake)
+            _give_way()
+            self._loop.call_soon(self._go_on_awake)
+        else:
+            self._awake_until = 0.0
 
     def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
         self.engine.interrupts.receive(frame)
@@ -263,12 +269,15 @@ class Host:
         _end()
 
     def _add_runs(self, frames: Iterable[bytes]) -> None:
-        """Queue the runs in `frames`."""
+        """Queue the runs in `frames`, and start to deal with their messages of comms."""
         for frame in frames:
-            execute = self._decode(frame)
-            if isinstance(execute, link.Configure):
+            instruction = self._decode(frame)
+            if isinstance(instruction, SendComm):
+                self._deliver(instruction)
+            elif isinstance(instruction, link.Execute):
+                self._runs.append(instruction)
+            else:
                 raise ProtocolError("the kernel configures a runner only once")
-            self._runs.append(execute)
         if self._runs and self._run_arrived is not None:
             self._run_arrived.set_result(None)
             self._run_arrived = None
@@ -308,14 +317,13 @@ class Host:
                 self.emitter.emit(link.Alive(number))
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
-            case SendComm() as message:
-                self._loop.call_soon_threadsafe(self._deliver, message, context=contextvars.Context())
             case Complete() | Inspect() | Variables() as request:
                 self._introspector.ask(request)
 
     def _deliver(self, message: SendComm) -> None:
-        """Start a task that lets user code deal with `message`: a task can be interrupted."""
-        create_task(self._comms.deal_with(message), self._comms.context_for(message))
+        """Start a task that lets user code deal with `message`: tasks can be interrupted."""
+        Task(self._comms.deal_with(message), loop=self._loop, context=self._comms.context_for(message))
+        self._stay_awake()
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:
         """Return the answer to a request about names; in the introspector's thread."""
@@ -334,46 +342,6 @@ def _answer(request: Introspection, *context: Any) -> Any:
     from .introspection.answers import answer
 
     return answer(request, *context)
-
-
-def _call(extension: str, host: Host) -> None:
-    """Call a function, given as `module:function`, with the host."""
-    module, _, function = extension.partition(":")
-    try:
-        getattr(import_module(module), function)(host)
-    except BaseException as error:
-        report(f"cellwire: the extension {extension} could not be loaded\n", error)
-
-
-def _load_extensions(engine: Engine) -> None:
-    """Call each entry point `cellwire.hooks` of an installed package with the engine's hooks."""
-    if not any(_offers_extension(path) for path in sys.path):
-        return
-    # This import is a fifth of the start-up, which is why the files are searched first.
-    from importlib.metadata import entry_points
-
-    for extension in entry_points(group=_EXTENSIONS):
-        try:
-            extension.load()(engine.hooks)
-        except BaseException as error:
-            report(f"cellwire: the hooks of {extension.name} could not be loaded\n", error)
-
-
-def _offers_extension(path: str) -> bool:
-    """Return whether a package installed in `path` may have an entry point `cellwire.hooks`."""
-    try:
-        with os.scandir(path or ".") as entries:
-            metadata = [entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
-    except OSError:
-        return False
-    for directory in metadata:
-        try:
-            with open(os.path.join(directory, "entry_points.txt"), "rb") as file:
-                if f"[{_EXTENSIONS}]".encode() in file.read():
-                    return True
-        except OSError:
-            pass  # most packages have no entry points
-    return False
 
 
 def _end() -> NoReturn:

@@ -1,13 +1,11 @@
 """Jupyter's five sockets, bound where the connection file says. Knows frames, not messages.
 
-ZeroMQ's descriptors are edge-triggered for both directions at once: after every send or receive the events
-have to be looked at again, so `receive` goes on until no socket has a message, and `readable` looks if
-anything was sent or received since.
+ZeroMQ's descriptors are edge-triggered for both directions at once: the events of a socket have to be looked
+at when its descriptor is ready, and again after every send or receive.
 """
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import zmq
 
@@ -43,8 +41,8 @@ class Channels:
         """
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
-        # Whether no socket had a message when they were looked at after the last send or receive.
-        self._quiet = False
+        #: The sockets whose events have to be looked at.
+        self._unseen: set[Channel] = set(CHANNELS)
         try:
             for channel in CHANNELS:
                 self._sockets[channel] = socket = self._context.socket(_KINDS[channel])
@@ -60,32 +58,30 @@ class Channels:
             raise
 
     @property
-    def descriptors(self) -> list[int]:
-        """The descriptors to watch; call `receive` whenever one of them is ready."""
-        return [int(socket.get(zmq.FD)) for socket in self._sockets.values()]
+    def descriptors(self) -> dict[Channel, int]:
+        """The descriptors to watch; call `look` whenever one of them is ready."""
+        return {channel: int(socket.get(zmq.FD)) for channel, socket in self._sockets.items()}
+
+    def look(self, channel: Channel) -> None:
+        """Look at a channel in the next turn."""
+        self._unseen.add(channel)
 
     @property
     def readable(self) -> bool:
         """Whether `receive` has something to yield."""
-        if not self._quiet:
-            self._quiet = not self._ready()
-        return not self._quiet
+        return any(self._has_message(channel) for channel in list(self._unseen))
 
     def receive(self, most: int) -> Iterator[tuple[Channel, list[bytes]]]:
         """Yield at most `most` messages of each channel, the most urgent channels first."""
-        ready = self._ready()
-        self._quiet = not ready
-        for channel, socket in self._sockets.items():
-            if socket in ready:
-                for _ in range(most):
-                    self._quiet = False
-                    yield channel, socket.recv_multipart(_LAST)
-                    if not int(socket.get(zmq.EVENTS)) & _POLLIN:
-                        break
+        for channel in CHANNELS:
+            for _ in range(most):
+                if channel not in self._unseen or not self._has_message(channel):
+                    break
+                yield channel, self._sockets[channel].recv_multipart(_LAST)
 
     def send(self, channel: Channel, frames: list[bytes]) -> None:
         """Send one message; it is lost if its receiver is gone or does not read."""
-        self._quiet = False
+        self._unseen.add(channel)
         send = self._sockets[channel].send
         try:
             # Only the first part can be refused: ZeroMQ takes a whole message or nothing.
@@ -109,16 +105,17 @@ class Channels:
             socket.router_mandatory = False
         return True
 
-    def _ready(self) -> list[Any]:
-        """Return the sockets that have a message."""
-        asked = [(socket, _POLLIN) for socket in self._sockets.values()]
-        return [socket for socket, _ in zmq.zmq_poll(asked, 0)]
-
     def close(self) -> None:
         """Close the sockets, once what was sent has left or a moment has passed."""
         for socket in self._sockets.values():
             socket.close()
         self._context.term()
+
+    def _has_message(self, channel: Channel) -> bool:
+        if int(self._sockets[channel].get(zmq.EVENTS)) & _POLLIN:
+            return True
+        self._unseen.discard(channel)
+        return False
 
     def _configure(self, channel: Channel, socket: "zmq.Socket[bytes]", file: ConnectionFile) -> None:
         socket.linger = _LINGER_MS

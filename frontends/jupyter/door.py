@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from ...protocol.connection import Connection, Settings
 from ...protocol.notebook import ConsoleChunk, Notebook
 from .binding import Binding
 from .channels import Channels
-from .connection_file import ConnectionFile
+from .connection_file import Channel, ConnectionFile
 from .dap import DebugAdapter
 from .history import History
 from .parent import watch_parent
@@ -55,6 +56,8 @@ class Door:
         self._wire = Wire(file.key.encode(), file.digest)
         self._events: deque[Any] = deque()
         self._interrupts = 0
+        # What was published because of the message that is being handled.
+        self._unsent: list[tuple[Channel, list[bytes]]] | None = None
 
     def open(
         self, loop: Loop, kernel: Kernel, shut_down: Callable[[str], None], connection: Connection
@@ -63,12 +66,12 @@ class Door:
         self._loop, self._kernel, self._connection = loop, kernel, connection
         self._shut_down = shut_down
         paced = _BEHIND_SERVER in os.environ
-        publisher = Publisher(self._wire, self._channels.send, loop.later, paced=paced)
+        publisher = Publisher(self._wire, self._send, loop.later, paced=paced)
         self._binding = Binding(self, publisher, History(), self._file.ports, lazy=self._lazy)
         kernel.attended = True
         kernel.store.followers.append(self._follow)
-        for descriptor in self._channels.descriptors:
-            loop.watch(descriptor, _wake_up)
+        for channel, descriptor in self._channels.descriptors.items():
+            loop.watch(descriptor, partial(self._channels.look, channel))
         # The kernel's handlers wake the loop.
         signal.signal(signal.SIGINT, self._signalled)
         watch_parent(loop, lambda: shut_down("the Jupyter server ended"))
@@ -86,11 +89,10 @@ class Door:
             else:
                 # A signal that came before the message is not for what the message asks for.
                 self._interrupt()
-                self._receive(channel, frames)
+                self._handle(channel, frames)
                 self._take_events()
-        if self._events or self._channels.readable:
-            return 0.0
-        self._binding.rest()
+        if not self._events and not self._channels.readable:
+            self._binding.rest()
         return 0.0 if self._events or self._channels.readable else float("inf")
 
     def close(self) -> None:
@@ -98,6 +100,23 @@ class Door:
         self._take_events()
         self._binding.close()
         self._channels.close()
+
+    def _handle(self, channel: Any, frames: list[bytes]) -> None:
+        """Handle a message, and send what there is to say only when what it asks for is under way."""
+        unsent: list[tuple[Channel, list[bytes]]] = []
+        self._unsent = unsent
+        try:
+            self._receive(channel, frames)
+        finally:
+            self._unsent = None
+            for each in unsent:
+                self._channels.send(*each)
+
+    def _send(self, channel: Channel, frames: list[bytes]) -> None:
+        if self._unsent is None:
+            self._channels.send(channel, frames)
+        else:
+            self._unsent.append((channel, frames))
 
     def _receive(self, channel: Any, frames: list[bytes]) -> None:
         try:
@@ -224,7 +243,3 @@ def serve(
     settings = Settings(detached=True, redefine="live", dialect="ipython", mode="lazy")
     kernel = KernelProcess(settings, process, start, Door(file, channels, lazy=lazy))
     kernel.run(announce=False)
-
-
-def _wake_up() -> None:
-    """Wake the loop, whose turn does the work."""

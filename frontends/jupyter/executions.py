@@ -31,7 +31,8 @@ from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message, now
 
-#: How many loose cells are kept, since their threads may still write.
+#: How many loose cells are kept at least, since their threads may still write. As many are deleted at once,
+#: since the next request waits for that.
 _LOOSE = 16
 #: How long the reply to an error waits for requests that follow at once, and how long after it requests may
 #: arrive that were sent before, in seconds. Clients send all cells of a notebook at once.
@@ -343,8 +344,8 @@ class Executions:
             self._delete([request.cell])
             return
         self._loose.append(request.cell)
-        if len(self._loose) > _LOOSE:
-            self._delete([self._loose.popleft()])
+        if len(self._loose) >= 2 * _LOOSE:
+            self._delete([self._loose.popleft() for _ in range(_LOOSE)])
 
     def _forget_deleted(self, request: ExecuteRequest) -> None:
         """Forget cells that a client calls deleted.
