@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from support.waiting import PATIENCE
 
 RUNNER = os.path.dirname(engine_module.__file__) + os.sep
 STEPPED = ("<cell", RUNNER + "engine.py", RUNNER + "execution" + os.sep, RUNNER + "embedding" + os.sep)
+_SUSPENDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 SOURCES = {
     "sync": "# %% a\nfor _i in range(3): pass\n'a'\n# %% b\nb = 'b'\n# %% c\nb\n",
     "async": "# %% a\nimport asyncio\nawait asyncio.sleep(0)\na = 1\n'a'\n# %% b\nb = 'b'\n# %% c\na\nb\n",
@@ -42,6 +44,9 @@ class Interrupted:
         def count(frame, event, argument):
             if not frame.f_code.co_filename.startswith(self._stepped):
                 return None
+            if event == "return" and frame.f_code.co_flags & _SUSPENDS:
+                # It may be about to wait: no signal handler runs between what it awaits and itself.
+                return count
             left[0] -= 1
             if left[0] == 0:
                 sys.settrace(None)
