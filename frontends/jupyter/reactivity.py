@@ -16,6 +16,9 @@ from .views import Reduced, View, Views
 
 #: For how many seconds after a reply no cell is started, in case another request comes.
 FOLLOWING = 0.04
+#: For how many seconds after the first message of a page other pages count as neither connected nor gone. The
+#: connection of a page that is loaded again may end only after the first message of the new one.
+IN_DOUBT = 1.0
 #: The tag of a cell that never runs by itself.
 _FROZEN = "cellwire-frozen"
 
@@ -29,6 +32,9 @@ class Reactivity:
         self._following = Following()
         # The session of the page that sent the last message.
         self._heard = ""
+        # All sessions that were heard, and how many of them were first heard just now.
+        self._known: set[str] = set()
+        self._new = 0
         # How many replies were just sent, after which the next request of *Run All* may be on its way.
         self._awaited = 0
         # Whether something has happened since the last `go_on`.
@@ -63,6 +69,16 @@ class Reactivity:
     def heard(self, session: str) -> None:
         """Note that the page with this session is connected: it has sent a message."""
         self._heard = session
+        if session in self._known:
+            return
+        if self._known:
+            self._new += 1
+            self._core.later(IN_DOUBT, self._settled)
+        self._known.add(session)
+
+    def _settled(self) -> None:
+        self._new -= 1
+        self._due = True
 
     def interrupt(self) -> None:
         """Do not run the waiting cells."""
@@ -105,11 +121,12 @@ class Reactivity:
                 # The kernel is closing, or there is no runner; a request will start one.
                 pass
             return
-        self._show(reasons, unseen)
-        self._note_unseen(unseen.intersection(self._following.candidates))
+        if not self._new:
+            self._show(reasons, unseen)
+            self._note_unseen(unseen.intersection(self._following.candidates))
 
     def _stale_cells(self) -> tuple[set[str], set[str]]:
-        """Return the stale cells that a connected page draws, and those whose page is gone.
+        """Return the stale cells that a connected page draws, and those whose page is gone; none in doubt.
 
         A page that was reloaded is another page, as it is to Jupyter.
         """
@@ -118,7 +135,7 @@ class Reactivity:
         unseen: set[str] = set()
         for id, cell in self._core.notebook.cells.items():
             view = self._views.get(id)
-            if view is None or not cell.stale:
+            if view is None or not cell.stale or (self._new and view.session != self._heard):
                 continue
             if view.session not in there:
                 there[view.session] = self._core.reaches(view.identities)

@@ -1,13 +1,15 @@
 """What runs by itself under a Jupyter frontend, and what the page shows of it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.jupyter import attach, idle, started
+from cellwire.frontends.jupyter.reactivity import FOLLOWING, IN_DOUBT
+from support.jupyter import Jupyter, attach, idle, started
 from support.page import Page, opened
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -156,6 +158,8 @@ def test_an_anonymous_run_makes_nothing_stale(page: Page):
 def another(page: Page) -> Iterator[Page]:
     """Open one more page on the kernel of this one."""
     jupyter = attach(page.jupyter.manager)
+    # As long as a page is new the kernel waits for the end of the page that it may replace.
+    time.sleep(IN_DOUBT)
     try:
         with opened(jupyter) as other:
             yield other
@@ -186,6 +190,24 @@ def test_a_reloaded_page_is_told_what_it_will_not_see(page: Page):
         assert again.run("b", "x + 1") == ["b"]
         assert again.run("a", "x = 3") == ["a", "b"]
         assert again.shows("b") == ["4"]
+
+
+def test_a_reloaded_page_is_told_even_if_the_connection_of_the_old_one_ends_late(page: Page):
+    page.run_all(a="x = 1", b="x + 1")
+    client = page.jupyter.manager.blocking_client()
+    client.start_channels()
+    try:
+        while client.get_iopub_msg(timeout=PATIENCE)["msg_type"] != "iopub_welcome":
+            pass
+        again = Page(Jupyter(page.jupyter.manager, client), page.native)
+        again.jupyter.reply(again.send("a", "x = 2"))
+        time.sleep(2 * FOLLOWING)
+        page.jupyter.client.stop_channels()
+        wait_until(lambda: len(again.shows("a")) == 1)
+        assert again.shows("a")[0].startswith("↻ 1 cell that depends on this ran before")
+        assert again.rest() == ["a"]
+    finally:
+        client.stop_channels()
 
 
 def test_a_reloaded_page_is_told_once_of_cells_that_would_follow_a_slider(page: Page):
