@@ -25,7 +25,8 @@ from .store import Store, encode
 #: In one turn: requests received, and messages of events sent to each frontend.
 _REQUESTS = 64
 _MESSAGES = 2
-#: Events that are not urgent are held for this many seconds to travel together, at most this many of them.
+#: Events that are not urgent are held for this many seconds to travel together, at most this many of them. Text
+#: that comes after as long a silence is not.
 _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of at least this size are passed to ZeroMQ without a copy.
@@ -71,8 +72,9 @@ class Frontends:
         self._dropped: dict[bytes, Frontend] = {}
         self._present = 0
         self._probed = 0.0
-        # The newest event at the last pump, and since when newer ones are held; 0 if none are.
+        # The newest event at the last pump, when that was, and since when newer ones are held; 0 if none are.
         self._pumped = 0
+        self._pumped_at = 0.0
         self._held_since = 0.0
         # Whether there may be something to send without a new event: a request came, which may be an
         # acknowledgement, or the last pump left something.
@@ -194,6 +196,8 @@ class Frontends:
         if not pending or self._store.urgent or pending > _TOGETHER:
             return 0.0
         now = time.monotonic()
+        if self._store.text and now - self._pumped_at >= _TOGETHER_SECONDS:
+            return 0.0
         self._held_since = self._held_since or now
         return max(0.0, self._held_since + _TOGETHER_SECONDS - now)
 
@@ -201,7 +205,8 @@ class Frontends:
         more = False
         now = time.monotonic()
         self._pumped = self._store.log.last
-        self._store.urgent = False
+        self._pumped_at = now
+        self._store.urgent = self._store.text = False
         self._held_since = 0.0
         departed: list[bytes] = []
         for frontend in self._frontends.values():

@@ -63,8 +63,10 @@ class Store:
         self._pending: list[Any] = []
         #: Called with each event, items still encoded, when it is logged.
         self.followers: list[Callable[[Any], None]] = []
-        #: Whether a frontend may wait for an event added since this was last set to `False`.
+        #: Whether a frontend may wait for an event added since this was last set to `False`, and whether one was
+        #: text, which somebody may watch.
         self.urgent = False
+        self.text = False
 
     @property
     def notebook(self) -> Notebook:
@@ -91,3 +93,5 @@ class Store:
             follower(event)
         if type(event) not in _PATIENT:
             self.urgent = True
+        elif type(event) is e.ConsoleWritten:
+            self.text = True

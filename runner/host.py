@@ -49,10 +49,10 @@ from .attribution.threads import install_threads
 from .engine import Engine
 from .execution.hooks import local, protected
 from .execution.signals import install_signals
-from .extensions import call, load_extensions
 from .integrations.class_sources import install_class_sources
 from .integrations.comms import Comms
 from .integrations.event_loops import install_event_loops
+from .integrations.extensions import call, load_extensions
 from .integrations.figures import install_figures
 from .integrations.ipython_display import install_displays
 from .integrations.marimo import install_marimo

@@ -27,7 +27,7 @@ _SIGNATURES = 65536
 #: What may hold a number that msgpack has no room for, and how many brackets may be nested too deeply.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _BRACKETS = 200
-#: Levels of nesting that are kept free for those who read it where more calls are on the stack.
+#: Levels of nesting that are kept free for those who wrap it, or read it where more calls are on the stack.
 _RESERVE = 100
 
 _encode = msgspec.json.Encoder().encode
@@ -188,9 +188,8 @@ def _with_room(value: Any) -> Any:
     return value
 
 
-def _encode_deeply(value: Any, calls: int) -> None:
-    """Raise RecursionError if `value` cannot be encoded so many calls deeper than here."""
-    if calls:
-        _encode_deeply(value, calls - 1)
-    else:
-        _encode_compactly(value)
+def _encode_deeply(value: Any, levels: int) -> None:
+    """Raise RecursionError if `value` cannot be encoded so many levels deeper than it is."""
+    for _ in range(levels):
+        value = [value]
+    _encode_compactly(value)

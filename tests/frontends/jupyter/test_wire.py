@@ -1,9 +1,13 @@
 """Messages as frames: what is read, what is refused, what is written."""
 
 import json
+from bisect import bisect
 
+import msgspec
 import pytest
 from cellwire.frontends.jupyter.wire import DELIMITER, UnreadableMessage, Wire
+from cellwire.protocol import link
+from cellwire.protocol.messages import SendComm
 
 _KEY = b"secret"
 
@@ -109,7 +113,21 @@ def test_a_number_that_the_link_has_no_room_for_is_one_of_javascript() -> None:
     assert content == {"a": [1e30, {"b": float("-inf")}], "c": 2**63, "d": str(10**30)}
 
 
-@pytest.mark.parametrize("depth", [2000, 200_000])
+def test_the_runner_can_read_whatever_is_not_nested_too_deeply() -> None:
+    def accepted(depth: int) -> bool:
+        try:
+            return bool(_read(b'{"a":' + b"[" * depth + b"1" + b"]" * depth + b"}"))
+        except UnreadableMessage:
+            return False
+
+    deepest = bisect(range(100_000), False, key=lambda depth: not accepted(depth)) - 1
+    assert deepest > 500
+    data = _read(b'{"a":' + b"[" * deepest + b"1" + b"]" * deepest + b"}")
+    message = SendComm("1", "comm", "msg", "", data, {}, [])
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=link.Instruction) == message
+
+
+@pytest.mark.parametrize("depth", [20_000, 200_000])
 def test_what_is_nested_too_deeply_is_refused(depth: int) -> None:
     for before, after in ((b"[", b"]"), (b'{"a":', b"}")):
         with pytest.raises(UnreadableMessage, match="too deeply"):

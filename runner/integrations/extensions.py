@@ -4,8 +4,7 @@ import os
 import sys
 from importlib import import_module
 
-from .execution.hooks import Hooks
-from .output.reports import report
+from ..output.reports import report
 
 _EXTENSIONS = "cellwire.hooks"
 
@@ -19,7 +18,7 @@ def call(extension: str, host: object) -> None:
         report(f"cellwire: the extension {extension} could not be loaded\n", error)
 
 
-def load_extensions(hooks: Hooks) -> None:
+def load_extensions(hooks: object) -> None:
     """Call each entry point `cellwire.hooks` of an installed package with `hooks`."""
     if not any(_offers_extension(path) for path in sys.path):
         return
