@@ -63,8 +63,8 @@ class Store:
         self._pending: list[Any] = []
         #: Called with each event, items still encoded, when it is logged.
         self.followers: list[Callable[[Any], None]] = []
-        #: Whether a frontend may wait for an event added since this was last set to `False`, and whether one was
-        #: text, which somebody may watch.
+        #: Whether a frontend may wait for an event added since this was last set to `False`; whether somebody
+        #: may watch for one, since it is text.
         self.urgent = False
         self.text = False
 
