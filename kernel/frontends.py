@@ -25,8 +25,8 @@ from .store import Store, encode
 #: In one turn: requests received, and messages of events sent to each frontend.
 _REQUESTS = 64
 _MESSAGES = 2
-#: Events that are not urgent are held for this many seconds to travel together, at most this many of them. Text
-#: that comes after as long a silence is not.
+#: Events that are not urgent are held for this many seconds to travel together, at most this many of them.
+#: Text that comes after as long a silence is not.
 _TOGETHER_SECONDS = 0.001
 _TOGETHER = 256
 #: Frames of at least this size are passed to ZeroMQ without a copy.

@@ -38,6 +38,9 @@ class PlaceError(Exception):
         super().__init__(message, hint)
         self.message: str = message
         self.hint: str = hint
+        if hint:
+            # Where user code raises it, its traceback is all that is shown.
+            self.add_note(hint)
 
     def __str__(self) -> str:
         return self.message

@@ -1,8 +1,10 @@
 """`cellwire run --engine`: a client for cells that say where they run."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cellwire.frontends.cli.engine import with_engine
@@ -13,6 +15,8 @@ from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol.errors import NotebookFileError
 from cellwire.runner.places.find import connect
 from cellwire.runner.places.place import CannotSend
+from distributed.security import Security
+from support.dask_cluster import cluster
 from support.waiting import PATIENCE
 
 
@@ -61,3 +65,27 @@ def test_a_notebook_runs_on_an_engine_of_this_machine(tmp_path: Path) -> None:
     without = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert "cell 'there' is to run on `client`, which is missing" in without.stdout + without.stderr
     assert without.returncode == 1
+
+
+def test_a_notebook_runs_on_a_cluster_with_tls_whose_certificates_dask_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "n.py"
+    path.write_text('# %% a on="client"\nimport os\npid = os.getpid()\n# %% b\nprint(pid)\n')
+    security = Security.temporary()
+    config = security.get_tls_config_for_role("client")
+    names = {"ca_file": "CA_FILE", "cert": "CLIENT__CERT", "key": "CLIENT__KEY"}
+    told: dict[str, str] = {}
+    for part, name in names.items():
+        (tmp_path / part).write_text(config[part])
+        told[f"DASK_DISTRIBUTED__COMM__TLS__{name}"] = str(tmp_path / part)
+    with cluster(security=security, n_workers=1) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://")
+        [worker] = client.run(os.getpid).values()
+        command = [sys.executable, "-m", "cellwire", "run", str(path), "--engine", address]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": PATIENCE}
+        done = subprocess.run(command, env={**os.environ, **told}, **options)
+        assert (done.stdout, done.stderr) == (f"[engine]\n\n[a]\n\n[b]\n{worker}\n", "")
+        without = subprocess.run(command, **options)
+        assert without.returncode == 1
+        assert f"{address} wants certificates, and Dask knows none" in without.stdout
+        assert "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY" in without.stdout + without.stderr
