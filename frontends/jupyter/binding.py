@@ -111,7 +111,7 @@ class Binding:
 
     def close(self) -> None:
         """Send and save what is left."""
-        self._executions.conclude()
+        self._executions.close()
         self._debugger.close()
         self._publisher.finish()
         self._history.close()

@@ -1,4 +1,7 @@
-"""Execute requests: a queue, of which the kernel runs one at a time, and the replies.
+"""Execute requests: a queue, of which one after the other is begun, and the replies.
+
+The next request is begun when the one before is answered, or once its cell is on its way to where it runs,
+such as a cluster. The kernel then runs both if neither needs the other.
 
 A request with a `cellId` runs that cell of the notebook. Any other request runs a loose cell, which uses the
 namespace but is not part of the graph. It is deleted some requests later; until then its threads may write.
@@ -12,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -21,10 +25,10 @@ from ...protocol import messages as m
 from ...protocol.errors import RequestError
 from ...protocol.mime_types import PAYLOAD_MIME
 from ...protocol.notebook import CellError
-from ...protocol.placement import place_of
 from . import errors
 from .connection_file import Channel
 from .core import Core
+from .execute_request import SIGN, ExecuteRequest
 from .history import History
 from .publisher import Publisher
 from .reactivity import Reactivity
@@ -38,44 +42,6 @@ _LOOSE = 16
 #: arrive that were sent before, in seconds. Clients send all cells of a notebook at once.
 _FOLLOWING = 0.01
 _UNDERWAY = 0.1
-#: The id of a loose cell begins with this, which no notebook's ids do.
-_SIGN = "~"
-#: Characters of the id of a notebook's cell; what has more is no notebook's.
-_LONGEST_ID = 1024
-
-
-class ExecuteRequest:
-    """A request to execute, from its arrival to its reply."""
-
-    def __init__(self, channel: Channel, message: Message) -> None:
-        content = message.content
-        self.channel: Channel = channel
-        self.message = message
-        code = content.get("code")
-        self.code = code if isinstance(code, str) else ""
-        self.readable = isinstance(code, str)
-        self.silent = bool(content.get("silent"))
-        self.stored = bool(content.get("store_history", True)) and not self.silent
-        self.stop_on_error = bool(content.get("stop_on_error", True))
-        expressions = content.get("user_expressions")
-        self.expressions: dict[str, Any] = expressions if isinstance(expressions, dict) else {}
-        #: The cell of the notebook; empty for a loose one.
-        self.cell_id = "" if self.silent else _cell_of(message)
-        if len(self.cell_id) > _LONGEST_ID or self.cell_id.startswith(_SIGN):
-            self.cell_id = ""
-        #: The cell that the kernel runs for it.
-        self.cell = ""
-        self.count = 0
-        self.started = ""
-        #: The number of the run that it waits for.
-        self.run = 0
-        self.error: CellError | None = None
-        #: The content of the reply, once it is known.
-        self.outcome: dict[str, Any] | None = None
-        self.payload: list[dict[str, Any]] = []
-        self.results: dict[str, Any] = {}
-        #: The loose cells of its expressions, each with the name of the expression.
-        self.asked: dict[str, str] = {}
 
 
 class Executions:
@@ -98,7 +64,10 @@ class Executions:
         #: The last message on the control channel, for code that asks for it.
         self.control_header: dict[str, Any] = {}
         self._queue: deque[ExecuteRequest] = deque()
+        # The requests in progress, and the one among them that the next has to wait for.
+        self._begun: list[ExecuteRequest] = []
         self._current: ExecuteRequest | None = None
+        self._going_on = False
         self._count = 0
         self._numbers = count(1)
         self._loose: deque[str] = deque()
@@ -108,7 +77,7 @@ class Executions:
     @property
     def busy(self) -> bool:
         """Whether a request is in progress or waits."""
-        return self._current is not None or bool(self._queue)
+        return bool(self._begun or self._queue)
 
     def receive(self, channel: Channel, message: Message) -> None:
         """Accept a request."""
@@ -121,39 +90,53 @@ class Executions:
 
     def take(self, event: Any) -> bool:
         """Handle an event; return whether it concerns only a request, and nothing is drawn for it."""
-        current = self._current
-        if current is None:
-            return False
+        run: int = getattr(event, "run", 0)
+        request = next((each for each in self._begun if run and each.run == run), None)
         if isinstance(event, e.RunFinished):
-            if event.run == current.run:
-                self._run_finished(current, event)
-            return True
+            if request is not None:
+                self._run_finished(request, event)
+            return request is not None
         cell: str = getattr(event, "cell", "")
-        if cell in current.asked:
-            return self._take_result(current, event)
-        if cell and cell == current.cell:
+        if request is None or not cell:
+            return False
+        if cell in request.asked:
+            return self._take_result(request, event)
+        if cell == request.cell:
             if isinstance(event, e.CellFinished | e.CellSkipped):
-                current.error = event.error
+                request.error = event.error
             elif isinstance(event, e.OutputAppended):
-                return self._take_payload(current, cast(Any, event).item)
+                return self._take_payload(request, cast(Any, event).item)
         return False
 
     # A request, step by step
 
     def go_on(self) -> None:
         """Begin the next request, unless a cell runs by itself, drawn under the request it last had."""
-        while self._current is None and self._queue and not self._reactivity.running:
-            request = self._queue.popleft()
-            try:
-                self._begin(request)
-            except Exception as error:
-                # Those that wait are not to wait for ever.
-                report(traceback.format_exc())
-                self._finish(request, _failure(type(error).__name__, str(error)))
+        if self._going_on:
+            return
+        self._going_on = True
+        try:
+            while self._may_begin():
+                request = self._queue.popleft()
+                try:
+                    self._begin(request)
+                except Exception as error:
+                    # Those that wait are not to wait for ever.
+                    report(traceback.format_exc())
+                    self._finish(request, _failure(type(error).__name__, str(error)))
+        finally:
+            self._going_on = False
+
+    def _may_begin(self) -> bool:
+        if self._current is not None or not self._queue or self._reactivity.running:
+            return False
+        cell = self._queue[0].cell_id
+        return not cell or all(each.cell_id != cell for each in self._begun)
 
     def _begin(self, request: ExecuteRequest) -> None:
         message = request.message
         blank = not request.code.strip()
+        self._begun.append(request)
         self._current = request
         self._publisher.status("busy", message.header_bytes)
         if request.stored and not blank:
@@ -169,7 +152,7 @@ class Executions:
         self._forget_deleted(request)
         request.cell = request.cell_id or self._new_loose_cell()
         view = View(message, request.count, silent=request.silent)
-        self._views.current = view
+        request.view = self._views.current = view
         if not request.readable:
             self._finish(request, _failure("RequestError", "the code of an execute_request is a text"))
             return
@@ -190,8 +173,7 @@ class Executions:
                 "control": self.control_header,
             }
         }
-        on = place_of(message.metadata) if request.cell_id else ""
-        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id, on=on)]
+        cells = [m.Cell(request.cell, request.code, about, loose=not request.cell_id, on=request.on)]
         self._before_cell(request.cell, request.code, lambda: self._run(request, cells))
 
     def _run(self, request: ExecuteRequest, cells: list[m.Cell]) -> None:
@@ -206,6 +188,10 @@ class Executions:
                 request.run = self._core.submit(run)
         except RequestError as error:
             self._finish(request, errors.of_request(error))
+        else:
+            if request.on and self._current is request:
+                self._current = self._views.current = None
+                self.go_on()
 
     def _run_finished(self, request: ExecuteRequest, event: e.RunFinished) -> None:
         if request.asked:
@@ -244,7 +230,7 @@ class Executions:
 
     def _finish(self, request: ExecuteRequest, error: dict[str, Any] | None = None) -> None:
         """Answer a request, and begin the next one."""
-        view = self._views.current
+        view = request.view
         if error is not None and view is not None:
             if view.error is None:
                 # The cell itself could not show it.
@@ -252,14 +238,18 @@ class Executions:
             error = {**error, **(view.error or {})}
         request.outcome = error or {"status": "ok"}
         if error is not None and request.stop_on_error:
-            self._core.later(_FOLLOWING, self.conclude)
+            self._core.later(_FOLLOWING, partial(self._conclude, request))
         else:
-            self.conclude()
+            self._conclude(request)
 
-    def conclude(self) -> None:
-        """Send the reply to a finished request, if one is held back."""
-        request, view = self._current, self._views.current
-        if request is None or request.outcome is None:
+    def close(self) -> None:
+        """Send the replies that are held back."""
+        for request in [*self._begun]:
+            self._conclude(request)
+
+    def _conclude(self, request: ExecuteRequest) -> None:
+        """Send the reply to a finished request, unless that is done."""
+        if request.outcome is None or request not in self._begun:
             return
         content = {
             **request.outcome,
@@ -269,10 +259,15 @@ class Executions:
         }
         before_reply = time.time()
         self._publisher.reply(request.channel, request.message, "execute_reply", content, request.started)
-        self._publisher.status("idle", request.message.header_bytes)
-        self._current = self._views.current = None
-        if view is not None:
-            view.requested = False
+        self._begun.remove(request)
+        if self._current is request:
+            self._current = self._views.current = None
+        self._views.idle(request.message.header_bytes)
+        if self._begun and self._current is None:
+            # Clients show the last state that was published.
+            self._publisher.status("busy", self._begun[-1].message.header_bytes)
+        if request.view is not None:
+            request.view.requested = False
         self._reactivity.replied()
         if request.cell and not request.cell_id:
             self._keep_loose_cell(request)
@@ -337,7 +332,7 @@ class Executions:
     # Cells
 
     def _new_loose_cell(self) -> str:
-        return f"{_SIGN}{next(self._numbers)}"
+        return f"{SIGN}{next(self._numbers)}"
 
     def _keep_loose_cell(self, request: ExecuteRequest) -> None:
         if request.silent:
@@ -373,18 +368,6 @@ class Executions:
 
     def _described(self, error: CellError) -> dict[str, Any]:
         return errors.of_cell(error, self._views.number_of)
-
-
-def _cell_of(message: Message) -> str:
-    """Return the cell of a notebook that a request executes; empty if it is of none.
-
-    Lab's console gives its cells ids too, but only its notebooks say which cells were deleted. VS Code's
-    cells have a URI.
-    """
-    cell = message.metadata.get("cellId")
-    if isinstance(cell, str) and ("deletedCells" in message.metadata or ":" in cell):
-        return cell
-    return ""
 
 
 def _value(data: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
