@@ -15,7 +15,7 @@ CLIENT = Cell("client", "from support.dask_cluster import client")
 
 @contextmanager
 def cluster(**options: Any) -> Iterator[Any]:
-    """Open a cluster and return its client."""
+    """Open a cluster, perhaps while another one is open, and return its client."""
     global client
     given = {
         "n_workers": 2,
@@ -27,9 +27,12 @@ def cluster(**options: Any) -> Iterator[Any]:
     }
     if "security" not in given:
         given["security"] = Security.temporary()
-    with LocalCluster(**given) as opened, Client(opened) as client:
-        yield client
-    client = None
+    before = client
+    try:
+        with LocalCluster(**given) as opened, Client(opened) as client:
+            yield client
+    finally:
+        client = before
 
 
 def names(kind: str = "") -> list[str]:
