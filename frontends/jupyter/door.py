@@ -112,11 +112,14 @@ class Door:
             for each in unsent:
                 self._channels.send(*each)
 
-    def _send(self, channel: Channel, frames: list[bytes]) -> None:
+    def _send(self, channel: Channel, frames: list[bytes]) -> bool:
+        if channel == "stdin":
+            return self._channels.deliver(channel, frames)
         if self._unsent is None:
             self._channels.send(channel, frames)
         else:
             self._unsent.append((channel, frames))
+        return True
 
     def _receive(self, channel: Any, frames: list[bytes]) -> None:
         try:

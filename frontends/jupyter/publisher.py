@@ -15,7 +15,8 @@ from typing import Any
 from .connection_file import Channel
 from .wire import Message, Wire, now
 
-Send = Callable[[Channel, list[bytes]], None]
+#: Sends a message; returns False if the client that it is for is known not to be connected.
+Send = Callable[[Channel, list[bytes]], bool]
 Later = Callable[[float, Callable[[], None]], object]
 
 #: Seconds after which the kernel publishes even if no client has subscribed.
@@ -125,10 +126,10 @@ class Publisher:
         self._send(channel, [*message.identities, *frames])
 
     def request(self, identities: list[bytes], content: Any, parent: bytes) -> str:
-        """Ask a client for a line of text and return the id of the message."""
+        """Ask a client for a line of text and return the id of the message; empty if it was not sent."""
         self.flush()
-        self._send("stdin", [*identities, *self._wire.write("input_request", content, parent)])
-        return self._wire.last_written
+        sent = self._send("stdin", [*identities, *self._wire.write("input_request", content, parent)])
+        return self._wire.last_written if sent else ""
 
     def welcome(self, topic: bytes) -> None:
         """Greet a new subscriber."""

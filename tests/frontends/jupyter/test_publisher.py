@@ -43,7 +43,7 @@ class Server:
         self.received: list[tuple[str, str]] = []
         self.dropped = 0
 
-    def send(self, channel: str, frames: list[bytes]) -> None:
+    def send(self, channel: str, frames: list[bytes]) -> bool:
         kind, content = frames[0].decode(), json.loads(frames[6])
         self.received.append((kind, str(content.get("text", content.get("data", "")))))
         if kind == "status" and content["execution_state"] == "idle":
@@ -56,6 +56,7 @@ class Server:
             self._counted.append((self._clock.now, size))
             self._bytes += size
             self.dropped += len(self._counted) / 3 > 1000 or self._bytes / 3 > 1_000_000
+        return True
 
     def text(self) -> str:
         return "".join(text for kind, text in self.received if kind == "stream")

@@ -1,0 +1,28 @@
+"""Clients that execute the cells of a notebook on a page's behalf, in the server: their requests name no cell."""
+
+from cellwire.protocol.blocking import connect
+from support.jupyter import Jupyter
+from support.waiting import PATIENCE, wait_until
+
+
+def test_input_asks_a_client_that_connects_to_the_channel_after_its_request(kernel: Jupyter) -> None:
+    file = kernel.ask("kernel_info_request")["banner"].rpartition(" ")[2]
+    client = kernel.manager.blocking_client()
+    client.session = type(client.session)(key=client.session.key)
+    client.start_channels(stdin=False)
+    try:
+        client.wait_for_ready(timeout=PATIENCE)
+        with connect(file) as native:
+            running = client.execute("input('name? ')", allow_stdin=True)
+            wait_until(lambda: native.notebook.inputs)
+        # The kernel handles what came before this.
+        kernel.ask("kernel_info_request")
+        assert client.stdin_channel.is_alive()
+        asked = client.get_stdin_msg(timeout=PATIENCE)
+        assert asked["content"] == {"prompt": "name? ", "password": False}
+        assert asked["parent_header"]["msg_id"] == running
+        client.input("Ada")
+        reply = client.get_shell_msg(timeout=PATIENCE)
+        assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (running, "ok")
+    finally:
+        client.stop_channels()
