@@ -106,3 +106,11 @@ def outcome_of(job: Job, state: Notebook, reason: str, signal: int) -> RunOutcom
         id: cell.stale_because[0] for id, cell in state.cells.items() if cell.stale_reason == "disabled"
     }
     return RunOutcome(failed, disabled, reason, signal, state)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something could not be done: one line, without the number of a system error."""
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename is not None else ""
+        return f"{named}{error.strerror}"
+    return str(error)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from ...protocol.errors import CellwireError
-from .job import Job, RunOutcome
+from .job import Job, RunOutcome, reason_of
 from .run import run_notebook
 from .standard_input import StandardInput
 from .stop_signals import StopSignals
@@ -39,7 +39,7 @@ async def run_jobs(
                 if len(jobs) == 1 or not isinstance(reason := first_of(error), CellwireError | OSError):
                     presentation.close()
                     raise
-                outcomes[index] = RunOutcome(reason=str(reason))
+                outcomes[index] = RunOutcome(reason=reason_of(reason))
             presentation.end(outcomes[index])
             stopped = stopped or (job.fail_fast and outcomes[index].status != 0)
         finally:

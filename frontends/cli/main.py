@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...protocol.errors import CellwireError, NotebookFileError
 from ...version import __version__
 from ..notebook_files.load import load
+from .job import reason_of
 from .jupyter import add_commands
 from .kernels import find, ps, remark, spell_out_keep, stop
 from .run_options import add_run_options, split_at_dashes
@@ -32,7 +33,10 @@ BROKEN_PIPE = 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return its exit status."""
     given, behind = split_at_dashes(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(spell_out_keep(given))
+    parser = _parser()
+    options, unknown = parser.parse_known_args(spell_out_keep(given))
+    if unknown:
+        parser.error(f"unknown arguments: {' '.join(unknown)}; see `cellwire {given[0]} --help`")
     options.arguments = behind
     try:
         status: int = options.command(options)
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (CellwireError, OSError) as error:
-        return _fail(str(error), 1)
+        return _fail(reason_of(error), 1)
     except KeyboardInterrupt:
         return 130
     return status
@@ -139,10 +143,9 @@ def _run_jobs(options: argparse.Namespace, jobs: "list[Job]") -> int:
         )
 
     if options.report:
-        from ..notebook_files.writing import replacing
+        from ..notebook_files.writing import require_replaceable
 
-        with replacing(options.report, give_up=True):
-            pass  # fail before the run if it cannot be written
+        require_replaceable(options.report)
     outcomes = _run_async(lambda: run_jobs(jobs, present, at_once))
     if options.report:
         from .report import write_report

@@ -43,7 +43,7 @@ def _parsed(path: str, text: str) -> Any:
             try:
                 yaml = import_module("yaml")
             except ImportError as error:
-                raise ValueError("PyYAML is needed to read it: pip install cellwire[cli]") from error
+                raise ValueError("PyYAML is needed to read it: pip install 'cellwire[cli]'") from error
             try:
                 return yaml.safe_load(text)
             except yaml.YAMLError as error:

@@ -214,10 +214,13 @@ class _Attachment:
     async def stop_on_timeout(
         self, kernel: KernelClient, timeout: float | None, everything: anyio.CancelScope
     ) -> None:
-        """Interrupt the run after `timeout` seconds, and say which cells were running."""
+        """Interrupt the run after `timeout` seconds, and say which cells were running, or else waiting."""
         await anyio.sleep(math.inf if timeout is None else timeout)
-        running = [cell.id for cell in kernel.notebook.cells.values() if cell.status == "running"]
-        self.reason = f"timed out after {timeout:g} s, running: {', '.join(running) or 'no cell'}"
+        cells = kernel.notebook.cells.values()
+        running = ", ".join(cell.id for cell in cells if cell.status == "running") or "no cell"
+        self.reason = f"timed out after {timeout:g} s, running: {running}"
+        if running == "no cell" and (waiting := [cell.id for cell in cells if cell.status == "queued"]):
+            self.reason += f", waiting: {', '.join(waiting)}"
         await self._stop(kernel, everything)
 
     async def _limit(

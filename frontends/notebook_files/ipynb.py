@@ -20,9 +20,9 @@ def read(name: str, text: str) -> tuple[list[RawCell], dict[str, Any]]:
         cells: list[Any] = document["cells"] if "cells" in document else document["worksheets"][0]["cells"]
         raw_cells = [_cell(cell) for cell in cells]
     except json.JSONDecodeError as error:
-        raise NotebookFileError(f"{name}: line {error.lineno}: not JSON: {error.msg}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise NotebookFileError(f"{name}: JSON, but not a Jupyter notebook") from error
+        raise NotebookFileError(f"{name}: line {error.lineno}: not JSON: {error.msg}") from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):
+        raise NotebookFileError(f"{name}: JSON, but not a Jupyter notebook") from None
     if language not in ("python", "ipython"):
         raise NotebookFileError(f"{name}: a notebook for {language}; cellwire runs Python")
     return raw_cells, metadata

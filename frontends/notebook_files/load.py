@@ -102,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> NotebookFile:
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise NotebookFileError(f"{name}: {error.strerror}") from error
+        raise NotebookFileError(f"{name}: {error.strerror}") from None
     if suffix not in (".py", ".ipynb"):
         raise NotebookFileError(f"{name}: not a notebook file: the name must end with .py or .ipynb")
     return _read(name, suffix, data)
@@ -205,7 +205,7 @@ def _declared_encoding(name: str, data: bytes) -> str:
     try:
         return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
     except SyntaxError as error:
-        raise NotebookFileError(f"{name}: {error.msg}") from error
+        raise NotebookFileError(f"{name}: {error.msg}") from None
 
 
 def _decode(name: str, data: bytes, encoding: str) -> str:
@@ -213,9 +213,7 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise NotebookFileError(
-            f"{name}: not {encoding.removesuffix('-sig')} text: {error.reason}"
-        ) from error
+        raise NotebookFileError(f"{name}: not {encoding.removesuffix('-sig')} text: {error.reason}") from None
     if "\0" in text:
         raise NotebookFileError(f"{name}: not a text file: it contains null bytes")
     return text.replace("\r\n", "\n").replace("\r", "\n")

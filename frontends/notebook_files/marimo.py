@@ -24,7 +24,7 @@ def parse(name: str, text: str) -> ast.Module | None:
     except SyntaxError as error:
         if re.search(r"^# %%", text, re.M):
             return None
-        raise NotebookFileError(f"{name}: line {error.lineno}: {error.msg}") from error
+        raise NotebookFileError(f"{name}: line {error.lineno}: {error.msg}") from None
     made = any(
         isinstance(s, ast.Assign) and ast.unparse(s).startswith("app = marimo.App(") for s in module.body
     )

@@ -133,4 +133,4 @@ def _require_parsable(name: str, source: str) -> None:
     try:
         compile(source, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError as error:
-        raise NotebookFileError(f"{name}: line {error.lineno}: {error.msg}") from error
+        raise NotebookFileError(f"{name}: line {error.lineno}: {error.msg}") from None

@@ -64,14 +64,20 @@ def save(notebook: NotebookFile, path: str | os.PathLike[str], state: Notebook |
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Check before a run whether its result can be written.
+    """Check before a run whether its result can be written, and make the folder that it goes into.
 
     Raises: NotebookFileError or OSError if it cannot.
     """
     name = os.fspath(path)
     if target_of(path) == "folder":
-        os.makedirs(name, exist_ok=True)
         name = os.path.join(name, "notebook.md")
+    require_replaceable(name)
+
+
+def require_replaceable(name: str) -> None:
+    """Make the folder of a file to be written, and raise OSError if the file cannot be replaced or made."""
+    with suppress(FileExistsError):  # a file in its place is an error of what follows
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
     with replacing(name, give_up=True):
         pass
 

@@ -141,5 +141,5 @@ class LaunchedProcess:
             return ""
         hint = ""
         if "No module named" in text and "cellwire" in text:
-            hint = "\nInstall cellwire for the kernel's interpreter, or give another one as `python`."
+            hint = "\nInstall cellwire for that interpreter, or name another one (`python=`, --python)."
         return f". Its standard error:\n{text.rstrip()}{hint}"

@@ -55,8 +55,11 @@ def raised(
         # Without the suggestion of newer Pythons, which do not know about private names.
         report._str = message  # pyright: ignore[reportAttributeAccessIssue]
         text = unmangle("".join(report.format()))
-        if type(error).__module__ == _MISUSE:
+        module = type(error).__module__
+        if module == _MISUSE:
             text = f"{kind}: {message}\n"
+        elif module.startswith("cellwire."):
+            text = text.replace(f"{module}.{kind}", kind)
     except BaseException as failure:
         text += f"\n(its traceback could not be shown: {name_of_class(type(failure))})\n"
     if explanation:

@@ -13,7 +13,8 @@ from traceback import TracebackException
 name_of_class: Callable[[type], str] = vars(type)["__name__"].__get__
 qualname_of_class: Callable[[type], str] = vars(type)["__qualname__"].__get__
 
-_OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_OWN_CODE = tuple(os.path.join(_PACKAGE, room, "") for room in ("runner", "frontends", "protocol"))
 
 
 def report(what: str, error: BaseException) -> None:
@@ -55,7 +56,7 @@ def format_error(error: BaseException, *, own: bool | None = None) -> str:
 
 
 def is_own(filename: str) -> bool:
-    """Return whether a file is one of cellwire's runner."""
+    """Return whether a file is one of cellwire's that run in the runner."""
     return filename.startswith(_OWN_CODE)
 
 

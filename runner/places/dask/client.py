@@ -98,7 +98,7 @@ class DaskPlace(Place):
             if isinstance(theirs, ImportError):
                 raise CannotSend(
                     f"the worker {where} cannot import cellwire: {theirs}",
-                    "install cellwire[dask] where the workers are",
+                    "pip install 'cellwire[dask]' where the workers are",
                 )
             if isinstance(theirs, Exception):
                 raise CannotSend(f"the worker {where} failed: {type(theirs).__name__}: {theirs}")

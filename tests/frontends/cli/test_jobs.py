@@ -173,7 +173,8 @@ def test_the_report_has_each_cell_with_what_became_of_it(tmp_path: Path) -> None
     [
         (["--jobs", "0"], 2, "argument --jobs: must be a number of notebooks from 1, not '0'"),
         (["--cell-timeout", "x"], 2, "argument --cell-timeout: must be a number of seconds above 0"),
-        (["--report", "missing/out.xml"], 1, "No such file or directory"),
+        (["--report", "nb.py/out.xml"], 1, "nb.py/out.xml: Not a directory\n"),
+        (["--junit", "out.xml"], 2, "unknown arguments: --junit out.xml; see `cellwire run --help`"),
     ],
 )
 def test_an_option_that_cannot_be_followed_is_explained_and_nothing_runs(

@@ -112,12 +112,12 @@ def test_a_command_that_is_killed_leaves_a_whole_notebook(tmp_path: Path) -> Non
     assert saved(tmp_path / "out.ipynb").cells[0].outputs[0].text == "kept\n"
 
 
-def test_several_notebooks_are_kept_under_their_names(tmp_path: Path) -> None:
+def test_several_notebooks_are_kept_under_their_names_in_folders_that_are_made(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.py").write_text(f"print({name!r})\n")
-    done = run("a.py", "b.py", "-o", "{name}.out.ipynb", "-o", "folder/", cwd=tmp_path)
+    done = run("a.py", "b.py", "-o", "made/{name}.out.ipynb", "-o", "folder/", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "== a.py\n[cell-1]\na\n\n== b.py\n[cell-1]\nb\n\n")
-    assert saved(tmp_path / "b.out.ipynb").cells[0].outputs[0].text == "b\n"
+    assert saved(tmp_path / "made/b.out.ipynb").cells[0].outputs[0].text == "b\n"
     assert sorted(os.listdir(tmp_path / "folder")) == ["a.md", "b.md"]
     done = run("a.py", "b.py", "-o", "out.ipynb", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -128,7 +128,7 @@ def test_several_notebooks_are_kept_under_their_names(tmp_path: Path) -> None:
     ("arguments", "status", "reason"),
     [
         (["-o", "out.txt"], 2, "out.txt: cannot tell what to write"),
-        (["-o", "missing/out.md"], 1, "No such file or directory: '{}/missing/out.md'"),
+        (["-o", "nb.py/out.md"], 1, "cellwire: {}/nb.py/out.md: Not a directory\n"),
         (["--inplace"], 2, "--inplace: nb.py is not an .ipynb"),
     ],
 )

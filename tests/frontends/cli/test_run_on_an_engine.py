@@ -40,6 +40,33 @@ def test_an_engine_that_no_package_has_is_an_error_that_names_those_there_are() 
         connect("nowhere:1")
 
 
+@pytest.mark.parametrize("address", ["local:x", "local:0", "tcp://nowhere"])
+def test_an_address_without_a_cluster_is_an_error_that_says_what_to_give(address: str) -> None:
+    with pytest.raises(CannotSend, match=address) as raised:
+        connect(address)
+    assert "dask://HOST:PORT" in raised.value.hint
+
+
+def test_an_engine_whose_library_is_missing_is_an_error_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(CannotSend, match=r"local:2 needs Dask, and .* has no 'distributed'") as raised:
+        connect("local:2")
+    assert "pip install 'cellwire[dask]'" in raised.value.hint
+
+
+def test_a_run_that_waits_for_workers_until_its_timeout_names_the_waiting_cells(tmp_path: Path) -> None:
+    path = tmp_path / "n.py"
+    path.write_text('# %% a on="client"\n1\n')
+    with cluster(n_workers=0, security=None) as client:
+        command = [sys.executable, "-m", "cellwire", "run", str(path), "--timeout", "4"]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": PATIENCE}
+        done = subprocess.run([*command, "--engine", client.scheduler.address], **options)
+    assert done.returncode == 1
+    assert done.stderr == "cellwire: timed out after 4 s, running: no cell, waiting: a\n"
+
+
 def test_cells_stay_where_they_are_to_run_whatever_is_given_or_read_again(tmp_path: Path) -> None:
     path = tmp_path / "n.py"
     path.write_text('# %% a on="client"\nx = 1\n# %% b\nclient = 3\n')

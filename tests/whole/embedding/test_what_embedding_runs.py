@@ -199,6 +199,9 @@ async def test_a_file_that_is_no_notebook_is_an_error(outer: Outer, source: str,
     error = outer["e"].error
     assert error is not None
     assert (error.kind, message in error.message) == ("NotebookFileError", True), error.message
+    # Only the cell's own line, and no exception that led to it.
+    assert error.traceback.count("File ") == 1
+    assert error.traceback.endswith(f"\nNotebookFileError: {error.message}\n")
 
 
 async def test_a_thread_cannot_embed(outer: Outer) -> None:
