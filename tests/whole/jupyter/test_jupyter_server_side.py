@@ -1,4 +1,4 @@
-"""Clients that execute the cells of a notebook on a page's behalf, in the server: their requests name no cell."""
+"""Clients that execute the cells of a page in its server: their requests name no cell."""
 
 from cellwire.protocol.blocking import connect
 from support.jupyter import Jupyter
