@@ -1,7 +1,7 @@
 """Execute requests: a queue, of which the kernel runs one at a time, and the replies.
 
 A request with a `cellId` runs that cell of the notebook. Any other request runs a loose cell, which uses the
-namespace but is not part of the graph. It is deleted some requests later; until then its threads may write.
+namespace but is not part of the graph. It is deleted some requests later.
 Once the run has finished, one more run of loose cells evaluates the request's expressions, and then the
 request is answered. An error aborts the requests that wait behind it.
 """
@@ -12,7 +12,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from itertools import count
 from typing import Any, cast
 
 from ...kernel.diagnostics import report
@@ -26,20 +25,16 @@ from . import errors
 from .connection_file import Channel
 from .core import Core
 from .history import History
+from .loose_cells import SIGN, LooseCells
 from .publisher import Publisher
 from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message, now
 
-#: How many loose cells are kept at least, since their threads may still write. As many are deleted at once,
-#: since the next request waits for that.
-_LOOSE = 16
 #: How long the reply to an error waits for requests that follow at once, and how long after it requests may
 #: arrive that were sent before, in seconds. Clients send all cells of a notebook at once.
 _FOLLOWING = 0.01
 _UNDERWAY = 0.1
-#: The id of a loose cell begins with this, which no notebook's ids do.
-_SIGN = "~"
 #: Characters of the id of a notebook's cell; what has more is no notebook's.
 _LONGEST_ID = 1024
 
@@ -61,7 +56,7 @@ class ExecuteRequest:
         self.expressions: dict[str, Any] = expressions if isinstance(expressions, dict) else {}
         #: The cell of the notebook; empty for a loose one.
         self.cell_id = "" if self.silent else _cell_of(message)
-        if len(self.cell_id) > _LONGEST_ID or self.cell_id.startswith(_SIGN):
+        if len(self.cell_id) > _LONGEST_ID or self.cell_id.startswith(SIGN):
             self.cell_id = ""
         #: The cell that the kernel runs for it.
         self.cell = ""
@@ -73,6 +68,8 @@ class ExecuteRequest:
         #: The content of the reply, once it is known.
         self.outcome: dict[str, Any] | None = None
         self.payload: list[dict[str, Any]] = []
+        #: Whether its cell has shown something under a display id.
+        self.displays = False
         self.results: dict[str, Any] = {}
         #: The loose cells of its expressions, each with the name of the expression.
         self.asked: dict[str, str] = {}
@@ -100,8 +97,7 @@ class Executions:
         self._queue: deque[ExecuteRequest] = deque()
         self._current: ExecuteRequest | None = None
         self._count = 0
-        self._numbers = count(1)
-        self._loose: deque[str] = deque()
+        self._loose = LooseCells()
         # When an error aborted the queue: by the monotonic clock, and by the clock of message headers.
         self._aborted = (0.0, 0.0)
 
@@ -167,7 +163,7 @@ class Executions:
             content = {"code": request.code, "execution_count": request.count}
             self._publisher.publish("execute_input", content, message.header_bytes)
         self._forget_deleted(request)
-        request.cell = request.cell_id or self._new_loose_cell()
+        request.cell = request.cell_id or self._loose.new()
         view = View(message, request.count, silent=request.silent)
         self._views.current = view
         if not request.readable:
@@ -234,7 +230,7 @@ class Executions:
                 content = errors.named(type(error).__name__, str(error))
                 request.results[name] = {"status": "error", **content}
                 continue
-            cell = self._new_loose_cell()
+            cell = self._loose.new()
             request.asked[cell] = name
             cells.append(m.Cell(cell, str(source).strip(), loose=True))
         if cells:
@@ -301,7 +297,8 @@ class Executions:
         return True
 
     def _take_payload(self, request: ExecuteRequest, item: Any) -> bool:
-        data, _, _ = bundle(item)
+        data, _, own = bundle(item)
+        request.displays = request.displays or "display_id" in own
         if PAYLOAD_MIME not in data:
             return False
         payload: dict[str, Any] = data[PAYLOAD_MIME]
@@ -336,16 +333,11 @@ class Executions:
 
     # Cells
 
-    def _new_loose_cell(self) -> str:
-        return f"{_SIGN}{next(self._numbers)}"
-
     def _keep_loose_cell(self, request: ExecuteRequest) -> None:
         if request.silent:
             self._delete([request.cell])
-            return
-        self._loose.append(request.cell)
-        if len(self._loose) >= 2 * _LOOSE:
-            self._delete([self._loose.popleft() for _ in range(_LOOSE)])
+        else:
+            self._delete(self._loose.keep(request.cell, displays=request.displays))
 
     def _forget_deleted(self, request: ExecuteRequest) -> None:
         """Forget cells that a client calls deleted.
