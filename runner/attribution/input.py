@@ -80,7 +80,8 @@ class Inputs:
             return request.text
         except KeyboardInterrupt as interrupt:
             # The traceback ends at the call: how it waits means nothing to the cell's author.
-            raise interrupt.with_traceback(None)
+            interrupt.__traceback__ = None
+            raise
         finally:
             self._open.pop(name, None)
             self._emit(InputClosed(name))
