@@ -5,11 +5,10 @@ from typing import Any
 from ...protocol.notebook import CellError
 from ...protocol.placement import place_of
 from .connection_file import Channel
+from .loose_cells import SIGN
 from .views import View
 from .wire import Message
 
-#: The id of a loose cell begins with this, which no notebook's ids do.
-SIGN = "~"
 #: Characters of the id of a notebook's cell; what has more is no notebook's.
 _LONGEST_ID = 1024
 
@@ -47,6 +46,8 @@ class ExecuteRequest:
         #: The content of the reply, once it is known.
         self.outcome: dict[str, Any] | None = None
         self.payload: list[dict[str, Any]] = []
+        #: Whether its cell has shown something under a display id.
+        self.displays = False
         self.results: dict[str, Any] = {}
         #: The loose cells of its expressions, each with the name of the expression.
         self.asked: dict[str, str] = {}

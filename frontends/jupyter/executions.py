@@ -4,7 +4,7 @@ The next request is begun when the one before is answered, or once its cell is o
 such as a cluster. The kernel then runs both if neither needs the other.
 
 A request with a `cellId` runs that cell of the notebook. Any other request runs a loose cell, which uses the
-namespace but is not part of the graph. It is deleted some requests later; until then its threads may write.
+namespace but is not part of the graph. It is deleted some requests later.
 Once the run has finished, one more run of loose cells evaluates the request's expressions, and then the
 request is answered. An error aborts the requests that wait behind it.
 """
@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from itertools import count
 from typing import Any, cast
 
 from ...kernel.diagnostics import report
@@ -28,16 +27,14 @@ from ...protocol.notebook import CellError
 from . import errors
 from .connection_file import Channel
 from .core import Core
-from .execute_request import SIGN, ExecuteRequest
+from .execute_request import ExecuteRequest
 from .history import History
+from .loose_cells import LooseCells
 from .publisher import Publisher
 from .reactivity import Reactivity
 from .views import View, Views, bundle
 from .wire import Message, now
 
-#: How many loose cells are kept at least, since their threads may still write. As many are deleted at once,
-#: since the next request waits for that.
-_LOOSE = 16
 #: How long the reply to an error waits for requests that follow at once, and how long after it requests may
 #: arrive that were sent before, in seconds. Clients send all cells of a notebook at once.
 _FOLLOWING = 0.01
@@ -69,8 +66,7 @@ class Executions:
         self._current: ExecuteRequest | None = None
         self._going_on = False
         self._count = 0
-        self._numbers = count(1)
-        self._loose: deque[str] = deque()
+        self._loose = LooseCells()
         # When an error aborted the queue: by the monotonic clock, and by the clock of message headers.
         self._aborted = (0.0, 0.0)
 
@@ -150,7 +146,7 @@ class Executions:
             content = {"code": request.code, "execution_count": request.count}
             self._publisher.publish("execute_input", content, message.header_bytes)
         self._forget_deleted(request)
-        request.cell = request.cell_id or self._new_loose_cell()
+        request.cell = request.cell_id or self._loose.new()
         view = View(message, request.count, silent=request.silent)
         request.view = self._views.current = view
         if not request.readable:
@@ -220,7 +216,7 @@ class Executions:
                 content = errors.named(type(error).__name__, str(error))
                 request.results[name] = {"status": "error", **content}
                 continue
-            cell = self._new_loose_cell()
+            cell = self._loose.new()
             request.asked[cell] = name
             cells.append(m.Cell(cell, str(source).strip(), loose=True))
         if cells:
@@ -296,7 +292,8 @@ class Executions:
         return True
 
     def _take_payload(self, request: ExecuteRequest, item: Any) -> bool:
-        data, _, _ = bundle(item)
+        data, _, own = bundle(item)
+        request.displays = request.displays or "display_id" in own
         if PAYLOAD_MIME not in data:
             return False
         payload: dict[str, Any] = data[PAYLOAD_MIME]
@@ -331,16 +328,11 @@ class Executions:
 
     # Cells
 
-    def _new_loose_cell(self) -> str:
-        return f"{SIGN}{next(self._numbers)}"
-
     def _keep_loose_cell(self, request: ExecuteRequest) -> None:
         if request.silent:
             self._delete([request.cell])
-            return
-        self._loose.append(request.cell)
-        if len(self._loose) >= 2 * _LOOSE:
-            self._delete([self._loose.popleft() for _ in range(_LOOSE)])
+        else:
+            self._delete(self._loose.keep(request.cell, displays=request.displays))
 
     def _forget_deleted(self, request: ExecuteRequest) -> None:
         """Forget cells that a client calls deleted.

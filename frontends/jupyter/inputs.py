@@ -3,8 +3,8 @@
 A request goes to the client whose request executed the cell, if that client said that it can answer. To end
 the input, a client sends the character of Ctrl-D.
 
-A client connects to each channel separately, and its request to execute may come before it can receive on this
-one. So a request that cannot be delivered is sent again.
+A client connects to each channel separately, and its request to execute may come before it can receive on
+this one. So a request that cannot be delivered is sent again.
 """
 
 from functools import partial

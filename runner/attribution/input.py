@@ -78,6 +78,10 @@ class Inputs:
             if request.text is None:
                 raise InputUnavailable("input() needs an attached frontend that can ask for it")
             return request.text
+        except KeyboardInterrupt as interrupt:
+            # The traceback ends at the call: how it waits means nothing to the cell's author.
+            interrupt.__traceback__ = None
+            raise
         finally:
             self._open.pop(name, None)
             self._emit(InputClosed(name))

@@ -26,3 +26,12 @@ def test_input_asks_a_client_that_connects_to_the_channel_after_its_request(kern
         assert (reply["parent_header"]["msg_id"], reply["content"]["status"]) == (running, "ok")
     finally:
         client.stop_channels()
+
+
+def test_a_display_can_be_updated_many_requests_later(kernel: Jupyter) -> None:
+    kernel.run("from IPython.display import display\nhandle = display('old', display_id='shown long ago')")
+    for _ in range(64):
+        kernel.run("pass")
+    [update] = kernel.run("handle.update('new')").of("update_display_data")
+    assert update["transient"] == {"display_id": "shown long ago"}
+    assert update["data"] == {"text/plain": "'new'"}
