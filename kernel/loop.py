@@ -47,9 +47,13 @@ class Loop:
         self._running = True
 
     def watch(self, fd: int, callback: Callback) -> None:
-        """Call back whenever `fd` can be read."""
-        self._watched[fd] = (callback, None)
-        self._selector.register(fd, selectors.EVENT_READ, self._watched[fd])
+        """Call back whenever `fd` can be read.
+
+        Raises: PermissionError for what the system cannot watch, such as a regular file.
+        """
+        callbacks = (callback, None)
+        self._selector.register(fd, selectors.EVENT_READ, callbacks)
+        self._watched[fd] = callbacks
 
     def watch_both(self, fd: int, readable: Callback, writable: Callback | None) -> None:
         """Change what is called when `fd` can be read or written; does nothing if it is not watched."""

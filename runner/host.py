@@ -28,6 +28,7 @@ from asyncio import Task, all_tasks, wait  # as they are before user code can re
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from functools import partial
 from time import monotonic
 from types import FrameType
@@ -38,7 +39,7 @@ import msgspec
 from ..protocol import link
 from ..protocol.errors import ProtocolError
 from ..protocol.events import RunnerStarted
-from ..protocol.messages import Complete, Inspect, Introspection, SendComm, Variable, Variables
+from ..protocol.messages import Complete, Done, Inspect, Introspection, SendComm, Variable, Variables
 from .api.output import enter_kernel
 from .attribution.console import install_console
 from .attribution.debugger import install_debugger
@@ -91,6 +92,8 @@ class Host:
         self._generation = configure.generation
         self._awake_seconds = configure.awake_seconds
         self._awake_until = 0.0
+        # Its own, so that user code which stops the loop's clock does not keep it awake for ever.
+        self._clock = monotonic
         #: The way out for everything that is sent.
         self.emitter: Emitter = Emitter(LinkSink(connection))
         #: What runs the cells; extensions change its hooks and its language.
@@ -128,7 +131,7 @@ class Host:
         """Work until the kernel says `Exit`."""
         asyncio.set_event_loop(self._loop)
         set_handler(_SIGINT, self._handler)
-        os.register_at_fork(after_in_child=self._leave_interrupts)
+        os.register_at_fork(after_in_child=self._leave)
         sys.unraisablehook = self._unraisable
         self.emitter.emit(RunnerStarted(self._generation, os.getpid()))
         self.engine.explain_stale()
@@ -215,10 +218,10 @@ class Host:
         """Keep the loop running without sleep for a moment from now, or until the next run is there."""
         if not self._awake_until:
             self._loop.call_soon(self._go_on_awake)
-        self._awake_until = self._loop.time() + self._awake_seconds
+        self._awake_until = self._clock() + self._awake_seconds
 
     def _go_on_awake(self) -> None:
-        if not self._runs and self._loop.time() < self._awake_until:
+        if not self._runs and self._clock() < self._awake_until:
             _give_way()
             self._loop.call_soon(self._go_on_awake)
         else:
@@ -227,10 +230,15 @@ class Host:
     def _handle_sigint(self, _number: int, frame: FrameType | None) -> None:
         self.engine.interrupts.receive(frame)
 
-    def _leave_interrupts(self) -> None:
-        """In the child of a fork, take SIGINT as any Python program does."""
+    def _leave(self) -> None:
+        """In the child of a fork, take SIGINT as any program does, and end once its code returns to the loop.
+
+        The loop and the links are the parent's.
+        """
         if getsignal(_SIGINT) is self._handler:
             set_handler(_SIGINT, signal.default_int_handler)
+        loop: Any = self._loop
+        loop._ready.appendleft(asyncio.Handle(os._exit, (0,), loop))
 
     def _unraisable(self, failure: "sys.UnraisableHookArgs") -> None:
         """Handle an exception that cannot be raised where it occurred."""
@@ -321,8 +329,12 @@ class Host:
                 self._introspector.ask(request)
 
     def _deliver(self, message: SendComm) -> None:
-        """Start a task that lets user code deal with `message`: tasks can be interrupted."""
-        Task(self._comms.deal_with(message), loop=self._loop, context=self._comms.context_for(message))
+        """Start a task that lets user code deal with `message`, and answer it when the task ends.
+
+        User code may cancel the task before it begins.
+        """
+        task = Task(self._comms.deal_with(message), loop=self._loop, context=Context())
+        task.add_done_callback(lambda _: self.emitter.emit(Done(message.id)))
         self._stay_awake()
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import zmq
 
+from ...protocol.errors import ConnectionFileError
 from .connection_file import CHANNELS, Channel, ConnectionFile
 
 _KINDS = {
@@ -37,7 +38,7 @@ class Channels:
     def __init__(self, file: ConnectionFile, listening: dict[int, int]) -> None:
         """Take over the descriptors in `listening` for their ports.
 
-        Raises: OSError if an address cannot be bound.
+        Raises: OSError if an address cannot be bound, ConnectionFileError for keys that are none.
         """
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
@@ -130,8 +131,13 @@ class Channels:
             socket.router_handover = True
         if file.encrypted:
             socket.curve_server = True
-            socket.curve_publickey = file.curve_publickey.encode()
-            socket.curve_secretkey = file.curve_secretkey.encode()
+            try:
+                socket.curve_publickey = file.curve_publickey.encode()
+                socket.curve_secretkey = file.curve_secretkey.encode()
+            except zmq.ZMQError:
+                raise ConnectionFileError(
+                    "the CURVE keys in the connection file are none: a key is 40 characters of Z85"
+                ) from None
 
 
 def listen(file: ConnectionFile, listening: dict[int, int]) -> Channels:
@@ -139,7 +145,7 @@ def listen(file: ConnectionFile, listening: dict[int, int]) -> Channels:
 
     An address that is in use is retried: it may be that of a kernel that is just ending.
 
-    Raises: OSError if it stays in use.
+    Raises: OSError if it stays in use, ConnectionFileError for keys that are none.
     """
     until = time.monotonic() + _BIND_SECONDS
     while True:

@@ -81,4 +81,14 @@ def read_connection_file(path: str | os.PathLike[str]) -> ConnectionFile:
         )
     if bool(file.curve_publickey) != bool(file.curve_secretkey):
         raise ConnectionFileError(f"{name} has one key of a CURVE key pair without the other")
+    channels: dict[int, Channel] = {}
+    for channel, port in file.ports.items():
+        # ZeroMQ binds some port for any number, which no client would find.
+        if file.transport == "tcp" and not 0 < port < 1 << 16:
+            raise ConnectionFileError(f"{name} gives {port} for {channel}_port, which is no port")
+        if port in channels:
+            raise ConnectionFileError(
+                f"{name} gives {port} for both {channels[port]}_port and {channel}_port"
+            )
+        channels[port] = channel
     return file

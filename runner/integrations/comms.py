@@ -11,7 +11,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from ...protocol.events import CommSent
-from ...protocol.messages import Done, SendComm
+from ...protocol.messages import SendComm
 from ..attribution.after_import import after_import
 from ..attribution.context import current_execution
 from ..attribution.redirection import begin_new_item
@@ -25,27 +25,30 @@ message_in_hand: ContextVar[dict[str, Any]] = ContextVar("message_in_hand")
 class Comms:
     """The comms of this process; `emit` gets the events."""
 
-    def __init__(self, emit: Callable[[CommSent | Done], None]) -> None:
+    def __init__(self, emit: Callable[[CommSent], None]) -> None:
         self._emit = emit
         self._targets: dict[str, Context] = {}
         after_import("comm", self._install)
 
-    def context_for(self, message: SendComm) -> Context:
+    async def deal_with(self, message: SendComm) -> None:
+        """Let user code handle `message`. A coroutine, since tasks can be interrupted."""
+        context = Context()
+        try:
+            # Only here: the message before this one may have opened the comm.
+            context = self._context_for(message)
+            context.run(self._deliver, message)
+        except BaseException as error:
+            context.run(report, "", error)
+
+    def _context_for(self, message: SendComm) -> Context:
         """Return the context in which user code handles `message`."""
         if message.action == "open":
             context = self._targets.get(message.target)
         else:
             manager = _manager()
+            # Of a comm that user code has made in its own way, it may be anything.
             context = getattr(manager and manager.comms.get(message.comm), "context", None)
-        return Context() if context is None else context.copy()
-
-    async def deal_with(self, message: SendComm) -> None:
-        """Let user code handle `message`, and answer it. A coroutine, since tasks can be interrupted."""
-        try:
-            self._deliver(message)
-        except BaseException as error:
-            report("", error)
-        self._emit(Done(message.id))
+        return context.copy() if isinstance(context, Context) else Context()
 
     def _deliver(self, message: SendComm) -> None:
         """Let user code handle `message`; close the comm if user code does not know it."""

@@ -1,6 +1,7 @@
 """The loop: descriptors, timers and faults."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,14 @@ def test_a_readable_descriptor_is_called_back(loop, pipe):
     loop.watch(reading, loop.stop)
     os.write(writing, b"x")
     loop.run(forever)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it can be watched")
+def test_what_cannot_be_watched_is_not_watched(loop, tmp_path):
+    with open(tmp_path / "file", "w") as file:
+        with pytest.raises(PermissionError):
+            loop.watch(file.fileno(), loop.stop)
+        loop.unwatch(file.fileno())
 
 
 def test_timers_fire_in_the_order_of_their_times(loop):

@@ -40,6 +40,10 @@ def test_an_address_of_ipv6_stands_in_brackets(tmp_path: Path) -> None:
         ({"shell_port": "x"}, "not a connection file of Jupyter"),
         ({"signature_scheme": "rsa"}, "signatures by 'rsa'"),
         ({"curve_publickey": "x"}, "without the other"),
+        ({"shell_port": 0}, "0 for shell_port, which is no port"),
+        ({"hb_port": 70_000}, "70000 for hb_port, which is no port"),
+        ({"shell_port": 2}, "2 for both iopub_port and shell_port"),
+        ({"shell_port": 2, "transport": "ipc"}, "2 for both iopub_port and shell_port"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(

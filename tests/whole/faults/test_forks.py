@@ -195,3 +195,22 @@ async def test_a_child_that_floods_its_output_delays_neither_kernel_nor_interrup
         await kernel.interrupt()
         await kernel.wait_idle()
         assert (await kernel.run({"b": "1"})).status == "ok"
+
+
+async def test_a_child_that_returns_from_a_callback_ends_and_leaves_the_parent_alone(kernel: KernelClient):
+    source = """
+import asyncio, os
+child = 0
+def fork():
+    global child
+    child = os.fork()
+asyncio.get_running_loop().call_soon(fork)
+"""
+    with anyio.fail_after(PATIENCE):
+        assert (await kernel.run({"a": source})).status == "ok"
+        # A child on the loop would take these from the link.
+        for number in range(20):
+            assert (await kernel.run({"b": str(number)})).status == "ok"
+        assert (await kernel.run({"c": "os.waitpid(child, 0)[1]"})).status == "ok"
+    assert [item.data["text/plain"] for item in kernel.notebook.cells["c"].outputs] == ["0"]
+    assert kernel.notebook.runner.generation == 1

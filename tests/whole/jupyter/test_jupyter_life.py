@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,23 @@ def process_of(manager: KernelManager) -> "subprocess.Popen[bytes]":
 
 def pid_of(kernel: Jupyter) -> int:
     return process_of(kernel.manager).pid
+
+
+@contextmanager
+def launched(file: str, **options: Any) -> "Iterator[tuple[subprocess.Popen[str], BlockingKernelClient]]":
+    """Start a kernel with a connection file; return its process, and a client once it is ready."""
+    command = [sys.executable, "-P", "-m", "cellwire.frontends.jupyter", "-f", file]
+    with subprocess.Popen(command, text=True, **options) as process:
+        client = BlockingKernelClient(connection_file=file)
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=PATIENCE)
+            yield process, client
+        finally:
+            client.stop_channels()
+            client.context.destroy(linger=0)
+            process.kill()
 
 
 def refused_without_keys(address: str) -> bool:
@@ -201,6 +219,25 @@ def test_a_connection_file_that_cannot_be_used_is_reported(tmp_path: Path) -> No
         assert message in done.stderr
 
 
+def test_keys_that_are_none_are_reported_without_a_traceback(tmp_path: Path) -> None:
+    name, given = write_connection_file(str(tmp_path / "file.json"), key=b"secret")
+    Path(name).write_text(json.dumps({**given, "curve_publickey": "x", "curve_secretkey": "y"}))
+    command = [sys.executable, "-P", "-m", "cellwire.frontends.jupyter", "-f", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "cannot start: the CURVE keys in the connection file are none" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it can be watched")
+def test_standard_input_that_cannot_be_watched_is_no_fault(tmp_path: Path) -> None:
+    name, _ = write_connection_file(str(tmp_path / "file.json"), key=b"secret")
+    with launched(name, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as (process, client):
+        client.shutdown()
+        assert "Traceback" not in process.communicate(timeout=PATIENCE)[1]
+        assert process.returncode == 0
+
+
 def test_ports_that_others_use_are_reported(fresh: Jupyter) -> None:
     command = [sys.executable, "-P", "-m", "cellwire.frontends.jupyter", "-f", fresh.manager.connection_file]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -243,19 +280,9 @@ def _accepts(port: int) -> bool:
 def test_it_listens_where_a_connection_file_says_however_that_is_written(ip: str, tmp_path: Path) -> None:
     name, given = write_connection_file(str(tmp_path / "file.json"), key=b"secret")
     Path(name).write_text(json.dumps({**given, "ip": ip}, separators=(",", ":")))
-    command = [sys.executable, "-P", "-m", "cellwire.frontends.jupyter", "-f", name]
-    with subprocess.Popen(command) as process:
-        client = BlockingKernelClient(connection_file=name)
-        client.load_connection_file()
-        client.start_channels()
-        try:
-            client.wait_for_ready(timeout=PATIENCE)
-            client.shutdown()
-            assert process.wait(PATIENCE) == 0
-        finally:
-            client.stop_channels()
-            client.context.destroy(linger=0)
-            process.kill()
+    with launched(name) as (process, client):
+        client.shutdown()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_it_is_reached_over_ipc(tmp_path: Path) -> None:

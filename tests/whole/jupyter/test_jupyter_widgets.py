@@ -109,3 +109,45 @@ def test_an_endless_widget_callback_can_be_interrupted(page: Page) -> None:
     page.jupyter.until(move(page, model, 2), idle)
     wait_until(lambda: page.native.ping() and "moved 2" in console.text())
     assert page.jupyter.run("slider.value").result == "2"
+
+
+def test_more_moves_than_the_runner_takes_at_a_time_all_arrive_and_completions_do_not_wait(
+    page: Page, tmp_path: Path
+) -> None:
+    source = "import ipywidgets\nseen = []\nslider = ipywidgets.IntSlider(0, 0, 999)\n"
+    model = shown(
+        page, "slider", f"{source}slider.observe(lambda change: seen.append(change.new), 'value')\nslider"
+    )
+    go = tmp_path / "go"
+    wait = f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    busy = page.send("busy", f"import os, time\nprint('waits', flush=True)\n{wait}")
+    page.jupyter.until(busy, lambda message: message["msg_type"] == "stream")
+    moves = [move(page, model, value) for value in range(1, 501)]
+    completion = page.jupyter.ask("complete_request", {"code": "sli", "cursor_pos": 3})
+    assert "slider" in completion["matches"]
+    go.touch()
+    page.jupyter.reply(busy)
+    for moved in moves:
+        page.jupyter.until(moved, idle)
+    assert page.jupyter.run("seen == list(range(1, 501))").result == "True"
+
+
+def test_each_message_is_idle_when_the_runner_ends_before_it_has_come_to_it(
+    page: Page, tmp_path: Path
+) -> None:
+    model = shown(page, "slider", "import ipywidgets\nslider = ipywidgets.IntSlider(0)\nslider")
+    go = tmp_path / "go"
+    wait = f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    busy = page.send("busy", f"import os, time\nprint('waits', flush=True)\n{wait}\nos._exit(1)")
+    page.jupyter.until(busy, lambda message: message["msg_type"] == "stream")
+    moves = [move(page, model, value) for value in range(1, 201)]
+    page.jupyter.ask("kernel_info_request")
+    go.touch()
+    assert page.jupyter.reply(busy)["status"] == "error"
+    for moved in moves:
+        states = [
+            message["content"]["execution_state"]
+            for message in page.jupyter.until(moved, idle)
+            if message["msg_type"] == "status"
+        ]
+        assert states == ["busy", "idle"]

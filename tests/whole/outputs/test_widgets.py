@@ -1,6 +1,7 @@
 """Widgets in a real kernel: their comms, and the cells that follow them."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,72 @@ async def test_text_and_messages_of_a_comm_keep_their_order(kernel: KernelClient
             ]
     order = [each for each in found if each in ("before\n", "CommSent", "after\n")]
     assert order == ["CommSent", "before\n", "CommSent", "after\n"]
+
+
+#: A target whose comms do as they are told, and what keeps the main thread until a file is there.
+OBEYS = """
+import asyncio, comm, os, time
+def opened(channel, message):
+    channel.on_msg(lambda message: exec(message['content']['data']['code'], globals()))
+comm.get_comm_manager().register_target('obeys', opened)
+"""
+HOLD = "print('holds', flush=True)\nwhile not os.path.exists({go!r}): time.sleep(0.001)\n"
+
+
+async def test_a_message_for_a_comm_whose_opening_waits_is_handled_in_the_context_of_its_cell(
+    kernel: KernelClient, other: KernelClient, tmp_path: Path
+):
+    go = tmp_path / "go"
+    await kernel.run({"a": OBEYS})
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(kernel.run, {"b": HOLD.format(go=str(go))})
+            await until(other, lambda it: "b" in it.cells and "holds" in it.cells["b"].console.text())
+            group.start_soon(partial(kernel.send_comm, "o1", action="open", target="obeys"))
+            group.start_soon(kernel.send_comm, "o1", {"code": "print('obeyed')"})
+            # Answered by the kernel after it has passed on both.
+            await anyio.wait_all_tasks_blocked()
+            await kernel.ping()
+            go.touch()
+    await until(kernel, lambda it: "obeyed" in it.cells["a"].console.text())
+
+
+async def test_a_message_is_answered_whose_task_user_code_cancels(
+    kernel: KernelClient, other: KernelClient, tmp_path: Path
+):
+    go = tmp_path / "go"
+    # The message is read in one round of the loop, and its task begins in the next.
+    cancels = (
+        "for _ in range(3):\n    await asyncio.sleep(0)\n"
+        "    for task in asyncio.all_tasks() - {asyncio.current_task()}: task.cancel()\n"
+    )
+    await kernel.run({"a": OBEYS})
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("o1", action="open", target="obeys")
+        async with anyio.create_task_group() as group:
+            group.start_soon(kernel.run, {"b": HOLD.format(go=str(go)) + cancels})
+            await until(other, lambda it: "b" in it.cells and "holds" in it.cells["b"].console.text())
+            group.start_soon(kernel.send_comm, "o1", {"code": "handled = True"})
+            await anyio.wait_all_tasks_blocked()
+            await kernel.ping()
+            go.touch()
+        assert (await kernel.run({"c": "'handled' in globals()"})).status == "ok"
+    assert shown(kernel, "c") == ["False"]
+
+
+async def test_a_comm_of_user_code_that_is_no_comm_loses_no_other_message(kernel: KernelClient):
+    source = """
+class Odd:
+    @property
+    def context(self):
+        raise ValueError("odd")
+comm.get_comm_manager().comms["odd"] = Odd()
+"""
+    await kernel.run({"a": OBEYS})
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("o1", action="open", target="obeys")
+        assert (await kernel.run({"b": source})).status == "ok"
+        await kernel.send_comm("odd", {})
+        await kernel.send_comm("o1", {"code": "print('obeyed')"})
+        assert (await kernel.run({"c": "1"})).status == "ok"
+    await until(kernel, lambda it: "obeyed" in it.cells["a"].console.text())
