@@ -48,7 +48,12 @@ class LinesDisplay:
 
     def end(self, block: Block) -> None:
         if block.outcome not in ("ok", "idle", "running", None):
-            self._out.write(f"{block.outcome}{': ' + summary(block.error) if block.error else ''}\n")
+            said = summary(block.error) if block.error else ""
+            # "interrupted while it ran" says both.
+            self._out.write(
+                said if said.startswith(block.outcome) else f"{block.outcome}: {said}".rstrip(": ")
+            )
+            self._out.write("\n")
 
     def notice(self, text: str) -> None:
         self._out.flush()
