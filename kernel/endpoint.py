@@ -32,6 +32,9 @@ _HANDSHAKE_MS = 5_000
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 20_000
 _LINGER_MS = 200
+_LAST_PORT = 65535
+_OTHER_PORT = "give another port, or none for one that is free"
+_OTHER_ADDRESS = "give an address of this machine that frontends can reach, as in 192.0.2.7 or 192.0.2.7:5555"
 #: What is in the kernel's own directory besides the socket.
 CONNECTION = "connection.json"
 
@@ -132,12 +135,14 @@ class Endpoint:
         try:
             if host in ("0.0.0.0", "[::]", "*"):
                 raise ValueError("it is the address of no machine")
+            if port.isdecimal() and int(port) > _LAST_PORT:
+                raise ValueError(f"the last port is {_LAST_PORT}")
             self.socket.bind(f"tcp://{host}:{port or '*'}")
         except (zmq.ZMQError, ValueError) as error:
-            hint = (
-                "give an address of this machine that frontends can reach, as in 192.0.2.7 or 192.0.2.7:5555"
-            )
-            raise OSError(f"cannot listen at {address!r}: {str(error).lower()}; {hint}") from error
+            in_use = isinstance(error, zmq.ZMQError) and error.errno == zmq.EADDRINUSE
+            hint = _OTHER_PORT if in_use else _OTHER_ADDRESS
+            reason = zmq.strerror(error.errno or 0).lower() if isinstance(error, zmq.ZMQError) else error
+            raise OSError(f"cannot listen at {address!r}: {reason}; {hint}") from error
         endpoint = cast(bytes, self.socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         return Connection(endpoint, "", 0, "", "", server_key=server.public, client=client, watcher=watcher)
 

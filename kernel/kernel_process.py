@@ -264,8 +264,10 @@ def serve(line: bytes, process: RunnerProcess, start: Callable[[], RunnerProcess
         settings = msgspec.json.decode(line, type=Settings)
         kernel_process = KernelProcess(settings, process, start)
     except (msgspec.DecodeError, OSError) as error:
-        kind = "cannot read the settings" if isinstance(error, msgspec.DecodeError) else "cannot start"
-        report(f"{kind}: {error}")
+        if isinstance(error, msgspec.DecodeError):
+            report(f"cannot read the settings: {error}")
+        else:
+            report(f"cannot start: {f'{error.filename}: {error.strerror}' if error.filename else error}")
         process.kill()
         return 2
     kernel_process.run()

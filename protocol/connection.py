@@ -79,7 +79,7 @@ def read_connection_file(path: str | os.PathLike[str]) -> Connection:
     """
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Connection)
+            connection = msgspec.json.decode(file.read(), type=Connection)
     except OSError as error:
         raise ConnectionFileError(
             f"cannot read the connection file {os.fspath(path)}: {error.strerror}. Is the kernel running?"
@@ -88,3 +88,5 @@ def read_connection_file(path: str | os.PathLike[str]) -> Connection:
         raise ConnectionFileError(
             f"{os.fspath(path)} is not a connection file of a cellwire kernel: {error}"
         ) from error
+    # It may be a copy, of another machine's.
+    return msgspec.structs.replace(connection, file=os.path.abspath(path))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -27,6 +28,11 @@ def _install(options: argparse.Namespace) -> int:
     directory: Path = user_directory() if prefix is None else prefix_directory(prefix)
     for written in install(directory, options.name, options.display_name):
         sys.stdout.write(f"{written}\n")
+    if find_spec("IPython") is None:
+        sys.stderr.write(
+            f"cellwire: {sys.executable} has no IPython, which magics, `!`, `?` and `display` need: "
+            "pip install 'cellwire[jupyter]'\n"
+        )
     return 0
 
 

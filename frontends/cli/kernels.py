@@ -155,16 +155,16 @@ def stop(options: argparse.Namespace) -> int:
     import anyio
 
     for which in options.kernels:
-        anyio.run(_stop, find(which))
+        anyio.run(_stop, find(which), options.endpoint)
     return 0
 
 
-async def _stop(connection: Connection) -> None:
+async def _stop(connection: Connection, endpoint: str) -> None:
     import anyio
 
     from ...protocol.client.launch import connect
 
-    async with connect(connection) as kernel:
+    async with connect(connection, endpoint=endpoint) as kernel:
         await kernel.shutdown()
     # The last thing a kernel does is to remove its files.
     with anyio.move_on_after(_GONE_SECONDS):

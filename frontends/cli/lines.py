@@ -48,7 +48,9 @@ class LinesDisplay:
 
     def end(self, block: Block) -> None:
         if block.outcome not in ("ok", "idle", "running", None):
-            self._out.write(f"{block.outcome}{': ' + summary(block.error) if block.error else ''}\n")
+            said = summary(block.error) if block.error else block.outcome
+            # "interrupted while it ran" says both.
+            self._out.write(f"{said}\n" if said.startswith(block.outcome) else f"{block.outcome}: {said}\n")
 
     def notice(self, text: str) -> None:
         self._out.flush()

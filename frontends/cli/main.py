@@ -72,17 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     attach.set_defaults(command=_attach)
     attach.add_argument("kernel", metavar="KERNEL", help="a name or process id of `ps`, or a connection file")
     attach.add_argument("--watch", action="store_true", help="use the key that allows watching only (tcp)")
-    attach.add_argument(
-        "--endpoint",
-        default="",
-        metavar="E",
-        help="where a tunnel to it begins, such as tcp://127.0.0.1:5555",
-    )
+    _add_endpoint(attach)
     attach.add_argument("--json", action="store_true", help="print each event as a line of JSON")
 
     stopping = commands.add_parser("stop", help="shut kernels down")
     stopping.set_defaults(command=stop)
     stopping.add_argument("kernels", metavar="KERNEL", nargs="+", help="as for attach")
+    _add_endpoint(stopping)
 
     graph = commands.add_parser("graph", help="show cells, definitions and edges without running them")
     graph.set_defaults(command=_graph)
@@ -98,6 +94,15 @@ def _parser() -> argparse.ArgumentParser:
 
     add_commands(commands.add_parser("jupyter", help="let Jupyter's frontends offer the kernel"))
     return parser
+
+
+def _add_endpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--endpoint",
+        default="",
+        metavar="E",
+        help="where a tunnel to it begins, such as tcp://127.0.0.1:5555",
+    )
 
 
 def _add_rules(command: argparse.ArgumentParser) -> None:

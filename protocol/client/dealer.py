@@ -23,6 +23,7 @@ from ..connection import Connection, KeyPair
 from ..errors import ProtocolError
 from ..events import Event
 from ..messages import FromKernel
+from .session_errors import unusable
 
 _Decoded = TypeVar("_Decoded")
 _message_decoder: msgspec.msgpack.Decoder[FromKernel] = msgspec.msgpack.Decoder(FromKernel)
@@ -44,11 +45,21 @@ _RECONNECT_MS: Final = 1_000
 
 
 class Dealer:
-    """One DEALER socket, which reconnects when the connection is lost."""
+    """One DEALER socket, which reconnects when the connection is lost.
+
+    Raises: ConnectionFileError if the connection has no address or keys that could be used.
+    """
 
     def __init__(self, connection: Connection, keys: KeyPair | None) -> None:
         self._version = connection.version
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._open(connection, keys)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise unusable(connection, zmq.strerror(error.errno or 0)) from None
+
+    def _open(self, connection: Connection, keys: KeyPair | None) -> None:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.sndhwm = self._socket.rcvhwm = 0

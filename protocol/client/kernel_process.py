@@ -6,6 +6,7 @@ launcher is gone. Its standard error goes to a file without a name, whose end er
 """
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -23,6 +24,8 @@ from ..errors import KernelDied
 END_SECONDS: float = 2.0
 #: Bytes of the kernel's standard error that an exception quotes.
 QUOTED_BYTES: Final = 4000
+#: What a kernel writes that cannot be what its settings ask for.
+_REFUSED: Final = re.compile(r"cellwire kernel: (cannot start: .*)\n")
 
 
 class LaunchedProcess:
@@ -69,6 +72,8 @@ class LaunchedProcess:
         try:
             return msgspec.json.decode(line, type=Connection)
         except msgspec.DecodeError as error:
+            if refused := _REFUSED.fullmatch(self.tail()):
+                raise KernelDied(f"the kernel {refused[1]}") from None
             if process.returncode is not None:
                 what = f"the kernel process {self._describe_exit()} before it was ready"
             elif line.endswith(b"\n"):

@@ -32,6 +32,8 @@ from .session import Session
 
 P = ParamSpec("P")
 
+_FURTHER_KEY = "connect with watch=True (`attach --watch`), or ask its owner for a key"
+
 
 async def start_kernel(
     python: str | os.PathLike[str] = sys.executable,
@@ -129,7 +131,7 @@ async def attach(
     if keys is None and connection.server_key:
         raise AuthenticationError(
             f"the connection file {connection.file} has no key for this; "
-            + ("connect without watch" if watch else "connect with watch=True, or ask its owner for a key")
+            + ("connect without watch" if watch else _FURTHER_KEY)
         )
     if keys is None and watch:
         raise ValueError("on ipc every frontend may control the kernel; connect without watch, or use tcp")
@@ -248,10 +250,10 @@ async def _session(
     can end in order, and it ends with the context.
     """
     raised: BaseException | None = None
+    session = Session(connection, keys, f"python:{os.getpid()}", patience)
     try:
         async with anyio.create_task_group() as tasks:
             life = anyio.CancelScope(shield=True)
-            session = Session(connection, keys, f"python:{os.getpid()}", patience)
             tasks.start_soon(_work, session, life)
             try:
                 with anyio.move_on_after(timeout):

@@ -1,7 +1,7 @@
 """The errors that end a session, or that keep it from beginning."""
 
 from ..connection import Connection
-from ..errors import AuthenticationError, CellwireError, KernelDied, ProtocolError
+from ..errors import AuthenticationError, CellwireError, ConnectionFileError, KernelDied, ProtocolError
 from ..messages import PROTOCOL, Error, Welcome
 
 
@@ -28,6 +28,14 @@ def wrong_key(connection: Connection) -> AuthenticationError:
     return AuthenticationError(
         f"the kernel at {connection.endpoint} refuses the key, or is not the kernel that the connection file "
         f"{connection.file} names. Use the file of a running kernel"
+    )
+
+
+def unusable(connection: Connection, reason: str) -> ConnectionFileError:
+    """Return the error for an address or a key that is none."""
+    return ConnectionFileError(
+        f"cannot connect to {connection.endpoint!r} with the keys of {connection.file}: {reason.lower()}. "
+        "An endpoint is like tcp://127.0.0.1:5555; copy the connection file of a running kernel as it is"
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from ...protocol.mime_types import PAYLOAD_MIME
 from ..api.output import output
+from ..api.values import Rendered
 from ..attribution.after_import import after_import
 from ..attribution.context import NO_VALUE, Execution
 from ..attribution.streams import ConsoleStream
@@ -307,9 +308,9 @@ def _in_process(pid: int) -> Callable[[ConsoleStream], bool]:
 
 
 def _is_shown_alike(value: object) -> bool:
-    """Return whether IPython's pretty printer would show `value` as `repr` does."""
+    """Return whether IPython would show `value` as this package does: by its `repr`, or by its bundle."""
     kind = type(value)
-    if kind in _PLAIN or value is None:
+    if kind in _PLAIN or kind is Rendered or value is None:
         return True
     if kind is list or kind is tuple:
         entries = list(cast("list[object]", value)[: _FEW + 1])

@@ -96,7 +96,9 @@ def test_a_connection_file_that_others_could_replace_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7", "127.0.0.1:http", "[::]:0", "nowhere"])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "192.0.2.7", "127.0.0.1:http", "127.0.0.1:99999", "[::]:0", "nowhere"]
+)
 def test_an_address_at_which_no_frontend_finds_the_kernel_is_refused(address, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     done = start(settings={"transport": "tcp", "address": address})
@@ -105,6 +107,16 @@ def test_an_address_at_which_no_frontend_finds_the_kernel_is_refused(address, tm
     assert repr(address) in line
     assert "address of this machine" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_in_use_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = start(settings={"transport": "tcp", "address": f"127.0.0.1:{other.getsockname()[1]}"})
+    assert done.returncode == 2
+    assert "address already in use; give another port" in done.stderr.decode()
 
 
 def test_a_kernel_listens_at_the_address_and_port_that_are_given(launch, attach):

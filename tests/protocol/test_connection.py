@@ -13,11 +13,13 @@ CONNECTION = Connection(
 )
 
 
-def test_a_connection_file_is_read_as_it_was_written(tmp_path):
-    file = tmp_path / "connection.json"
+def test_a_connection_file_is_read_as_it_was_written_and_says_where_it_is(tmp_path, monkeypatch):
+    file = tmp_path / "copy.json"
     file.write_bytes(msgspec.json.encode(CONNECTION))
-    assert read_connection_file(file) == CONNECTION
-    assert read_connection_file(str(file)) == CONNECTION
+    read = msgspec.structs.replace(CONNECTION, file=str(file))
+    assert read_connection_file(file) == read
+    monkeypatch.chdir(tmp_path)
+    assert read_connection_file("copy.json") == read
 
 
 def test_a_connection_without_keys_does_not_mention_keys():
@@ -29,7 +31,7 @@ def test_a_connection_without_keys_does_not_mention_keys():
 def test_fields_of_a_newer_kernel_are_ignored(tmp_path):
     file = tmp_path / "connection.json"
     file.write_bytes(msgspec.json.encode({**msgspec.to_builtins(CONNECTION), "added_later": 1}))
-    assert read_connection_file(file) == CONNECTION
+    assert read_connection_file(file) == msgspec.structs.replace(CONNECTION, file=str(file))
 
 
 def test_the_error_for_a_missing_file_has_its_name_and_the_likely_reason(tmp_path):

@@ -256,6 +256,8 @@ def _server(root: Path) -> Iterator[tuple[str, str]]:
     with open(root.parent / "server.log", "wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *arguments],
+            # Extensions leave their files where they are started.
+            cwd=root,
             env={**os.environ, "JUPYTER_TOKEN": token},
             stdout=log,
             stderr=log,

@@ -142,7 +142,7 @@ def test_after_the_timeout_the_run_is_interrupted_and_the_running_cell_named(not
     notebook.write_text("# %% quick\n1\n# %% slow\nimport time\ntime.sleep(1000)\n# %% never\n2\n")
     done = cellwire("run", notebook, "--timeout", "1")
     assert done.returncode == 1
-    assert done.stdout.startswith("[quick]\n1\n\n[slow]\ninterrupted")
+    assert done.stdout.startswith("[quick]\n1\n\n[slow]\ninterrupted while it ran\n")
     assert "timed out after 1 s, running: slow" in done.stderr
 
 

@@ -74,6 +74,19 @@ def test_a_kept_kernel_is_listed_attached_to_and_stopped_by_its_name(
     wait_until_gone(connection.pid)
 
 
+def test_a_kernel_behind_another_address_is_stopped_there(
+    cellwire: Command, listed: Callable[[], list[dict[str, object]]], notebook: Path, tmp_path: Path
+):
+    notebook.write_text("1\n")
+    file = tmp_path / "k.json"
+    cellwire("run", "--keep", "--listen", "127.0.0.1", "--connection-file", file, notebook)
+    content = json.loads(file.read_text())
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps({**content, "endpoint": "tcp://127.0.0.1:1"}))
+    assert cellwire("stop", "--endpoint", content["endpoint"], copy).returncode == 0
+    assert listed() == []
+
+
 def test_a_kernel_is_kept_although_a_cell_failed(
     cellwire: Command, listed: Callable[[], list[dict[str, object]]], notebook: Path
 ):

@@ -17,7 +17,7 @@ import pytest
 import zmq
 from cellwire.protocol.client import kernel_process
 from cellwire.protocol.client.launch import connect, launch_kernel
-from cellwire.protocol.connection import KeyPair
+from cellwire.protocol.connection import Connection, KeyPair
 from cellwire.protocol.errors import AuthenticationError, ConnectionFileError, KernelDied
 from cellwire.protocol.limits import Limits
 from support.processes import gone, is_alive
@@ -105,6 +105,26 @@ async def test_an_interpreter_without_cellwire_gets_a_hint_of_its_own(impostor):
     assert "ended with status 1 before it was ready" in str(error)
     assert "No module named 'cellwire'" in str(error)
     assert "Install cellwire" in str(error)
+
+
+async def test_a_kernel_that_cannot_start_says_why_in_one_line(tmp_path: Path):
+    missing = tmp_path / "nb.py" / "k.json"
+    missing.parent.touch()
+    with pytest.raises(KernelDied) as raised:
+        async with launch_kernel(connection_file=missing):
+            pytest.fail("the context was entered")
+    assert str(raised.value) == f"the kernel cannot start: {missing.parent}: Not a directory"
+
+
+@pytest.mark.parametrize("changes", [{"endpoint": "nowhere"}, {"server_key": "short"}])
+async def test_what_is_no_address_or_key_is_an_error_with_the_name_of_the_file(tmp_path: Path, changes):
+    keys = KeyPair("p" * 40, "s" * 40)
+    wrong = Connection("tcp://127.0.0.1:1", "e", 1, "0", "/x", "k" * 40, keys, keys)
+    file = tmp_path / "copy.json"
+    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(wrong, **changes)))
+    with pytest.raises(ConnectionFileError, match=r"cannot connect to .*copy\.json: invalid argument"):
+        async with connect(file):
+            pytest.fail("the context was entered")
 
 
 async def test_the_error_for_an_interpreter_that_is_killed_has_the_signal(impostor):

@@ -14,9 +14,17 @@ def texts(book, cell):
 
 
 def test_plain_cells_do_not_load_ipython(book):
-    shown = ["x + 1", "'text'", "[1, 2.5, 'a']", "print(x)", "_f = 2; _f", "display('a', [x])"]
-    book.run_list(["x = 1", *shown, LOADED])
-    assert [book.shows(f"c{number}") for number in range(8)] == [
+    shown = [
+        "x + 1",
+        "'text'",
+        "[1, 2.5, 'a']",
+        "print(x)",
+        "_f = 2; _f",
+        "display('a', [x])",
+        "cw.md('*m*')",
+    ]
+    book.run_list(["import cellwire as cw; x = 1", *shown, LOADED])
+    assert [book.shows(f"c{number}") for number in range(9)] == [
         "",
         "2",
         "'text'",
@@ -24,19 +32,20 @@ def test_plain_cells_do_not_load_ipython(book):
         "1\n",
         "2",
         "'a'[1]",
+        "*m*",
         "False",
     ]
 
 
 def test_a_display_is_the_same_before_and_after_ipython_is_loaded(book):
-    book.run(values="values = [1, 'text', None, (2.5, 'a'), [], True]")
+    book.run(values="import cellwire as cw\nvalues = [1, 'text', None, (2.5, 'a'), [], True, cw.html('<b>')]")
     before = "for value in values:\n    display(value)\ndisplay(*values)"
     book.run(before=before)
     book.run(loading="%pwd")
     book.run(after=before + "\n")
     items = [[(item.data, item.metadata) for item in book[cell].outputs] for cell in ("before", "after")]
     assert items[0] == items[1]
-    assert len(items[0]) == 12
+    assert len(items[0]) == 14
 
 
 def test_what_needs_ipython_loads_it(book):

@@ -38,6 +38,16 @@ def test_another_environment_may_have_it_under_another_name(tmp_path: Path) -> N
     assert json.loads((kernels / "mine-lazy" / "kernel.json").read_text())["display_name"] == "Mine (lazy)"
 
 
+def test_an_environment_without_ipython_is_told_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for missing in (False, True):
+        if missing:
+            monkeypatch.setitem(sys.modules, "IPython", None)
+        assert main(["jupyter", "install", "--prefix", str(tmp_path)]) == 0
+        assert ("pip install 'cellwire[jupyter]'" in capsys.readouterr().err) == missing
+
+
 def test_a_name_that_jupyter_does_not_take_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["jupyter", "install", "--name", "ä/b"])
