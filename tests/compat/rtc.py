@@ -81,7 +81,11 @@ def lab_with(*places: Path) -> Iterator[Lab]:
         enabled = Path(folder, "config/jupyter_server_config.d/rtc.json")
         enabled.parent.mkdir(parents=True)
         extensions = {name: True for place in places for name in EXTENSIONS[place]}
-        enabled.write_text(json.dumps({"ServerApp": {"jpserver_extensions": extensions}}))
+        # Otherwise it would be written where this was started.
+        store = {"db_path": f"{folder}/ystore.db"}
+        enabled.write_text(
+            json.dumps({"ServerApp": {"jpserver_extensions": extensions}, "SQLiteYStore": store})
+        )
         place = Path(folder, "lab")
         place.mkdir()
         with opened(place) as lab:
