@@ -22,7 +22,7 @@ help:
 	@echo 'make soak                 the tests that take minutes'
 	@echo 'make compat NOTEBOOKS=dir the notebooks of a folder, in cellwire and in ipykernel'
 	@echo 'make compat-wire          ordinary cells in both, and the tests of ipykernel that go over the wire'
-	@echo 'make compat-rtc           two pages on a notebook, with jupyter-collaboration'
+	@echo 'make compat-rtc           two pages on a notebook, which execute its cells or let the server do it'
 	@echo 'make picture              draw docs/rooms.svg from the imports'
 	@echo 'make clean                remove what the others made'
 

@@ -127,7 +127,7 @@ class Binding:
         kind = message.type
         if channel == "control":
             self._executions.control_header = message.header
-        self._reactivity.heard(message.session)
+        self._reactivity.heard(message.session, message.identities)
         if kind == "execute_request":
             self._executions.receive(channel, message)
         elif kind == "input_reply":

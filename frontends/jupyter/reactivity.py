@@ -34,6 +34,9 @@ class Reactivity:
         self._heard = ""
         # All sessions that were heard, and how many of them were first heard just now.
         self._known: set[str] = set()
+        # The session that each connection belongs to. A server may give all its pages the same identity, and
+        # what is sent there reaches the one that connected last.
+        self._session_of: dict[bytes, str] = {}
         self._new = 0
         # How many replies were just sent, after which the next request of *Run All* may be on its way.
         self._awaited = 0
@@ -66,9 +69,9 @@ class Reactivity:
         elif isinstance(event, e.RunFinished) and event.run == self._run:
             self._run = 0
 
-    def heard(self, session: str) -> None:
+    def heard(self, session: str, identities: list[bytes]) -> None:
         """Note that the page with this session is connected: it has sent a message."""
-        self._heard = session
+        self._heard = self._session_of[b"".join(identities)] = session
         if session in self._known:
             return
         if self._known:
@@ -138,9 +141,13 @@ class Reactivity:
             if view is None or not cell.stale or (self._new and view.session != self._heard):
                 continue
             if view.session not in there:
-                there[view.session] = self._core.reaches(view.identities)
+                there[view.session] = self._is_there(view)
             (ours if there[view.session] else unseen).add(id)
         return ours, unseen
+
+    def _is_there(self, view: View) -> bool:
+        connected = self._session_of[b"".join(view.identities)]
+        return connected == view.session and self._core.reaches(view.identities)
 
     def _call(self, cell: str) -> str:
         number = self._views.number_of(cell)

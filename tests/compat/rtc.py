@@ -1,4 +1,4 @@
-"""Two pages on one notebook with jupyter-collaboration: `make compat-rtc`, two minutes.
+"""Two pages on one notebook with jupyter-collaboration: `make compat-rtc`, a minute.
 
 First each page executes cells itself, then the server does with jupyter-server-nbmodel. The packages go to
 folders of their own below `build`: in the environment, every page would be shared.
@@ -78,10 +78,14 @@ def lab_with(*places: Path) -> Iterator[Lab]:
             **{f"JUPYTER_{name.upper()}_DIR": f"{folder}/{name}" for name in ("data", "config", "runtime")},
         }
         install(Path(folder, "data"))
-        enabled = Path(folder, "config/jupyter_server_config.d/rtc.json")
+        config = Path(folder, "config")
+        enabled = config / "jupyter_server_config.d/rtc.json"
         enabled.parent.mkdir(parents=True)
         extensions = {name: True for place in places for name in EXTENSIONS[place]}
         enabled.write_text(json.dumps({"ServerApp": {"jpserver_extensions": extensions}}))
+        # Otherwise it would be written where this was started.
+        store = {"db_path": f"{folder}/ystore.db"}
+        (config / "jupyter_server_config.json").write_text(json.dumps({"SQLiteYStore": store}))
         place = Path(folder, "lab")
         place.mkdir()
         with opened(place) as lab:

@@ -1,14 +1,14 @@
 """Clients that execute the cells of a page in its server: their requests name no cell."""
 
 from cellwire.protocol.blocking import connect
-from support.jupyter import Jupyter
+from support.jupyter import Jupyter, started
+from support.page import Page, opened
 from support.waiting import PATIENCE, wait_until
 
 
 def test_input_asks_a_client_that_connects_to_the_channel_after_its_request(kernel: Jupyter) -> None:
     file = kernel.ask("kernel_info_request")["banner"].rpartition(" ")[2]
     client = kernel.manager.blocking_client()
-    client.session = type(client.session)(key=client.session.key)
     client.start_channels(stdin=False)
     try:
         client.wait_for_ready(timeout=PATIENCE)
@@ -35,3 +35,20 @@ def test_a_display_can_be_updated_many_requests_later(kernel: Jupyter) -> None:
     [update] = kernel.run("handle.update('new')").of("update_display_data")
     assert update["transient"] == {"display_id": "shown long ago"}
     assert update["data"] == {"text/plain": "'new'"}
+
+
+def test_a_reloaded_page_is_told_what_it_will_not_see_if_the_server_gives_all_pages_one_identity() -> None:
+    with started() as jupyter, opened(jupyter) as page:
+        page.run_all(a="x = 1", b="x + 1")
+        client = jupyter.manager.blocking_client()
+        client.session.session = jupyter.client.session.session
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=PATIENCE)
+            client.session.session = "the page that was loaded again"
+            again = Page(Jupyter(jupyter.manager, client), page.native)
+            assert again.run("a", "x = 2") == ["a"]
+            wait_until(lambda: again.shows("a"))
+            assert again.shows("a")[0].startswith("↻ 1 cell that depends on this ran before")
+        finally:
+            client.stop_channels()
