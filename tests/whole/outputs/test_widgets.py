@@ -290,3 +290,19 @@ async def test_messages_that_wait_for_a_cell_do_not_keep_completions_from_the_ru
                     await kernel.send_comm("o1", {"code": "print('refused')"})
                 assert (await kernel.complete("pri")).items
                 go.touch()
+
+
+async def test_a_message_is_nested_as_deeply_as_elsewhere_where_a_cell_has_lowered_the_limit(
+    kernel: KernelClient,
+):
+    nested: Any = []
+    for _ in range(300):
+        nested = [nested]
+    await kernel.run({"a": OBEYS})
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("o1", action="open", target="obeys")
+        assert (await kernel.run({"b": "import sys\nsys.setrecursionlimit(80)"})).status == "ok"
+        await kernel.send_comm("o1", {"code": "print('obeyed')", "nested": nested})
+        assert (await kernel.run({"c": "sys.getrecursionlimit() < 300"})).status == "ok"
+    assert shown(kernel, "c") == ["True"]
+    await until(kernel, lambda it: "obeyed" in it.cells["a"].console.text())
