@@ -173,7 +173,7 @@ class Kernel:
         Raises: RequestError if there is no runner or it has too many requests already.
         """
         self._require_runner()
-        if len(self._replies) >= _PASSED_ON or self.runner.backlog > self.limits.request_bytes:
+        if len(self._replies) >= _PASSED_ON or self.runner.backlog(request) > self.limits.request_bytes:
             raise RequestError("busy", "too many requests wait for the runner", "try again later")
         self._passed_on += 1
         number = str(self._passed_on)

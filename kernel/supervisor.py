@@ -100,11 +100,6 @@ class Supervisor:
         return self._process is not None
 
     @property
-    def backlog(self) -> int:
-        """Bytes that wait for the runner to read them."""
-        return sum(each.backlog for each in (self._link, self._control) if each is not None)
-
-    @property
     def open_pipes(self) -> int:
         """How many pipes of children are open."""
         return self._pipes.open_pipes if self._pipes is not None else 0
@@ -152,6 +147,11 @@ class Supervisor:
         if self._link is not None and self._control is not None:
             (self._link if isinstance(instruction, _IN_ORDER) else self._control).send(instruction)
             self.start_probing()
+
+    def backlog(self, instruction: msgspec.Struct) -> int:
+        """Return how many bytes the runner would have to read before `instruction`."""
+        way = self._link if isinstance(instruction, _IN_ORDER) else self._control
+        return 0 if way is None else way.backlog
 
     def interrupt(self, run: int) -> None:
         """Interrupt the runner if it is ready; `run` is the one that was sent to it, 0 if it has none."""

@@ -30,6 +30,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from functools import partial
+from sys import getrecursionlimit, setrecursionlimit
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
@@ -65,6 +66,8 @@ from .output.reports import report
 
 #: Bytes of one read from a link.
 _CHUNK = 64 * 1024
+#: Levels of calls, more than the kernel has: Python limits with them how deeply nested a message may be.
+_DEPTH = 2000
 #: A plain int: enum lookup would dominate.
 _SIGINT = int(signal.SIGINT)
 #: Lets a thread run that waits for this processor, see `kernel/loop.py`.
@@ -279,7 +282,10 @@ class Host:
     def _add_runs(self, frames: Iterable[bytes]) -> None:
         """Queue the runs in `frames`, and start to deal with their messages of comms."""
         for frame in frames:
-            instruction = self._decode(frame)
+            try:
+                instruction = self._decode(frame)
+            except RecursionError:
+                instruction = self._decode_deeply(frame)
             if isinstance(instruction, SendComm):
                 self._deliver(instruction)
             elif isinstance(instruction, link.Execute):
@@ -289,6 +295,15 @@ class Host:
         if self._runs and self._run_arrived is not None:
             self._run_arrived.set_result(None)
             self._run_arrived = None
+
+    def _decode_deeply(self, frame: bytes) -> link.Instruction:
+        """Decode what the kernel could decode, though a cell has lowered the limit of nesting."""
+        limit = getrecursionlimit()
+        setrecursionlimit(_DEPTH)
+        try:
+            return self._decode(frame)
+        finally:
+            setrecursionlimit(limit)
 
     def _read_control(self) -> None:
         """Handle what comes over the control link; in a thread of its own."""

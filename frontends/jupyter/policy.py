@@ -40,6 +40,9 @@ class Following:
             case e.CellFinished(cell=cell, status="interrupted"):
                 self.interrupt()
                 self._interrupted.add(cell)
+            case e.RunFinished(status="interrupted"):
+                # Its cells that had not begun are stale.
+                self.interrupt()
             case e.CellsDeleted(cells=cells):
                 self._forget(cells)
             case e.GraphChanged(cells=declared):

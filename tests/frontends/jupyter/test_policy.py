@@ -8,7 +8,7 @@ import pytest
 from cellwire.frontends.jupyter.policy import INTERRUPTED, Following, contested_names, descendants
 from cellwire.protocol import events as e
 from cellwire.protocol import messages as m
-from cellwire.protocol.notebook import Notebook
+from cellwire.protocol.notebook import CellError, Notebook
 from cellwire.protocol.reducer import apply
 from cellwire.runner.engine import Engine
 from hypothesis import HealthCheck, example, given, settings
@@ -265,6 +265,23 @@ def test_what_was_interrupted_runs_when_what_it_depends_on_is_executed_again(pag
     assert page.waiting() == ([], {"b": INTERRUPTED})
     page.execute("a", "x = 3")
     assert page.waiting() == (["b"], {})
+
+
+def test_a_cell_that_an_interrupt_kept_from_beginning_does_not_run_by_itself(page: Page):
+    page.drawn["a"] = "first"
+    for event in (
+        e.RunAccepted(1),
+        e.GraphChanged([e.CellDeclared("a", "while True: pass", 1)]),
+        e.RunPlanned(1, ["a"]),
+        e.CellSkipped("a", 1, "cancelled", CellError("Cancelled", "interrupted before it ran")),
+        e.CellsMarked(["a"]),
+        e.RunFinished(1, "interrupted", reason="interrupted"),
+    ):
+        page._take(event)
+    assert page.waiting() == ([], {"a": INTERRUPTED})
+    page.execute("a", "1")
+    page.settle()
+    assert page.ran == ["a", "a"]
 
 
 def test_descendants_are_found_through_other_cells(page: Page):

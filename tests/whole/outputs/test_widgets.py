@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from cellwire.protocol import KernelClient, connect
+from cellwire.protocol import KernelClient, Limits, RequestError, connect, launch_kernel
 from cellwire.protocol.events import CellStarted, CommSent
 from support.waiting import PATIENCE, until
 
@@ -269,4 +269,40 @@ comm.get_comm_manager().comms["odd"] = Odd()
         await kernel.send_comm("odd", {})
         await kernel.send_comm("o1", {"code": "print('obeyed')"})
         assert (await kernel.run({"c": "1"})).status == "ok"
+    await until(kernel, lambda it: "obeyed" in it.cells["a"].console.text())
+
+
+async def test_messages_that_wait_for_a_cell_do_not_keep_completions_from_the_runner(tmp_path: Path):
+    go = tmp_path / "go"
+    limits = Limits(request_bytes=1024 * 1024)
+    async with launch_kernel(limits=limits) as kernel, connect(kernel.connection_file) as other:
+        with anyio.fail_after(PATIENCE):
+            await kernel.run({"a": OBEYS})
+            await kernel.send_comm("o1", action="open", target="obeys")
+            async with anyio.create_task_group() as group:
+                group.start_soon(kernel.run, {"b": HOLD.format(go=str(go))})
+                await until(other, lambda it: "b" in it.cells and "holds" in it.cells["b"].console.text())
+                for _ in range(2):
+                    group.start_soon(kernel.send_comm, "o1", {"code": "#" * 1_000_000})
+                await anyio.wait_all_tasks_blocked()
+                await kernel.ping()
+                with pytest.raises(RequestError, match="too many requests wait"):
+                    await kernel.send_comm("o1", {"code": "print('refused')"})
+                assert (await kernel.complete("pri")).items
+                go.touch()
+
+
+async def test_a_message_is_nested_as_deeply_as_elsewhere_where_a_cell_has_lowered_the_limit(
+    kernel: KernelClient,
+):
+    nested: Any = []
+    for _ in range(300):
+        nested = [nested]
+    await kernel.run({"a": OBEYS})
+    with anyio.fail_after(PATIENCE):
+        await kernel.send_comm("o1", action="open", target="obeys")
+        assert (await kernel.run({"b": "import sys\nsys.setrecursionlimit(80)"})).status == "ok"
+        await kernel.send_comm("o1", {"code": "print('obeyed')", "nested": nested})
+        assert (await kernel.run({"c": "sys.getrecursionlimit() < 300"})).status == "ok"
+    assert shown(kernel, "c") == ["True"]
     await until(kernel, lambda it: "obeyed" in it.cells["a"].console.text())
