@@ -15,12 +15,14 @@ from .job import Job
 _MISSING = re.compile(r"No module named '(?P<name>\w+)")
 
 
-def hint_for(job: Job, error: CellError) -> str:
-    """Return a hint if `error` says that a module is missing; empty for any other error."""
+def hint_for(job: Job, cell: str, error: CellError) -> str:
+    """Return a hint if `error` of `cell` says that a module is missing; empty for any other error."""
     match = _MISSING.match(error.message) if error.kind == "ModuleNotFoundError" else None
     if match is None:
         return ""
     name = match["name"]
+    if any(one.id == cell and one.on for one in job.notebook.cells):
+        return f"the worker that ran the cell has no {name!r}: install it where the workers are"
     for environment in _environments(job.folder):
         python = environment / "bin" / "python"
         if not _is_same(job.python, environment) and python.exists() and _has(environment, name):

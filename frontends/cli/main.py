@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, behind = split_at_dashes(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     options, unknown = parser.parse_known_args(spell_out_keep(given))
-    if unknown:
+    if options.command is _run and not any(word.startswith("-") and word != "-" for word in unknown):
+        options.notebooks += unknown  # those behind an option, which argparse does not look for
+    elif unknown:
         parser.error(f"unknown arguments: {' '.join(unknown)}; see `cellwire {given[0]} --help`")
     options.arguments = behind
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
@@ -36,17 +37,23 @@ def read_parameters(path: str) -> dict[str, object]:
 def _parsed(path: str, text: str) -> Any:
     match os.path.splitext(path)[1].lower():
         case ".json":
-            return json.loads(text)
+            return _read_as("JSON", json.loads, text)
         case ".toml":
-            return tomllib.loads(text)
+            return _read_as("TOML", tomllib.loads, text)
         case ".yaml" | ".yml":
             try:
                 yaml = import_module("yaml")
             except ImportError as error:
                 raise ValueError("PyYAML is needed to read it: pip install 'cellwire[cli]'") from error
-            try:
-                return yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(f"not YAML: {error}") from error
+            return _read_as("YAML", yaml.safe_load, text, yaml.YAMLError)
         case _:
             raise ValueError("the name must end with .yaml, .json or .toml")
+
+
+def _read_as(
+    language: str, read: Callable[[str], Any], text: str, wrong: type[Exception] = ValueError
+) -> Any:
+    try:
+        return read(text)
+    except wrong as error:
+        raise ValueError(f"not {language}: {error}") from error

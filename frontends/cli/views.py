@@ -159,7 +159,7 @@ class Presentation:
             error = self._file_lines.in_file(cell, error)
             text = f"\n{what}:\n{details(error)}\n" if self._traced else f"{what}: {summary(error)}\n"
             self._err.write(text)
-            if hint := hint_for(self._job, error):
+            if hint := hint_for(self._job, cell, error):
                 self._err.write(f"{hint}\n")
         for cell, cause in outcome.disabled.items() if not self._quiet else ():
             self._err.write(f"{prefix}cell {name(cell)} was not run because cell {name(cause)} is disabled\n")

@@ -25,7 +25,7 @@ END_SECONDS: float = 2.0
 #: Bytes of the kernel's standard error that an exception quotes.
 QUOTED_BYTES: Final = 4000
 #: What a kernel writes that cannot be what its settings ask for.
-_REFUSED: Final = re.compile(r"cellwire kernel: (cannot start: .*)\n")
+_REFUSED: Final = re.compile(r"cellwire kernel: (cannot (?:start|read the settings): .*)\n")
 
 
 class LaunchedProcess:

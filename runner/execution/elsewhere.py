@@ -48,6 +48,10 @@ from .state_updates import PendingUpdates
 T = TypeVar("T")
 #: Names of a module that are another one's where the cell runs.
 _OF_MODULE = frozenset(("__builtins__", "__doc__", "__loader__", "__name__", "__package__", "__spec__"))
+_NO_SHELL = (
+    "magics and `!` need IPython's shell, which only the notebook's own process has; "
+    "write such a line in a cell that runs there"
+)
 
 
 class _Open(NamedTuple):
@@ -339,9 +343,11 @@ class Elsewhere:
             self._recorder.flush()
             self._begin(execution, ended.where, began)
         if error is not None and ended.missing:
-            text, cells = cell_errors.explain_missing(
-                ended.missing, cell, self._namespace, self._program, self._notebook
-            )
+            text, cells = _NO_SHELL, list[str]()
+            if ended.missing != "get_ipython":
+                text, cells = cell_errors.explain_missing(
+                    ended.missing, cell, self._namespace, self._program, self._notebook
+                )
             if text:
                 error = cell_errors.with_explanation(error, text, cells)
         if error is not None and not shown:

@@ -189,5 +189,9 @@ def _get(values: Iterable[RemoteValue]) -> list[Any]:
         found.update(zip(wanted, place.fetch([value.ref for value in wanted]), strict=True))
     for value, copy in found.items():
         if isinstance(copy, PlaceError):
-            raise CannotFetch(f"`{value.name}` of cell {value.cell!r} cannot be fetched: {copy}", copy.hint)
+            named = f"`{value.name}` of cell {value.cell!r}"
+            message = str(copy)
+            if not message.startswith(named):
+                message = f"{named} cannot be fetched: {message}"
+            raise CannotFetch(message, copy.hint)
     return [found[value] for value in values]

@@ -127,7 +127,10 @@ def variables(
     request: Variables, names: dict[str, Any], notebook: Notebook, describe: Describe | None = None
 ) -> VariableList:
     """Return the public variables of the notebook, sorted by name."""
-    definers = {name: cell.id for cell in list(notebook.cells.values()) for name in cell.defs}
+    # A cell that cannot run is not where a value is from.
+    rejected = ("MultipleDefinitions", "Cycle")
+    cells = [one for one in list(notebook.cells.values()) if not (one.error and one.error.kind in rejected)]
+    definers = {name: cell.id for cell in cells for name in cell.defs}
     describe = describe or short_text
     return VariableList(
         request.id,

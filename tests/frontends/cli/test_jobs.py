@@ -168,6 +168,18 @@ def test_the_report_has_each_cell_with_what_became_of_it(tmp_path: Path) -> None
     assert "line 4, in <module>" in (suite[1].findtext("failure") or "")
 
 
+def test_notebooks_may_stand_on_both_sides_of_an_option(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.py").write_text(f"print({name!r})\n")
+    done = run("a.py", "--fail-fast", "b.py", "--jobs", "1", "c.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in done.stdout.splitlines() if line.startswith("==")] == [
+        "== a.py",
+        "== b.py",
+        "== c.py",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [

@@ -163,6 +163,8 @@ def test_the_help_of_a_notebook_runs_nothing(tmp_path: Path) -> None:
         (["-f", "missing.yaml"], "missing.yaml: No such file or directory"),
         (["-f", "list.json"], "list.json: must hold names and their values, not a list"),
         (["-f", "broken.yaml"], "broken.yaml: not YAML: "),
+        (["-f", "broken.json"], "broken.json: not JSON: "),
+        (["-f", "broken.toml"], "broken.toml: not TOML: "),
         (["-f", "nb.py"], "nb.py: the name must end with .yaml, .json or .toml"),
     ],
 )
@@ -171,7 +173,8 @@ def test_what_cannot_be_given_is_explained_and_nothing_runs(
 ) -> None:
     (tmp_path / "nb.py").write_text("x = 1\nopen('ran', 'w')\n")
     (tmp_path / "list.json").write_text("[]")
-    (tmp_path / "broken.yaml").write_text("a: [")
+    for name in ("broken.yaml", "broken.json", "broken.toml"):
+        (tmp_path / name).write_text("a: [")
     done = run("nb.py", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr

@@ -89,6 +89,10 @@ def test_a_notebook_runs_on_an_engine_of_this_machine(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--engine", "local:1"], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout == "[engine]\n\n[there]\nthere\n\n[here]\nTrue\n"
     assert (done.returncode, done.stderr) == (0, "")
+    path.write_text('# %% there on="client"\nimport missing_module\n# %% magic on="client"\n%time 1\n')
+    done = subprocess.run([*command, "--engine", "local:1"], capture_output=True, text=True, timeout=PATIENCE)
+    assert "the worker that ran the cell has no 'missing_module': install it where the workers" in done.stderr
+    assert "magics and `!` need IPython's shell, which only the notebook's own process has" in done.stderr
     without = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert "cell 'there' is to run on `client`, which is missing" in without.stdout + without.stderr
     assert without.returncode == 1

@@ -107,6 +107,12 @@ async def test_an_interpreter_without_cellwire_gets_a_hint_of_its_own(impostor):
     assert "Install cellwire" in str(error)
 
 
+async def test_settings_that_do_not_exist_are_named_in_one_line():
+    with pytest.raises(KernelDied, match=r"^the kernel cannot read the settings: .* at `\$.redefine`$"):
+        async with launch_kernel(redefine="always"):  # pyright: ignore[reportArgumentType]
+            pytest.fail("the context was entered")
+
+
 async def test_a_kernel_that_cannot_start_says_why_in_one_line(tmp_path: Path):
     missing = tmp_path / "nb.py" / "k.json"
     missing.parent.touch()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cellwire.protocol.messages import Complete, Inspect, Variables
-from cellwire.protocol.notebook import CellState, Notebook
+from cellwire.protocol.notebook import CellError, CellState, Notebook
 from cellwire.runner.analysis.names import mangle
 from cellwire.runner.introspection import answers
 from cellwire.runner.introspection.answers import complete, inspect, variables
@@ -117,7 +117,8 @@ def test_inspecting_an_unknown_name_gives_nothing_and_runs_nothing() -> None:
 
 
 def test_variables_are_the_public_names_with_their_cells() -> None:
-    notebook = Notebook({"a": CellState("a", defs=["x", "gone"])}, ["a"])
+    rejected = CellState("b", defs=["x"], error=CellError("MultipleDefinitions", "x is also defined by a"))
+    notebook = Notebook({"a": CellState("a", defs=["x", "gone"]), "b": rejected}, ["a", "b"])
     names = {"x": [1], "__name__": "__main__", "_": 1, mangle("_p", "a"): 1, "late": "text"}
     answer = variables(Variables("q"), names, notebook)
     assert [(v.name, v.cell, v.type, v.value) for v in answer.variables] == [
