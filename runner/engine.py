@@ -214,6 +214,10 @@ class Engine:
         """
         self._updates.add(object_change(value, attributes))
 
+    def once_planned(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the run that follows what `changed` so far is announced, now if none will be."""
+        self._runs.once_planned(callback)
+
     def explain_stale(self) -> None:
         """Say of the cells that `restore` has taken over why they will not run; only the program knows."""
         self._lifecycle.update_reasons()

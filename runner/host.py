@@ -349,7 +349,8 @@ class Host:
         User code may cancel the task before it begins.
         """
         task = Task(self._comms.deal_with(message), loop=self._loop, context=Context())
-        task.add_done_callback(lambda _: self.emitter.emit(Done(message.id)))
+        done = partial(self.emitter.emit, Done(message.id))
+        task.add_done_callback(lambda _: self.engine.once_planned(done))
         self._stay_awake()
 
     def _answer(self, request: Introspection, describe: Callable[[object], str]) -> Any:

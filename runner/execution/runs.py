@@ -18,7 +18,7 @@ from asyncio import (  # as they are before user code can replace them
     shield,
 )
 from asyncio.tasks import _unregister_task  # pyright: ignore[reportPrivateUsage]
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ...protocol import events, messages
 from ...protocol.events import RunFinished, RunStatus
@@ -69,6 +69,8 @@ class Runs:
         #: Goes on with open runs; None if there are none.
         self.keeper: Task[None] | None = None
         self._own_task: Task[None] | None = None
+        # What is called once the next run is announced.
+        self._once_planned: list[Callable[[], object]] = []
 
     async def execute(self, run: int, request: messages.Run) -> RunFinished:
         """Carry out `request` as run number `run`, with the runs that states cause, and return its end."""
@@ -105,6 +107,22 @@ class Runs:
         """Act upon states that were set while nothing had the turn."""
         if self._updates and not self._turn.taken:
             self._own_task = create_task(self.follow_states())
+            self._own_task.add_done_callback(lambda _: self._call_planned())
+
+    def once_planned(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when the run that follows the states set so far is announced, now if none will be.
+
+        Whoever waits for both finds that run in progress, and does not take the notebook for idle.
+        """
+        if self._updates and not self._turn.taken:
+            self._once_planned.append(callback)
+        else:
+            callback()
+
+    def _call_planned(self) -> None:
+        self._recorder.flush()
+        while self._once_planned:
+            self._once_planned.pop(0)()
 
     def outdate(self, cells: Collection[str]) -> None:
         """Mark cells stale, and what depends on them: something outside has changed."""
@@ -165,6 +183,8 @@ class Runs:
             self._scheduler.rest()
             return []
         self._recorder.emit(events.RunPlanned(plan.run, plan.cells))
+        if self._once_planned:
+            self._call_planned()
         return await self._scheduler.run(plan)
 
     def _finish(self, finished: RunFinished) -> None:

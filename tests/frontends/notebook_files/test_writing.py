@@ -239,8 +239,9 @@ def test_a_file_is_replaced_as_a_whole_and_keeps_its_mode_and_its_link(
     assert sorted(os.listdir(tmp_path)) == ["link.ipynb", "real.ipynb", "report.py"]
 
 
-@pytest.mark.parametrize("name", ["missing/out.ipynb", "fifo.html"])
+@pytest.mark.parametrize("name", ["file/out.ipynb", "fifo.html"])
 def test_what_cannot_be_written_is_found_out_before_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "fifo.html")
     with pytest.raises(OSError, match=name.partition("/")[0]):
         require_writable(tmp_path / name)
