@@ -16,6 +16,7 @@ from cellwire.protocol.errors import NotebookFileError
 from cellwire.runner.places.find import connect
 from cellwire.runner.places.place import CannotSend
 from distributed.security import Security
+from rooms import ROOT
 from support.dask_cluster import cluster
 from support.waiting import PATIENCE
 
@@ -96,6 +97,16 @@ def test_a_notebook_runs_on_an_engine_of_this_machine(tmp_path: Path) -> None:
     without = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert "cell 'there' is to run on `client`, which is missing" in without.stdout + without.stderr
     assert without.returncode == 1
+
+
+def test_the_notebook_of_the_document_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    path = tmp_path / "n.py"
+    path.write_text(text.split("```\n")[1])
+    command = [sys.executable, "-m", "cellwire", "run", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout == "[cluster]\n\n[count]\n\n[sum]\n\n[show]\n333332833333500000\n"
+    assert done.returncode == 0
 
 
 def test_a_notebook_runs_on_a_cluster_with_tls_whose_certificates_dask_is_told(tmp_path: Path) -> None:
