@@ -13,6 +13,7 @@ from cellwire.frontends.cli.parameters import with_parameters
 from cellwire.frontends.cli.reload import same_cells
 from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol.errors import NotebookFileError
+from cellwire.runner.places.dask.client import DaskPlace
 from cellwire.runner.places.find import connect
 from cellwire.runner.places.place import CannotSend
 from distributed.security import Security
@@ -54,6 +55,17 @@ def test_an_engine_whose_library_is_missing_is_an_error_that_says_what_to_instal
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CannotSend, match=r"local:2 needs Dask, and .* has no 'distributed'") as raised:
         connect("local:2")
+    assert "pip install 'cellwire[dask]'" in raised.value.hint
+
+
+def test_a_worker_without_cellwire_is_an_error_that_says_what_to_install() -> None:
+    def forget() -> None:
+        sys.modules["cellwire"] = None  # pyright: ignore[reportArgumentType]
+
+    with cluster(n_workers=1, security=None) as client:
+        client.run(forget)
+        with pytest.raises(CannotSend, match=r"the worker tcp://.* has no cellwire") as raised:
+            DaskPlace(client)
     assert "pip install 'cellwire[dask]'" in raised.value.hint
 
 
