@@ -215,7 +215,7 @@ class Engine:
         self._updates.add(object_change(value, attributes))
 
     def once_planned(self, callback: Callable[[], object]) -> None:
-        """Call `callback` when the run that follows what `changed` so far is announced, now if none will be."""
+        """Call `callback` when the run that follows what has changed is announced, now if none will be."""
         self._runs.once_planned(callback)
 
     def explain_stale(self) -> None:

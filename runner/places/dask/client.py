@@ -95,12 +95,13 @@ class DaskPlace(Place):
             raise CannotSend(f"the workers of {self._address} do not answer: {error}", _AGAIN) from error
         ours = __version__, sys.version_info[:2]
         for where, theirs in found.items():
-            if isinstance(theirs, ImportError):
-                raise CannotSend(
-                    f"the worker {where} cannot import cellwire: {theirs}",
-                    "pip install 'cellwire[dask]' where the workers are",
-                )
             if isinstance(theirs, Exception):
+                # Dask hands on the text of what it could not unpickle.
+                if "ModuleNotFoundError" in repr(theirs) and "cellwire" in str(theirs):
+                    raise CannotSend(
+                        f"the worker {where} has no cellwire",
+                        "pip install 'cellwire[dask]' where the workers are",
+                    )
                 raise CannotSend(f"the worker {where} failed: {type(theirs).__name__}: {theirs}")
             if tuple(theirs) != ours:
                 told = [f"cellwire {v} on Python {p[0]}.{p[1]}" for v, p in (theirs, ours)]

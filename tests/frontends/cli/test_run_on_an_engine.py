@@ -13,9 +13,11 @@ from cellwire.frontends.cli.parameters import with_parameters
 from cellwire.frontends.cli.reload import same_cells
 from cellwire.frontends.notebook_files.load import load
 from cellwire.protocol.errors import NotebookFileError
+from cellwire.runner.places.dask.client import DaskPlace
 from cellwire.runner.places.find import connect
 from cellwire.runner.places.place import CannotSend
 from distributed.security import Security
+from rooms import ROOT
 from support.dask_cluster import cluster
 from support.waiting import PATIENCE
 
@@ -53,6 +55,17 @@ def test_an_engine_whose_library_is_missing_is_an_error_that_says_what_to_instal
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(CannotSend, match=r"local:2 needs Dask, and .* has no 'distributed'") as raised:
         connect("local:2")
+    assert "pip install 'cellwire[dask]'" in raised.value.hint
+
+
+def test_a_worker_without_cellwire_is_an_error_that_says_what_to_install() -> None:
+    def forget() -> None:
+        sys.modules["cellwire"] = None  # pyright: ignore[reportArgumentType]
+
+    with cluster(n_workers=1, security=None) as client:
+        client.run(forget)
+        with pytest.raises(CannotSend, match=r"the worker tcp://.* has no cellwire") as raised:
+            DaskPlace(client)
     assert "pip install 'cellwire[dask]'" in raised.value.hint
 
 
@@ -96,6 +109,16 @@ def test_a_notebook_runs_on_an_engine_of_this_machine(tmp_path: Path) -> None:
     without = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert "cell 'there' is to run on `client`, which is missing" in without.stdout + without.stderr
     assert without.returncode == 1
+
+
+def test_the_notebook_of_the_document_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    path = tmp_path / "n.py"
+    path.write_text(text.split("```\n")[1])
+    command = [sys.executable, "-m", "cellwire", "run", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout == "[cluster]\n\n[count]\n\n[sum]\n\n[show]\n333332833333500000\n"
+    assert done.returncode == 0
 
 
 def test_a_notebook_runs_on_a_cluster_with_tls_whose_certificates_dask_is_told(tmp_path: Path) -> None:
