@@ -157,6 +157,8 @@ class Supervisor:
         """Interrupt the runner if it is ready; `run` is the one that was sent to it, 0 if it has none."""
         if self._process is not None and self.ready:
             self._process.interrupt(run)
+            if self._control is not None:
+                self._control.send(link.Interrupted())
 
     def kill(self, cause: str = "") -> None:
         """Kill the runner and its children; `cause` replaces the description of how the process ended."""

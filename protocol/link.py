@@ -89,6 +89,10 @@ class PipesClosed(_Tagged, frozen=True):
     number: int
 
 
+class Interrupted(_Tagged, frozen=True):
+    """The kernel has just sent SIGINT, which does not wake a thread that was about to wait."""
+
+
 class Exit(_Tagged, frozen=True):
     """End the process in order."""
 
@@ -96,7 +100,9 @@ class Exit(_Tagged, frozen=True):
 #: Over the link, from the kernel.
 Instruction: TypeAlias = Configure | Execute | SendComm
 #: Over the control link.
-Control: TypeAlias = Answer | NoFrontend | Probe | PipesClosed | Exit | Complete | Inspect | Variables
+Control: TypeAlias = (
+    Answer | NoFrontend | Probe | PipesClosed | Interrupted | Exit | Complete | Inspect | Variables
+)
 
 
 class Alive(_Tagged, frozen=True):

@@ -338,6 +338,8 @@ class Host:
                 self._children.closed(number)
             case link.Probe(number=number):
                 self.emitter.emit(link.Alive(number))
+            case link.Interrupted():
+                self.engine.interrupts.make_sure(lambda: getsignal(_SIGINT) is self._handler)
             case link.Exit():
                 self._loop.call_soon_threadsafe(self._stop)
             case Complete() | Inspect() | Variables() as request:

@@ -8,7 +8,7 @@
    of what was asked for is left. A run that has not begun finds the word in `begin`, and so do the runs
    before it that are open then (`is_due`). A signal without a change belongs to a word that was already
    seen (`_owed`), or is a repetition (5); any other is not the kernel's, and counts as one more interrupt
-   of what runs.
+   of what runs. A thread signals again if the main thread was not woken (`make_sure`).
 3. `count` ends a run: it is checked before each cell, and when user code is entered.
 4. An interrupt strikes each running cell once (`_struck`). KeyboardInterrupt is raised into the user code
    that is executing, whose `subject` is set; `Scheduler.cancel`, which the loop calls, cancels the others.
@@ -46,6 +46,8 @@ from ..attribution.context import current_execution
 
 #: Seconds after which an interrupt is repeated at the earliest; at the latest after five times as long.
 _MOMENT = 0.001
+#: Seconds after which it is looked whether a signal was handled, each after the one before.
+_LOOKS = (0.02, 0.05, 0.1, 0.2, 0.5)
 _EXECUTION = os.path.dirname(__file__) + os.sep
 _RUNNER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 #: Files whose code calls user code, and is not called by it.
@@ -241,6 +243,23 @@ class Interrupts:
 
         # Not a `Thread`: starting one waits until it runs, which takes too long here.
         _thread.start_new_thread(signal_again, ())
+
+    def make_sure(self, is_ours: Callable[[], bool]) -> None:
+        """Signal again if the kernel's last signal is not handled soon; called by another thread.
+
+        A signal does not wake the main thread if it came just before that began to wait, as for a lock. With
+        `is_ours`, SIGINT is handled here and not by user code.
+        """
+
+        def look() -> None:
+            for seconds in _LOOKS:
+                sleep(seconds)
+                if self.word[0] == self._seen or not is_ours():
+                    return
+                self._owed = True
+                pthread_kill(main_thread().ident or 0, SIGINT)
+
+        _thread.start_new_thread(look, ())
 
     def _executing(self) -> "Interrupts":
         """Return the `Interrupts` of the notebook whose code is executing: an embedded one, or this one."""

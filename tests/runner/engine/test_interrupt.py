@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 from cellwire.protocol import events as e
 from cellwire.protocol.interrupt_word import interrupt_word
+from support.waiting import PATIENCE
 
 KILL = "import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n"
 
@@ -61,6 +63,37 @@ def test_a_run_that_was_interrupted_before_it_began_runs_nothing(book):
     assert (book.ran, book.stale) == ([], ["a"])
     book.run_stale()
     assert book.texts("a") == ["1"]
+
+
+def test_a_signal_that_came_just_before_the_main_thread_began_to_wait_is_sent_again(book):
+    interrupts = book.engine.interrupts
+    word = interrupts.word = [0]
+
+    def lose():
+        word[0] = interrupt_word(1, 1, 1)
+        interrupts.make_sure(lambda: True)
+
+    book.globals["lose"] = lose
+    waits = "import threading\nlock = threading.Lock()\nlock.acquire()\nlose()\nlock.acquire()"
+    assert book.run({"a": waits}).status == "interrupted"
+    assert book["a"].error.kind == "Interrupted"
+
+
+def test_a_signal_that_user_code_handles_is_not_sent_again(book, monkeypatch):
+    interrupts = book.engine.interrupts
+    word = interrupts.word = [0]
+    asked, sent = threading.Event(), []
+    monkeypatch.setattr("cellwire.runner.execution.interrupts.pthread_kill", lambda *_: sent.append(True))
+
+    def is_ours():
+        asked.set()
+        return False
+
+    word[0] = interrupt_word(1, 1, 1)
+    interrupts.make_sure(is_ours)
+    assert asked.wait(PATIENCE)
+    word[0] = 0
+    assert sent == []
 
 
 def test_keyboard_interrupt_that_the_cell_raises_itself_is_an_error(book):
