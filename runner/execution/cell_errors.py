@@ -58,7 +58,7 @@ def raised(
         module = type(error).__module__
         if module == _MISUSE:
             text = f"{kind}: {message}\n"
-        elif module.startswith("cellwire."):
+        elif type(module) is str and module.startswith("cellwire."):
             text = text.replace(f"{module}.{kind}", kind)
     except BaseException as failure:
         text += f"\n(its traceback could not be shown: {name_of_class(type(failure))})\n"

@@ -190,7 +190,7 @@ def _get(values: Iterable[RemoteValue]) -> list[Any]:
     for value, copy in found.items():
         if isinstance(copy, PlaceError):
             named = f"`{value.name}` of cell {value.cell!r}"
-            message = str(copy)
+            message = copy.message
             if not message.startswith(named):
                 message = f"{named} cannot be fetched: {message}"
             raise CannotFetch(message, copy.hint)
