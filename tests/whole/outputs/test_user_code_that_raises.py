@@ -293,7 +293,6 @@ ELSEWHERE = {
     "internals.tell.run": "an error of a worker that has ended",
     "internals.threads_of": "a number of the scheduler",
     "place.Place._pump": "an error of a place",
-    "remote_values._get": "a module that is not installed here",
 }
 FAILURES = ["ValueError", "SystemExit", "KeyboardInterrupt", "MemoryError"]
 
