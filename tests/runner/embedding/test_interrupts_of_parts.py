@@ -44,8 +44,8 @@ class Interrupted:
         def count(frame, event, argument):
             if not frame.f_code.co_filename.startswith(self._stepped):
                 return None
-            if event == "return" and frame.f_code.co_flags & _SUSPENDS:
-                # It may be about to wait: no signal handler runs between what it awaits and itself.
+            if event in ("call", "return") and frame.f_code.co_flags & _SUSPENDS:
+                # It may begin or end to wait: no signal handler runs between what it awaits and itself.
                 return count
             left[0] -= 1
             if left[0] == 0:
