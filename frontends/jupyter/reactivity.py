@@ -34,10 +34,10 @@ class Reactivity:
         self._heard = ""
         # All sessions that were heard, and how many of them were first heard just now.
         self._known: set[str] = set()
+        self._new = 0
         # The session that each connection belongs to. A server may give all its pages the same identity, and
         # what is sent there reaches the one that connected last.
         self._session_of: dict[bytes, str] = {}
-        self._new = 0
         # How many replies were just sent, after which the next request of *Run All* may be on its way.
         self._awaited = 0
         # Whether something has happened since the last `go_on`.

@@ -6,12 +6,11 @@ not those that carry out the cells.
 
 from asyncio import Task, get_running_loop  # as they are before user code can replace them
 from collections.abc import Coroutine
-from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def create_task(coroutine: Coroutine[Any, Any, T], context: Context | None = None) -> Task[T]:
-    """Return a new task of the running loop, in `context` or a copy of the current one."""
-    return Task(coroutine, loop=get_running_loop(), context=context)
+def create_task(coroutine: Coroutine[Any, Any, T]) -> Task[T]:
+    """Return a new task of the running loop."""
+    return Task(coroutine, loop=get_running_loop())
